@@ -1,0 +1,185 @@
+/**
+ * The native addon as TypeScript sees it. Implemented by `native/binding/`, one file per class.
+ *
+ * Threads: every method may be called from Node's main thread only and returns at once; work runs on threads
+ * that the addon owns. Callbacks arrive on the main thread, in order, and before the promise of the same call
+ * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
+ * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
+ */
+import type { Priority } from "../../shared/protocol";
+
+export interface NativeAddon {
+  Engine: new (options: NativeEngineOptions) => NativeEngine;
+  Cancellation: new () => NativeCancellation;
+}
+
+/** One flag for one operation. May be cancelled from the main thread at any time, also before the call. */
+export interface NativeCancellation {
+  cancel(): void;
+  readonly cancelled: boolean;
+}
+
+export interface NativeEngineOptions {
+  /** Folder of the engine libraries and backends (absolute). */
+  libraryDirectory: string;
+  /** `all`: every backend whose driver is on the machine. */
+  backends?: "all" | "cpu";
+  onLog?: (level: "debug" | "info" | "warn" | "error", text: string) => void;
+}
+
+export interface NativeDevice {
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "integrated";
+  memoryTotal: number;
+  memoryFree: number;
+}
+
+export interface NativeEngine {
+  /** Such as `v0.4.0`. */
+  readonly libraryVersion: string;
+  /** Reads the devices' memory anew on every call. */
+  devices(): NativeDevice[];
+  memory(): { totalBytes: number; availableBytes: number; processBytes: number };
+  /** Plans and loads. Rejects with `MODEL_*`, `OUT_OF_MEMORY`; a cancelled load resolves with null. */
+  loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
+  /** Where the model would go, without loading it. */
+  planModel(options: PlanOptions): Promise<NativePlacement>;
+  /** Cancels everything, joins the threads and frees the memory. */
+  close(): Promise<void>;
+}
+
+export interface PlanOptions {
+  path: string;
+  contextLength: number;
+  /** Largest VRAM use in bytes; 0: free memory less a margin. */
+  vramLimitBytes?: number;
+  gpu?: "auto" | "off";
+}
+
+export interface LoadModelOptions extends PlanOptions {
+  threads?: number;
+  cancellation?: NativeCancellation;
+  onProgress?: (fraction: number) => void;
+}
+
+export interface NativePlacement {
+  device: string;
+  layers: number;
+  deviceLayers: number;
+  hostBytes: number;
+  deviceBytes: number;
+  kvBytes: number;
+  contextLength: number;
+  explanation: string[];
+}
+
+export interface NativeModelInfo {
+  path: string;
+  /** Such as `qwen2 1.5B Q4_K - Medium`. */
+  description: string;
+  architecture: string;
+  sizeBytes: number;
+  parameters: number;
+  layers: number;
+  vocabularySize: number;
+  trainedContextLength: number;
+  /** Jinja source from the file's metadata, or null. */
+  chatTemplate: string | null;
+  /** Text of special tokens, null where the vocabulary has none. */
+  specialTokens: {
+    bos: string | null;
+    eos: string | null;
+    fimPrefix: string | null;
+    fimSuffix: string | null;
+    fimMiddle: string | null;
+    fimRepository: string | null;
+    fimSeparator: string | null;
+    fimPad: string | null;
+  };
+  addsBos: boolean;
+  /** The file's metadata, long arrays left out. */
+  metadata: Record<string, string>;
+}
+
+/** Text to tokenize. `special: true`: text such as `<|im_start|>` becomes that token, else it is plain text. */
+export interface PromptPart {
+  text: string;
+  special: boolean;
+}
+
+export interface NativeModel {
+  readonly info: NativeModelInfo;
+  readonly placement: NativePlacement;
+  /** Adds the BOS token in front when the model asks for one and `addBos` is not false. */
+  tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array>;
+  /** Text of tokens; special tokens are shown when `special`. */
+  detokenize(tokens: Int32Array, options?: { special?: boolean }): Promise<string>;
+  createSession(options: SessionOptions): Promise<NativeSession>;
+  /** Cancels and closes its sessions first. */
+  close(): Promise<void>;
+}
+
+export interface SessionOptions {
+  contextLength: number;
+  /** Tokens of one prefill batch; a more urgent request waits for at most one. Default 256. */
+  batchSize?: number;
+  threads?: number;
+}
+
+export interface SamplerOptions {
+  /** 0 (default): greedy. */
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repeatPenalty?: number;
+  repeatLastN?: number;
+  seed?: number;
+  /** GBNF source; its root rule is `root`. */
+  grammar?: string;
+}
+
+export interface PrefillOptions {
+  tokens: Int32Array;
+  priority: Priority;
+  cancellation?: NativeCancellation;
+}
+
+export interface PrefillResult {
+  promptTokens: number;
+  reusedTokens: number;
+  computedTokens: number;
+  queuedMs: number;
+  prefillMs: number;
+  cancelled: boolean;
+}
+
+export interface GenerateOptions extends PrefillOptions {
+  maxTokens: number;
+  sampler?: SamplerOptions;
+  stop?: string[];
+  /**
+   * Token healing: the output is forced to begin with this text, which must not be part of `tokens`; it is
+   * not repeated in the text handed out. The tokens that cover it may reach beyond it.
+   */
+  beginWith?: string;
+}
+
+export interface GenerateResult extends PrefillResult {
+  text: string;
+  tokens: Int32Array;
+  finish: "stop" | "length" | "cancelled";
+  decodeMs: number;
+}
+
+export interface NativeSession {
+  readonly contextLength: number;
+  /** The tokens whose KV is in the cache. */
+  cachedTokens(): Int32Array;
+  /** Makes the KV cache hold exactly `tokens`, computing only what follows the longest common prefix. */
+  prefill(options: PrefillOptions): Promise<PrefillResult>;
+  /** Prefill, then decode. `onText` gets whole characters only and never part of a stop string. */
+  generate(options: GenerateOptions, onText?: (text: string) => void): Promise<GenerateResult>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,289 @@
+/**
+ * The protocol between an engine client (a VS Code window, the terminal, a benchmark) and the engine host.
+ *
+ * JSON-RPC (vscode-jsonrpc) over a named pipe or unix socket. The first request on a connection is
+ * `initialize`; anything before it is refused. Requests are cancelled by `$/cancelRequest`; a cancelled
+ * request resolves with what there was so far and `finish: "cancelled"` where its result has a `finish`.
+ * Streamed values travel as `$/progress` with the request's `progressToken`, in order, all of them before
+ * the response.
+ *
+ * Units: bytes for memory and files, milliseconds for times, tokens for lengths unless the name says else.
+ */
+import type { ErrorCode } from "./errors";
+
+/** Raised by one with every incompatible change; both ends must agree exactly. */
+export const PROTOCOL_VERSION = 1;
+
+/** A catalogue id such as `qwen2.5-coder-0.5b`, or the absolute path of a local GGUF file. */
+export type ModelRef = string;
+
+/** `fast`: ghost text and drafts. `main`: chat and commands. */
+export type ModelRole = "fast" | "main";
+
+/** Scheduling class, most urgent first. A running lower class yields between two batches. */
+export type Priority = "suggest" | "chat" | "warm";
+
+export type FinishReason = "stop" | "length" | "cancelled";
+
+/** Engine settings. One host serves every window of the user, so the last `engine/configure` wins. */
+export interface EngineSettings {
+  /** Folder that holds downloaded models; empty: the per-user default. */
+  modelsDirectory: string;
+  /** Largest amount of VRAM to use, in MiB; 0: free memory less a margin. */
+  vramLimitMiB: number;
+  /** Whether graphics cards are used at all. */
+  gpu: "auto" | "off";
+  /** Processor threads for a pass; 0: as many as there are physical cores. */
+  threads: number;
+  /** Context of the main model in tokens; 0: chosen from memory, at most what the model was trained for. */
+  contextLength: number;
+  /** Unload models after so many minutes without a request; 0: never. */
+  idleUnloadMinutes: number;
+  /** Proxy for downloads as a URL; empty: from the environment (HTTPS_PROXY, NO_PROXY). */
+  proxy: string;
+  /** Base address for model downloads that replaces the hub's (a mirror); empty: the hub. */
+  mirror: string;
+}
+
+export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
+  modelsDirectory: "",
+  vramLimitMiB: 0,
+  gpu: "auto",
+  threads: 0,
+  contextLength: 0,
+  idleUnloadMinutes: 15,
+  proxy: "",
+  mirror: "",
+};
+
+export interface InitializeParams {
+  protocolVersion: number;
+  /** Shared secret of this user, read from a file only the user may read. */
+  token: string;
+  client: { name: string; pid: number };
+  settings?: EngineSettings;
+}
+
+export interface InitializeResult {
+  protocolVersion: number;
+  hostVersion: string;
+  hostPid: number;
+  logFile: string;
+}
+
+export interface DeviceStatus {
+  /** ggml's name, such as `CPU`, `Vulkan0`, `CUDA0`. */
+  name: string;
+  description: string;
+  kind: "cpu" | "gpu" | "integrated";
+  memoryTotal: number;
+  memoryFree: number;
+}
+
+/** Where a loaded model lives and why. */
+export interface Placement {
+  /** Device that holds the layers in `deviceLayers`; `CPU` when there is none. */
+  device: string;
+  layers: number;
+  deviceLayers: number;
+  hostBytes: number;
+  deviceBytes: number;
+  kvBytes: number;
+  contextLength: number;
+  /** The reasons in words, a sentence each, for "Show Memory" and the terminal. */
+  explanation: string[];
+}
+
+export interface LoadedModel {
+  ref: ModelRef;
+  name: string;
+  path: string;
+  roles: ModelRole[];
+  sizeBytes: number;
+  placement: Placement;
+  sessions: number;
+}
+
+export interface EngineStatus {
+  hostPid: number;
+  hostVersion: string;
+  /** The engine library and its version, such as `llama.cpp v0.4.0`. */
+  library: string;
+  clients: number;
+  devices: DeviceStatus[];
+  memory: { totalBytes: number; availableBytes: number; hostProcessBytes: number };
+  models: LoadedModel[];
+  loading: { ref: ModelRef; fraction: number }[];
+}
+
+/** One catalogue entry (or local file) with its state on this machine. */
+export interface ModelState {
+  ref: ModelRef;
+  name: string;
+  roles: ModelRole[];
+  sizeBytes: number;
+  license: string;
+  licenseUrl: string;
+  contextLength: number;
+  /** Memory needed to run it with a usual context. */
+  requiredBytes: number;
+  installed: boolean;
+  path: string;
+  /** Bytes of an unfinished download on disk; 0 when there is none. */
+  partialBytes: number;
+  downloading: boolean;
+  /** Default for this machine's memory in these roles. */
+  recommendedFor: ModelRole[];
+  /** False when this machine has too little memory for it. */
+  fits: boolean;
+}
+
+export interface DownloadProgress {
+  ref: ModelRef;
+  phase: "connecting" | "downloading" | "verifying" | "waiting";
+  receivedBytes: number;
+  totalBytes: number;
+  bytesPerSecond: number;
+  /** Why the download waits (`phase: "waiting"`): the last failure, and when it is tried again. */
+  message?: string;
+}
+
+/** What one generation cost. */
+export interface Usage {
+  promptTokens: number;
+  /** Prompt tokens whose KV was still there and was not computed again. */
+  reusedTokens: number;
+  completionTokens: number;
+  queuedMs: number;
+  prefillMs: number;
+  decodeMs: number;
+}
+
+export interface Extract {
+  /** Path relative to the workspace, `/`-separated. */
+  path: string;
+  text: string;
+}
+
+export interface CompletionParams {
+  /** `auto`: the configured or recommended fast model that is installed. */
+  model: ModelRef | "auto";
+  path: string;
+  languageId: string;
+  /** Document text before and after the cursor, whole or a window; the host cuts it to its budget. */
+  prefix: string;
+  suffix: string;
+  extracts: Extract[];
+  /** `auto` decides from the text around the cursor. */
+  lines: "single" | "multi" | "auto";
+  maxTokens: number;
+  progressToken?: string;
+}
+
+export interface CompletionResult {
+  /** Text to insert at the cursor, post-processed; empty when there is nothing worth showing. */
+  text: string;
+  model: ModelRef;
+  finish: FinishReason;
+  usage: Usage;
+}
+
+export interface ChatMessage {
+  role: "system" | "user" | "assistant";
+  content: string;
+}
+
+export interface SamplingOptions {
+  /** 0: greedy. */
+  temperature?: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repeatPenalty?: number;
+  seed?: number;
+  /** GBNF grammar the answer must follow. */
+  grammar?: string;
+  stop?: string[];
+}
+
+export interface ChatParams {
+  /** `auto`: the configured or recommended main model that is installed, else the fast one. */
+  model: ModelRef | "auto";
+  messages: ChatMessage[];
+  maxTokens?: number;
+  sampling?: SamplingOptions;
+  progressToken?: string;
+}
+
+export interface ChatResult {
+  text: string;
+  model: ModelRef;
+  finish: FinishReason;
+  usage: Usage;
+  /** How many of the oldest messages after the system prompt did not fit the context and were left out. */
+  droppedMessages: number;
+  contextLength: number;
+}
+
+export interface CountTokensResult {
+  tokens: number;
+  contextLength: number;
+  model: ModelRef;
+}
+
+export interface SelfTestStep {
+  name: string;
+  ok: boolean;
+  detail: string;
+  milliseconds: number;
+}
+
+interface Call<Params, Result, Progress = never> {
+  params: Params;
+  result: Result;
+  progress: Progress;
+}
+
+/** Every request a client can make, by method name. */
+export interface EngineRequests {
+  initialize: Call<InitializeParams, InitializeResult>;
+  "engine/configure": Call<EngineSettings, null>;
+  "engine/status": Call<null, EngineStatus>;
+  /** Loads a model if needed and generates a few tokens; never throws for a failing step. */
+  "engine/selfTest": Call<{ progressToken?: string }, SelfTestStep[], SelfTestStep>;
+  /** Gives the memory of one model, or of all, back. */
+  "engine/unload": Call<{ model?: ModelRef }, { freedBytes: number }>;
+  /** Ends the host for every window; clients start a new one with their next request. */
+  "engine/shutdown": Call<null, null>;
+  "models/list": Call<null, ModelState[]>;
+  "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
+  /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */
+  "models/pause": Call<{ model: ModelRef }, null>;
+  "models/remove": Call<{ model: ModelRef }, null>;
+  /** Sets the model for a role; `auto` returns to the recommendation. Kept by the client's settings. */
+  "models/load": Call<{ model: ModelRef | "auto"; role: ModelRole; progressToken?: string }, LoadedModel, number>;
+  "completion/complete": Call<CompletionParams, CompletionResult, string>;
+  "chat/generate": Call<ChatParams, ChatResult, string>;
+  /** Computes the KV cache of a conversation's beginning ahead of the question (lowest priority). */
+  "chat/prefill": Call<
+    { model: ModelRef | "auto"; messages: ChatMessage[] },
+    { promptTokens: number; computedTokens: number }
+  >;
+  "chat/countTokens": Call<{ model: ModelRef | "auto"; messages: ChatMessage[] }, CountTokensResult>;
+}
+
+/** Notifications from the host to every client. */
+export interface EngineNotifications {
+  "engine/statusChanged": EngineStatus;
+  "models/changed": ModelState[];
+}
+
+export type Method = keyof EngineRequests;
+export type ParamsOf<M extends Method> = EngineRequests[M]["params"];
+export type ResultOf<M extends Method> = EngineRequests[M]["result"];
+export type ProgressOf<M extends Method> = EngineRequests[M]["progress"];
+
+/** `data` of a JSON-RPC error response. */
+export interface ErrorData {
+  code: ErrorCode;
+}
