@@ -17,6 +17,9 @@ export const PROTOCOL_VERSION = 1;
 /** A catalogue id such as `qwen2.5-coder-0.5b`, or the absolute path of a local GGUF file. */
 export type ModelRef = string;
 
+/** A ModelRef, or `auto`: the configured or recommended installed model for the purpose. */
+export type ModelChoice = string;
+
 /** `fast`: ghost text and drafts. `main`: chat and commands. */
 export type ModelRole = "fast" | "main";
 
@@ -167,7 +170,7 @@ export interface Extract {
 
 export interface CompletionParams {
   /** `auto`: the configured or recommended fast model that is installed. */
-  model: ModelRef | "auto";
+  model: ModelChoice;
   path: string;
   languageId: string;
   /** Document text before and after the cursor, whole or a window; the host cuts it to its budget. */
@@ -208,7 +211,7 @@ export interface SamplingOptions {
 
 export interface ChatParams {
   /** `auto`: the configured or recommended main model that is installed, else the fast one. */
-  model: ModelRef | "auto";
+  model: ModelChoice;
   messages: ChatMessage[];
   maxTokens?: number;
   sampling?: SamplingOptions;
@@ -261,15 +264,15 @@ export interface EngineRequests {
   "models/pause": Call<{ model: ModelRef }, null>;
   "models/remove": Call<{ model: ModelRef }, null>;
   /** Sets the model for a role; `auto` returns to the recommendation. Kept by the client's settings. */
-  "models/load": Call<{ model: ModelRef | "auto"; role: ModelRole; progressToken?: string }, LoadedModel, number>;
+  "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;
   "completion/complete": Call<CompletionParams, CompletionResult, string>;
   "chat/generate": Call<ChatParams, ChatResult, string>;
   /** Computes the KV cache of a conversation's beginning ahead of the question (lowest priority). */
   "chat/prefill": Call<
-    { model: ModelRef | "auto"; messages: ChatMessage[] },
+    { model: ModelChoice; messages: ChatMessage[] },
     { promptTokens: number; computedTokens: number }
   >;
-  "chat/countTokens": Call<{ model: ModelRef | "auto"; messages: ChatMessage[] }, CountTokensResult>;
+  "chat/countTokens": Call<{ model: ModelChoice; messages: ChatMessage[] }, CountTokensResult>;
 }
 
 /** Notifications from the host to every client. */
