@@ -3,20 +3,37 @@
  * `node esbuild.js --production` minifies and leaves out source maps (what the VSIX holds).
  */
 import { build } from "esbuild";
+import { fileURLToPath } from "node:url";
 
-const production = process.argv.includes("--production");
-const common = { bundle: true, sourcemap: !production, minify: production, logLevel: "warning" };
-const node = { ...common, platform: "node", target: "node20", format: "cjs" };
+const root = fileURLToPath(new URL(".", import.meta.url));
 
-await Promise.all([
-  build({ ...node, entryPoints: ["src/extension.ts"], outfile: "dist/extension.cjs", external: ["vscode"] }),
-  build({ ...node, entryPoints: ["src/engine/host/main.ts"], outfile: "dist/engine_host.cjs" }),
-  build({
-    ...common,
-    entryPoints: ["webview/chat.ts"],
-    outfile: "dist/webview/chat.js",
-    platform: "browser",
-    target: "es2022",
-    format: "iife",
-  }),
-]);
+/** Builds every bundle; resolves with the paths of all source files that went into one. */
+export async function bundle({ production = false, write = true } = {}) {
+  const common = {
+    absWorkingDir: root,
+    bundle: true,
+    sourcemap: !production,
+    minify: production,
+    metafile: true,
+    write,
+    logLevel: "warning",
+  };
+  const node = { ...common, platform: "node", target: "node20", format: "cjs" };
+  const results = await Promise.all([
+    build({ ...node, entryPoints: ["src/extension.ts"], outfile: "dist/extension.cjs", external: ["vscode"] }),
+    build({ ...node, entryPoints: ["src/engine/host/main.ts"], outfile: "dist/engine_host.cjs" }),
+    build({
+      ...common,
+      entryPoints: ["webview/chat.ts", "webview/chat.css"],
+      outdir: "dist/webview",
+      platform: "browser",
+      target: "es2022",
+      format: "iife",
+    }),
+  ]);
+  return results.flatMap((result) => Object.keys(result.metafile.inputs));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await bundle({ production: process.argv.includes("--production") });
+}
