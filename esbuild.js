@@ -7,18 +7,30 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
-/** Builds every bundle; resolves with the paths of all source files that went into one. */
+/**
+ * Builds every bundle; resolves with the paths of all source files that went into one.
+ *
+ * @param {{ production?: boolean, write?: boolean }} [options]
+ * @returns {Promise<string[]>}
+ */
 export async function bundle({ production = false, write = true } = {}) {
+  /** @satisfies {import("esbuild").BuildOptions} */
   const common = {
     absWorkingDir: root,
     bundle: true,
     sourcemap: !production,
     minify: production,
-    metafile: true,
+    metafile: /** @type {const} */ (true),
     write,
-    logLevel: "warning",
+    logLevel: /** @type {const} */ ("warning"),
   };
-  const node = { ...common, platform: "node", target: "node20", format: "cjs" };
+  /** @satisfies {import("esbuild").BuildOptions} */
+  const node = {
+    ...common,
+    platform: /** @type {const} */ ("node"),
+    target: "node20",
+    format: /** @type {const} */ ("cjs"),
+  };
   const results = await Promise.all([
     build({ ...node, entryPoints: ["src/extension.ts"], outfile: "dist/extension.cjs", external: ["vscode"] }),
     build({ ...node, entryPoints: ["src/engine/host/main.ts"], outfile: "dist/engine_host.cjs" }),
