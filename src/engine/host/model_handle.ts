@@ -1,0 +1,34 @@
+import type { GenerateResult, NativeModelInfo, PrefillResult, PromptPart, SamplerOptions } from "../native/addon";
+import type { ModelRef, Priority } from "../../shared/protocol";
+
+export interface PrefillRequest {
+  tokens: Int32Array;
+  priority: Priority;
+  signal?: AbortSignal;
+}
+
+export interface GenerateRequest extends PrefillRequest {
+  maxTokens: number;
+  sampler?: SamplerOptions;
+  stop?: string[];
+  /** Token healing: the output is forced to begin with this text, which is not handed out again. */
+  beginWith?: string;
+  /** Whole characters, in order, never part of a stop string. */
+  onText?: (text: string) => void;
+}
+
+/**
+ * A loaded model as completion and chat see it: a tokenizer, a context length and a pool of sessions from which
+ * every request takes the free one that shares the longest prefix with it. Aborting a signal is an ordinary
+ * outcome: the result says `cancelled`.
+ */
+export interface ModelHandle {
+  readonly ref: ModelRef;
+  readonly info: NativeModelInfo;
+  /** Tokens that prompt and answer may take together. */
+  readonly contextLength: number;
+  tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array>;
+  detokenize(tokens: Int32Array, options?: { special?: boolean }): Promise<string>;
+  prefill(request: PrefillRequest): Promise<PrefillResult>;
+  generate(request: GenerateRequest): Promise<GenerateResult>;
+}

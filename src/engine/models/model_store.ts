@@ -1,0 +1,28 @@
+import type { Disposable } from "../../shared/disposable";
+import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
+
+/** A model whose file is on this machine and verified. */
+export interface InstalledModel {
+  ref: ModelRef;
+  name: string;
+  path: string;
+  roles: ModelRole[];
+  sizeBytes: number;
+}
+
+/** What the engine host asks of the models on disk. Fails with `MODEL_UNKNOWN`, `MODEL_NOT_INSTALLED` and the codes of downloads. */
+export interface ModelStore {
+  list(): Promise<ModelState[]>;
+  /** `auto` is the recommended installed model for the role, else any installed one that serves the role, else any installed. */
+  choose(choice: ModelChoice, role: ModelRole): Promise<InstalledModel>;
+  /** Joins a download of the same model already under way; resolves with the path of the verified file. */
+  download(
+    ref: ModelRef,
+    options: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
+  ): Promise<string>;
+  /** Stops the download for everyone and keeps the partial file. */
+  pause(ref: ModelRef): Promise<void>;
+  remove(ref: ModelRef): Promise<void>;
+  /** Called after anything `list` reports has changed. */
+  onChanged(handler: () => void): Disposable;
+}
