@@ -1,0 +1,144 @@
+// Generated from package.json by scripts/generate_settings.ts; change it there and run `npm run generate`.
+import * as vscode from "vscode";
+import { booleanMap, booleanValue, choiceValue, numberValue, stringList, stringValue } from "./setting_values";
+
+export interface CompletionSettings {
+  /** Suggest code as ghost text while you type. */
+  enabled: boolean;
+  /** Languages with ghost text, by language identifier. `*` stands for every language that is not listed. */
+  languages: Record<string, boolean>;
+  /** Model for ghost text: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine. */
+  model: string;
+  /** Whether suggestions span several lines. */
+  multiline: "auto" | "always" | "never";
+  /** Longest suggestion, in tokens (a token is about four characters). */
+  maxTokens: number;
+  /** Milliseconds to wait after a keystroke before the model is asked. While you type faster than it answers, the wait grows up to four times as long. */
+  debounce: number;
+  /** How many short extracts from files you looked at lately go into the prompt. */
+  recentFiles: number;
+}
+
+/** Reads `nmos.completion` as it holds for `scope`. */
+export function readCompletionSettings(scope?: vscode.ConfigurationScope): CompletionSettings {
+  const configuration = vscode.workspace.getConfiguration("nmos", scope);
+  return {
+    enabled: booleanValue(configuration.get("completion.enabled"), true),
+    languages: booleanMap(configuration.get("completion.languages"), { "*": true, plaintext: false, scminput: false }),
+    model: stringValue(configuration.get("completion.model"), "auto"),
+    multiline: choiceValue(configuration.get("completion.multiline"), ["auto", "always", "never"], "auto"),
+    maxTokens: numberValue(configuration.get("completion.maxTokens"), 96, { minimum: 8, maximum: 512, integer: true }),
+    debounce: numberValue(configuration.get("completion.debounce"), 40, { minimum: 0, maximum: 2000, integer: true }),
+    recentFiles: numberValue(configuration.get("completion.recentFiles"), 4, {
+      minimum: 0,
+      maximum: 16,
+      integer: true,
+    }),
+  };
+}
+
+export interface PrivacySettings {
+  /** Files (glob patterns) that never go into a prompt. A workspace can add patterns to those of your user settings, not take them away. */
+  exclude: string[];
+}
+
+/** Reads `nmos.privacy` as it holds for `scope`. */
+export function readPrivacySettings(scope?: vscode.ConfigurationScope): PrivacySettings {
+  const configuration = vscode.workspace.getConfiguration("nmos", scope);
+  return {
+    exclude: stringList(configuration.get("privacy.exclude"), [
+      "**/.env",
+      "**/.env.*",
+      "**/*.pem",
+      "**/*.key",
+      "**/*.p12",
+      "**/*.pfx",
+      "**/*.kdbx",
+      "**/id_rsa*",
+      "**/id_ecdsa*",
+      "**/id_ed25519*",
+      "**/.ssh/**",
+      "**/.gnupg/**",
+      "**/.aws/**",
+      "**/.netrc",
+      "**/.npmrc",
+      "**/.pypirc",
+      "**/secrets.*",
+      "**/credentials*",
+    ]),
+  };
+}
+
+export interface ChatSettings {
+  /** Model for chat and commands: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine. */
+  model: string;
+  /** Instruction at the beginning of every chat. */
+  systemPrompt: string;
+  /** How much chance there is in answers: 0 always takes the likeliest word. */
+  temperature: number;
+  /** Longest answer, in tokens. */
+  maxTokens: number;
+}
+
+/** Reads `nmos.chat` as it holds for `scope`. */
+export function readChatSettings(scope?: vscode.ConfigurationScope): ChatSettings {
+  const configuration = vscode.workspace.getConfiguration("nmos", scope);
+  return {
+    model: stringValue(configuration.get("chat.model"), "auto"),
+    systemPrompt: stringValue(
+      configuration.get("chat.systemPrompt"),
+      "You are a helpful programming assistant inside Visual Studio Code. Answer briefly and precisely. Use Markdown, and name the language of every code block.",
+    ),
+    temperature: numberValue(configuration.get("chat.temperature"), 0.2, { minimum: 0, maximum: 2, integer: false }),
+    maxTokens: numberValue(configuration.get("chat.maxTokens"), 1024, { minimum: 16, maximum: 32768, integer: true }),
+  };
+}
+
+export interface EngineSettings {
+  /** Whether graphics cards are used. */
+  gpu: "auto" | "off";
+  /** Largest amount of graphics memory to use, in MiB. 0: what is free, less a margin. */
+  vramLimit: number;
+  /** Processor threads to compute with. 0: one for each physical core. */
+  threads: number;
+  /** Context of the chat model, in tokens. 0: chosen from memory, at most what the model was trained for. */
+  contextLength: number;
+  /** Give a model's memory back after so many minutes without a request. 0: never. */
+  idleUnloadMinutes: number;
+  /** Folder of downloaded models. Empty: a folder of NMOS in your user's application data. */
+  modelsDirectory: string;
+}
+
+/** Reads `nmos.engine` as it holds for `scope`. */
+export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSettings {
+  const configuration = vscode.workspace.getConfiguration("nmos", scope);
+  return {
+    gpu: choiceValue(configuration.get("engine.gpu"), ["auto", "off"], "auto"),
+    vramLimit: numberValue(configuration.get("engine.vramLimit"), 0, { minimum: 0, integer: true }),
+    threads: numberValue(configuration.get("engine.threads"), 0, { minimum: 0, maximum: 256, integer: true }),
+    contextLength: numberValue(configuration.get("engine.contextLength"), 0, {
+      minimum: 0,
+      maximum: 1048576,
+      integer: true,
+    }),
+    idleUnloadMinutes: numberValue(configuration.get("engine.idleUnloadMinutes"), 15, {
+      minimum: 0,
+      maximum: 1440,
+      integer: true,
+    }),
+    modelsDirectory: stringValue(configuration.get("engine.modelsDirectory"), ""),
+  };
+}
+
+export interface DownloadSettings {
+  /** Base address that replaces `https://huggingface.co` for model downloads, for example a mirror inside your company. Checksums are verified in any case. */
+  mirror: string;
+}
+
+/** Reads `nmos.download` as it holds for `scope`. */
+export function readDownloadSettings(scope?: vscode.ConfigurationScope): DownloadSettings {
+  const configuration = vscode.workspace.getConfiguration("nmos", scope);
+  return {
+    mirror: stringValue(configuration.get("download.mirror"), ""),
+  };
+}
