@@ -41,12 +41,21 @@ export function globToRegExp(glob: string): RegExp {
  * file's name in any folder. A glob that is no valid expression matches nothing.
  */
 export function matchesAny(path: string, globs: readonly string[]): boolean {
-  return globs.some((glob) => {
-    const anchored = glob.includes("/") ? glob : `**/${glob}`;
-    try {
-      return globToRegExp(anchored).test(path);
-    } catch {
-      return false;
-    }
-  });
+  return globs.some((glob) => compiled(glob)?.test(path) ?? false);
+}
+
+/** The few patterns of the settings are matched at every keystroke, so each is compiled once. */
+const cache = new Map<string, RegExp | undefined>();
+
+function compiled(glob: string): RegExp | undefined {
+  if (!cache.has(glob)) cache.set(glob, compile(glob));
+  return cache.get(glob);
+}
+
+function compile(glob: string): RegExp | undefined {
+  try {
+    return globToRegExp(glob.includes("/") ? glob : `**/${glob}`);
+  } catch {
+    return undefined;
+  }
 }
