@@ -1,0 +1,53 @@
+import type { Extract } from "../shared/protocol";
+
+/** Lines of an extract on each side of where the user was. */
+const linesAround = 16;
+
+/** Longest extract, in characters. */
+const longest = 2_000;
+
+/** Files that are remembered. */
+const capacity = 32;
+
+/**
+ * Short extracts of files the user was in, one a file. They are taken when the user leaves the file, not while they type
+ * in it, so that the prompt stays the same from keystroke to keystroke.
+ */
+export class RecentExtracts {
+  /** By the file's key, least recently left first. */
+  private readonly extracts = new Map<string, Extract>();
+
+  remember(key: string, extract: Extract): void {
+    this.extracts.delete(key);
+    if (extract.text.trim() === "") return;
+    this.extracts.set(key, extract);
+    const oldest = this.extracts.keys().next();
+    if (this.extracts.size > capacity && !oldest.done) this.extracts.delete(oldest.value);
+  }
+
+  forget(key: string): void {
+    this.extracts.delete(key);
+  }
+
+  /** The last `count` extracts that `allowed` lets through, the most recent last: next to the code being written. */
+  recent(count: number, allowed: (key: string) => boolean): Extract[] {
+    if (count === 0) return [];
+    return [...this.extracts]
+      .filter(([key]) => allowed(key))
+      .slice(-count)
+      .map(([, extract]) => extract);
+  }
+}
+
+/** The whole lines around `line` (0-based), cut to the longest extract. */
+export function extractAround(lines: readonly string[], line: number): string {
+  const from = Math.max(0, Math.min(line, lines.length - 1) - linesAround);
+  const kept: string[] = [];
+  let length = 0;
+  for (const text of lines.slice(from, line + linesAround + 1)) {
+    length += text.length + 1;
+    if (length > longest) break;
+    kept.push(text);
+  }
+  return kept.join("\n");
+}
