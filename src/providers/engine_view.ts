@@ -1,0 +1,87 @@
+import * as vscode from "vscode";
+import type { EngineClient, EngineState } from "../engine/client/engine_client";
+import { DisposableStack, type Disposable } from "../shared/disposable";
+import type { EngineError } from "../shared/errors";
+import type { EngineStatus, ModelState } from "../shared/protocol";
+
+/**
+ * What this window knows of the engine without asking it: the last notifications, the connection, how many suggestions
+ * are being computed and the last failure. Asking would start the engine.
+ */
+export interface EngineView extends Disposable {
+  readonly connection: EngineState;
+  readonly status: EngineStatus | undefined;
+  readonly models: ModelState[] | undefined;
+  readonly suggesting: boolean;
+  readonly failure: EngineError | undefined;
+  readonly onChanged: vscode.Event<void>;
+  /** Counts a suggestion under way until it settles; remembers its failure, or that there is none any more. */
+  watchSuggestion(): { succeeded(): void; failed(error: EngineError): void; ended(): void };
+}
+
+export function registerEngineView(engine: EngineClient): EngineView {
+  const stack = new DisposableStack();
+  const changed = stack.add(new vscode.EventEmitter<void>());
+  let status: EngineStatus | undefined;
+  let models: ModelState[] | undefined;
+  let failure: EngineError | undefined;
+  let suggesting = 0;
+
+  stack.add(
+    engine.on("engine/statusChanged", (value) => {
+      status = value;
+      changed.fire();
+    }),
+  );
+  stack.add(
+    engine.on("models/changed", (value) => {
+      models = value;
+      if (failure?.code === "MODEL_NOT_INSTALLED" && value.some((model) => model.installed)) failure = undefined;
+      changed.fire();
+    }),
+  );
+  stack.add(
+    engine.onStateChanged((state) => {
+      if (state.kind !== "running") status = undefined;
+      changed.fire();
+    }),
+  );
+
+  return {
+    get connection() {
+      return engine.state;
+    },
+    get status() {
+      return status;
+    },
+    get models() {
+      return models;
+    },
+    get suggesting() {
+      return suggesting > 0;
+    },
+    get failure() {
+      return failure;
+    },
+    onChanged: changed.event,
+    watchSuggestion() {
+      suggesting++;
+      changed.fire();
+      return {
+        succeeded() {
+          failure = undefined;
+        },
+        failed(error) {
+          failure = error.code === "CANCELLED" ? undefined : error;
+        },
+        ended() {
+          suggesting--;
+          changed.fire();
+        },
+      };
+    },
+    dispose() {
+      stack.dispose();
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import type { EngineState } from "../engine/client/engine_client";
+import type { EngineError } from "../shared/errors";
+import type { EngineStatus, ModelState } from "../shared/protocol";
+import type { Availability } from "./completion_toggle";
+
+/** All that the status bar shows follows from these. */
+export interface StatusFacts {
+  workspaceTrusted: boolean;
+  availability: Availability;
+  /** Milliseconds since the epoch. */
+  snoozedUntil: number;
+  connection: EngineState;
+  status: EngineStatus | undefined;
+  models: ModelState[] | undefined;
+  suggesting: boolean;
+  failure: EngineError | undefined;
+}
+
+export interface StatusText {
+  text: string;
+  tooltip: string;
+  severity: "none" | "warning" | "error";
+}
+
+/** The most important thing first: what keeps ghost text from coming, then what the engine does. */
+export function statusText(facts: StatusFacts): StatusText {
+  if (!facts.workspaceTrusted) {
+    return { text: "$(circle-slash) NMOS", tooltip: "Off until you trust this workspace.", severity: "none" };
+  }
+  if (facts.connection.kind === "failed") {
+    return { text: "$(error) NMOS", tooltip: `The engine failed: ${facts.connection.message}`, severity: "error" };
+  }
+  const downloading = facts.models?.find((model) => model.downloading);
+  if (downloading) {
+    const percent = Math.floor((100 * downloading.partialBytes) / Math.max(1, downloading.sizeBytes));
+    return {
+      text: `$(cloud-download) NMOS ${percent}%`,
+      tooltip: `Downloading ${downloading.name}.`,
+      severity: "none",
+    };
+  }
+  const installed = facts.models?.some((model) => model.installed);
+  if (installed === false || facts.failure?.code === "MODEL_NOT_INSTALLED") {
+    return { text: "$(warning) NMOS: no model", tooltip: "No model is installed.", severity: "warning" };
+  }
+  if (facts.failure) {
+    return { text: "$(error) NMOS", tooltip: `Ghost text failed: ${facts.failure.message}`, severity: "error" };
+  }
+  const loading = facts.status?.loading[0];
+  if (loading) {
+    const percent = Math.floor(100 * loading.fraction);
+    return { text: `$(loading~spin) NMOS ${percent}%`, tooltip: `Loading ${loading.ref}.`, severity: "none" };
+  }
+  if (facts.connection.kind === "starting") {
+    return { text: "$(loading~spin) NMOS", tooltip: "The engine is starting.", severity: "none" };
+  }
+  switch (facts.availability) {
+    case "off":
+      return { text: "$(circle-slash) NMOS: off", tooltip: "Ghost text is off.", severity: "none" };
+    case "off for language":
+      return { text: "$(circle-slash) NMOS", tooltip: "Ghost text is off for this language.", severity: "none" };
+    case "snoozed": {
+      const until = new Date(facts.snoozedUntil).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+      return { text: "$(bell-slash) NMOS", tooltip: `Ghost text is snoozed until ${until}.`, severity: "none" };
+    }
+    case "on":
+      break;
+  }
+  if (facts.suggesting) {
+    return { text: "$(loading~spin) NMOS", tooltip: "Computing a suggestion.", severity: "none" };
+  }
+  const loaded = facts.status?.models.map((model) => model.name) ?? [];
+  const tooltip =
+    loaded.length > 0 ? `Ready. Loaded: ${loaded.join(", ")}.` : "Ready. The model loads when it is needed.";
+  return { text: "$(sparkle) NMOS", tooltip, severity: "none" };
+}
