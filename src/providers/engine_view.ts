@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import type { EngineClient, EngineState } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import type { EngineError } from "../shared/errors";
+import { toEngineError, type EngineError } from "../shared/errors";
 import type { EngineStatus, ModelState } from "../shared/protocol";
 
 /**
@@ -27,6 +27,20 @@ export function registerEngineView(engine: EngineClient): EngineView {
   let failure: EngineError | undefined;
   let suggesting = 0;
 
+  /** Notifications tell of changes only: asks once for what there is when a connection is made. */
+  async function seed(): Promise<void> {
+    try {
+      [status, models] = await Promise.all([
+        engine.request("engine/status", null),
+        engine.request("models/list", null),
+      ]);
+      changed.fire();
+    } catch (thrown) {
+      // The connection went again; its state says so.
+      failure = toEngineError(thrown);
+    }
+  }
+
   stack.add(
     engine.on("engine/statusChanged", (value) => {
       status = value;
@@ -42,7 +56,8 @@ export function registerEngineView(engine: EngineClient): EngineView {
   );
   stack.add(
     engine.onStateChanged((state) => {
-      if (state.kind !== "running") status = undefined;
+      if (state.kind === "running") void seed();
+      else status = undefined;
       changed.fire();
     }),
   );
