@@ -1,0 +1,140 @@
+#include "engine_object.h"
+
+#include <llama.h>
+
+#include "cancellation_object.h"
+#include "model_object.h"
+#include "options.h"
+#include "platform/os.h"
+
+namespace nmos::binding {
+
+namespace {
+
+constexpr uint64_t longest_context = 1u << 24;
+constexpr uint64_t most_bytes = uint64_t{1} << 50;
+
+const char* name_of(DeviceKind kind) {
+    switch (kind) {
+        case DeviceKind::Cpu: return "cpu";
+        case DeviceKind::Gpu: return "gpu";
+        case DeviceKind::Integrated: return "integrated";
+    }
+    return "cpu";
+}
+
+PlanOptions plan_options(const Options& options) {
+    PlanOptions plan;
+    plan.path = options.text("path");
+    plan.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
+    plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
+    plan.use_gpu = options.choice("gpu", {"auto", "off"}) == "auto";
+    return plan;
+}
+
+}  // namespace
+
+Napi::Object to_js(Napi::Env env, const Placement& placement) {
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("device", placement.device);
+    object.Set("layers", placement.layers);
+    object.Set("deviceLayers", placement.device_layers);
+    object.Set("hostBytes", static_cast<double>(placement.host_bytes));
+    object.Set("deviceBytes", static_cast<double>(placement.device_bytes));
+    object.Set("kvBytes", static_cast<double>(placement.kv_bytes));
+    object.Set("contextLength", placement.context_length);
+    const Napi::Array sentences = Napi::Array::New(env);
+    for (const std::string& sentence : placement.explanation) sentences.Set(sentences.Length(), sentence);
+    object.Set("explanation", sentences);
+    return object;
+}
+
+Napi::Function EngineObject::define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {
+                           InstanceAccessor<&EngineObject::library_version>("libraryVersion"),
+                           InstanceMethod<&EngineObject::devices>("devices"),
+                           InstanceMethod<&EngineObject::memory>("memory"),
+                           InstanceMethod<&EngineObject::load_model>("loadModel"),
+                           InstanceMethod<&EngineObject::plan_model>("planModel"),
+                           InstanceMethod<&EngineObject::close>("close"),
+                       });
+}
+
+EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    guarded(info.Env(), [&] {
+        const Options options(info[0], "Engine");
+        const auto main = std::make_shared<MainThread>(info.Env());
+        const auto log = options.function("onLog");
+        const bool cpu_only = options.choice("backends", {"all", "cpu"}) == "cpu";
+        context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only,
+                                                   log ? hold_callback(main, *log) : nullptr, main);
+        return info.Env().Undefined();
+    });
+}
+
+Napi::Value EngineObject::library_version(const Napi::CallbackInfo& info) {
+    return Napi::String::New(info.Env(), llama_version());
+}
+
+Napi::Value EngineObject::devices(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+        context_->engine();
+        const Napi::Array array = Napi::Array::New(info.Env());
+        for (const Device& device : list_devices()) {
+            const Napi::Object object = Napi::Object::New(info.Env());
+            object.Set("name", device.name);
+            object.Set("description", device.description);
+            object.Set("kind", name_of(device.kind));
+            object.Set("memoryTotal", static_cast<double>(device.memory_total));
+            object.Set("memoryFree", static_cast<double>(device.memory_free));
+            array.Set(array.Length(), object);
+        }
+        return array;
+    });
+}
+
+Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
+    const os::Memory memory = os::memory();
+    const Napi::Object object = Napi::Object::New(info.Env());
+    object.Set("totalBytes", static_cast<double>(memory.total));
+    object.Set("availableBytes", static_cast<double>(memory.available));
+    object.Set("processBytes", static_cast<double>(memory.process));
+    return object;
+}
+
+Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
+    using Loaded = std::shared_ptr<Model>;
+    const auto to_object = [weak = std::weak_ptr(context_)](Napi::Env env, Loaded& model) -> Napi::Value {
+        if (!model) return env.Null();
+        const auto context = weak.lock();
+        if (!context) throw EngineError(ErrorCode::Closed, "The engine was closed.");
+        return ModelObject::create(env, context, std::move(model));
+    };
+    return async<Loaded>(info.Env(), context_->main(), to_object, [&](const Settler<Loaded>& settler) {
+        const Options options(info[0], "loadModel");
+        LoadOptions load;
+        load.plan = plan_options(options);
+        load.cancellation = CancellationObject::from(options);
+        if (const auto function = options.function("onProgress")) {
+            load.on_progress = [callback = hold_callback(context_->main(), *function), main = context_->main()](float fraction) {
+                main->post([callback, fraction](Napi::Env env) { callback->Call({Napi::Number::New(env, fraction)}); });
+            };
+        }
+        context_->on_loader(settler, [&engine = context_->engine(), load] { return engine.load(load); });
+    });
+}
+
+Napi::Value EngineObject::plan_model(const Napi::CallbackInfo& info) {
+    const auto to_object = [](Napi::Env env, Placement& placement) -> Napi::Value { return to_js(env, placement); };
+    return async<Placement>(info.Env(), context_->main(), to_object, [&](const Settler<Placement>& settler) {
+        const PlanOptions options = plan_options(Options(info[0], "planModel"));
+        context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
+    });
+}
+
+Napi::Value EngineObject::close(const Napi::CallbackInfo& info) {
+    return context_->close(info.Env());
+}
+
+}  // namespace nmos::binding

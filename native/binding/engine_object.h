@@ -1,0 +1,30 @@
+// `NativeEngine` in src/engine/native/addon.ts.
+#pragma once
+
+#include <napi.h>
+
+#include "engine_context.h"
+
+namespace nmos::binding {
+
+class EngineObject : public Napi::ObjectWrap<EngineObject> {
+  public:
+    static Napi::Function define(Napi::Env env);
+
+    explicit EngineObject(const Napi::CallbackInfo& info);
+
+  private:
+    Napi::Value library_version(const Napi::CallbackInfo& info);
+    Napi::Value devices(const Napi::CallbackInfo& info);
+    Napi::Value memory(const Napi::CallbackInfo& info);
+    Napi::Value load_model(const Napi::CallbackInfo& info);
+    Napi::Value plan_model(const Napi::CallbackInfo& info);
+    Napi::Value close(const Napi::CallbackInfo& info);
+
+    std::shared_ptr<EngineContext> context_;
+};
+
+// `NativePlacement`.
+Napi::Object to_js(Napi::Env env, const Placement& placement);
+
+}  // namespace nmos::binding

@@ -1,0 +1,145 @@
+#include "model_object.h"
+
+#include "addon_data.h"
+#include "engine_object.h"
+#include "options.h"
+#include "session_object.h"
+
+namespace nmos::binding {
+
+namespace {
+
+constexpr uint64_t longest_context = 1u << 24;
+constexpr uint64_t widest_batch = 1u << 16;
+
+// What `create` hands to the constructor.
+struct Parts {
+    std::shared_ptr<EngineContext> context;
+    std::shared_ptr<Model> model;
+};
+
+Napi::Value text_or_null(Napi::Env env, const std::optional<std::string>& text) {
+    return text ? Napi::Value(Napi::String::New(env, *text)) : env.Null();
+}
+
+std::vector<PromptPart> prompt_parts(const Napi::Value& value) {
+    const auto refuse = [](const Napi::Value& got) -> EngineError {
+        return {ErrorCode::InvalidArgument, "Expected tokenize's parts to be an array of {text, special}, got " + describe(got) + "."};
+    };
+    if (!value.IsArray()) throw refuse(value);
+    const auto array = value.As<Napi::Array>();
+    std::vector<PromptPart> parts;
+    parts.reserve(array.Length());
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        const Napi::Value item = array.Get(i);
+        if (!item.IsObject()) throw refuse(item);
+        const Options part(item, "tokenize");
+        parts.push_back({part.text("text"), part.flag("special", false)});
+    }
+    return parts;
+}
+
+}  // namespace
+
+Napi::Function ModelObject::define(Napi::Env env) {
+    return DefineClass(env, "Model",
+                       {
+                           InstanceAccessor<&ModelObject::info_>("info"),
+                           InstanceAccessor<&ModelObject::placement>("placement"),
+                           InstanceMethod<&ModelObject::tokenize>("tokenize"),
+                           InstanceMethod<&ModelObject::detokenize>("detokenize"),
+                           InstanceMethod<&ModelObject::create_session>("createSession"),
+                           InstanceMethod<&ModelObject::close>("close"),
+                       });
+}
+
+Napi::Object ModelObject::create(Napi::Env env, std::shared_ptr<EngineContext> context, std::shared_ptr<Model> model) {
+    Parts parts{std::move(context), std::move(model)};
+    return AddonData::of(env).model.New({Napi::External<Parts>::New(env, &parts)});
+}
+
+ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "A Model comes from loadModel");
+    Parts& parts = *info[0].As<Napi::External<Parts>>().Data();
+    context_ = std::move(parts.context);
+    model_ = std::move(parts.model);
+}
+
+Napi::Value ModelObject::info_(const Napi::CallbackInfo& call) {
+    const Napi::Env env = call.Env();
+    const ModelInfo& info = model_->info();
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("path", info.path);
+    object.Set("description", info.description);
+    object.Set("architecture", info.architecture);
+    object.Set("sizeBytes", static_cast<double>(info.size_bytes));
+    object.Set("parameters", static_cast<double>(info.parameters));
+    object.Set("layers", info.layers);
+    object.Set("vocabularySize", info.vocabulary_size);
+    object.Set("trainedContextLength", info.trained_context);
+    object.Set("chatTemplate", text_or_null(env, info.chat_template));
+    const Napi::Object special = Napi::Object::New(env);
+    for (const auto& [role, text] : info.special_tokens) special.Set(role, text_or_null(env, text));
+    object.Set("specialTokens", special);
+    object.Set("addsBos", info.adds_bos);
+    const Napi::Object metadata = Napi::Object::New(env);
+    for (const auto& [key, text] : info.metadata) metadata.Set(key, text);
+    object.Set("metadata", metadata);
+    return object;
+}
+
+Napi::Value ModelObject::placement(const Napi::CallbackInfo& info) {
+    return to_js(info.Env(), model_->placement());
+}
+
+Napi::Value ModelObject::tokenize(const Napi::CallbackInfo& info) {
+    using Tokens = std::vector<llama_token>;
+    const auto to_array = [](Napi::Env env, Tokens& tokens) -> Napi::Value { return from_tokens(env, tokens); };
+    return async<Tokens>(info.Env(), context_->main(), to_array, [&](const Settler<Tokens>& settler) {
+        const bool add_bos = info[1].IsUndefined() || Options(info[1], "tokenize").flag("addBos", true);
+        auto work = [model = model_, parts = prompt_parts(info[0]), add_bos] { return model->vocabulary().tokenize(parts, add_bos); };
+        context_->on_desk(settler, std::move(work));
+    });
+}
+
+Napi::Value ModelObject::detokenize(const Napi::CallbackInfo& info) {
+    const auto to_string = [](Napi::Env env, std::string& text) -> Napi::Value { return Napi::String::New(env, text); };
+    return async<std::string>(info.Env(), context_->main(), to_string, [&](const Settler<std::string>& settler) {
+        const bool special = !info[1].IsUndefined() && Options(info[1], "detokenize").flag("special", false);
+        auto work = [model = model_, tokens = to_tokens(info[0], "detokenize's tokens"), special] {
+            return model->vocabulary().detokenize(tokens, special);
+        };
+        context_->on_desk(settler, std::move(work));
+    });
+}
+
+Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
+    using Created = std::shared_ptr<Session>;
+    const auto to_object = [weak = std::weak_ptr(context_)](Napi::Env env, Created& session) -> Napi::Value {
+        const auto context = weak.lock();
+        if (!context) throw EngineError(ErrorCode::Closed, "The engine was closed.");
+        return SessionObject::create(env, context, std::move(session));
+    };
+    return async<Created>(info.Env(), context_->main(), to_object, [&](const Settler<Created>& settler) {
+        const Options options(info[0], "createSession");
+        SessionOptions session;
+        session.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
+        session.batch_size = static_cast<uint32_t>(options.whole_or("batchSize", 1, widest_batch, 0));
+        const auto threads = static_cast<int32_t>(options.whole_or("threads", 0, 512, 0));
+        auto work = [&engine = context_->engine(), model = model_, session, threads] { return engine.create_session(model, session, threads); };
+        context_->on_desk(settler, std::move(work));
+    });
+}
+
+Napi::Value ModelObject::close(const Napi::CallbackInfo& info) {
+    const auto to_undefined = [](Napi::Env env, bool&) { return env.Undefined(); };
+    return async<bool>(info.Env(), context_->main(), to_undefined, [&](const Settler<bool>& settler) {
+        auto work = [model = model_] {
+            model->close();
+            return true;
+        };
+        context_->on_loader(settler, std::move(work));
+    });
+}
+
+}  // namespace nmos::binding

@@ -1,0 +1,29 @@
+// `NativeModel` in src/engine/native/addon.ts.
+#pragma once
+
+#include <napi.h>
+
+#include "engine_context.h"
+
+namespace nmos::binding {
+
+class ModelObject : public Napi::ObjectWrap<ModelObject> {
+  public:
+    static Napi::Function define(Napi::Env env);
+    static Napi::Object create(Napi::Env env, std::shared_ptr<EngineContext> context, std::shared_ptr<Model> model);
+
+    explicit ModelObject(const Napi::CallbackInfo& info);
+
+  private:
+    Napi::Value info_(const Napi::CallbackInfo& info);
+    Napi::Value placement(const Napi::CallbackInfo& info);
+    Napi::Value tokenize(const Napi::CallbackInfo& info);
+    Napi::Value detokenize(const Napi::CallbackInfo& info);
+    Napi::Value create_session(const Napi::CallbackInfo& info);
+    Napi::Value close(const Napi::CallbackInfo& info);
+
+    std::shared_ptr<EngineContext> context_;
+    std::shared_ptr<Model> model_;
+};
+
+}  // namespace nmos::binding

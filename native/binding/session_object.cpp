@@ -1,0 +1,156 @@
+#include "session_object.h"
+
+#include "addon_data.h"
+#include "cancellation_object.h"
+#include "options.h"
+
+namespace nmos::binding {
+
+namespace {
+
+constexpr uint64_t most_tokens = 1u << 24;
+
+// What `create` hands to the constructor.
+struct Parts {
+    std::shared_ptr<EngineContext> context;
+    std::shared_ptr<Session> session;
+};
+
+const char* name_of(Finish finish) {
+    switch (finish) {
+        case Finish::Stop: return "stop";
+        case Finish::Length: return "length";
+        case Finish::Cancelled: return "cancelled";
+    }
+    return "stop";
+}
+
+Priority priority_from(const Options& options) {
+    const std::string name = options.choice("priority", {"chat", "suggest", "warm"});
+    return name == "suggest" ? Priority::Suggest : name == "warm" ? Priority::Warm : Priority::Chat;
+}
+
+GenerationRequest request_from(const Options& options) {
+    GenerationRequest request;
+    request.prompt = options.tokens("tokens");
+    request.priority = priority_from(options);
+    request.cancellation = CancellationObject::from(options);
+    return request;
+}
+
+SamplerOptions sampler_from(const Napi::Value& value) {
+    SamplerOptions sampler;
+    if (value.IsUndefined()) return sampler;
+    const Options options(value, "generate.sampler");
+    constexpr uint64_t most = INT32_MAX;
+    sampler.temperature = static_cast<float>(options.number("temperature", sampler.temperature));
+    sampler.top_k = static_cast<int32_t>(options.whole_or("topK", 0, most, 0));
+    sampler.top_p = static_cast<float>(options.number("topP", sampler.top_p));
+    sampler.min_p = static_cast<float>(options.number("minP", sampler.min_p));
+    sampler.repeat_penalty = static_cast<float>(options.number("repeatPenalty", sampler.repeat_penalty));
+    sampler.repeat_last_n = static_cast<int32_t>(options.whole_or("repeatLastN", 0, most, static_cast<uint64_t>(sampler.repeat_last_n)));
+    sampler.seed = static_cast<uint32_t>(options.whole_or("seed", 0, UINT32_MAX, 0));
+    sampler.grammar = options.optional_text("grammar").value_or("");
+    return sampler;
+}
+
+Napi::Object prefill_result(Napi::Env env, const GenerationResult& result) {
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("promptTokens", result.prompt_tokens);
+    object.Set("reusedTokens", result.reused_tokens);
+    object.Set("computedTokens", result.computed_tokens);
+    object.Set("queuedMs", result.queued_ms);
+    object.Set("prefillMs", result.prefill_ms);
+    object.Set("cancelled", result.finish == Finish::Cancelled);
+    return object;
+}
+
+Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
+    const Napi::Object object = prefill_result(env, result);
+    object.Set("text", result.text);
+    object.Set("tokens", from_tokens(env, result.tokens));
+    object.Set("finish", name_of(result.finish));
+    object.Set("decodeMs", result.decode_ms);
+    return object;
+}
+
+Generation::OnDone settle_by(const Settler<GenerationResult>& settler) {
+    return [settler](Generation::Outcome outcome) {
+        if (const auto failure = std::get_if<std::exception_ptr>(&outcome)) settler.reject(*failure);
+        else settler.resolve(std::move(std::get<GenerationResult>(outcome)));
+    };
+}
+
+}  // namespace
+
+Napi::Function SessionObject::define(Napi::Env env) {
+    return DefineClass(env, "Session",
+                       {
+                           InstanceAccessor<&SessionObject::context_length>("contextLength"),
+                           InstanceMethod<&SessionObject::cached_tokens>("cachedTokens"),
+                           InstanceMethod<&SessionObject::prefill>("prefill"),
+                           InstanceMethod<&SessionObject::generate>("generate"),
+                           InstanceMethod<&SessionObject::close>("close"),
+                       });
+}
+
+Napi::Object SessionObject::create(Napi::Env env, std::shared_ptr<EngineContext> context, std::shared_ptr<Session> session) {
+    Parts parts{std::move(context), std::move(session)};
+    return AddonData::of(env).session.New({Napi::External<Parts>::New(env, &parts)});
+}
+
+SessionObject::SessionObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "A Session comes from createSession");
+    Parts& parts = *info[0].As<Napi::External<Parts>>().Data();
+    context_ = std::move(parts.context);
+    session_ = std::move(parts.session);
+}
+
+Napi::Value SessionObject::context_length(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), session_->context_length());
+}
+
+Napi::Value SessionObject::cached_tokens(const Napi::CallbackInfo& info) {
+    return from_tokens(info.Env(), session_->cached_tokens());
+}
+
+Napi::Value SessionObject::prefill(const Napi::CallbackInfo& info) {
+    const auto to_object = [](Napi::Env env, GenerationResult& result) -> Napi::Value { return prefill_result(env, result); };
+    return async<GenerationResult>(info.Env(), context_->main(), to_object, [&](const Settler<GenerationResult>& settler) {
+        context_->engine().submit(session_, request_from(Options(info[0], "prefill")), nullptr, settle_by(settler));
+    });
+}
+
+Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
+    const auto to_object = [](Napi::Env env, GenerationResult& result) -> Napi::Value { return generate_result(env, result); };
+    return async<GenerationResult>(info.Env(), context_->main(), to_object, [&](const Settler<GenerationResult>& settler) {
+        const Options options(info[0], "generate");
+        GenerationRequest request = request_from(options);
+        DecodeOptions decode;
+        decode.max_tokens = static_cast<uint32_t>(options.whole("maxTokens", 1, most_tokens));
+        decode.sampler = sampler_from(options.value("sampler"));
+        decode.stop = options.texts("stop");
+        decode.begin_with = options.optional_text("beginWith").value_or("");
+        request.decode = std::move(decode);
+        Generation::OnText on_text;
+        if (info[1].IsFunction()) {
+            on_text = [callback = hold_callback(context_->main(), info[1].As<Napi::Function>()), main = context_->main()](std::string text) {
+                main->post([callback, text = std::move(text)](Napi::Env env) { callback->Call({Napi::String::New(env, text)}); });
+            };
+        }
+        context_->engine().submit(session_, std::move(request), std::move(on_text), settle_by(settler));
+    });
+}
+
+Napi::Value SessionObject::close(const Napi::CallbackInfo& info) {
+    const auto to_undefined = [](Napi::Env env, bool&) { return env.Undefined(); };
+    return async<bool>(info.Env(), context_->main(), to_undefined, [&](const Settler<bool>& settler) {
+        auto work = [session = session_] {
+            session->close();
+            return true;
+        };
+        context_->on_desk(settler, std::move(work));
+    });
+}
+
+}  // namespace nmos::binding

@@ -1,0 +1,151 @@
+#include "plan/model_profile.h"
+
+#include <ggml.h>
+#include <gguf.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <memory>
+#include <optional>
+
+#include "runtime/engine_error.h"
+#include "runtime/log.h"
+
+namespace nmos {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
+
+// An unsigned number of the metadata: a scalar, or the largest element of an array (models whose layers differ).
+std::optional<uint64_t> number(const gguf_context* gguf, const std::string& key) {
+    const int64_t id = gguf_find_key(gguf, key.c_str());
+    if (id < 0) return std::nullopt;
+    switch (gguf_get_kv_type(gguf, id)) {
+        case GGUF_TYPE_UINT32: return gguf_get_val_u32(gguf, id);
+        case GGUF_TYPE_INT32: return static_cast<uint64_t>(std::max(0, gguf_get_val_i32(gguf, id)));
+        case GGUF_TYPE_UINT64: return gguf_get_val_u64(gguf, id);
+        case GGUF_TYPE_ARRAY: {
+            const gguf_type type = gguf_get_arr_type(gguf, id);
+            if (type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) return std::nullopt;
+            const auto values = static_cast<const uint32_t*>(gguf_get_arr_data(gguf, id));
+            const size_t count = gguf_get_arr_n(gguf, id);
+            return count > 0 ? std::optional<uint64_t>(*std::max_element(values, values + count)) : std::nullopt;
+        }
+        default: return std::nullopt;
+    }
+}
+
+std::string text(const gguf_context* gguf, const std::string& key) {
+    const int64_t id = gguf_find_key(gguf, key.c_str());
+    return id >= 0 && gguf_get_kv_type(gguf, id) == GGUF_TYPE_STRING ? gguf_get_val_str(gguf, id) : "";
+}
+
+// The N of a tensor called "blk.N.…".
+std::optional<uint32_t> layer_of(std::string_view tensor) {
+    constexpr std::string_view prefix = "blk.";
+    if (!tensor.starts_with(prefix)) return std::nullopt;
+    uint32_t layer = 0;
+    const auto parsed = std::from_chars(tensor.data() + prefix.size(), tensor.data() + tensor.size(), layer);
+    return parsed.ec == std::errc{} ? std::optional(layer) : std::nullopt;
+}
+
+uint64_t checked_file_size(const std::string& path) {
+    const fs::path file(std::u8string(path.begin(), path.end()));
+    std::error_code failure;
+    const uint64_t size = fs::file_size(file, failure);
+    if (failure) {
+        throw EngineError(ErrorCode::ModelNotFound, "Expected a GGUF model file at " + path + ", but it cannot be opened (" +
+                                                        failure.message() + "). Check the path or download the model again.");
+    }
+    char magic[4] = {};
+    std::ifstream(file, std::ios::binary).read(magic, sizeof magic);
+    if (std::string_view(magic, sizeof magic) != GGUF_MAGIC) {
+        throw EngineError(ErrorCode::ModelInvalid, path + " is no GGUF file: it does not begin with \"GGUF\". Choose a model in GGUF format.");
+    }
+    return size;
+}
+
+GgufPtr open_header(const std::string& path) {
+    ErrorCapture errors;
+    const gguf_init_params params{/* no_alloc */ true, /* ctx */ nullptr};
+    GgufPtr gguf(gguf_init_from_file(path.c_str(), params), &gguf_free);
+    if (!gguf) {
+        throw EngineError(ErrorCode::ModelInvalid, "The header of " + path + " cannot be read, the file is damaged or was cut short (" +
+                                                       errors.text() + "). Download the model again.");
+    }
+    return gguf;
+}
+
+void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
+    uint64_t end = gguf_get_data_offset(gguf);
+    bool own_output = false;
+    for (int64_t i = 0; i < gguf_get_n_tensors(gguf); ++i) {
+        const std::string_view name = gguf_get_tensor_name(gguf, i);
+        const uint64_t bytes = gguf_get_tensor_size(gguf, i);
+        end = std::max<uint64_t>(end, gguf_get_data_offset(gguf) + gguf_get_tensor_offset(gguf, i) + bytes);
+        if (const auto layer = layer_of(name)) {
+            if (*layer < profile.layers) profile.layer_bytes[*layer] += bytes;
+        } else if (name == "token_embd.weight") {
+            profile.embedding_bytes += bytes;
+        } else {
+            own_output |= name == "output.weight";
+            profile.output_bytes += bytes;
+        }
+    }
+    if (!own_output) profile.output_bytes += profile.embedding_bytes;
+    if (end > profile.file_bytes) {
+        throw EngineError(ErrorCode::ModelTruncated,
+                          profile.path + " should hold " + std::to_string(end) + " bytes, but holds only " +
+                              std::to_string(profile.file_bytes) + ". Download the model again.");
+    }
+}
+
+}  // namespace
+
+uint64_t ModelProfile::weight_bytes() const {
+    return std::accumulate(layer_bytes.begin(), layer_bytes.end(), embedding_bytes + output_bytes);
+}
+
+uint64_t ModelProfile::kv_bytes(uint64_t context_length) const {
+    return context_length * std::accumulate(kv_bytes_per_token.begin(), kv_bytes_per_token.end(), uint64_t{0});
+}
+
+ModelProfile read_model_profile(const std::string& path) {
+    ModelProfile profile;
+    profile.path = path;
+    profile.file_bytes = checked_file_size(path);
+    const GgufPtr header = open_header(path);
+    const gguf_context* gguf = header.get();
+    profile.architecture = text(gguf, "general.architecture");
+    profile.name = text(gguf, "general.name");
+    const auto own = [&](const char* key) { return number(gguf, profile.architecture + "." + key); };
+    const uint64_t layers = own("block_count").value_or(0);
+    if (profile.architecture.empty() || layers == 0 || layers > 10000) {
+        throw EngineError(ErrorCode::ModelUnsupported,
+                          path + " describes no language model with layers; choose a text model in GGUF format.");
+    }
+    profile.layers = static_cast<uint32_t>(layers);
+    profile.layer_bytes.assign(layers, 0);
+    profile.trained_context = static_cast<uint32_t>(own("context_length").value_or(0));
+    profile.embedding = static_cast<uint32_t>(own("embedding_length").value_or(0));
+    profile.feed_forward = static_cast<uint32_t>(own("feed_forward_length").value_or(0));
+    const int64_t tokens = gguf_find_key(gguf, "tokenizer.ggml.tokens");
+    if (tokens >= 0 && gguf_get_kv_type(gguf, tokens) == GGUF_TYPE_ARRAY) {
+        profile.vocabulary = static_cast<uint32_t>(gguf_get_arr_n(gguf, tokens));
+    }
+    const uint64_t heads = std::max<uint64_t>(1, own("attention.head_count").value_or(1));
+    const uint64_t kv_heads = own("attention.head_count_kv").value_or(heads);
+    const uint64_t head_width = profile.embedding / heads;
+    const uint64_t widths = own("attention.key_length").value_or(head_width) + own("attention.value_length").value_or(head_width);
+    profile.kv_bytes_per_token.assign(layers, kv_heads * widths * sizeof(ggml_fp16_t));
+    measure_tensors(gguf, profile);
+    return profile;
+}
+
+}  // namespace nmos

@@ -1,0 +1,33 @@
+// What a planner needs to know about a model, read from the header of its GGUF file without loading it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace nmos {
+
+struct ModelProfile {
+    std::string path;
+    std::string architecture;
+    std::string name;
+    uint64_t file_bytes = 0;
+    uint32_t layers = 0;
+    uint32_t trained_context = 0;  // tokens
+    uint32_t embedding = 0;        // width of the residual stream
+    uint32_t feed_forward = 0;     // width of the widest hidden layer
+    uint32_t vocabulary = 0;       // tokens
+    std::vector<uint64_t> layer_bytes;         // (layer) weights
+    std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token, F16
+    uint64_t embedding_bytes = 0;              // the token embedding; always computed by the processor
+    uint64_t output_bytes = 0;                 // the output head and norm; tied ones are counted once more
+
+    uint64_t weight_bytes() const;
+    uint64_t kv_bytes(uint64_t context_length) const;
+};
+
+// Throws MODEL_NOT_FOUND, MODEL_INVALID (no GGUF, or a header that cannot be read) or MODEL_TRUNCATED (the file ends
+// before its tensors do). Any thread.
+ModelProfile read_model_profile(const std::string& path);
+
+}  // namespace nmos

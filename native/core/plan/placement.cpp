@@ -1,0 +1,125 @@
+#include "plan/placement.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+// The driver, the desktop and other programs take VRAM too, and an overcommitted card turns ten times slower on
+// Windows without any error, so this much stays free.
+constexpr uint64_t vram_margin = 384ull << 20;
+
+// A process without room for anything but weights is swapped out.
+constexpr uint64_t ram_margin = 256ull << 20;
+
+std::string mib(uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.0f MiB", static_cast<double>(bytes) / (1 << 20));
+    return text;
+}
+
+std::string count(uint32_t number, const char* noun) {
+    return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
+}
+
+uint64_t budget_of(const CardMemory& card, uint64_t limit) {
+    const uint64_t free = card.free > vram_margin ? card.free - vram_margin : 0;
+    return limit > 0 ? std::min(limit, free) : free;
+}
+
+// The most layers whose weights and KV cache fit into `budget` beside the output head and the compute buffers.
+struct CardShare {
+    uint32_t layers = 0;
+    uint64_t weights = 0;
+    uint64_t bytes = 0;
+};
+
+std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementRequest& request, uint64_t budget) {
+    CardShare share;
+    share.weights = model.output_bytes;
+    share.bytes = model.output_bytes + compute_buffer_bytes(model, request.context_length, request.batch_size);
+    while (share.layers < model.layers) {
+        const size_t layer = model.layers - 1 - share.layers;
+        const uint64_t kv = model.kv_bytes_per_token[layer] * request.context_length;
+        if (share.bytes + model.layer_bytes[layer] + kv > budget) break;
+        share.bytes += model.layer_bytes[layer] + kv;
+        share.weights += model.layer_bytes[layer];
+        ++share.layers;
+    }
+    return share.layers > 0 ? std::optional(share) : std::nullopt;
+}
+
+void explain_card(const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
+    placement.explanation.push_back(
+        card.device + " (" + card.description + ") has " + mib(card.free) + " free; " +
+        (request.vram_limit > 0 && budget == request.vram_limit ? "the setting allows " + mib(budget)
+                                                                : mib(budget) + " are used at most, the rest stays free for other programs") +
+        ".");
+}
+
+void check_ram(const ModelProfile& model, const PlacementRequest& request, const Placement& placement) {
+    const uint64_t kv_on_host = placement.kv_bytes * (placement.layers - placement.device_layers) / placement.layers;
+    const uint64_t buffers = kv_on_host + compute_buffer_bytes(model, request.context_length, request.batch_size);
+    if (placement.host_bytes + ram_margin > request.ram_total) {
+        throw EngineError(ErrorCode::OutOfMemory, "The model needs " + mib(placement.host_bytes) + " of RAM for its weights, but this machine has " +
+                                                      mib(request.ram_total) + ". Choose a smaller model.");
+    }
+    if (buffers + ram_margin > request.ram_available) {
+        throw EngineError(ErrorCode::OutOfMemory, "A context of " + std::to_string(request.context_length) + " tokens needs " + mib(buffers) +
+                                                      " of RAM, but only " + mib(request.ram_available) +
+                                                      " are available. Choose a shorter context or close other programs.");
+    }
+}
+
+}  // namespace
+
+uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size) {
+    const uint64_t activations = uint64_t{batch_size} * (uint64_t{model.feed_forward} * 3 + uint64_t{model.embedding} * 8) * sizeof(float);
+    const uint64_t mask = uint64_t{batch_size} * context_length * sizeof(float);
+    return activations + mask + uint64_t{model.vocabulary} * sizeof(float) * 2;
+}
+
+Placement plan_placement(const ModelProfile& model, const PlacementRequest& request) {
+    Placement placement;
+    placement.layers = model.layers;
+    placement.context_length = request.context_length;
+    placement.kv_bytes = model.kv_bytes(request.context_length);
+    placement.host_bytes = model.weight_bytes();
+
+    const auto best = std::max_element(request.cards.begin(), request.cards.end(),
+                                       [](const CardMemory& a, const CardMemory& b) { return a.free < b.free; });
+    if (!request.use_gpu) {
+        placement.explanation.push_back("Graphics cards are switched off, so the processor computes all layers from RAM.");
+    } else if (best == request.cards.end()) {
+        placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
+    } else {
+        const uint64_t budget = budget_of(*best, request.vram_limit);
+        explain_card(request, *best, budget, placement);
+        if (const auto share = fill_card(model, request, budget)) {
+            placement.device = best->device;
+            placement.device_layers = share->layers;
+            placement.output_on_device = true;
+            placement.device_bytes = share->bytes;
+            placement.host_bytes -= share->weights;
+            placement.explanation.push_back(count(share->layers, "layer") + " of " + std::to_string(model.layers) +
+                                            " and the output head with their KV cache take " + mib(share->bytes) + " of it.");
+        } else {
+            placement.explanation.push_back("Not even one layer fits there beside the output head and the compute buffers.");
+        }
+        if (placement.device_layers < model.layers) {
+            placement.explanation.push_back("The processor computes the other " + count(model.layers - placement.device_layers, "layer") +
+                                            " from RAM.");
+        }
+    }
+    placement.explanation.push_back("Weights in RAM: " + mib(placement.host_bytes) + "; KV cache for " + std::to_string(request.context_length) +
+                                    " tokens: " + mib(placement.kv_bytes) + ".");
+    check_ram(model, request, placement);
+    return placement;
+}
+
+}  // namespace nmos

@@ -1,0 +1,49 @@
+// Decides which layers of a model a graphics card holds and which the processor computes from RAM.
+//
+// A pure function: no I/O, no clock, no library calls. The split is static: whole layers, the last ones on the card
+// together with the output head, as llama.cpp's n_gpu_layers places them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "plan/model_profile.h"
+
+namespace nmos {
+
+struct CardMemory {
+    std::string device;        // ggml's name
+    std::string description;   // for people
+    uint64_t free = 0;         // bytes
+};
+
+struct PlacementRequest {
+    uint32_t context_length = 0;  // tokens, at least 1
+    uint32_t batch_size = 0;      // tokens of the widest pass
+    bool use_gpu = true;
+    uint64_t vram_limit = 0;      // bytes this model may use; 0: free memory less a margin
+    std::vector<CardMemory> cards;
+    uint64_t ram_total = 0;       // bytes
+    uint64_t ram_available = 0;   // bytes, page cache included
+};
+
+struct Placement {
+    std::string device = "CPU";  // the card that holds `device_layers`, else the processor
+    uint32_t layers = 0;
+    uint32_t device_layers = 0;
+    bool output_on_device = false;
+    uint64_t host_bytes = 0;     // weights in RAM
+    uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM
+    uint64_t kv_bytes = 0;       // KV cache, wherever it lies
+    uint32_t context_length = 0;
+    std::vector<std::string> explanation;  // a sentence each
+};
+
+// Throws OUT_OF_MEMORY when the machine cannot hold the model even without a card.
+Placement plan_placement(const ModelProfile& model, const PlacementRequest& request);
+
+// Bytes of the buffers that hold activations during a pass of `batch_size` tokens; an estimate from above.
+uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size);
+
+}  // namespace nmos

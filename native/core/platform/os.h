@@ -1,0 +1,38 @@
+// What the core asks of the operating system. One interface, implemented by os_posix.cpp and os_windows.cpp.
+// All functions may be called from any thread. Paths and names are UTF-8.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace nmos::os {
+
+struct Memory {
+    uint64_t total = 0;      // bytes of RAM this process may use (a container's limit counts)
+    uint64_t available = 0;  // bytes that can be taken without swapping, page cache included
+    uint64_t process = 0;    // bytes of RAM this process occupies now
+};
+
+// Read anew on every call; a figure the system does not tell is 0.
+Memory memory();
+
+// Cores this process may run on, hyper-threads of one core counted once; at least 1.
+unsigned physical_cores();
+
+// Shown by debuggers and profilers; at most 15 bytes.
+void name_this_thread(const char* name);
+
+// A library loaded at run time; stays loaded as long as the object lives.
+class DynamicLibrary {
+  public:
+    virtual ~DynamicLibrary() = default;
+    // Null when the library exports no such symbol.
+    virtual void* symbol(const char* name) const = 0;
+};
+
+// Loads the library at an absolute path together with its siblings in the same folder. Null with the system's
+// reason in `error` when it, or something it needs, cannot be loaded.
+std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error);
+
+}  // namespace nmos::os

@@ -1,0 +1,150 @@
+#include "platform/os.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#if defined(__APPLE__)
+#include <mach/mach.h>
+#include <sys/sysctl.h>
+#else
+#include <sched.h>
+#endif
+
+namespace nmos::os {
+
+namespace {
+
+class PosixLibrary final : public DynamicLibrary {
+  public:
+    explicit PosixLibrary(void* handle) : handle_(handle) {}
+    ~PosixLibrary() override { dlclose(handle_); }
+    PosixLibrary(const PosixLibrary&) = delete;
+    PosixLibrary& operator=(const PosixLibrary&) = delete;
+
+    void* symbol(const char* name) const override { return dlsym(handle_, name); }
+
+  private:
+    void* handle_;
+};
+
+#if defined(__APPLE__)
+
+template <typename T> T sysctl_value(const char* name) {
+    T value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, nullptr, 0) == 0 ? value : 0;
+}
+
+#else
+
+// The number in a one-line file, or `missing` ("max" in a cgroup file counts as missing).
+uint64_t number_in(const std::string& path, uint64_t missing) {
+    std::ifstream file(path);
+    uint64_t value = 0;
+    return file >> value ? value : missing;
+}
+
+// The value of `key` in /proc/meminfo or /proc/self/status, in bytes.
+uint64_t kilobytes_of(const char* path, const std::string& key) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+        if (!line.starts_with(key)) continue;
+        std::istringstream words(line.substr(key.size()));
+        uint64_t kilobytes = 0;
+        words >> kilobytes;
+        return kilobytes * 1024;
+    }
+    return 0;
+}
+
+// The limit of the container, when there is one smaller than the machine (cgroup v2).
+void apply_cgroup_limit(Memory& memory) {
+    const uint64_t limit = number_in("/sys/fs/cgroup/memory.max", UINT64_MAX);
+    if (limit >= memory.total) return;
+    const uint64_t used = number_in("/sys/fs/cgroup/memory.current", 0);
+    std::ifstream stat("/sys/fs/cgroup/memory.stat");
+    uint64_t reclaimable = 0;
+    for (std::string key; stat >> key;) {
+        uint64_t value = 0;
+        stat >> value;
+        if (key == "inactive_file" || key == "active_file") reclaimable += value;
+    }
+    memory.total = limit;
+    const uint64_t occupied = used - std::min(used, reclaimable);
+    memory.available = std::min(memory.available, limit - std::min(limit, occupied));
+}
+
+#endif
+
+}  // namespace
+
+Memory memory() {
+    Memory memory;
+#if defined(__APPLE__)
+    memory.total = sysctl_value<uint64_t>("hw.memsize");
+    vm_statistics64_data_t stats;
+    mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
+    if (host_statistics64(mach_host_self(), HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&stats), &count) ==
+        KERN_SUCCESS) {
+        const uint64_t pages = uint64_t{stats.free_count} + stats.inactive_count + stats.purgeable_count;
+        memory.available = pages * static_cast<uint64_t>(vm_kernel_page_size);
+    }
+    mach_task_basic_info_data_t task;
+    mach_msg_type_number_t task_count = MACH_TASK_BASIC_INFO_COUNT;
+    if (task_info(mach_task_self(), MACH_TASK_BASIC_INFO, reinterpret_cast<task_info_t>(&task), &task_count) ==
+        KERN_SUCCESS) {
+        memory.process = task.resident_size;
+    }
+#else
+    memory.total = kilobytes_of("/proc/meminfo", "MemTotal:");
+    memory.available = kilobytes_of("/proc/meminfo", "MemAvailable:");
+    memory.process = kilobytes_of("/proc/self/status", "VmRSS:");
+    apply_cgroup_limit(memory);
+#endif
+    return memory;
+}
+
+unsigned physical_cores() {
+#if defined(__APPLE__)
+    // Efficiency cores slow every pass down to their speed, so only the fast ones count where there are both.
+    const int fast = sysctl_value<int>("hw.perflevel0.physicalcpu");
+    const int all = sysctl_value<int>("hw.physicalcpu");
+    return static_cast<unsigned>(std::max(1, fast > 0 ? fast : all));
+#else
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return std::max(1u, std::thread::hardware_concurrency());
+    std::set<std::pair<uint64_t, uint64_t>> cores;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+        const auto own = static_cast<uint64_t>(cpu);
+        cores.emplace(number_in(topology + "physical_package_id", 0), number_in(topology + "core_id", own));
+    }
+    return std::max(1u, static_cast<unsigned>(cores.size()));
+#endif
+}
+
+void name_this_thread(const char* name) {
+#if defined(__APPLE__)
+    pthread_setname_np(name);
+#else
+    pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error) {
+    if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return std::make_unique<PosixLibrary>(handle);
+    const char* reason = dlerror();
+    error = reason ? reason : "unknown reason";
+    return nullptr;
+}
+
+}  // namespace nmos::os

@@ -1,0 +1,104 @@
+#include "platform/os.h"
+
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+// psapi.h needs windows.h before it.
+#include <psapi.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace nmos::os {
+
+namespace {
+
+std::wstring widen(const std::string& text) {
+    const int length = MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), nullptr, 0);
+    std::wstring wide(static_cast<size_t>(length), L'\0');
+    MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), wide.data(), length);
+    return wide;
+}
+
+std::string narrow(const wchar_t* text, DWORD length) {
+    const int bytes = WideCharToMultiByte(CP_UTF8, 0, text, static_cast<int>(length), nullptr, 0, nullptr, nullptr);
+    std::string narrow(static_cast<size_t>(bytes), '\0');
+    WideCharToMultiByte(CP_UTF8, 0, text, static_cast<int>(length), narrow.data(), bytes, nullptr, nullptr);
+    return narrow;
+}
+
+std::string last_error_text() {
+    wchar_t text[512];
+    const DWORD code = GetLastError();
+    const DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
+    const DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
+    return length > 0 ? narrow(text, length) : "error " + std::to_string(code);
+}
+
+class WindowsLibrary final : public DynamicLibrary {
+  public:
+    explicit WindowsLibrary(HMODULE module) : module_(module) {}
+    ~WindowsLibrary() override { FreeLibrary(module_); }
+    WindowsLibrary(const WindowsLibrary&) = delete;
+    WindowsLibrary& operator=(const WindowsLibrary&) = delete;
+
+    void* symbol(const char* name) const override {
+        return reinterpret_cast<void*>(GetProcAddress(module_, name));
+    }
+
+  private:
+    HMODULE module_;
+};
+
+}  // namespace
+
+Memory memory() {
+    Memory memory;
+    MEMORYSTATUSEX status{};
+    status.dwLength = sizeof status;
+    if (GlobalMemoryStatusEx(&status)) {
+        memory.total = status.ullTotalPhys;
+        memory.available = status.ullAvailPhys;
+    }
+    PROCESS_MEMORY_COUNTERS counters{};
+    if (GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)) memory.process = counters.WorkingSetSize;
+    return memory;
+}
+
+unsigned physical_cores() {
+    DWORD size = 0;
+    GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &size);
+    std::vector<unsigned char> buffer(size);
+    const auto first = reinterpret_cast<PSYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX>(buffer.data());
+    if (size == 0 || !GetLogicalProcessorInformationEx(RelationProcessorCore, first, &size)) return 1;
+    // Cores of the fastest class only: slower ones would hold every pass up.
+    BYTE fastest = 0;
+    unsigned cores = 0;
+    for (DWORD offset = 0; offset < size;) {
+        const auto core = reinterpret_cast<PSYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX>(buffer.data() + offset);
+        const BYTE speed = core->Processor.EfficiencyClass;
+        if (speed > fastest) {
+            fastest = speed;
+            cores = 0;
+        }
+        if (speed == fastest) ++cores;
+        offset += core->Size;
+    }
+    return std::max(1u, cores);
+}
+
+void name_this_thread(const char* name) {
+    SetThreadDescription(GetCurrentThread(), widen(name).c_str());
+}
+
+std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error) {
+    // Without this a missing dependency (a driver's DLL) would show a dialog box.
+    DWORD previous = 0;
+    SetThreadErrorMode(SEM_FAILCRITICALERRORS, &previous);
+    const HMODULE module = LoadLibraryExW(widen(path).c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH);
+    if (!module) error = last_error_text();
+    SetThreadErrorMode(previous, nullptr);
+    return module ? std::make_unique<WindowsLibrary>(module) : nullptr;
+}
+
+}  // namespace nmos::os

@@ -1,0 +1,137 @@
+#include "runtime/engine.h"
+
+#include <algorithm>
+
+#include "platform/os.h"
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+constexpr int32_t most_threads = 512;
+
+}  // namespace
+
+Engine::Engine(const std::string& library_directory, bool cpu_only)
+    : cpu_only_(cpu_only), loader_("nmos-loader"), desk_("nmos-desk") {
+    load_backends(library_directory, cpu_only);
+}
+
+Engine::~Engine() {
+    close();
+}
+
+PlacementRequest Engine::placement_request(const PlanOptions& options, const ModelProfile& profile) const {
+    if (options.context_length == 0) throw EngineError(ErrorCode::InvalidArgument, "Expected contextLength of at least 1, got 0.");
+    if (profile.trained_context > 0 && options.context_length > profile.trained_context) {
+        throw EngineError(ErrorCode::ContextTooLong, "Expected a context of at most " + std::to_string(profile.trained_context) +
+                                                         " tokens, which the model was trained for, got " + std::to_string(options.context_length) + ".");
+    }
+    PlacementRequest request;
+    request.context_length = options.context_length;
+    request.batch_size = 512;
+    request.use_gpu = options.use_gpu && !cpu_only_;
+    request.vram_limit = options.vram_limit;
+    const os::Memory memory = os::memory();
+    request.ram_total = memory.total;
+    request.ram_available = memory.available;
+    if (!request.use_gpu) return request;
+    for (const Device& device : list_devices()) {
+        if (device.kind != DeviceKind::Cpu) request.cards.push_back({device.name, device.description, device.memory_free});
+    }
+    // The limit is for all models together; free memory already knows of the others.
+    if (request.vram_limit > 0) {
+        uint64_t used = 0;
+        for (const auto& model : open_models()) used += model->placement().device_bytes;
+        request.vram_limit = std::max<uint64_t>(1, request.vram_limit - std::min(request.vram_limit, used));
+    }
+    return request;
+}
+
+Placement Engine::plan(const PlanOptions& options) const {
+    const ModelProfile profile = read_model_profile(options.path);
+    return plan_placement(profile, placement_request(options, profile));
+}
+
+std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
+    const ModelProfile profile = read_model_profile(options.plan.path);
+    {
+        std::lock_guard lock(mutex_);
+        running_.push_back(options.cancellation);
+        if (closing_) return nullptr;
+    }
+    Placement placement = plan_placement(profile, placement_request(options.plan, profile));
+    std::shared_ptr<Model> model = Model::load(options, profile, std::move(placement));
+    if (!model) return nullptr;
+    std::lock_guard lock(mutex_);
+    std::erase_if(models_, [](const auto& weak) { return weak.expired(); });
+    models_.push_back(model);
+    return model;
+}
+
+std::shared_ptr<Session> Engine::create_session(std::shared_ptr<Model> model, const SessionOptions& options, int32_t threads) {
+    if (options.context_length == 0) throw EngineError(ErrorCode::InvalidArgument, "Expected contextLength of at least 1, got 0.");
+    if (threads < 0 || threads > most_threads) {
+        throw EngineError(ErrorCode::InvalidArgument, "Expected threads from 0 (automatic) to " + std::to_string(most_threads) + ", got " +
+                                                          std::to_string(threads) + ".");
+    }
+    return Session::create(std::move(model), options, compute_threads(threads));
+}
+
+ComputeThreads Engine::compute_threads(int32_t count) {
+    if (count == 0) count = static_cast<int32_t>(os::physical_cores());
+    std::lock_guard lock(mutex_);
+    ggml_threadpool_t& pool = pools_[count];
+    if (!pool) {
+        ggml_threadpool_params params = ggml_threadpool_params_default(count);
+        pool = cpu_functions().threadpool_new(&params);
+        if (!pool) throw EngineError(ErrorCode::OutOfMemory, "The system refuses " + std::to_string(count) + " threads; lower the setting.");
+    }
+    return {pool, count};
+}
+
+void Engine::submit(std::shared_ptr<Session> session, GenerationRequest request, Generation::OnText on_text, Generation::OnDone on_done) {
+    if (!request.cancellation) request.cancellation = std::make_shared<Cancellation>();
+    {
+        std::lock_guard lock(mutex_);
+        if (closing_) throw EngineError(ErrorCode::Closed, "The engine was closed.");
+        std::erase_if(running_, [](const auto& weak) { return weak.expired(); });
+        running_.push_back(request.cancellation);
+    }
+    const Priority priority = request.priority;
+    const auto job = std::make_shared<Generation>(session, std::move(request), std::move(on_text), std::move(on_done));
+    if (scheduler_.submit(job, priority)) return;
+    session->release();
+    throw EngineError(ErrorCode::Closed, "The engine was closed.");
+}
+
+std::vector<std::shared_ptr<Model>> Engine::open_models() const {
+    std::vector<std::shared_ptr<Model>> open;
+    std::lock_guard lock(mutex_);
+    for (const auto& weak : models_) {
+        if (auto model = weak.lock(); model && !model->closed()) open.push_back(std::move(model));
+    }
+    return open;
+}
+
+void Engine::cancel_running() {
+    std::lock_guard lock(mutex_);
+    closing_ = true;
+    for (const auto& weak : running_) {
+        if (const auto cancellation = weak.lock()) cancellation->cancel();
+    }
+}
+
+void Engine::close() {
+    cancel_running();
+    loader_.finish();
+    desk_.finish();
+    scheduler_.finish();
+    for (const auto& model : open_models()) model->close();
+    std::lock_guard lock(mutex_);
+    for (const auto& [count, pool] : pools_) cpu_functions().threadpool_free(pool);
+    pools_.clear();
+}
+
+}  // namespace nmos

@@ -1,0 +1,67 @@
+// The core's front door: backends, memory, loading, and the threads that do the work.
+//
+// Owns a compute thread (passes), a loading thread (model files) and a desk thread (plans, tokenizing, sessions), so
+// that tokenizing a prompt never waits for a pass or a load. Any thread may call; results come by callback on one of
+// the owned threads.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "runtime/backends.h"
+#include "runtime/generation.h"
+#include "runtime/model.h"
+#include "runtime/scheduler.h"
+#include "runtime/session.h"
+#include "runtime/worker.h"
+
+namespace nmos {
+
+class Engine {
+  public:
+    // Throws BACKEND_UNAVAILABLE.
+    Engine(const std::string& library_directory, bool cpu_only);
+    // As `close`.
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    // Where a model would go. Throws MODEL_*, OUT_OF_MEMORY. Reads the file's header: not on a thread that must not wait.
+    Placement plan(const PlanOptions& options) const;
+    // Plans and loads. Null when cancelled. On the loading thread.
+    std::shared_ptr<Model> load(const LoadOptions& options);
+    // `threads` 0: the physical cores. On the desk.
+    std::shared_ptr<Session> create_session(std::shared_ptr<Model> model, const SessionOptions& options, int32_t threads);
+    // Queues a generation. Throws what Generation throws, and CLOSED.
+    void submit(std::shared_ptr<Session> session, GenerationRequest request, Generation::OnText on_text, Generation::OnDone on_done);
+
+    // Run a task on one of the owned threads; false when the engine is closing. Tasks must not throw.
+    bool on_loader(std::function<void()> task) { return loader_.post(std::move(task)); }
+    bool on_desk(std::function<void()> task) { return desk_.post(std::move(task)); }
+
+    // Cancels everything, frees models and sessions, joins the threads. May be called twice; not from an owned thread.
+    void close();
+
+  private:
+    ComputeThreads compute_threads(int32_t count);
+    PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
+    void cancel_running();
+    std::vector<std::shared_ptr<Model>> open_models() const;
+
+    bool cpu_only_;
+    mutable std::mutex mutex_;
+    bool closing_ = false;
+    std::vector<std::weak_ptr<Model>> models_;
+    std::vector<std::weak_ptr<Cancellation>> running_;
+    std::map<int32_t, ggml_threadpool_t> pools_;  // by number of threads
+    Scheduler scheduler_;
+    Worker loader_;
+    Worker desk_;
+};
+
+}  // namespace nmos

@@ -1,0 +1,137 @@
+#include "runtime/generation.h"
+
+#include <algorithm>
+
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+double milliseconds(std::chrono::steady_clock::duration duration) {
+    return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+void validate(const Session& session, const GenerationRequest& request) {
+    const auto refuse = [](const std::string& message) { throw EngineError(ErrorCode::InvalidArgument, message); };
+    if (request.prompt.empty()) refuse("Expected a prompt of at least one token, got none.");
+    const size_t vocabulary = session.model().vocabulary().size();
+    for (const llama_token token : request.prompt) {
+        if (token >= 0 && static_cast<size_t>(token) < vocabulary) continue;
+        refuse("Expected tokens from 0 to " + std::to_string(vocabulary - 1) + ", got " + std::to_string(token) + ".");
+    }
+    const size_t room = session.context_length() - (request.decode ? 1 : 0);
+    if (request.prompt.size() > room) {
+        throw EngineError(ErrorCode::ContextTooLong, "The prompt has " + std::to_string(request.prompt.size()) + " tokens, but the context holds " +
+                                                         std::to_string(session.context_length()) + ". Shorten the prompt or choose a longer context.");
+    }
+    if (!request.decode) return;
+    validate(request.decode->sampler);
+    if (request.decode->max_tokens == 0) refuse("Expected maxTokens of at least 1, got 0.");
+    if (std::ranges::any_of(request.decode->stop, &std::string::empty)) refuse("Expected stop strings that are not empty.");
+    if (!request.decode->begin_with.empty() && !request.decode->sampler.grammar.empty()) {
+        refuse("Expected either beginWith or a grammar, got both.");
+    }
+}
+
+}  // namespace
+
+Generation::Generation(std::shared_ptr<Session> session, GenerationRequest request, OnText on_text, OnDone on_done)
+    : session_(std::move(session)), request_(std::move(request)), on_text_(std::move(on_text)), on_done_(std::move(on_done)) {
+    validate(*session_, request_);
+    if (request_.decode) {
+        stream_.emplace(request_.decode->begin_with.size(), request_.decode->stop);
+        to_heal_ = request_.decode->begin_with;
+    }
+    result_.prompt_tokens = static_cast<uint32_t>(request_.prompt.size());
+    session_->acquire(request_.cancellation);
+}
+
+bool Generation::step() {
+    try {
+        if (!advance()) return false;
+    } catch (...) {
+        settle(std::current_exception());
+        return true;
+    }
+    settle(std::move(result_));
+    return true;
+}
+
+bool Generation::advance() {
+    if (phase_ == Phase::Queued) begin();
+    if (request_.cancellation->cancelled()) return end(Finish::Cancelled);
+    return phase_ == Phase::Prefill ? prefill_step() : decode_step();
+}
+
+void Generation::begin() {
+    began_ = prefilled_ = Clock::now();
+    result_.queued_ms = milliseconds(began_ - submitted_);
+    if (request_.decode) sampler_.emplace(session_->model().vocabulary(), request_.decode->sampler, request_.prompt);
+    computed_ = session_->keep_common_prefix(request_.prompt, request_.decode.has_value());
+    result_.reused_tokens = static_cast<uint32_t>(computed_);
+    phase_ = Phase::Prefill;
+}
+
+bool Generation::prefill_step() {
+    const std::span<const llama_token> left = std::span(request_.prompt).subspan(computed_);
+    const auto batch = left.first(std::min<size_t>(left.size(), session_->batch_size()));
+    const bool last = batch.size() == left.size();
+    if (!batch.empty()) {
+        if (!session_->compute(batch, last && request_.decode)) return end(Finish::Cancelled);
+        computed_ += batch.size();
+        result_.computed_tokens += static_cast<uint32_t>(batch.size());
+    }
+    prefilled_ = Clock::now();
+    if (!last) return false;
+    phase_ = Phase::Decode;
+    return !request_.decode && end(Finish::Stop);
+}
+
+// Samples from the logits of the last pass, hands the text out and, when more is to come, computes the next pass.
+bool Generation::decode_step() {
+    const Vocabulary& vocabulary = session_->model().vocabulary();
+    const llama_token token = choose_token();
+    if (llama_vocab_is_eog(vocabulary.handle(), token)) return end(Finish::Stop);
+    sampler_->accept(token);
+    result_.tokens.push_back(token);
+    const std::string_view piece = vocabulary.piece(token);
+    to_heal_.erase(0, std::min(to_heal_.size(), piece.size()));
+    hand_out(stream_->push(piece));
+    if (stream_->stopped()) return end(Finish::Stop);
+    const size_t length = request_.prompt.size() + result_.tokens.size();
+    if (result_.tokens.size() >= request_.decode->max_tokens || length >= session_->context_length()) return end(Finish::Length);
+    return !session_->compute(std::span(&token, 1), true) && end(Finish::Cancelled);
+}
+
+llama_token Generation::choose_token() {
+    if (to_heal_.empty()) return sampler_->choose(session_->logits());
+    const std::vector<llama_token> allowed = session_->model().vocabulary().compatible_with(to_heal_);
+    if (allowed.empty()) {
+        throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the model's vocabulary can spell.");
+    }
+    return sampler_->choose(session_->logits(), allowed);
+}
+
+void Generation::hand_out(std::string text) {
+    if (text.empty()) return;
+    result_.text += text;
+    if (on_text_) on_text_(std::move(text));
+}
+
+bool Generation::end(Finish finish) {
+    if (stream_) hand_out(stream_->finish());
+    result_.finish = finish;
+    const auto now = Clock::now();
+    if (phase_ == Phase::Prefill) prefilled_ = now;
+    result_.prefill_ms = milliseconds(prefilled_ - began_);
+    result_.decode_ms = milliseconds(now - prefilled_);
+    return true;
+}
+
+void Generation::settle(Outcome outcome) {
+    session_->release();
+    on_done_(std::move(outcome));
+}
+
+}  // namespace nmos

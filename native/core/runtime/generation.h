@@ -1,0 +1,93 @@
+// A request for tokens: prefill of a prompt and, unless only warming, the decoding of an answer.
+//
+// A job of the scheduler: one batch of the prompt or one token of the answer a step. Callbacks come on the compute
+// thread; `on_done` exactly once, after the last text and after the session is free again.
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "runtime/cancellation.h"
+#include "runtime/sampler.h"
+#include "runtime/scheduler.h"
+#include "runtime/session.h"
+#include "runtime/text_stream.h"
+
+namespace nmos {
+
+struct DecodeOptions {
+    uint32_t max_tokens = 0;
+    SamplerOptions sampler;
+    std::vector<std::string> stop;
+    // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
+    std::string begin_with;
+};
+
+struct GenerationRequest {
+    std::vector<llama_token> prompt;
+    Priority priority = Priority::Chat;
+    CancellationPtr cancellation;
+    std::optional<DecodeOptions> decode;  // none: prefill only
+};
+
+enum class Finish { Stop, Length, Cancelled };
+
+struct GenerationResult {
+    uint32_t prompt_tokens = 0;
+    uint32_t reused_tokens = 0;    // of the prompt, whose KV was still there
+    uint32_t computed_tokens = 0;  // of the prompt
+    double queued_ms = 0;          // until the first step
+    double prefill_ms = 0;         // first step to the end of the prompt, pauses for more urgent jobs included
+    double decode_ms = 0;          // from there to the end
+    std::string text;
+    std::vector<llama_token> tokens;
+    Finish finish = Finish::Stop;
+};
+
+class Generation final : public Job {
+  public:
+    using OnText = std::function<void(std::string)>;
+    using Outcome = std::variant<GenerationResult, std::exception_ptr>;
+    using OnDone = std::function<void(Outcome)>;
+
+    // Takes hold of the session. Throws INVALID_ARGUMENT, CONTEXT_TOO_LONG, SESSION_BUSY, CLOSED.
+    Generation(std::shared_ptr<Session> session, GenerationRequest request, OnText on_text, OnDone on_done);
+
+    bool step() override;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    enum class Phase { Queued, Prefill, Decode };
+
+    // True when the generation has ended; `finish_` says how.
+    bool advance();
+    void begin();
+    bool prefill_step();
+    bool decode_step();
+    llama_token choose_token();
+    void hand_out(std::string text);
+    bool end(Finish finish);
+    void settle(Outcome outcome);
+
+    std::shared_ptr<Session> session_;
+    GenerationRequest request_;
+    OnText on_text_;
+    OnDone on_done_;
+    std::optional<Sampler> sampler_;
+    std::optional<TextStream> stream_;
+    std::string to_heal_;  // what is left of begin_with
+    size_t computed_ = 0;  // tokens of the prompt whose KV is there
+    Phase phase_ = Phase::Queued;
+    Clock::time_point submitted_ = Clock::now();
+    Clock::time_point began_;
+    Clock::time_point prefilled_;
+    GenerationResult result_;
+};
+
+}  // namespace nmos

@@ -1,0 +1,155 @@
+#include "runtime/model.h"
+
+#include <array>
+
+#include "runtime/engine_error.h"
+#include "runtime/log.h"
+#include "runtime/session.h"
+
+namespace nmos {
+
+namespace {
+
+// Metadata values longer than this are vocabularies and the like, which nobody reads.
+constexpr size_t longest_metadata_value = 512;
+
+using ReadText = std::function<int32_t(char*, size_t)>;
+
+// llama.cpp's text getters return the full length and cut what does not fit.
+std::string read_text(const ReadText& read) {
+    std::string text(256, '\0');
+    const int32_t length = read(text.data(), text.size());
+    if (length < 0) return "";
+    if (static_cast<size_t>(length) >= text.size()) {
+        text.resize(static_cast<size_t>(length) + 1);
+        read(text.data(), text.size());
+    }
+    text.resize(static_cast<size_t>(length));
+    return text;
+}
+
+std::map<std::string, std::string> read_metadata(const llama_model* model) {
+    std::map<std::string, std::string> metadata;
+    for (int32_t i = 0; i < llama_model_meta_count(model); ++i) {
+        std::string value = read_text([&](char* out, size_t size) { return llama_model_meta_val_str_by_index(model, i, out, size); });
+        if (value.size() > longest_metadata_value) continue;
+        metadata[read_text([&](char* out, size_t size) { return llama_model_meta_key_by_index(model, i, out, size); })] = std::move(value);
+    }
+    return metadata;
+}
+
+std::map<std::string, std::optional<std::string>> read_special_tokens(const llama_vocab* vocab) {
+    const std::array<std::pair<const char*, llama_token>, 8> roles{{
+        {"bos", llama_vocab_bos(vocab)},
+        {"eos", llama_vocab_eos(vocab)},
+        {"fimPrefix", llama_vocab_fim_pre(vocab)},
+        {"fimSuffix", llama_vocab_fim_suf(vocab)},
+        {"fimMiddle", llama_vocab_fim_mid(vocab)},
+        {"fimRepository", llama_vocab_fim_rep(vocab)},
+        {"fimSeparator", llama_vocab_fim_sep(vocab)},
+        {"fimPad", llama_vocab_fim_pad(vocab)},
+    }};
+    std::map<std::string, std::optional<std::string>> tokens;
+    for (const auto& [role, token] : roles) {
+        tokens[role] = token == LLAMA_TOKEN_NULL ? std::nullopt : std::optional<std::string>(llama_vocab_get_text(vocab, token));
+    }
+    return tokens;
+}
+
+struct LoadProgress {
+    const LoadOptions& options;
+
+    static bool report(float fraction, void* self) {
+        const LoadOptions& options = static_cast<LoadProgress*>(self)->options;
+        if (options.on_progress) options.on_progress(fraction);
+        return !options.cancellation || !options.cancellation->cancelled();
+    }
+};
+
+ggml_backend_dev_t find_device(const std::string& name) {
+    const ggml_backend_dev_t device = ggml_backend_dev_by_name(name.c_str());
+    if (!device) throw EngineError(ErrorCode::BackendUnavailable, "The device " + name + " of the plan is not there any more.");
+    return device;
+}
+
+}  // namespace
+
+std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
+    llama_model_params params = llama_model_default_params();
+    std::array<ggml_backend_dev_t, 2> devices{};
+    if (placement.device_layers > 0) devices[0] = find_device(placement.device);
+    params.devices = devices.data();
+    params.split_mode = LLAMA_SPLIT_MODE_NONE;
+    params.main_gpu = placement.device_layers > 0 ? 0 : -1;
+    params.n_gpu_layers = static_cast<int32_t>(placement.device_layers + (placement.output_on_device ? 1 : 0));
+    LoadProgress progress{options};
+    params.progress_callback = &LoadProgress::report;
+    params.progress_callback_user_data = &progress;
+
+    ErrorCapture errors;
+    llama_model* handle = llama_model_load_from_file(options.plan.path.c_str(), params);
+    if (!handle) {
+        if (options.cancellation && options.cancellation->cancelled()) return nullptr;
+        const bool memory = errors.text().find("alloc") != std::string::npos;
+        throw EngineError(memory ? ErrorCode::OutOfMemory : ErrorCode::ModelUnsupported,
+                          options.plan.path + " cannot be loaded: " + (errors.text().empty() ? "no reason was given" : errors.text()) +
+                              (memory ? ". Lower the VRAM limit or choose a smaller model." : ". Choose a model this version of llama.cpp supports."));
+    }
+    return std::shared_ptr<Model>(new Model(handle, profile, std::move(placement)));
+}
+
+Model::Model(llama_model* handle, const ModelProfile& profile, Placement placement)
+    : profile_(profile), placement_(std::move(placement)), handle_(handle) {
+    const llama_vocab* vocab = llama_model_get_vocab(handle);
+    vocabulary_.emplace(vocab);
+    info_.path = profile_.path;
+    info_.description = read_text([&](char* out, size_t size) { return llama_model_desc(handle, out, size); });
+    info_.architecture = profile_.architecture;
+    info_.size_bytes = llama_model_size(handle);
+    info_.parameters = llama_model_n_params(handle);
+    info_.layers = static_cast<uint32_t>(llama_model_n_layer(handle));
+    info_.vocabulary_size = static_cast<uint32_t>(vocabulary_->size());
+    info_.trained_context = static_cast<uint32_t>(llama_model_n_ctx_train(handle));
+    if (const char* source = llama_model_chat_template(handle, nullptr)) info_.chat_template = source;
+    info_.special_tokens = read_special_tokens(vocab);
+    info_.adds_bos = llama_vocab_get_add_bos(vocab);
+    info_.metadata = read_metadata(handle);
+}
+
+Model::~Model() = default;
+
+void Model::check_open() const {
+    if (closed_) throw EngineError(ErrorCode::Closed, "The model " + info_.path + " was closed; load it again.");
+}
+
+const Vocabulary& Model::vocabulary() const {
+    check_open();
+    return *vocabulary_;
+}
+
+llama_model* Model::handle() const {
+    check_open();
+    return handle_.get();
+}
+
+void Model::add_session(const std::shared_ptr<Session>& session) {
+    std::lock_guard lock(sessions_mutex_);
+    check_open();
+    std::erase_if(sessions_, [](const auto& weak) { return weak.expired(); });
+    sessions_.push_back(session);
+}
+
+void Model::close() {
+    std::vector<std::weak_ptr<Session>> sessions;
+    {
+        std::lock_guard lock(sessions_mutex_);
+        closed_ = true;
+        sessions.swap(sessions_);
+    }
+    for (const auto& weak : sessions) {
+        if (const auto session = weak.lock()) session->close();
+    }
+    handle_.reset();
+}
+
+}  // namespace nmos

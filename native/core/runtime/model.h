@@ -1,0 +1,94 @@
+// A loaded model: weights, vocabulary and where they lie.
+//
+// Shared by its sessions; the weights are freed by `close` or with the last owner. Loading, closing and tokenizing may
+// happen on any thread, the weights are only read afterwards.
+#pragma once
+
+#include <llama.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plan/placement.h"
+#include "runtime/cancellation.h"
+#include "runtime/vocabulary.h"
+
+namespace nmos {
+
+class Session;
+
+struct ModelInfo {
+    std::string path;
+    std::string description;  // such as "qwen2 1.5B Q4_K - Medium"
+    std::string architecture;
+    uint64_t size_bytes = 0;
+    uint64_t parameters = 0;
+    uint32_t layers = 0;
+    uint32_t vocabulary_size = 0;
+    uint32_t trained_context = 0;
+    std::optional<std::string> chat_template;  // Jinja source
+    // Text of special tokens by role ("bos", "eos", "fimPrefix", …); a role the vocabulary lacks has none.
+    std::map<std::string, std::optional<std::string>> special_tokens;
+    bool adds_bos = false;
+    std::map<std::string, std::string> metadata;  // without the long arrays
+};
+
+struct PlanOptions {
+    std::string path;
+    uint32_t context_length = 0;  // tokens
+    uint64_t vram_limit = 0;      // bytes; 0: free memory less a margin
+    bool use_gpu = true;
+};
+
+struct LoadOptions {
+    PlanOptions plan;
+    CancellationPtr cancellation;
+    std::function<void(float)> on_progress;  // 0 to 1, on the loading thread
+};
+
+class Model {
+  public:
+    // Loads the weights as `placement` says. Null when cancelled. Throws MODEL_UNSUPPORTED or OUT_OF_MEMORY.
+    static std::shared_ptr<Model> load(const LoadOptions& options, const ModelProfile& profile, Placement placement);
+    ~Model();
+    Model(const Model&) = delete;
+    Model& operator=(const Model&) = delete;
+
+    const ModelInfo& info() const { return info_; }
+    const Placement& placement() const { return placement_; }
+    const ModelProfile& profile() const { return profile_; }
+    // Throws CLOSED after `close`.
+    const Vocabulary& vocabulary() const;
+    llama_model* handle() const;
+
+    // Sessions to close together with the model. Throws CLOSED.
+    void add_session(const std::shared_ptr<Session>& session);
+    // Cancels and closes the sessions, waits for them and frees the weights. Not from the compute thread.
+    void close();
+    bool closed() const { return closed_.load(); }
+
+  private:
+    struct Free {
+        void operator()(llama_model* model) const { llama_model_free(model); }
+    };
+
+    Model(llama_model* handle, const ModelProfile& profile, Placement placement);
+    void check_open() const;
+
+    ModelProfile profile_;
+    Placement placement_;
+    std::unique_ptr<llama_model, Free> handle_;
+    std::optional<Vocabulary> vocabulary_;
+    ModelInfo info_;
+    std::atomic<bool> closed_{false};
+    std::mutex sessions_mutex_;
+    std::vector<std::weak_ptr<Session>> sessions_;
+};
+
+}  // namespace nmos

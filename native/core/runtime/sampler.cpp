@@ -1,0 +1,109 @@
+#include "runtime/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "runtime/engine_error.h"
+#include "runtime/log.h"
+
+namespace nmos {
+
+namespace {
+
+void expect(bool ok, const char* option, const char* range, double value) {
+    if (ok) return;
+    throw EngineError(ErrorCode::InvalidArgument, std::string("Expected ") + option + " " + range + ", got " + std::to_string(value) + ".");
+}
+
+bool is_plain_greedy(const SamplerOptions& options) {
+    return options.temperature <= 0.0f && options.repeat_penalty == 1.0f;
+}
+
+llama_token argmax(const float* logits, size_t count) {
+    return static_cast<llama_token>(std::max_element(logits, logits + count) - logits);
+}
+
+}  // namespace
+
+void validate(const SamplerOptions& options) {
+    expect(options.temperature >= 0.0f && options.temperature <= 10.0f, "temperature", "from 0 to 10", options.temperature);
+    expect(options.top_k >= 0, "topK", "of 0 (off) or more", options.top_k);
+    expect(options.top_p > 0.0f && options.top_p <= 1.0f, "topP", "above 0 and up to 1", options.top_p);
+    expect(options.min_p >= 0.0f && options.min_p <= 1.0f, "minP", "from 0 to 1", options.min_p);
+    expect(options.repeat_penalty > 0.0f && options.repeat_penalty <= 10.0f, "repeatPenalty", "above 0 and up to 10", options.repeat_penalty);
+    expect(options.repeat_last_n >= 0, "repeatLastN", "of 0 or more", options.repeat_last_n);
+}
+
+Sampler::Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, std::span<const llama_token> prompt)
+    : vocabulary_size_(vocabulary.size()) {
+    validate(options);
+    if (!options.grammar.empty()) {
+        ErrorCapture errors;
+        grammar_.reset(llama_sampler_init_grammar(vocabulary.handle(), options.grammar.c_str(), "root"));
+        if (!grammar_) {
+            throw EngineError(ErrorCode::InvalidArgument, "Expected a GBNF grammar with a rule \"root\"; it cannot be parsed" +
+                                                              (errors.text().empty() ? "." : ": " + errors.text()));
+        }
+    }
+    if (is_plain_greedy(options)) return;
+    llama_sampler_chain_params params = llama_sampler_chain_default_params();
+    params.no_perf = true;
+    chain_.reset(llama_sampler_chain_init(params));
+    const auto add = [this](llama_sampler* sampler) { llama_sampler_chain_add(chain_.get(), sampler); };
+    if (options.repeat_penalty != 1.0f) {
+        add(llama_sampler_init_penalties(static_cast<int32_t>(vocabulary_size_), options.repeat_last_n, options.repeat_penalty, 0.0f, 0.0f));
+        const size_t from = prompt.size() - std::min(prompt.size(), static_cast<size_t>(options.repeat_last_n));
+        for (const llama_token token : prompt.subspan(from)) llama_sampler_accept(chain_.get(), token);
+    }
+    if (options.temperature <= 0.0f) {
+        add(llama_sampler_init_greedy());
+        return;
+    }
+    if (options.top_k > 0) add(llama_sampler_init_top_k(options.top_k));
+    if (options.top_p < 1.0f) add(llama_sampler_init_top_p(options.top_p, 1));
+    if (options.min_p > 0.0f) add(llama_sampler_init_min_p(options.min_p, 1));
+    add(llama_sampler_init_temp(options.temperature));
+    add(llama_sampler_init_dist(options.seed));
+}
+
+llama_token Sampler::choose(const float* logits, std::span<const llama_token> allowed) {
+    // Asking the grammar about one token is cheap, about the whole vocabulary it is not. Most choices already obey it,
+    // so it is asked about all of them only when one does not.
+    const llama_token token = pick(logits, allowed, false);
+    return !grammar_ || fits_grammar(token) ? token : pick(logits, allowed, true);
+}
+
+llama_token Sampler::pick(const float* logits, std::span<const llama_token> allowed, bool obey_grammar) {
+    if (!chain_ && !obey_grammar) {
+        if (allowed.empty()) return argmax(logits, vocabulary_size_);
+        return *std::max_element(allowed.begin(), allowed.end(), [&](llama_token a, llama_token b) { return logits[a] < logits[b]; });
+    }
+    candidates_.clear();
+    if (allowed.empty()) {
+        for (size_t i = 0; i < vocabulary_size_; ++i) candidates_.push_back({static_cast<llama_token>(i), logits[i], 0.0f});
+    } else {
+        for (const llama_token token : allowed) candidates_.push_back({token, logits[token], 0.0f});
+    }
+    llama_token_data_array list{candidates_.data(), candidates_.size(), -1, false};
+    if (obey_grammar) llama_sampler_apply(grammar_.get(), &list);
+    if (chain_) {
+        llama_sampler_apply(chain_.get(), &list);
+        return list.data[list.selected].id;
+    }
+    return std::max_element(list.data, list.data + list.size, [](const auto& a, const auto& b) { return a.logit < b.logit; })->id;
+}
+
+bool Sampler::fits_grammar(llama_token token) const {
+    llama_token_data one{token, 1.0f, 0.0f};
+    llama_token_data_array list{&one, 1, -1, false};
+    llama_sampler_apply(grammar_.get(), &list);
+    return one.logit != -std::numeric_limits<float>::infinity();
+}
+
+void Sampler::accept(llama_token token) {
+    if (chain_) llama_sampler_accept(chain_.get(), token);
+    if (grammar_) llama_sampler_accept(grammar_.get(), token);
+}
+
+}  // namespace nmos

@@ -1,0 +1,57 @@
+// Chooses the next token from a row of logits.
+//
+// One sampler serves one generation: it remembers what was chosen (penalties, grammar, random state). Used by the
+// compute thread only.
+#pragma once
+
+#include <llama.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/vocabulary.h"
+
+namespace nmos {
+
+struct SamplerOptions {
+    float temperature = 0.0f;     // 0: greedy
+    int32_t top_k = 0;            // 0: all tokens
+    float top_p = 1.0f;           // 1: off
+    float min_p = 0.0f;           // 0: off
+    float repeat_penalty = 1.0f;  // 1: off
+    int32_t repeat_last_n = 64;   // tokens the penalty looks back
+    uint32_t seed = 0;            // the same seed gives the same text
+    std::string grammar;          // GBNF with a rule `root`; empty: none
+};
+
+// Throws INVALID_ARGUMENT, naming the option, its range and what came.
+void validate(const SamplerOptions& options);
+
+class Sampler {
+  public:
+    // Throws INVALID_ARGUMENT for a grammar that cannot be parsed. `prompt` counts for the repeat penalty.
+    Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, std::span<const llama_token> prompt);
+
+    // The next token out of `logits` (vocabulary). Only `allowed` ones when that is not empty.
+    llama_token choose(const float* logits, std::span<const llama_token> allowed = {});
+    // Tells the sampler what was chosen.
+    void accept(llama_token token);
+
+  private:
+    struct Free {
+        void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
+    };
+    using SamplerPtr = std::unique_ptr<llama_sampler, Free>;
+
+    llama_token pick(const float* logits, std::span<const llama_token> allowed, bool obey_grammar);
+    bool fits_grammar(llama_token token) const;
+
+    size_t vocabulary_size_;
+    SamplerPtr chain_;    // null: plain greedy, which needs no candidate list
+    SamplerPtr grammar_;  // null: none
+    std::vector<llama_token_data> candidates_;  // (vocabulary), kept between calls
+};
+
+}  // namespace nmos

@@ -1,0 +1,54 @@
+// Runs the passes of all models on one owned thread, the most urgent job first.
+//
+// A job is cut into steps of one batch or one token. After every step the queue is looked at anew, so a ghost-text
+// request waits for at most one step of a chat answer, and a warming one never holds anybody up for longer. Jobs of
+// one class take turns step by step. One thread, because two passes at once would only share the same memory bus.
+//
+// Any thread may submit. A job is called on the compute thread only, and `step` must not throw.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace nmos {
+
+// Most urgent first.
+enum class Priority { Suggest, Chat, Warm };
+constexpr size_t priority_count = 3;
+
+class Job {
+  public:
+    virtual ~Job() = default;
+    // Does one step. True when the job is done; it is then forgotten.
+    virtual bool step() = 0;
+};
+
+class Scheduler {
+  public:
+    Scheduler();
+    // Runs the jobs already submitted to their end and joins: cancel them first.
+    ~Scheduler();
+    Scheduler(const Scheduler&) = delete;
+    Scheduler& operator=(const Scheduler&) = delete;
+
+    // False when the scheduler is ending: the job was not taken.
+    bool submit(std::shared_ptr<Job> job, Priority priority);
+    void finish();
+
+  private:
+    void run();
+    // The most urgent job, or null when there is none; `mutex_` is held.
+    std::shared_ptr<Job> take(size_t& priority);
+
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::array<std::deque<std::shared_ptr<Job>>, priority_count> queues_;
+    bool ending_ = false;
+    std::thread thread_;
+};
+
+}  // namespace nmos

@@ -1,0 +1,153 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+
+#include "platform/os.h"
+#include "runtime/engine_error.h"
+#include "runtime/log.h"
+
+namespace nmos {
+
+namespace {
+
+// A step must be short, so that ghost text does not wait for a chat prompt, and wide enough to keep the device busy.
+// Two processor cores are compute-bound from a few tokens on, a card wants more.
+constexpr uint32_t host_batch_size = 128;
+constexpr uint32_t device_batch_size = 512;
+
+uint32_t default_batch_size(const Placement& placement) {
+    return placement.device_layers == placement.layers ? device_batch_size : host_batch_size;
+}
+
+}  // namespace
+
+std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const SessionOptions& options, ComputeThreads threads) {
+    const uint32_t trained = model->info().trained_context;
+    if (trained > 0 && options.context_length > trained) {
+        throw EngineError(ErrorCode::ContextTooLong, "Expected a context of at most " + std::to_string(trained) +
+                                                         " tokens, which the model was trained for, got " + std::to_string(options.context_length) + ".");
+    }
+    const uint32_t batch = options.batch_size > 0 ? options.batch_size : default_batch_size(model->placement());
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = options.context_length;
+    params.n_batch = std::min(batch, options.context_length);
+    params.n_ubatch = params.n_batch;
+    params.n_seq_max = 1;
+    params.n_outputs_max = 1;
+    params.n_threads = threads.count;
+    params.n_threads_batch = threads.count;
+    params.no_perf = true;
+    const uint64_t needed = model->profile().kv_bytes(options.context_length);
+    const uint64_t available = os::memory().available;
+    if (model->placement().device_layers == 0 && needed > available) {
+        throw EngineError(ErrorCode::OutOfMemory, "A context of " + std::to_string(options.context_length) + " tokens needs " +
+                                                      std::to_string(needed >> 20) + " MiB, but only " + std::to_string(available >> 20) +
+                                                      " MiB are available. Choose a shorter context or close other programs.");
+    }
+    ErrorCapture errors;
+    llama_context* context = llama_init_from_model(model->handle(), params);
+    if (!context) {
+        throw EngineError(ErrorCode::OutOfMemory, "There is no room for a context of " + std::to_string(options.context_length) +
+                                                      " tokens: " + errors.text() + ". Choose a shorter context.");
+    }
+    std::shared_ptr<Session> session(new Session(model, context, threads));
+    model->add_session(session);
+    return session;
+}
+
+Session::Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads)
+    : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)) {
+    llama_attach_threadpool(context, threads.pool, nullptr);
+    llama_set_abort_callback(context, &Session::is_cancelled, this);
+    positions_.resize(batch_size_);
+    outputs_.resize(batch_size_);
+}
+
+Session::~Session() = default;
+
+bool Session::is_cancelled(void* session) {
+    const Cancellation* watched = static_cast<Session*>(session)->watched_;
+    return watched && watched->cancelled();
+}
+
+std::vector<llama_token> Session::cached_tokens() const {
+    std::lock_guard lock(mutex_);
+    return cached_;
+}
+
+void Session::acquire(CancellationPtr cancellation) {
+    std::lock_guard lock(mutex_);
+    if (closed_) throw EngineError(ErrorCode::Closed, "The session was closed; create another one.");
+    if (running_) throw EngineError(ErrorCode::SessionBusy, "The session computes another request; wait for it, cancel it, or use another session.");
+    running_ = std::move(cancellation);
+}
+
+void Session::release() {
+    {
+        std::lock_guard lock(mutex_);
+        running_.reset();
+    }
+    released_.notify_all();
+}
+
+void Session::close() {
+    std::unique_lock lock(mutex_);
+    closed_ = true;
+    if (running_) running_->cancel();
+    released_.wait(lock, [this] { return !running_; });
+    context_.reset();
+    cached_.clear();
+}
+
+void Session::cut(size_t length) {
+    const llama_memory_t memory = llama_get_memory(context_.get());
+    // A recurrent memory keeps no earlier states, so it can only start again.
+    const bool done = llama_memory_seq_rm(memory, 0, static_cast<llama_pos>(length), -1);
+    if (!done) llama_memory_clear(memory, false);
+    std::lock_guard lock(mutex_);
+    cached_.resize(done ? std::min(length, cached_.size()) : 0);
+}
+
+size_t Session::keep_common_prefix(std::span<const llama_token> prompt, bool want_logits) {
+    const auto [differs, unused] = std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end());
+    auto common = static_cast<size_t>(differs - prompt.begin());
+    if (want_logits && common == prompt.size()) --common;
+    if (common < cached_.size()) cut(common);
+    return cached_.size();
+}
+
+bool Session::compute(std::span<const llama_token> tokens, bool want_logits) {
+    const size_t before = cached_.size();
+    const auto count = static_cast<int32_t>(tokens.size());
+    for (size_t i = 0; i < tokens.size(); ++i) {
+        positions_[i] = static_cast<llama_pos>(before + i);
+        outputs_[i] = want_logits && i + 1 == tokens.size();
+    }
+    llama_batch batch{};
+    batch.n_tokens = count;
+    batch.token = const_cast<llama_token*>(tokens.data());  // read only, but the struct is C
+    batch.pos = positions_.data();
+    batch.logits = outputs_.data();
+
+    watched_ = running_.get();
+    ErrorCapture errors;
+    const int32_t status = llama_decode(context_.get(), batch);
+    watched_ = nullptr;
+    if (status == 0) {
+        std::lock_guard lock(mutex_);
+        cached_.insert(cached_.end(), tokens.begin(), tokens.end());
+        return true;
+    }
+    cut(before);
+    constexpr int32_t no_slot = 1;
+    constexpr int32_t aborted = 2;
+    constexpr int32_t allocation_failed = -2;
+    if (status == aborted) return false;
+    if (status == no_slot) {
+        throw EngineError(ErrorCode::ContextTooLong, "The context of " + std::to_string(context_length_) + " tokens is full.");
+    }
+    throw EngineError(status == allocation_failed ? ErrorCode::OutOfMemory : ErrorCode::Internal,
+                      "The pass over " + std::to_string(count) + " tokens failed with status " + std::to_string(status) + ": " + errors.text());
+}
+
+}  // namespace nmos

@@ -1,0 +1,87 @@
+// One sequence of tokens over a model and its KV cache.
+//
+// Passes are computed by the compute thread only, for one job at a time: a job holds the session from `acquire` to
+// `release`. Everything else may be called from any thread.
+#pragma once
+
+#include <llama.h>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "runtime/cancellation.h"
+#include "runtime/model.h"
+
+namespace nmos {
+
+struct SessionOptions {
+    uint32_t context_length = 0;  // tokens
+    uint32_t batch_size = 0;      // tokens of one prefill step; 0: as the placement suits
+};
+
+// The threads that compute passes on the processor, kept between passes.
+struct ComputeThreads {
+    ggml_threadpool_t pool = nullptr;
+    int32_t count = 0;
+};
+
+class Session {
+  public:
+    // Throws CONTEXT_TOO_LONG (longer than the model was trained for), OUT_OF_MEMORY, CLOSED.
+    static std::shared_ptr<Session> create(std::shared_ptr<Model> model, const SessionOptions& options, ComputeThreads threads);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    const Model& model() const { return *model_; }
+    uint32_t context_length() const { return context_length_; }
+    uint32_t batch_size() const { return batch_size_; }
+    // The tokens whose KV is in the cache.
+    std::vector<llama_token> cached_tokens() const;
+
+    // Reserves the session for one job. Throws SESSION_BUSY or CLOSED.
+    void acquire(CancellationPtr cancellation);
+    void release();
+    // Cancels the running job, waits for it and frees the KV cache. May be called twice; not from the compute thread.
+    void close();
+
+    // For the job that holds the session, on the compute thread:
+
+    // Cuts the cache back to its longest common prefix with `prompt` and returns its length. One token less than all
+    // of the prompt when its logits are wanted, because those come out of a pass.
+    size_t keep_common_prefix(std::span<const llama_token> prompt, bool want_logits);
+    // Appends up to batch_size tokens to the cache. False when cancelled: the cache is as before. Throws INTERNAL,
+    // CONTEXT_TOO_LONG, OUT_OF_MEMORY.
+    bool compute(std::span<const llama_token> tokens, bool want_logits);
+    // (vocabulary) of the last token of the last `compute` that wanted them.
+    const float* logits() const { return llama_get_logits_ith(context_.get(), -1); }
+
+  private:
+    struct Free {
+        void operator()(llama_context* context) const { llama_free(context); }
+    };
+
+    Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads);
+    static bool is_cancelled(void* session);
+    void cut(size_t length);
+
+    std::shared_ptr<Model> model_;
+    std::unique_ptr<llama_context, Free> context_;
+    uint32_t context_length_;
+    uint32_t batch_size_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable released_;
+    std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only
+    CancellationPtr running_;          // guarded by mutex_; null when no job holds the session
+    bool closed_ = false;              // guarded by mutex_
+    const Cancellation* watched_ = nullptr;  // of the running pass; compute thread only
+
+    std::vector<llama_pos> positions_;  // (batch)
+    std::vector<int8_t> outputs_;       // (batch)
+};
+
+}  // namespace nmos

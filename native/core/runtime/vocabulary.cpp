@@ -1,0 +1,83 @@
+#include "runtime/vocabulary.h"
+
+#include <algorithm>
+#include <climits>
+
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+std::string piece_of(const llama_vocab* vocab, llama_token token, bool special) {
+    std::string text(16, '\0');
+    for (;;) {
+        const int32_t length = llama_token_to_piece(vocab, token, text.data(), static_cast<int32_t>(text.size()), 0, special);
+        if (length >= 0) {
+            text.resize(static_cast<size_t>(length));
+            return text;
+        }
+        text.resize(static_cast<size_t>(-length));
+    }
+}
+
+void append_tokens(const llama_vocab* vocab, const PromptPart& part, std::vector<llama_token>& tokens) {
+    if (part.text.empty()) return;
+    if (part.text.size() > INT32_MAX) throw EngineError(ErrorCode::InvalidArgument, "Expected less than 2 GiB of text to tokenize.");
+    const auto length = static_cast<int32_t>(part.text.size());
+    const size_t start = tokens.size();
+    // A token covers at least one byte; the two more are for what a tokenizer may add in front.
+    tokens.resize(start + part.text.size() + 2);
+    const auto room = static_cast<int32_t>(tokens.size() - start);
+    const int32_t count = llama_tokenize(vocab, part.text.data(), length, tokens.data() + start, room, false, part.special);
+    if (count < 0) throw EngineError(ErrorCode::Internal, "The tokenizer needs more tokens than the text has bytes.");
+    tokens.resize(start + static_cast<size_t>(count));
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab) {
+    const int32_t count = llama_vocab_n_tokens(vocab);
+    pieces_.reserve(static_cast<size_t>(count));
+    for (llama_token token = 0; token < count; ++token) {
+        pieces_.push_back(piece_of(vocab, token, false));
+        const bool text = !llama_vocab_is_control(vocab, token) && !llama_vocab_is_eog(vocab, token);
+        if (text && !pieces_.back().empty()) by_piece_.push_back(token);
+    }
+    std::sort(by_piece_.begin(), by_piece_.end(), [this](llama_token a, llama_token b) { return piece(a) < piece(b); });
+}
+
+std::vector<llama_token> Vocabulary::tokenize(const std::vector<PromptPart>& parts, bool add_bos) const {
+    std::vector<llama_token> tokens;
+    if (add_bos && llama_vocab_get_add_bos(vocab_)) tokens.push_back(llama_vocab_bos(vocab_));
+    for (const PromptPart& part : parts) append_tokens(vocab_, part, tokens);
+    return tokens;
+}
+
+std::string Vocabulary::detokenize(std::span<const llama_token> tokens, bool special) const {
+    std::string text;
+    for (const llama_token token : tokens) {
+        if (token < 0 || static_cast<size_t>(token) >= size()) {
+            throw EngineError(ErrorCode::InvalidArgument, "Expected tokens from 0 to " + std::to_string(size() - 1) + ", got " +
+                                                              std::to_string(token) + ".");
+        }
+        text += special ? piece_of(vocab_, token, true) : std::string(piece(token));
+    }
+    return text;
+}
+
+std::vector<llama_token> Vocabulary::compatible_with(std::string_view required) const {
+    std::vector<llama_token> tokens;
+    const auto first_at_least = [this](auto begin, std::string_view text) {
+        return std::lower_bound(begin, by_piece_.end(), text, [this](llama_token token, std::string_view value) { return piece(token) < value; });
+    };
+    auto at = by_piece_.begin();
+    for (size_t length = 1; length < required.size(); ++length) {
+        const std::string_view beginning = required.substr(0, length);
+        for (at = first_at_least(at, beginning); at != by_piece_.end() && piece(*at) == beginning; ++at) tokens.push_back(*at);
+    }
+    for (at = first_at_least(at, required); at != by_piece_.end() && piece(*at).starts_with(required); ++at) tokens.push_back(*at);
+    return tokens;
+}
+
+}  // namespace nmos

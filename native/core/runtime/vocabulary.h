@@ -1,0 +1,48 @@
+// A model's vocabulary: text to tokens and back, and the tokens that may begin a healed completion.
+//
+// Immutable after construction, so any thread may use it. Borrows the llama_vocab, which must live longer.
+#pragma once
+
+#include <llama.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nmos {
+
+// Text to tokenize. With `special`, text such as "<|im_start|>" becomes that token; otherwise it stays plain text, so
+// that nothing a user writes can be taken for a control token.
+struct PromptPart {
+    std::string text;
+    bool special = false;
+};
+
+class Vocabulary {
+  public:
+    // Reads the text of every token once: tens of milliseconds.
+    explicit Vocabulary(const llama_vocab* vocab);
+
+    const llama_vocab* handle() const { return vocab_; }
+    size_t size() const { return pieces_.size(); }
+
+    // Puts the BOS token in front when `add_bos` and the model asks for one.
+    std::vector<llama_token> tokenize(const std::vector<PromptPart>& parts, bool add_bos) const;
+    // UTF-8, possibly cut inside a character at either end. Special tokens are shown when `special`.
+    std::string detokenize(std::span<const llama_token> tokens, bool special) const;
+
+    // The bytes a token stands for in generated text; empty for control tokens.
+    std::string_view piece(llama_token token) const { return pieces_[static_cast<size_t>(token)]; }
+
+    // Text tokens that agree with `required` (not empty) as far as both reach: those that begin with it, and those that
+    // are a beginning of it. Token healing allows exactly these.
+    std::vector<llama_token> compatible_with(std::string_view required) const;
+
+  private:
+    const llama_vocab* vocab_;
+    std::vector<std::string> pieces_;     // (token)
+    std::vector<llama_token> by_piece_;   // text tokens, sorted by their bytes
+};
+
+}  // namespace nmos
