@@ -57,7 +57,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerEditorCommands(chat),
     registerEditSelection(engine),
     registerCommitMessage(engine),
-    registerLanguageModelProvider(engine),
+    registerLanguageModelProvider(context, engine, view),
     registerWalkthrough(context),
     registerFirstRun(context, engine, view),
   );

@@ -55,7 +55,7 @@ function wholeLines(document: vscode.TextDocument, range: vscode.Range): vscode.
 }
 
 async function enclosingRange(document: vscode.TextDocument, position: vscode.Position): Promise<vscode.Range> {
-  const symbols = await vscode.commands.executeCommand<unknown>("vscode.executeDocumentSymbolProvider", document.uri);
+  const symbols = await vscode.commands.executeCommand("vscode.executeDocumentSymbolProvider", document.uri);
   const around = new vscode.Range(
     Math.max(0, position.line - linesAround),
     0,
