@@ -4,6 +4,7 @@
 
 #include "platform/os.h"
 #include "runtime/engine_error.h"
+#include "runtime/log.h"
 
 namespace nmos {
 
@@ -15,6 +16,7 @@ constexpr int32_t most_threads = 512;
 
 Engine::Engine(const std::string& library_directory, bool cpu_only)
     : cpu_only_(cpu_only), loader_("nmos-loader"), desk_("nmos-desk") {
+    take_over_library_log();
     load_backends(library_directory, cpu_only);
 }
 

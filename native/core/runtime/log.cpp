@@ -45,9 +45,12 @@ void on_library_log(ggml_log_level level, const char* text, void*) {
 
 }  // namespace
 
+void take_over_library_log() {
+    llama_log_set(on_library_log, nullptr);
+}
+
 std::shared_ptr<void> add_log_sink(LogSink sink) {
     std::lock_guard lock(sinks().mutex);
-    if (sinks().list.empty()) llama_log_set(on_library_log, nullptr);
     const auto entry = sinks().list.insert(sinks().list.end(), std::move(sink));
     return std::shared_ptr<void>(nullptr, [entry](void*) {
         std::lock_guard removal(sinks().mutex);

@@ -15,6 +15,9 @@ enum class LogLevel { Debug, Info, Warn, Error };
 
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
+// Takes the libraries' messages over; without it they go to standard error. May be called again.
+void take_over_library_log();
+
 // Adds a sink for as long as the returned handle lives.
 std::shared_ptr<void> add_log_sink(LogSink sink);
 

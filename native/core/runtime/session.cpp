@@ -12,7 +12,7 @@ namespace {
 
 // A step must be short, so that ghost text does not wait for a chat prompt, and wide enough to keep the device busy.
 // Two processor cores are compute-bound from a few tokens on, a card wants more.
-constexpr uint32_t host_batch_size = 128;
+constexpr uint32_t host_batch_size = 256;
 constexpr uint32_t device_batch_size = 512;
 
 uint32_t default_batch_size(const Placement& placement) {
