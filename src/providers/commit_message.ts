@@ -1,0 +1,97 @@
+import * as vscode from "vscode";
+import { isPrivateFile } from "../config/private_files";
+import { readChatSettings } from "../config/settings.generated";
+import type { EngineClient } from "../engine/client/engine_client";
+import { commitMessagePrompt } from "../engine/chat/edit_prompts";
+import type { Disposable } from "../shared/disposable";
+import { withAbortSignal } from "./abort_signal";
+import { cleanCommitMessage } from "./commit_text";
+import { gitRepositories, type GitRepository } from "./git_extension";
+import { registerCommand } from "./report_failure";
+import { promptDiff } from "./staged_diff";
+
+/** Characters of a diff that go into the prompt: about a third of the smallest context offered. */
+const longestDiff = 8_000;
+
+/** Tokens of a commit message. */
+const longestMessage = 200;
+
+/** "NMOS: Generate Commit Message": writes a message for what is staged, else for all changes, into the input box. */
+export function registerCommitMessage(engine: EngineClient): Disposable {
+  return registerCommand("nmos.commitMessage", "No commit message was written", async (source) => {
+    if (!vscode.workspace.isTrusted) {
+      void vscode.window.showInformationMessage("Trust the workspace first: its files are not read until then.");
+      return;
+    }
+    const repository = await pickRepository(source);
+    if (repository) await writeMessage(engine, repository);
+  });
+}
+
+async function pickRepository(source: unknown): Promise<GitRepository | undefined> {
+  const repositories = await gitRepositories();
+  const root = rootOf(source) ?? vscode.window.activeTextEditor?.document.uri;
+  const found =
+    repositories.find((repository) => root && isInside(root, repository.rootUri)) ??
+    repositories.find((repository) => repository.ui.selected) ??
+    repositories[0];
+  if (!found) void vscode.window.showInformationMessage("There is no Git repository in this window.");
+  return found;
+}
+
+/** The button above the changes passes its source control, the command palette nothing. */
+function rootOf(source: unknown): vscode.Uri | undefined {
+  const root = typeof source === "object" && source !== null && "rootUri" in source ? source.rootUri : undefined;
+  return root instanceof vscode.Uri ? root : undefined;
+}
+
+function isInside(uri: vscode.Uri, folder: vscode.Uri): boolean {
+  return uri.toString() === folder.toString() || uri.toString().startsWith(`${folder.toString()}/`);
+}
+
+async function writeMessage(engine: EngineClient, repository: GitRepository): Promise<void> {
+  const staged = repository.state.indexChanges.length > 0;
+  const diff = promptDiff(
+    await repository.diff(staged),
+    (path) => isPrivateFile(vscode.Uri.joinPath(repository.rootUri, path)),
+    longestDiff,
+  );
+  if (diff === "") {
+    void vscode.window.showInformationMessage("There are no changes to describe.");
+    return;
+  }
+  const before = repository.inputBox.value;
+  let written = "";
+  const show = (text: string): void => {
+    written = text;
+    repository.inputBox.value = cleanCommitMessage(text);
+  };
+  try {
+    await vscode.window.withProgress(
+      { location: vscode.ProgressLocation.Notification, title: "NMOS: writing a commit message", cancellable: true },
+      (_, token) =>
+        withAbortSignal(token, async (signal) => {
+          const result = await engine.request(
+            "chat/generate",
+            {
+              model: readChatSettings().model,
+              messages: commitMessagePrompt(diff),
+              maxTokens: longestMessage,
+              sampling: { temperature: 0 },
+            },
+            {
+              signal,
+              onProgress: (text) => {
+                show(written + text);
+              },
+            },
+          );
+          if (signal.aborted) repository.inputBox.value = before;
+          else show(result.text);
+        }),
+    );
+  } catch (thrown) {
+    repository.inputBox.value = before;
+    throw thrown;
+  }
+}

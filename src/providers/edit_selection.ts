@@ -1,0 +1,71 @@
+import * as vscode from "vscode";
+import { readChatSettings } from "../config/settings.generated";
+import type { EngineClient } from "../engine/client/engine_client";
+import { documentPrompt, editPrompt, extractCode, fixPrompt } from "../engine/chat/edit_prompts";
+import { DisposableStack, type Disposable } from "../shared/disposable";
+import type { ChatMessage } from "../shared/protocol";
+import { codeContext, type CodeContext } from "./code_context";
+import { registerEditReview } from "./edit_review";
+import { registerCommand } from "./report_failure";
+
+/** Edit by instruction, fix and document: the model rewrites the code, and the user accepts or rejects the diff. */
+export function registerEditSelection(engine: EngineClient): Disposable {
+  const stack = new DisposableStack();
+  const review = stack.add(registerEditReview());
+
+  async function rewrite(context: CodeContext, title: string, messages: ChatMessage[]): Promise<void> {
+    const { model, maxTokens } = readChatSettings();
+    await review.propose(context, `${title} (${context.path})`, async (signal, onText) => {
+      let answer = "";
+      const result = await engine.request(
+        "chat/generate",
+        { model, messages, maxTokens, sampling: { temperature: 0 } },
+        {
+          signal,
+          onProgress: (text) => {
+            answer += text;
+            onText(extractCode(answer));
+          },
+        },
+      );
+      if (result.finish === "length") {
+        void vscode.window.showWarningMessage(
+          "The edit was cut off at `nmos.chat.maxTokens`. Select less code, or raise the setting.",
+        );
+      }
+      return extractCode(result.text);
+    });
+  }
+
+  stack.add(
+    registerCommand("nmos.edit", "The code was not edited", async (given) => {
+      const context = await codeContext();
+      if (!context) return;
+      const instruction = typeof given === "string" ? given : await askInstruction(context);
+      if (instruction) await rewrite(context, instruction, editPrompt(context, instruction));
+    }),
+  );
+  stack.add(
+    registerCommand("nmos.fix", "The code was not fixed", async () => {
+      const context = await codeContext();
+      if (context) await rewrite(context, "Fix", fixPrompt(context, context.problems));
+    }),
+  );
+  stack.add(
+    registerCommand("nmos.document", "The code was not documented", async () => {
+      const context = await codeContext();
+      if (context) await rewrite(context, "Document", documentPrompt(context));
+    }),
+  );
+  return stack;
+}
+
+async function askInstruction({ range }: CodeContext): Promise<string | undefined> {
+  const lines = range.end.line - range.start.line + 1;
+  const instruction = await vscode.window.showInputBox({
+    title: lines === 1 ? "Edit this line" : `Edit these ${lines} lines`,
+    placeHolder: "What to change, for example: handle the empty list",
+    ignoreFocusOut: true,
+  });
+  return instruction?.trim();
+}
