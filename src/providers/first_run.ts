@@ -1,9 +1,8 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import type { Disposable } from "../shared/disposable";
-import type { ModelState } from "../shared/protocol";
 import type { EngineView } from "./engine_view";
-import { formatBytes } from "./model_text";
+import { formatBytes, recommendedModel } from "./model_text";
 
 const askedKey = "nmos.firstRun.asked";
 
@@ -39,12 +38,4 @@ async function offerModel(context: vscode.ExtensionContext, engine: EngineClient
   );
   if (chosen === download) await vscode.commands.executeCommand("nmos.downloadModel", model.ref);
   if (chosen === start) await vscode.commands.executeCommand("nmos.openWalkthrough");
-}
-
-/** The model to begin with: ghost text first, as it is what works without being asked for. */
-export function recommendedModel(models: readonly ModelState[]): ModelState | undefined {
-  return (
-    models.find((model) => model.recommendedFor.includes("fast")) ??
-    models.find((model) => model.recommendedFor.includes("main"))
-  );
 }

@@ -41,6 +41,14 @@ export function byUsefulness(a: ModelState, b: ModelState): number {
   return rank(a) - rank(b) || a.sizeBytes - b.sizeBytes;
 }
 
+/** The model to begin with: ghost text first, as it is what works without being asked for. */
+export function recommendedModel(models: readonly ModelState[]): ModelState | undefined {
+  return (
+    models.find((model) => model.recommendedFor.includes("fast")) ??
+    models.find((model) => model.recommendedFor.includes("main"))
+  );
+}
+
 /** What the download's notification says. */
 export function progressMessage(progress: DownloadProgress): string {
   switch (progress.phase) {

@@ -1,0 +1,71 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import manifest from "../../../package.json";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+const sources = readdirSync(join(root, "src/providers"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => readFileSync(join(root, "src/providers", file), "utf8"))
+  .join("\n");
+
+const contributed = manifest.contributes.commands.map(({ command }) => command);
+
+/** VS Code makes `VIEW.focus` for every view. */
+const builtIn = ["nmos.chat.focus"];
+
+describe("commands", () => {
+  const registered = [...sources.matchAll(/[rR]egisterCommand\(\s*"(nmos\.[\w.]+)"/g)].map((match) => match[1]);
+
+  test("every contributed command is registered, once", () => {
+    expect([...registered].sort()).toEqual([...contributed].sort());
+  });
+
+  test("every command used in menus, keys, the walkthrough and the code exists", () => {
+    const { menus, keybindings, walkthroughs } = manifest.contributes;
+    const inMenus = Object.values(menus)
+      .flat()
+      .flatMap((item) => ("command" in item ? [item.command] : []));
+    const inWalkthrough = [...JSON.stringify(walkthroughs).matchAll(/[cC]ommand:(nmos\.[\w.]+)/g)].map(
+      (match) => match[1] ?? "",
+    );
+    const inCode = [...sources.matchAll(/(?:executeCommand\(|command(?: =|:)) ?"(nmos\.[\w.]+)"/g)].map(
+      (match) => match[1] ?? "",
+    );
+    const used = new Set([...inMenus, ...keybindings.map(({ command }) => command), ...inWalkthrough, ...inCode]);
+    expect([...used].filter((command) => ![...contributed, ...builtIn].includes(command))).toEqual([]);
+    expect(inCode.length).toBeGreaterThan(10);
+  });
+});
+
+describe("files of the manifest", () => {
+  const { viewsContainers, walkthroughs } = manifest.contributes;
+  const files = [
+    manifest.icon,
+    ...viewsContainers.activitybar.map(({ icon }) => icon),
+    ...walkthroughs.flatMap(({ steps }) => steps.map(({ media }) => media.markdown)),
+  ];
+  test.each(files)("%s is there", (file) => {
+    expect(existsSync(join(root, file))).toBe(true);
+  });
+});
+
+describe("settings", () => {
+  const settings = manifest.contributes.configuration.flatMap(({ properties }) => Object.keys(properties));
+
+  test("every setting that an untrusted workspace may not change is a setting", () => {
+    const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
+    expect(restricted.filter((key) => !settings.includes(key))).toEqual([]);
+  });
+
+  test("a workspace chooses no model file, folder or download address", () => {
+    const scopes = Object.assign(
+      {},
+      ...manifest.contributes.configuration.map(({ properties }) => properties),
+    ) as Record<string, { scope: string }>;
+    const machine = ["nmos.completion.model", "nmos.chat.model", "nmos.engine.modelsDirectory", "nmos.download.mirror"];
+    expect(machine.map((key) => scopes[key]?.scope)).toEqual(machine.map(() => "machine"));
+  });
+});
