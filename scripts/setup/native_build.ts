@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { ensureEngineLibraries, hostPlatform } from "./engine_libraries";
 import { runCommand } from "./run_command";
 
-/** Where cmake-js builds; ctest runs there. */
-export const buildDirectory = "build";
+/** Where cmake-js builds and ctest runs. Not `build` itself, where node-gyp-build would look for an addon first. */
+export const buildDirectory = join("build", "native");
 
 /** Where node-gyp-build finds the addon, together with the engine libraries. */
 export const prebuildDirectory = join("prebuilds", hostPlatform);

@@ -1,0 +1,187 @@
+import { totalmem } from "node:os";
+import { answerChat, countChatTokens, prefillChat } from "../chat/answer_chat";
+import { completeCode } from "../completion/complete_code";
+import { createModelStore, type LocalModelStore } from "../models/local_model_store";
+import { loadAddon } from "../native/load_addon";
+import { modelsDirectory } from "../paths";
+import type { Handlers } from "../ipc/rpc";
+import { EngineError } from "../../shared/errors";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings, type EngineStatus, type ModelState } from "../../shared/protocol";
+import { ModelManager, type NativeRuntime } from "./model_manager";
+import { runSelfTest } from "./self_test";
+
+export interface EngineServiceOptions {
+  extensionRoot: string;
+  hostVersion: string;
+  log: (line: string) => void;
+  /** Number of connected clients. */
+  clients: () => number;
+  onStatusChanged: (status: EngineStatus) => void;
+  onModelsChanged: (models: ModelState[]) => void;
+  /** A client asked to end the host. */
+  onShutdown: () => void;
+}
+
+/** Notifications are bundled over this time, because a loading model reports many times a second. */
+const notificationDelayMs = 200;
+const idleCheckMs = 30_000;
+
+/** Everything the host does for its clients, one handler for every method of the protocol but `initialize`. */
+export class EngineService {
+  private settings: EngineSettings = DEFAULT_ENGINE_SETTINGS;
+  private native: NativeRuntime | null = null;
+  private readonly store: LocalModelStore;
+  private readonly models: ModelManager;
+  private readonly idleCheck: NodeJS.Timeout;
+  private statusTimer: NodeJS.Timeout | null = null;
+  private modelsTimer: NodeJS.Timeout | null = null;
+
+  constructor(private readonly options: EngineServiceOptions) {
+    this.store = createModelStore({ ...this.storeSettings(), totalMemoryBytes: totalmem(), log: options.log });
+    this.models = new ModelManager({
+      runtime: () => this.runtime(),
+      store: this.store,
+      settings: () => this.settings,
+      log: options.log,
+      onChanged: () => {
+        this.announceStatus();
+      },
+    });
+    this.store.onChanged(() => {
+      this.announceModels();
+    });
+    this.idleCheck = setInterval(() => {
+      this.models.unloadIdle(Date.now()).catch((thrown: unknown) => {
+        options.log(`unloading failed: ${String(thrown)}`);
+      });
+    }, idleCheckMs);
+  }
+
+  /** Takes settings over. What changes the placement of models gives their memory back; they load again on demand. */
+  async configure(settings: EngineSettings): Promise<void> {
+    const before = this.settings;
+    this.settings = settings;
+    this.store.update(this.storeSettings());
+    const placement = ["vramLimitMiB", "gpu", "threads", "contextLength"] as const;
+    if (placement.some((key) => before[key] !== settings[key])) await this.models.unload();
+  }
+
+  handlers(): Omit<Handlers, "initialize"> {
+    const { models, store } = this;
+    return {
+      "engine/configure": async (settings) => {
+        await this.configure(settings);
+        return null;
+      },
+      "engine/status": () => Promise.resolve(this.status()),
+      "engine/selfTest": (_, { signal, progress }) =>
+        runSelfTest({ runtime: () => this.runtime(), models, signal, onStep: progress }),
+      "engine/unload": ({ model }) => models.unload(model),
+      "engine/shutdown": () => {
+        setImmediate(this.options.onShutdown);
+        return Promise.resolve(null);
+      },
+      "models/list": () => store.list(),
+      "models/download": async ({ model }, { signal, progress }) => ({
+        path: await store.download(model, { signal, onProgress: progress }),
+      }),
+      "models/pause": async ({ model }) => {
+        await store.pause(model);
+        return null;
+      },
+      "models/remove": async ({ model }) => {
+        await models.unload(model);
+        await store.remove(model);
+        return null;
+      },
+      "models/load": ({ model, role }, { progress }) => models.load(model, role, progress),
+      "completion/complete": (params, { signal, progress }) =>
+        models.use(params.model, "fast", async (model) => {
+          const result = await completeCode(model, params, { signal, onText: progress });
+          return { ...result, model: model.ref };
+        }),
+      "chat/generate": (params, { signal, progress }) =>
+        models.use(params.model, "main", async (model) => {
+          const result = await answerChat(model, params, { signal, onText: progress });
+          return { ...result, model: model.ref };
+        }),
+      "chat/prefill": (params, { signal }) =>
+        models.use(params.model, "main", (model) => prefillChat(model, params.messages, { signal })),
+      "chat/countTokens": (params) =>
+        models.use(params.model, "main", async (model) => ({
+          ...(await countChatTokens(model, params.messages)),
+          model: model.ref,
+        })),
+    };
+  }
+
+  status(): EngineStatus {
+    const { engine } = this.runtime();
+    const { totalBytes, availableBytes, processBytes } = engine.memory();
+    return {
+      hostPid: process.pid,
+      hostVersion: this.options.hostVersion,
+      library: `llama.cpp ${engine.libraryVersion}`,
+      clients: this.options.clients(),
+      devices: engine.devices(),
+      memory: { totalBytes, availableBytes, hostProcessBytes: processBytes },
+      models: this.models.loaded(),
+      loading: this.models.loading(),
+    };
+  }
+
+  /** Frees everything the addon holds. */
+  async close(): Promise<void> {
+    clearInterval(this.idleCheck);
+    if (this.statusTimer) clearTimeout(this.statusTimer);
+    if (this.modelsTimer) clearTimeout(this.modelsTimer);
+    await this.native?.engine.close();
+  }
+
+  private runtime(): NativeRuntime {
+    if (this.native) return this.native;
+    const { addon, libraryDirectory } = loadAddon(this.options.extensionRoot);
+    const engine = new addon.Engine({
+      libraryDirectory,
+      onLog: (level, text) => {
+        if (level !== "debug") this.options.log(`${level}: ${text}`);
+      },
+    });
+    this.native = { addon, engine };
+    return this.native;
+  }
+
+  private storeSettings() {
+    const { modelsDirectory: setting, proxy, mirror } = this.settings;
+    return { modelsDirectory: modelsDirectory(setting), proxy, mirror };
+  }
+
+  private announceStatus(): void {
+    this.statusTimer ??= setTimeout(() => {
+      this.statusTimer = null;
+      this.options.onStatusChanged(this.status());
+    }, notificationDelayMs);
+  }
+
+  private announceModels(): void {
+    this.modelsTimer ??= setTimeout(() => {
+      this.modelsTimer = null;
+      this.store.list().then(this.options.onModelsChanged, (thrown: unknown) => {
+        this.options.log(`listing the models failed: ${String(thrown)}`);
+      });
+    }, notificationDelayMs);
+  }
+}
+
+/** Refuses settings of a wrong shape before they reach the engine. */
+export function checkSettings(settings: EngineSettings): EngineSettings {
+  for (const [key, standard] of Object.entries(DEFAULT_ENGINE_SETTINGS)) {
+    const value: unknown = settings[key as keyof EngineSettings];
+    if (typeof value === typeof standard && (typeof value !== "number" || (Number.isFinite(value) && value >= 0))) continue;
+    throw new EngineError(
+      "INVALID_ARGUMENT",
+      `Expected the setting ${key} to be a ${typeof standard}${typeof standard === "number" ? " of 0 or more" : ""}, got ${JSON.stringify(value)}.`,
+    );
+  }
+  return settings;
+}

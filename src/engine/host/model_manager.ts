@@ -1,0 +1,229 @@
+import { realpathSync } from "node:fs";
+import { EngineError, toEngineError } from "../../shared/errors";
+import type { EngineSettings, LoadedModel, ModelChoice, ModelRef, ModelRole } from "../../shared/protocol";
+import type { InstalledModel, ModelStore } from "../models/model_store";
+import type { NativeAddon, NativeEngine, NativeModel } from "../native/addon";
+import { NativeModelHandle } from "./native_model_handle";
+
+/** The addon and its one engine, made with the first model. */
+export interface NativeRuntime {
+  addon: NativeAddon;
+  engine: NativeEngine;
+}
+
+export interface ModelManagerOptions {
+  /** Loads the addon on the first call; throws `BACKEND_UNAVAILABLE`. */
+  runtime: () => NativeRuntime;
+  store: ModelStore;
+  settings: () => EngineSettings;
+  log: (line: string) => void;
+  /** Called after anything `loaded` or `loading` reports has changed. */
+  onChanged: () => void;
+}
+
+interface Entry {
+  installed: InstalledModel;
+  roles: Set<ModelRole>;
+  handle: NativeModelHandle;
+  users: number;
+  lastUsed: number;
+  /** Settings changed or an unload was asked for: closed as soon as nobody uses it. */
+  stale: boolean;
+}
+
+interface Loading {
+  ref: ModelRef;
+  fraction: number;
+  listeners: Set<(fraction: number) => void>;
+  entry: Promise<Entry>;
+}
+
+/** Long enough for a chat with some files attached, short enough for the KV cache of a small machine. */
+const defaultContextLength = 8192;
+const shortestContextLength = 1024;
+
+/** One for ghost text and two conversations keep their caches at the same time. */
+const sessionsPerModel = 3;
+
+/** Keeps the models that are in use in memory: loads on demand, once for all requests, and gives memory back. */
+export class ModelManager {
+  private readonly entries = new Map<string, Entry>();
+  private readonly loads = new Map<string, Loading>();
+
+  constructor(private readonly options: ModelManagerOptions) {}
+
+  /** Runs `action` with a model that stays loaded meanwhile. */
+  async use<T>(
+    choice: ModelChoice,
+    role: ModelRole,
+    action: (handle: NativeModelHandle) => Promise<T>,
+    onProgress?: (fraction: number) => void,
+  ): Promise<T> {
+    const installed = await this.options.store.choose(choice, role);
+    const entry = await this.entryFor(installed, onProgress);
+    if (entry.stale) return this.use(choice, role, action, onProgress);
+    entry.roles.add(role);
+    entry.users += 1;
+    try {
+      return await action(entry.handle);
+    } finally {
+      entry.users -= 1;
+      entry.lastUsed = Date.now();
+      if (entry.stale && entry.users === 0) await this.close(entry);
+    }
+  }
+
+  /** Loads a model and says where it lies. */
+  load(choice: ModelChoice, role: ModelRole, onProgress: (fraction: number) => void): Promise<LoadedModel> {
+    return this.use(choice, role, () => Promise.resolve(), onProgress).then(async () => {
+      const { path } = await this.options.store.choose(choice, role);
+      const entry = this.entries.get(keyOf(path));
+      if (!entry) throw new EngineError("CLOSED", `${path} was unloaded at once; try again.`);
+      return describe(entry);
+    });
+  }
+
+  loaded(): LoadedModel[] {
+    return [...this.entries.values()].map(describe);
+  }
+
+  loading(): { ref: ModelRef; fraction: number }[] {
+    return [...this.loads.values()].map(({ ref, fraction }) => ({ ref, fraction }));
+  }
+
+  /** Gives the memory of one model, or of all, back; a model in use goes as soon as its requests have ended. */
+  async unload(ref?: ModelRef): Promise<{ freedBytes: number }> {
+    let freedBytes = 0;
+    for (const entry of [...this.entries.values()]) {
+      if (ref !== undefined && entry.installed.ref !== ref) continue;
+      entry.stale = true;
+      if (entry.users > 0) continue;
+      const { hostBytes, deviceBytes } = entry.handle.model.placement;
+      freedBytes += hostBytes + deviceBytes;
+      await this.close(entry);
+    }
+    return { freedBytes };
+  }
+
+  /** Unloads what nobody has used for the time of the setting. */
+  async unloadIdle(now: number): Promise<void> {
+    const { idleUnloadMinutes } = this.options.settings();
+    if (idleUnloadMinutes === 0) return;
+    for (const entry of [...this.entries.values()]) {
+      const idle = entry.users === 0 && now - entry.lastUsed >= idleUnloadMinutes * 60_000;
+      if (!idle) continue;
+      this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
+      await this.close(entry);
+    }
+  }
+
+  private async entryFor(installed: InstalledModel, onProgress?: (fraction: number) => void): Promise<Entry> {
+    const key = keyOf(installed.path);
+    const present = this.entries.get(key);
+    if (present && !present.stale) return present;
+    let loading = this.loads.get(key);
+    if (!loading) {
+      loading = { ref: installed.ref, fraction: 0, listeners: new Set(), entry: this.begin(installed, key) };
+      this.loads.set(key, loading);
+      this.options.onChanged();
+    }
+    if (onProgress) loading.listeners.add(onProgress);
+    return loading.entry;
+  }
+
+  private async begin(installed: InstalledModel, key: string): Promise<Entry> {
+    try {
+      // The caller registers the load before it begins to report progress.
+      await Promise.resolve();
+      const model = await this.loadSmallerIfNeeded(installed, key);
+      const { addon } = this.options.runtime();
+      const { threads } = this.options.settings();
+      const handle = new NativeModelHandle(addon, model, installed.ref, { threads, maxSessions: sessionsPerModel });
+      const entry = { installed, roles: new Set<ModelRole>(), handle, users: 0, lastUsed: Date.now(), stale: false };
+      this.entries.set(key, entry);
+      this.options.log(`loaded ${installed.ref}: ${model.placement.explanation.join(" ")}`);
+      return entry;
+    } finally {
+      this.loads.delete(key);
+      this.options.onChanged();
+    }
+  }
+
+  /** Short of memory, unloads what is idle first and then halves the context. */
+  private async loadSmallerIfNeeded(installed: InstalledModel, key: string): Promise<NativeModel> {
+    let contextLength = this.options.settings().contextLength || defaultContextLength;
+    let mayUnload = true;
+    for (;;) {
+      try {
+        return await this.loadNative(installed, key, contextLength);
+      } catch (thrown) {
+        const error = toEngineError(thrown);
+        if (error.code === "CONTEXT_TOO_LONG" && contextLength > shortestContextLength) {
+          contextLength = Math.floor(contextLength / 2);
+        } else if (error.code !== "OUT_OF_MEMORY") {
+          throw error;
+        } else if (mayUnload && this.entries.size > 0) {
+          mayUnload = false;
+          await this.unload();
+        } else if (contextLength > shortestContextLength) {
+          contextLength = Math.floor(contextLength / 2);
+        } else {
+          throw error;
+        }
+        this.options.log(`${installed.ref}: ${error.message} Trying a context of ${String(contextLength)} tokens.`);
+      }
+    }
+  }
+
+  private async loadNative(installed: InstalledModel, key: string, contextLength: number): Promise<NativeModel> {
+    const { vramLimitMiB, gpu, threads } = this.options.settings();
+    const model = await this.options.runtime().engine.loadModel({
+      path: installed.path,
+      contextLength,
+      gpu,
+      threads,
+      vramLimitBytes: vramLimitMiB * 2 ** 20,
+      onProgress: (fraction) => {
+        this.report(key, fraction);
+      },
+    });
+    if (!model) throw new EngineError("CLOSED", "The engine is shutting down.");
+    return model;
+  }
+
+  private report(key: string, fraction: number): void {
+    const loading = this.loads.get(key);
+    if (!loading) return;
+    loading.fraction = fraction;
+    for (const listener of loading.listeners) listener(fraction);
+    this.options.onChanged();
+  }
+
+  private async close(entry: Entry): Promise<void> {
+    const key = keyOf(entry.installed.path);
+    if (this.entries.get(key) === entry) this.entries.delete(key);
+    await entry.handle.model.close();
+    this.options.onChanged();
+  }
+}
+
+/** The same file is loaded once, whatever name it was asked for by. */
+function keyOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function describe({ installed, roles, handle }: Entry): LoadedModel {
+  return {
+    ref: installed.ref,
+    name: installed.name,
+    path: installed.path,
+    roles: [...roles],
+    sizeBytes: handle.info.sizeBytes,
+    placement: handle.model.placement,
+    sessions: handle.sessions,
+  };
+}

@@ -1,0 +1,59 @@
+import { toEngineError } from "../../shared/errors";
+import type { SelfTestStep } from "../../shared/protocol";
+import type { ModelManager, NativeRuntime } from "./model_manager";
+
+export interface SelfTestOptions {
+  runtime: () => NativeRuntime;
+  models: ModelManager;
+  signal: AbortSignal;
+  onStep: (step: SelfTestStep) => void;
+}
+
+/** Tries every layer of the engine, from loading the addon to a generated answer; stops at the first that fails. */
+export async function runSelfTest({ runtime, models, signal, onStep }: SelfTestOptions): Promise<SelfTestStep[]> {
+  const checks: [name: string, check: () => Promise<string>][] = [
+    ["Load the native engine", () => Promise.resolve(`llama.cpp ${runtime().engine.libraryVersion}`)],
+    ["Find devices", () => Promise.resolve(describeDevices(runtime()))],
+    [
+      "Load the model",
+      () => models.use("auto", "fast", ({ ref, info }) => Promise.resolve(`${ref}: ${info.description}`)),
+    ],
+    ["Generate text", () => generate(models, signal)],
+  ];
+  const steps: SelfTestStep[] = [];
+  for (const [name, check] of checks) {
+    const step = await timed(name, check);
+    steps.push(step);
+    onStep(step);
+    if (!step.ok) break;
+  }
+  return steps;
+}
+
+function describeDevices({ engine }: NativeRuntime): string {
+  return engine
+    .devices()
+    .map(({ name, description, memoryFree }) => `${name} (${description}, ${String(Math.round(memoryFree / 2 ** 20))} MiB free)`)
+    .join(", ");
+}
+
+async function generate(models: ModelManager, signal: AbortSignal): Promise<string> {
+  return models.use("auto", "fast", async (model) => {
+    const tokens = await model.tokenize([{ text: "1 2 3 4 5 6 7 8", special: false }]);
+    const result = await model.generate({ tokens, priority: "chat", maxTokens: 16, signal });
+    if (result.tokens.length === 0) throw new Error("The model ended its answer before the first token.");
+    const speed = (result.tokens.length / result.decodeMs) * 1000;
+    return `${String(result.tokens.length)} tokens at ${speed.toFixed(1)} tokens/s: ${JSON.stringify(result.text)}`;
+  });
+}
+
+async function timed(name: string, check: () => Promise<string>): Promise<SelfTestStep> {
+  const begin = performance.now();
+  try {
+    const detail = await check();
+    return { name, ok: true, detail, milliseconds: performance.now() - begin };
+  } catch (thrown) {
+    const { code, message } = toEngineError(thrown);
+    return { name, ok: false, detail: `${message} (${code})`, milliseconds: performance.now() - begin };
+  }
+}

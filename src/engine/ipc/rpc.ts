@@ -1,0 +1,123 @@
+import type { Socket } from "node:net";
+import {
+  CancellationTokenSource,
+  ErrorCodes,
+  ProgressType,
+  ResponseError,
+  SocketMessageReader,
+  SocketMessageWriter,
+  createMessageConnection,
+  type CancellationToken,
+  type MessageConnection,
+} from "vscode-jsonrpc/node";
+import { EngineError, isErrorCode, toEngineError } from "../../shared/errors";
+import type { EngineNotifications, ErrorData, Method, ParamsOf, ProgressOf, ResultOf } from "../../shared/protocol";
+
+/**
+ * JSON-RPC with the types of the protocol, for both ends of a socket. Cancellation tokens of the library become
+ * AbortSignals here, and errors become EngineErrors.
+ */
+
+/** JSON-RPC reserves this range for errors of the application; the real code travels in `data`. */
+const applicationError = -32000;
+
+const progressType = new ProgressType();
+
+export interface HandlerContext<M extends Method> {
+  signal: AbortSignal;
+  /** Sends a streamed value; does nothing when the client asked for none. */
+  progress: (value: ProgressOf<M>) => void;
+}
+
+export type Handler<M extends Method> = (params: ParamsOf<M>, context: HandlerContext<M>) => Promise<ResultOf<M>>;
+
+export type Handlers = { [M in Method]: Handler<M> };
+
+export function connect(socket: Socket): MessageConnection {
+  return createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket));
+}
+
+/** Serves every method of the protocol on a connection. */
+export function serve(connection: MessageConnection, handlers: Handlers): void {
+  for (const method of Object.keys(handlers) as Method[]) serveMethod(connection, method, handlers[method]);
+}
+
+function serveMethod<M extends Method>(connection: MessageConnection, method: M, handler: Handler<M>): void {
+  connection.onRequest(method, async (params: ParamsOf<M>, token: CancellationToken) => {
+    const progressToken = (params as { progressToken?: string } | null)?.progressToken;
+    const progress = (value: ProgressOf<M>) => {
+      if (progressToken !== undefined) void connection.sendProgress(progressType, progressToken, value).catch(ignore);
+    };
+    try {
+      return await handler(params, { signal: signalOf(token), progress });
+    } catch (thrown) {
+      const { code, message } = toEngineError(thrown);
+      return new ResponseError<ErrorData>(applicationError, message, { code });
+    }
+  });
+}
+
+let lastProgressToken = 0;
+
+/** Sends a request. Rejects with the host's EngineError, or with `died` when the connection ends first. */
+export async function call<M extends Method>(
+  connection: MessageConnection,
+  method: M,
+  params: ParamsOf<M>,
+  options: {
+    signal?: AbortSignal | undefined;
+    onProgress?: ((value: ProgressOf<M>) => void) | undefined;
+    died: () => EngineError;
+  },
+): Promise<ResultOf<M>> {
+  const source = new CancellationTokenSource();
+  const cancel = () => {
+    source.cancel();
+  };
+  if (options.signal?.aborted) cancel();
+  options.signal?.addEventListener("abort", cancel, { once: true });
+  const progressToken = options.onProgress && `${String(process.pid)}-${String(++lastProgressToken)}`;
+  const progress =
+    progressToken &&
+    connection.onProgress(progressType, progressToken, (value) => options.onProgress?.(value as ProgressOf<M>));
+  try {
+    const sent = progressToken ? { ...params, progressToken } : params;
+    return await connection.sendRequest<ResultOf<M>>(method, sent, source.token);
+  } catch (thrown) {
+    throw fromRpc(thrown, options.died);
+  } finally {
+    options.signal?.removeEventListener("abort", cancel);
+    if (progress) progress.dispose();
+    source.dispose();
+  }
+}
+
+export function notify<N extends keyof EngineNotifications>(
+  connection: MessageConnection,
+  notification: N,
+  value: EngineNotifications[N],
+): void {
+  connection.sendNotification(notification, value).catch(ignore);
+}
+
+function fromRpc(thrown: unknown, died: () => EngineError): EngineError {
+  if (!(thrown instanceof ResponseError)) return died();
+  const code = (thrown.data as Partial<ErrorData> | undefined)?.code;
+  if (isErrorCode(code)) return new EngineError(code, thrown.message);
+  if (thrown.code === ErrorCodes.PendingResponseRejected || thrown.code === ErrorCodes.MessageWriteError) return died();
+  return new EngineError("INTERNAL", thrown.message);
+}
+
+function signalOf(token: CancellationToken): AbortSignal {
+  const controller = new AbortController();
+  if (token.isCancellationRequested) controller.abort();
+  token.onCancellationRequested(() => {
+    controller.abort();
+  });
+  return controller.signal;
+}
+
+/** A peer that went away is noticed by the connection's close event. */
+function ignore(): void {
+  // nothing to do
+}

@@ -1,0 +1,4 @@
+declare module "node-gyp-build" {
+  /** Finds the addon below `root/prebuilds` that suits this machine and loads it. */
+  export default function nodeGypBuild(root: string): unknown;
+}
