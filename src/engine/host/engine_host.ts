@@ -10,7 +10,7 @@ import {
   type InitializeParams,
   type InitializeResult,
 } from "../../shared/protocol";
-import { tryProcessLock, type ProcessLock } from "../ipc/process_lock";
+import { tryProcessLock, type ProcessLock } from "../process_lock";
 import { connect, notify, serve, type Handlers } from "../ipc/rpc";
 import { ensureRuntimeDirectory, type Paths } from "../paths";
 import { EngineService, checkSettings } from "./engine_service";

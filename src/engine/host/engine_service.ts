@@ -6,7 +6,12 @@ import { loadAddon } from "../native/load_addon";
 import { modelsDirectory } from "../paths";
 import type { Handlers } from "../ipc/rpc";
 import { EngineError } from "../../shared/errors";
-import { DEFAULT_ENGINE_SETTINGS, type EngineSettings, type EngineStatus, type ModelState } from "../../shared/protocol";
+import {
+  DEFAULT_ENGINE_SETTINGS,
+  type EngineSettings,
+  type EngineStatus,
+  type ModelState,
+} from "../../shared/protocol";
 import { ModelManager, type NativeRuntime } from "./model_manager";
 import { runSelfTest } from "./self_test";
 
@@ -177,7 +182,8 @@ export class EngineService {
 export function checkSettings(settings: EngineSettings): EngineSettings {
   for (const [key, standard] of Object.entries(DEFAULT_ENGINE_SETTINGS)) {
     const value: unknown = settings[key as keyof EngineSettings];
-    if (typeof value === typeof standard && (typeof value !== "number" || (Number.isFinite(value) && value >= 0))) continue;
+    if (typeof value === typeof standard && (typeof value !== "number" || (Number.isFinite(value) && value >= 0)))
+      continue;
     throw new EngineError(
       "INVALID_ARGUMENT",
       `Expected the setting ${key} to be a ${typeof standard}${typeof standard === "number" ? " of 0 or more" : ""}, got ${JSON.stringify(value)}.`,

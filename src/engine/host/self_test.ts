@@ -33,7 +33,10 @@ export async function runSelfTest({ runtime, models, signal, onStep }: SelfTestO
 function describeDevices({ engine }: NativeRuntime): string {
   return engine
     .devices()
-    .map(({ name, description, memoryFree }) => `${name} (${description}, ${String(Math.round(memoryFree / 2 ** 20))} MiB free)`)
+    .map(
+      ({ name, description, memoryFree }) =>
+        `${name} (${description}, ${String(Math.round(memoryFree / 2 ** 20))} MiB free)`,
+    )
     .join(", ");
 }
 

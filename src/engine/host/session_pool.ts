@@ -79,7 +79,9 @@ export class SessionPool {
     } catch (thrown) {
       // Without memory for one more, wait for one of those there are.
       if (this.sessions.length === 0) throw thrown;
-      return await new Promise((take, fail) => this.waiters.push({ tokens: new Int32Array(), priority: "warm", take, fail }));
+      return await new Promise((take, fail) =>
+        this.waiters.push({ tokens: new Int32Array(), priority: "warm", take, fail }),
+      );
     } finally {
       this.creating -= 1;
     }

@@ -39,7 +39,10 @@ export function connect(socket: Socket): MessageConnection {
 
 /** Serves every method of the protocol on a connection. */
 export function serve(connection: MessageConnection, handlers: Handlers): void {
-  for (const method of Object.keys(handlers) as Method[]) serveMethod(connection, method, handlers[method]);
+  for (const method of Object.keys(handlers) as Method[]) {
+    // Each handler takes what the client sends under its own method; the union of all of them takes nothing.
+    serveMethod(connection, method, handlers[method] as Handler<Method>);
+  }
 }
 
 function serveMethod<M extends Method>(connection: MessageConnection, method: M, handler: Handler<M>): void {

@@ -1,4 +1,5 @@
 declare module "node-gyp-build" {
   /** Finds the addon below `root/prebuilds` that suits this machine and loads it. */
-  export default function nodeGypBuild(root: string): unknown;
+  function nodeGypBuild(root: string): unknown;
+  export = nodeGypBuild;
 }

@@ -1,8 +1,8 @@
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import type { Disposable } from "../../shared/disposable";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import type { Disposable } from "../shared/disposable";
 
 /**
- * A lock that one process of the user holds until it ends: a file with the holder's process id, made complete and at
+ * A lock that one process of the user holds until it ends: a file that identifies the holder, made complete and at
  * once by linking. A lock whose process is gone is taken over; taking over renames it first, so that of two processes
  * that find the same dead lock only one removes it.
  */
@@ -13,7 +13,7 @@ export interface ProcessLock extends Disposable {
 
 /** The lock, or null when a living process holds it. */
 export function tryProcessLock(path: string): ProcessLock | null {
-  const own = String(process.pid);
+  const own = identityOf(process.pid);
   for (let attempt = 0; attempt < 10; ++attempt) {
     if (createLinked(path, own)) {
       return {
@@ -32,7 +32,7 @@ export function tryProcessLock(path: string): ProcessLock | null {
 }
 
 function createLinked(path: string, content: string): boolean {
-  const scratch = `${path}.${content}`;
+  const scratch = `${path}.${String(process.pid)}`;
   writeFileSync(scratch, content, { mode: 0o600 });
   try {
     linkSync(scratch, path);
@@ -67,24 +67,25 @@ function read(path: string): string | null {
   }
 }
 
-/** Whether the process with this id lives and may be the holder: a process that started after a reboot is not. */
-function isAlive(pid: string): boolean {
-  const id = Number(pid);
-  if (!Number.isInteger(id) || id <= 0) return false;
+/** Whether the process that wrote this identity still lives. */
+function isAlive(identity: string): boolean {
+  const pid = Number(identity.split(" ")[0]);
+  if (!Number.isInteger(pid) || pid <= 0) return false;
   try {
-    process.kill(id, 0);
+    process.kill(pid, 0);
   } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === "EPERM";
+    if ((thrown as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
-  return isEngineHost(id);
+  return identityOf(pid) === identity;
 }
 
-/** Process ids are used again. Where the system tells the command line, another program's process is no holder. */
-function isEngineHost(pid: number): boolean {
-  try {
-    statSync("/proc/self");
-    return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("engine_host") || pid === process.pid;
-  } catch {
-    return process.platform !== "linux";
-  }
+/**
+ * A process id and, where the system tells it, the time the process began: ids are used again, above all after a
+ * restart of the machine.
+ */
+function identityOf(pid: number): string {
+  const stat = read(`/proc/${String(pid)}/stat`);
+  // The second field is the program's name in brackets and may hold blanks; the begin is field 22.
+  const began = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  return began === undefined ? String(pid) : `${String(pid)} ${began}`;
 }
