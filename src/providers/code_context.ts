@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import { isEligible } from "./document_filter";
+import { enclosingBlock } from "./enclosing_block";
 
 /** The code a command is about. */
 export interface CodeContext {
@@ -14,11 +15,9 @@ export interface CodeContext {
   problems: string[];
 }
 
-/** Lines on each side of the cursor where nothing is selected and no symbol encloses it. */
-const linesAround = 20;
-
 /**
- * What is selected, else the innermost function, method or class around the cursor, else the lines around it. Tells the
+ * What is selected, else the innermost function, method or class around the cursor, else the block
+ * of lines around it. Tells the
  * user and resolves with undefined when no editor is open or its document must not be read.
  */
 export async function codeContext(): Promise<CodeContext | undefined> {
@@ -56,13 +55,10 @@ function wholeLines(document: vscode.TextDocument, range: vscode.Range): vscode.
 
 async function enclosingRange(document: vscode.TextDocument, position: vscode.Position): Promise<vscode.Range> {
   const symbols = await vscode.commands.executeCommand("vscode.executeDocumentSymbolProvider", document.uri);
-  const around = new vscode.Range(
-    Math.max(0, position.line - linesAround),
-    0,
-    Math.min(document.lineCount - 1, position.line + linesAround),
-    0,
-  );
-  return innermost(symbols, position) ?? around;
+  const symbol = innermost(symbols, position);
+  if (symbol) return symbol;
+  const { first, last } = enclosingBlock(document.getText().split(/\r?\n/), position.line);
+  return document.lineAt(first).range.union(document.lineAt(last).range);
 }
 
 const wanted = new Set([
