@@ -22,7 +22,7 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   stack.add(
     registerCommand("nmos.restartEngine", "The engine did not restart", async () => {
       const running = engine.state.kind === "running";
-      if (running) await engine.request("engine/shutdown", null);
+      if (running) await shutDown(engine);
       const { library } = await engine.request("engine/status", null);
       void vscode.window.showInformationMessage(`The engine ${running ? "restarted" : "started"} (${library}).`);
     }),
@@ -34,6 +34,24 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   );
   stack.add(registerCommand("nmos.selfTest", "The self-test did not run", () => runSelfTest(engine, output)));
   return stack;
+}
+
+/** Milliseconds after which a host that does not go is not waited for. */
+const longestGoodbye = 5_000;
+
+/** Ends the host and waits until the connection to it has gone, so that the next request starts another. */
+async function shutDown(engine: EngineClient): Promise<void> {
+  const gone = new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, longestGoodbye);
+    const listener = engine.onStateChanged(({ kind }) => {
+      if (kind === "running") return;
+      clearTimeout(timer);
+      listener.dispose();
+      resolve();
+    });
+  });
+  await engine.request("engine/shutdown", null);
+  await gone;
 }
 
 async function runSelfTest(engine: EngineClient, output: vscode.OutputChannel): Promise<void> {
