@@ -1,0 +1,51 @@
+import { EngineError } from "../../shared/errors";
+import type { DownloadProgress } from "../../shared/protocol";
+
+type Run = (signal: AbortSignal, report: (progress: DownloadProgress) => void) => Promise<string>;
+
+/** One download that several clients wait for. It goes on as long as one of them does. */
+export class SharedDownload {
+  /** Settles with the download itself. */
+  readonly finished: Promise<string>;
+  private readonly controller = new AbortController();
+  private readonly listeners = new Set<(progress: DownloadProgress) => void>();
+  private last: DownloadProgress | null = null;
+  private waiting = 0;
+
+  constructor(run: Run) {
+    this.finished = run(this.controller.signal, (progress) => {
+      this.last = progress;
+      for (const listener of this.listeners) listener(progress);
+    });
+    // Whoever joined reports the failure.
+    this.finished.catch(() => undefined);
+  }
+
+  /** Waits for the end; aborting leaves the others alone, and the last one who leaves stops the download. */
+  async join(signal?: AbortSignal, onProgress?: (progress: DownloadProgress) => void): Promise<string> {
+    this.waiting += 1;
+    if (onProgress) {
+      this.listeners.add(onProgress);
+      if (this.last) onProgress(this.last);
+    }
+    const left = new Promise<never>((_, reject) => {
+      const leave = () => {
+        reject(new EngineError("CANCELLED", "The download was paused; what is there is kept."));
+      };
+      if (signal?.aborted) leave();
+      signal?.addEventListener("abort", leave, { once: true });
+    });
+    try {
+      return await Promise.race([this.finished, left]);
+    } finally {
+      if (onProgress) this.listeners.delete(onProgress);
+      if (--this.waiting === 0) await this.stop();
+    }
+  }
+
+  /** Stops for everyone and waits until the partial file is closed. */
+  async stop(): Promise<void> {
+    this.controller.abort();
+    await this.finished.catch(() => undefined);
+  }
+}
