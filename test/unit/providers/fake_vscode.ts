@@ -1,0 +1,197 @@
+/**
+ * The part of VS Code's API that the tests of the providers need, in memory: documents, commands, tabs of diffs,
+ * messages, progress. `vi.mock("vscode", () => import("./fake_vscode"))` puts it in place.
+ */
+
+type Listener<T> = (value: T) => unknown;
+
+export class EventEmitter<T> {
+  private readonly listeners = new Set<Listener<T>>();
+
+  readonly event = (listener: Listener<T>): { dispose(): void } => {
+    this.listeners.add(listener);
+    return { dispose: () => this.listeners.delete(listener) };
+  };
+
+  fire(value: T): void {
+    for (const listener of this.listeners) listener(value);
+  }
+
+  dispose(): void {
+    this.listeners.clear();
+  }
+}
+
+export class Uri {
+  private constructor(
+    readonly scheme: string,
+    readonly path: string,
+    readonly query: string,
+  ) {}
+
+  static from({ scheme, path, query = "" }: { scheme: string; path: string; query?: string }): Uri {
+    return new Uri(scheme, path, query);
+  }
+
+  static file(path: string): Uri {
+    return new Uri("file", path, "");
+  }
+
+  toString(): string {
+    return `${this.scheme}:${this.path}${this.query === "" ? "" : `?${this.query}`}`;
+  }
+}
+
+export class Position {
+  constructor(
+    readonly line: number,
+    readonly character: number,
+  ) {}
+}
+
+export class Range {
+  constructor(
+    readonly start: Position,
+    readonly end: Position,
+  ) {}
+}
+
+export class TabInputTextDiff {
+  constructor(
+    readonly original: Uri,
+    readonly modified: Uri,
+  ) {}
+}
+
+export class WorkspaceEdit {
+  readonly replacements: { uri: Uri; range: Range; text: string }[] = [];
+
+  replace(uri: Uri, range: Range, text: string): void {
+    this.replacements.push({ uri, range, text });
+  }
+}
+
+export const EndOfLine = { LF: 1, CRLF: 2 } as const;
+export const TextEditorRevealType = { InCenterIfOutsideViewport: 2 } as const;
+export const ProgressLocation = { Notification: 15, Window: 10 } as const;
+
+export class FakeDocument {
+  readonly eol = EndOfLine.LF;
+
+  constructor(
+    readonly uri: Uri,
+    public text: string,
+  ) {}
+
+  getText(range?: Range): string {
+    return range ? this.text.slice(this.offsetAt(range.start), this.offsetAt(range.end)) : this.text;
+  }
+
+  offsetAt({ line, character }: Position): number {
+    const before = this.text.split("\n").slice(0, line).join("\n");
+    return before.length + (line > 0 ? 1 : 0) + character;
+  }
+
+  positionAt(offset: number): Position {
+    const lines = this.text.slice(0, offset).split("\n");
+    return new Position(lines.length - 1, lines.at(-1)?.length ?? 0);
+  }
+}
+
+interface Tab {
+  input: TabInputTextDiff;
+}
+
+/** What the tests look at and steer. */
+export const fake = {
+  documents: new Map<string, FakeDocument>(),
+  handlers: new Map<string, (...args: unknown[]) => unknown>(),
+  context: new Map<string, unknown>(),
+  tabs: [] as Tab[],
+  messages: [] as string[],
+  cancellation: new EventEmitter<undefined>(),
+  contents: new Map<string, (uri: Uri) => string>(),
+
+  open(path: string, text: string): FakeDocument {
+    const document = new FakeDocument(Uri.file(path), text);
+    fake.documents.set(document.uri.toString(), document);
+    return document;
+  },
+
+  reset(): void {
+    for (const collection of [fake.documents, fake.handlers, fake.context, fake.contents]) collection.clear();
+    fake.tabs = [];
+    fake.messages = [];
+    fake.cancellation = new EventEmitter();
+  },
+
+  /** The text of the right side of the open diff. */
+  proposed(): string | undefined {
+    const uri = fake.tabs[0]?.input.modified;
+    return uri && fake.contents.get(uri.scheme)?.(uri);
+  },
+};
+
+const tabsChanged = new EventEmitter<{ opened: Tab[]; closed: Tab[]; changed: Tab[] }>();
+
+export const commands = {
+  registerCommand(id: string, handler: (...args: unknown[]) => unknown): { dispose(): void } {
+    if (fake.handlers.has(id)) throw new Error(`command '${id}' already exists`);
+    fake.handlers.set(id, handler);
+    return { dispose: () => fake.handlers.delete(id) };
+  },
+  async executeCommand(id: string, ...args: unknown[]): Promise<unknown> {
+    if (id === "setContext") fake.context.set(String(args[0]), args[1]);
+    if (id === "vscode.diff") fake.tabs.push({ input: new TabInputTextDiff(args[0] as Uri, args[1] as Uri) });
+    return await fake.handlers.get(id)?.(...args);
+  },
+};
+
+export const workspace = {
+  registerTextDocumentContentProvider(
+    scheme: string,
+    provider: { provideTextDocumentContent(uri: Uri): string },
+  ): { dispose(): void } {
+    fake.contents.set(scheme, (uri) => provider.provideTextDocumentContent(uri));
+    return { dispose: () => fake.contents.delete(scheme) };
+  },
+  openTextDocument(uri: Uri): Promise<FakeDocument> {
+    const document = fake.documents.get(uri.toString());
+    return document ? Promise.resolve(document) : Promise.reject(new Error(`${uri.toString()} is not there`));
+  },
+  applyEdit(edit: WorkspaceEdit): Promise<boolean> {
+    for (const { uri, range, text } of edit.replacements) {
+      const document = fake.documents.get(uri.toString());
+      if (!document) return Promise.resolve(false);
+      const [start, end] = [document.offsetAt(range.start), document.offsetAt(range.end)];
+      document.text = document.text.slice(0, start) + text + document.text.slice(end);
+    }
+    return Promise.resolve(true);
+  },
+};
+
+function message(text: string): Promise<undefined> {
+  fake.messages.push(text);
+  return Promise.resolve(undefined);
+}
+
+export const window = {
+  showInformationMessage: message,
+  showWarningMessage: message,
+  showErrorMessage: message,
+  showTextDocument: () => Promise.resolve({ revealRange: () => undefined }),
+  withProgress<T>(_: unknown, work: (progress: unknown, token: unknown) => Promise<T>): Promise<T> {
+    return work({ report: () => undefined }, { onCancellationRequested: fake.cancellation.event });
+  },
+  tabGroups: {
+    onDidChangeTabs: tabsChanged.event,
+    get all(): { tabs: Tab[] }[] {
+      return [{ tabs: [...fake.tabs] }];
+    },
+    close(tabs: Tab[]): Promise<boolean> {
+      fake.tabs = fake.tabs.filter((tab) => !tabs.includes(tab));
+      if (tabs.length > 0) tabsChanged.fire({ opened: [], closed: tabs, changed: [] });
+      return Promise.resolve(true);
+    },
+  },
+};
