@@ -4,9 +4,12 @@ import { DisposableStack, type Disposable } from "../shared/disposable";
 import { toEngineError, type EngineError } from "../shared/errors";
 import type { EngineStatus, ModelState } from "../shared/protocol";
 
+/** Milliseconds after which a suggestion counts as slow: an indicator that flickers with every keystroke tells nothing. */
+const patience = 300;
+
 /**
- * What this window knows of the engine without asking it: the last notifications, the connection, how many suggestions
- * are being computed and the last failure. Asking would start the engine.
+ * What this window knows of the engine without asking it: the last notifications, the connection, whether a
+ * suggestion takes long and the last failure. Asking would start the engine.
  */
 export interface EngineView extends Disposable {
   readonly connection: EngineState;
@@ -15,7 +18,7 @@ export interface EngineView extends Disposable {
   readonly suggesting: boolean;
   readonly failure: EngineError | undefined;
   readonly onChanged: vscode.Event<void>;
-  /** Counts a suggestion under way until it settles; remembers its failure, or that there is none any more. */
+  /** Follows a suggestion until it has ended; remembers its failure, or that there is none any more. */
   watchSuggestion(): { succeeded(): void; failed(error: EngineError): void; ended(): void };
 }
 
@@ -80,8 +83,12 @@ export function registerEngineView(engine: EngineClient): EngineView {
     },
     onChanged: changed.event,
     watchSuggestion() {
-      suggesting++;
-      changed.fire();
+      let counted = false;
+      const timer = setTimeout(() => {
+        counted = true;
+        suggesting++;
+        changed.fire();
+      }, patience);
       return {
         succeeded() {
           failure = undefined;
@@ -90,7 +97,8 @@ export function registerEngineView(engine: EngineClient): EngineView {
           failure = error.code === "CANCELLED" ? undefined : error;
         },
         ended() {
-          suggesting--;
+          clearTimeout(timer);
+          if (counted) suggesting--;
           changed.fire();
         },
       };
