@@ -1,0 +1,86 @@
+/**
+ * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
+ *
+ * Packages for the platform it runs on, because the addon is built there; the folder prebuilds/<platform>-<arch>/ of
+ * another platform, brought from a machine of that kind, is packaged as well when it is there.
+ */
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { createVSIX } from "@vscode/vsce";
+import { bundle } from "../esbuild.js";
+import { hostPlatform } from "./setup/engine_libraries";
+import { buildNative } from "./setup/native_build";
+import { listZip } from "./setup/zip_listing";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Everything a VSIX may hold, and all of it must be there. Sizes are reported, so nobody is surprised. */
+const expected: [description: string, pattern: RegExp][] = [
+  ["the manifest", /^extension\/package\.json$/],
+  ["the VSIX manifest", /^(extension\.vsixmanifest|\[Content_Types\]\.xml)$/],
+  ["the documents", /^extension\/(readme\.md|changelog\.md|LICENSE\.txt|THIRD_PARTY_NOTICES)$/i],
+  ["the bundles", /^extension\/dist\/(extension\.cjs|engine_host\.cjs|webview\/chat\.(js|css))$/],
+  ["icons and walkthrough", /^extension\/media\/[\w./-]+\.(svg|png|md)$/],
+  ["screenshots", /^extension\/docs\/images\/[\w-]+\.png$/],
+  ["the addon", /^extension\/prebuilds\/[\w-]+\/nmos\.node$/],
+  ["the engine libraries", /^extension\/prebuilds\/[\w-]+\/(lib)?(llama|ggml)[\w.-]*\.(so|dll|dylib)$/],
+];
+
+export interface PackagedExtension {
+  path: string;
+  bytes: number;
+}
+
+/** Bundles for production and packages; returns the checked VSIX. Builds the addon first when it is for this machine. */
+export async function packageExtension(target: string = hostPlatform): Promise<PackagedExtension> {
+  if (target === hostPlatform) await buildNative();
+  const prebuilt = join("prebuilds", target);
+  if (!existsSync(join(root, prebuilt, "nmos.node"))) {
+    throw new Error(
+      `Expected ${prebuilt}/nmos.node for the target ${target}: build it on such a machine with "npm test -- --only native" and copy the folder here.`,
+    );
+  }
+  await bundle({ production: true });
+  const artifacts = join(root, "artifacts");
+  mkdirSync(artifacts, { recursive: true });
+  const path = join(artifacts, `nmos-${target}.vsix`);
+  const ignoreFile = join(artifacts, ".vscodeignore");
+  cpSync(join(root, ".vscodeignore"), ignoreFile);
+  writeFileSync(ignoreFile, `!${prebuilt.replaceAll("\\", "/")}/**\n`, { flag: "a" });
+  try {
+    await createVSIX({
+      cwd: root,
+      packagePath: path,
+      target,
+      ignoreFile,
+      dependencies: false,
+      allowMissingRepository: true,
+      skipLicense: false,
+    });
+  } finally {
+    rmSync(ignoreFile);
+  }
+  await check(path, target);
+  return { path, bytes: statSync(path).size };
+}
+
+async function check(path: string, target: string): Promise<void> {
+  const files = await listZip(path);
+  const stray = files.filter((file) => !expected.some(([, pattern]) => pattern.test(file)));
+  if (stray.length > 0) throw new Error(`${path} holds files it should not: ${stray.join(", ")}`);
+  const missing = expected.filter(([, pattern]) => !files.some((file) => pattern.test(file)));
+  if (missing.length > 0) throw new Error(`${path} lacks ${missing.map(([description]) => description).join(", ")}`);
+  const foreign = files.filter((file) => file.includes("/prebuilds/") && !file.includes(`/prebuilds/${target}/`));
+  if (foreign.length > 0) throw new Error(`${path} is for ${target} but holds ${foreign.join(", ")}`);
+  const libraries = readdirSync(join(root, "prebuilds", target));
+  const left = libraries.filter((file) => !files.includes(`extension/prebuilds/${target}/${file}`));
+  if (left.length > 0) throw new Error(`${path} lacks ${left.join(", ")} of prebuilds/${target}`);
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { values } = parseArgs({ options: { target: { type: "string", default: hostPlatform } } });
+  const { path, bytes } = await packageExtension(values.target);
+  console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
+}

@@ -1,0 +1,107 @@
+/**
+ * `npm test -- [--only unit,native,...] [--no-skips]`: sets up what it needs and runs everything. The last line is
+ * "N passed, N failed". With --no-skips, or in CI, what cannot be run counts as a failure.
+ */
+import { existsSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { bundle } from "../esbuild.js";
+import { ensureModel } from "./fetch_model";
+import { packageExtension } from "./package";
+import { ensureBrowser } from "./setup/browser";
+import { ensureCodeServer } from "./setup/code_server";
+import { runCtest } from "./setup/ctest";
+import { buildDirectory, buildNative } from "./setup/native_build";
+import { runCommand } from "./setup/run_command";
+import { runSteps, single, type Step, type StepResult } from "./setup/steps";
+import { runVitest } from "./setup/vitest_project";
+import { crossBuildForWindows } from "./setup/windows_cross_build";
+
+const testModel = "smollm2-135m";
+const completionModel = "qwen2.5-coder-0.5b";
+
+const parts: Record<string, Step[]> = {
+  lint: [
+    single("eslint", () => runCommand("npx", ["eslint", ".", "--max-warnings", "0"])),
+    single("prettier", () => runCommand("npx", ["prettier", "--check", "--log-level", "warn", "."])),
+    single("generated files", () => runCommand("npx", ["tsx", "scripts/generate.ts", "--check"])),
+  ],
+  types: [
+    single("types of extension, engine, tests and scripts", () =>
+      runCommand("npx", ["tsc", "-p", "tsconfig.json", "--noEmit"]),
+    ),
+    single("types of the webview", () => runCommand("npx", ["tsc", "-p", "webview/tsconfig.json", "--noEmit"])),
+  ],
+  unit: [
+    {
+      name: "unit tests",
+      run: async () => {
+        await bundle();
+        return runVitest("unit");
+      },
+    },
+  ],
+  native: [
+    single("native build", buildNative),
+    {
+      name: "core tests",
+      run: async () => {
+        await ensureModel(testModel);
+        return runCtest(buildDirectory);
+      },
+    },
+    { name: "addon tests", run: () => runVitest("native") },
+    single("cross build for Windows", crossBuildForWindows),
+  ],
+  model: [
+    {
+      name: "model tests",
+      run: async () => {
+        await buildNative();
+        await ensureModel(completionModel);
+        await bundle();
+        return runVitest("model");
+      },
+    },
+  ],
+  package: [
+    single("package", async () => {
+      const { path, bytes } = await packageExtension();
+      console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
+    }),
+  ],
+  e2e: [
+    {
+      name: "end-to-end tests",
+      run: async () => {
+        await ensureBrowser();
+        await ensureCodeServer();
+        await ensureModel(completionModel);
+        await packageExtension();
+        return runVitest("e2e");
+      },
+    },
+  ],
+};
+
+function chosenSteps(only: string | undefined): Step[] {
+  const names = only?.split(",") ?? Object.keys(parts);
+  const unknown = names.filter((name) => !(name in parts));
+  if (unknown.length > 0) {
+    throw new Error(`Expected --only with some of ${Object.keys(parts).join(",")}, got ${unknown.join(",")}.`);
+  }
+  return names.flatMap((name) => parts[name] ?? []);
+}
+
+function report({ passed, failed, skipped }: StepResult, noSkips: boolean): void {
+  for (const reason of skipped) console.log(`${noSkips ? "not run, which counts as failed" : "skipped"}: ${reason}`);
+  const failures = failed + (noSkips ? skipped.length : 0);
+  console.log(`${passed} passed, ${failures} failed`);
+  process.exitCode = failures > 0 ? 1 : 0;
+}
+
+const { values } = parseArgs({
+  options: { only: { type: "string" }, "no-skips": { type: "boolean", default: false } },
+});
+if (!existsSync("package.json")) throw new Error("Run the tests from the project's root.");
+const noSkips = values["no-skips"] || Boolean(process.env["CI"]);
+report(await runSteps(chosenSteps(values.only)), noSkips);
