@@ -72,7 +72,9 @@ function menu(view: EngineView, toggle: CompletionToggle): MenuItem[] {
   const document = vscode.window.activeTextEditor?.document;
   const availability = toggle.availability(document);
   const language = document?.languageId;
-  const remedies = view.failure ? remediesFor(view.failure.code) : [];
+  const noModel = view.models?.every((model) => !model.installed) ?? false;
+  const problem = noModel ? "MODEL_NOT_INSTALLED" : view.failure?.code;
+  const remedies = problem ? remediesFor(problem) : [];
   const separator = { label: "", kind: vscode.QuickPickItemKind.Separator };
   return [
     ...remedies.map(({ title, command }) => ({ label: `$(lightbulb) ${title}`, command })),
