@@ -1,0 +1,70 @@
+import { EngineError } from "../../shared/errors";
+import type { CompletionParams, CompletionResult } from "../../shared/protocol";
+import type { GenerateResult } from "../native/addon";
+import type { ModelHandle } from "../host/model_handle";
+import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
+import { wantsSeveralLines } from "./multiline";
+import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
+
+export interface CompleteOptions {
+  signal: AbortSignal;
+  /** Text as it is generated, before post-processing. */
+  onText: (text: string) => void;
+}
+
+/** The text to insert at a cursor: greedy, most urgent, ended as soon as no more of it would be shown. */
+export async function completeCode(
+  model: ModelHandle,
+  params: CompletionParams,
+  { signal, onText }: CompleteOptions,
+): Promise<Omit<CompletionResult, "model">> {
+  const { prefix, suffix, lines, maxTokens } = params;
+  const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix));
+  const place: SuggestionPlace = { prefix, suffix, severalLines };
+  const { tokens, beginWith } = await promptTokens(model, params);
+
+  const enough = new AbortController();
+  let text = "";
+  const result = await model.generate({
+    tokens,
+    priority: "suggest",
+    maxTokens,
+    beginWith,
+    stop: severalLines ? [] : ["\n"],
+    signal: AbortSignal.any([signal, enough.signal]),
+    onText: (more) => {
+      if (enough.signal.aborted) return;
+      text += more;
+      onText(more);
+      if (isComplete(text, place)) enough.abort();
+    },
+  });
+  return {
+    text: postProcess(result.text, place),
+    finish: result.finish === "cancelled" && !signal.aborted ? "stop" : result.finish,
+    usage: usageOf(result),
+  };
+}
+
+/** What a generation cost, in the protocol's terms. */
+export function usageOf(result: GenerateResult): CompletionResult["usage"] {
+  const { promptTokens, reusedTokens, queuedMs, prefillMs, decodeMs } = result;
+  return { promptTokens, reusedTokens, completionTokens: result.tokens.length, queuedMs, prefillMs, decodeMs };
+}
+
+/** The prompt's tokens, with smaller budgets until they leave room for the answer. */
+async function promptTokens(model: ModelHandle, { path, prefix, suffix, extracts, maxTokens }: CompletionParams) {
+  let budget: FimBudget = usualBudget;
+  for (;;) {
+    const { parts, beginWith } = fimPrompt(model.info, { path, prefix, suffix, extracts }, budget);
+    const tokens = await model.tokenize(parts);
+    if (tokens.length + maxTokens <= model.contextLength) return { tokens, beginWith };
+    if (budget.prefix < 64) {
+      throw new EngineError(
+        "CONTEXT_TOO_LONG",
+        `A context of ${model.contextLength} tokens has no room for a completion of ${maxTokens} tokens. Lower nmos.completion.maxTokens.`,
+      );
+    }
+    budget = { prefix: budget.prefix / 2, suffix: budget.suffix / 2, extracts: budget.extracts / 2 };
+  }
+}
