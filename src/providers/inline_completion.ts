@@ -35,7 +35,7 @@ export function registerInlineCompletion(
       watch.ended();
     }
   };
-  const cache = new SuggestionCache();
+  let cache = new SuggestionCache();
   const source = new SuggestionSource(
     {
       find: ({ path, prefix, suffix }) => cache.find(path, prefix, suffix),
@@ -83,6 +83,8 @@ export function registerInlineCompletion(
   );
   stack.add(
     toggle.onChanged(() => {
+      // Another model or length would suggest something else.
+      cache = new SuggestionCache();
       const document = vscode.window.activeTextEditor?.document;
       if (toggle.availability(document) !== "on") source.cancel();
     }),

@@ -56,6 +56,13 @@ export class Range {
   ) {}
 }
 
+export class InlineCompletionItem {
+  constructor(
+    readonly insertText: string,
+    readonly range: Range,
+  ) {}
+}
+
 export class TabInputTextDiff {
   constructor(
     readonly original: Uri,
@@ -71,6 +78,7 @@ export class WorkspaceEdit {
   }
 }
 
+export const InlineCompletionTriggerKind = { Invoke: 0, Automatic: 1 } as const;
 export const EndOfLine = { LF: 1, CRLF: 2 } as const;
 export const TextEditorRevealType = { InCenterIfOutsideViewport: 2 } as const;
 export const ProgressLocation = { Notification: 15, Window: 10 } as const;
@@ -81,7 +89,17 @@ export class FakeDocument {
   constructor(
     readonly uri: Uri,
     public text: string,
+    readonly languageId = "plaintext",
   ) {}
+
+  get lineCount(): number {
+    return this.text.split("\n").length;
+  }
+
+  lineAt(line: number): { text: string; range: Range } {
+    const text = this.text.split("\n")[line] ?? "";
+    return { text, range: new Range(new Position(line, 0), new Position(line, text.length)) };
+  }
 
   getText(range?: Range): string {
     return range ? this.text.slice(this.offsetAt(range.start), this.offsetAt(range.end)) : this.text;
@@ -111,17 +129,23 @@ export const fake = {
   messages: [] as string[],
   cancellation: new EventEmitter<undefined>(),
   contents: new Map<string, (uri: Uri) => string>(),
+  /** Settings by full name that differ from their defaults. */
+  settings: new Map<string, unknown>(),
+  trusted: true,
+  inlineCompletions: undefined as unknown,
 
-  open(path: string, text: string): FakeDocument {
-    const document = new FakeDocument(Uri.file(path), text);
+  open(path: string, text: string, languageId?: string): FakeDocument {
+    const document = new FakeDocument(Uri.file(path), text, languageId);
     fake.documents.set(document.uri.toString(), document);
     return document;
   },
 
   reset(): void {
-    for (const collection of [fake.documents, fake.handlers, fake.context, fake.contents]) collection.clear();
+    for (const collection of [fake.documents, fake.handlers, fake.context, fake.contents, fake.settings])
+      collection.clear();
     fake.tabs = [];
     fake.messages = [];
+    fake.trusted = true;
     fake.cancellation = new EventEmitter();
   },
 
@@ -147,7 +171,22 @@ export const commands = {
   },
 };
 
+export const languages = {
+  registerInlineCompletionItemProvider(_: unknown, provider: unknown): { dispose(): void } {
+    fake.inlineCompletions = provider;
+    return { dispose: () => (fake.inlineCompletions = undefined) };
+  },
+};
+
 export const workspace = {
+  get isTrusted(): boolean {
+    return fake.trusted;
+  },
+  getConfiguration: (section: string) => ({
+    get: (key: string) => fake.settings.get(`${section}.${key}`),
+    inspect: (key: string) => ({ globalValue: fake.settings.get(`${section}.${key}`) }),
+  }),
+  asRelativePath: (uri: Uri) => uri.path.replace(/^\/ws\//, ""),
   registerTextDocumentContentProvider(
     scheme: string,
     provider: { provideTextDocumentContent(uri: Uri): string },
@@ -176,6 +215,7 @@ function message(text: string): Promise<undefined> {
 }
 
 export const window = {
+  activeTextEditor: undefined,
   showInformationMessage: message,
   showWarningMessage: message,
   showErrorMessage: message,

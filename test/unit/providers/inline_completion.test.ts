@@ -1,0 +1,173 @@
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { EngineClient } from "../../../src/engine/client/engine_client";
+import type { CompletionToggle } from "../../../src/providers/completion_toggle";
+import type { EngineView } from "../../../src/providers/engine_view";
+import type { RecentFiles } from "../../../src/providers/recent_files";
+import type { CompletionParams } from "../../../src/shared/protocol";
+import {
+  EventEmitter,
+  fake,
+  InlineCompletionTriggerKind,
+  Position,
+  Range,
+  type InlineCompletionItem,
+} from "./fake_vscode";
+
+vi.mock("vscode", () => import("./fake_vscode"));
+
+const { registerInlineCompletion } = await import("../../../src/providers/inline_completion");
+
+interface Provider {
+  provideInlineCompletionItems(
+    document: unknown,
+    position: Position,
+    context: { triggerKind: number; selectedCompletionInfo?: { range: Range; text: string } | undefined },
+    token: unknown,
+  ): Promise<InlineCompletionItem[] | undefined>;
+}
+
+const invoke = { triggerKind: InlineCompletionTriggerKind.Invoke };
+
+class Bench {
+  readonly asked: CompletionParams[] = [];
+  readonly failures: string[] = [];
+  availability = "on";
+  answer: () => string = () => "answer";
+  readonly switched = new EventEmitter<undefined>();
+
+  constructor() {
+    fake.reset();
+    const engine: unknown = {
+      request: (_: string, params: CompletionParams) => {
+        this.asked.push(params);
+        return Promise.resolve().then(() => ({ text: this.answer(), finish: "stop" }));
+      },
+    };
+    const view: unknown = {
+      watchSuggestion: () => ({
+        succeeded: () => undefined,
+        failed: (error: Error) => this.failures.push(error.message),
+        ended: () => undefined,
+      }),
+    };
+    const toggle: unknown = { availability: () => this.availability, onChanged: this.switched.event };
+    const recent: unknown = { extracts: (_: unknown, count: number) => [{ path: "b.ts", text: `${count} files` }] };
+    registerInlineCompletion(
+      engine as EngineClient,
+      view as EngineView,
+      toggle as CompletionToggle,
+      recent as RecentFiles,
+    );
+  }
+
+  /** What is suggested at `|` in the text, and what was asked for it. */
+  async at(
+    marked: string,
+    context: Parameters<Provider["provideInlineCompletionItems"]>[2] = invoke,
+    path = "/ws/a.ts",
+  ) {
+    const offset = marked.indexOf("|");
+    const document = fake.open(path, marked.replace("|", ""), "typescript");
+    const token = {
+      isCancellationRequested: false,
+      onCancellationRequested: () => ({ dispose: () => undefined }),
+    };
+    const provider = fake.inlineCompletions as Provider;
+    const items = await provider.provideInlineCompletionItems(document, document.positionAt(offset), context, token);
+    return items?.[0];
+  }
+}
+
+describe("the ghost text provider", () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+
+  test("asks with the text on both sides and inserts at the cursor", async () => {
+    const item = await bench.at("let a = |;\nlet b;");
+    expect(item?.insertText).toBe("answer");
+    expect(item?.range).toEqual(new Range(new Position(0, 8), new Position(0, 8)));
+    expect(bench.asked).toEqual([
+      {
+        model: "auto",
+        path: "a.ts",
+        languageId: "typescript",
+        prefix: "let a = ",
+        suffix: ";\nlet b;",
+        extracts: [{ path: "b.ts", text: "4 files" }],
+        lines: "auto",
+        maxTokens: 96,
+      },
+    ]);
+  });
+
+  test("settings reach the engine", async () => {
+    fake.settings.set("nmos.completion.model", "m");
+    fake.settings.set("nmos.completion.multiline", "never");
+    fake.settings.set("nmos.completion.maxTokens", 9_999);
+    fake.settings.set("nmos.completion.recentFiles", 0);
+    await bench.at("a|");
+    expect(bench.asked[0]).toMatchObject({ model: "m", lines: "single", maxTokens: 512 });
+    expect(bench.asked[0]?.extracts).toEqual([{ path: "b.ts", text: "0 files" }]);
+  });
+
+  test("goes on from the item selected in the suggest widget", async () => {
+    const selected = { range: new Range(new Position(0, 8), new Position(0, 10)), text: "log(" };
+    const item = await bench.at("console.lo|;", { ...invoke, selectedCompletionInfo: selected });
+    expect(bench.asked[0]).toMatchObject({ prefix: "console.log(", suffix: ";" });
+    expect(item?.insertText).toBe("log(answer");
+    expect(item?.range).toEqual(selected.range);
+  });
+
+  test("what was suggested is there at once while it is typed", async () => {
+    await bench.at("a|");
+    const item = await bench.at("aans|");
+    expect(item?.insertText).toBe("wer");
+    expect(bench.asked).toHaveLength(1);
+  });
+
+  test("a switched setting forgets what was suggested", async () => {
+    await bench.at("a|");
+    bench.switched.fire(undefined);
+    await bench.at("a|");
+    expect(bench.asked).toHaveLength(2);
+  });
+
+  test("nothing to suggest shows nothing", async () => {
+    bench.answer = () => "";
+    expect(await bench.at("a|")).toBeUndefined();
+  });
+
+  test("a failure shows nothing and tells the status bar", async () => {
+    bench.answer = () => {
+      throw new Error("engine died");
+    };
+    expect(await bench.at("a|")).toBeUndefined();
+    expect(bench.failures).toEqual(["engine died"]);
+    expect(fake.messages).toEqual([]);
+  });
+
+  function checkSilent(name: string, prepare: () => void, path?: string): void {
+    test(`asks nothing: ${name}`, async () => {
+      prepare();
+      const context = { triggerKind: InlineCompletionTriggerKind.Automatic };
+      expect(await bench.at("a|", context, path)).toBeUndefined();
+      expect(bench.asked).toEqual([]);
+    });
+  }
+
+  checkSilent("switched off", () => (bench.availability = "off"));
+  checkSilent("off for the language", () => (bench.availability = "off for language"));
+  checkSilent("snoozed", () => (bench.availability = "snoozed"));
+  checkSilent("untrusted workspace", () => (fake.trusted = false));
+  checkSilent("private file", () => undefined, "/ws/.env");
+  checkSilent("hidden file", () => fake.settings.set("files.exclude", { "**/.git": true }), "/ws/.git/hook");
+
+  test("asked for by hand it works while snoozed, but not while off", async () => {
+    bench.availability = "snoozed";
+    expect(await bench.at("a|")).toBeDefined();
+    bench.availability = "off";
+    expect(await bench.at("b|")).toBeUndefined();
+  });
+});
