@@ -11,7 +11,7 @@ export interface CodeContext {
   path: string;
   languageId: string;
   code: string;
-  /** What VS Code reports for these lines, one a line with its line number. */
+  /** What VS Code reports for these lines, each with its line number within `code`, from 1. */
   problems: string[];
 }
 
@@ -43,7 +43,7 @@ export async function codeContext(): Promise<CodeContext | undefined> {
     problems: vscode.languages
       .getDiagnostics(document.uri)
       .filter((problem) => problem.range.intersection(range) !== undefined)
-      .map((problem) => `line ${problem.range.start.line + 1}: ${problem.message}`),
+      .map((problem) => `line ${Math.max(1, problem.range.start.line - range.start.line + 1)}: ${problem.message}`),
   };
 }
 
