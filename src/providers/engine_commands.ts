@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
+import { toEngineError } from "../shared/errors";
 import type { SelfTestStep } from "../shared/protocol";
 import { withAbortSignal } from "./abort_signal";
 import { formatBytes } from "./model_text";
@@ -50,7 +51,12 @@ async function shutDown(engine: EngineClient): Promise<void> {
       resolve();
     });
   });
-  await engine.request("engine/shutdown", null);
+  try {
+    await engine.request("engine/shutdown", null);
+  } catch (thrown) {
+    // It may be gone before its answer has left.
+    if (toEngineError(thrown).code !== "ENGINE_DIED") throw thrown;
+  }
   await gone;
 }
 
