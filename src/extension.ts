@@ -4,6 +4,7 @@ import { createEngineClient } from "./engine/client/create_engine_client";
 import { registerChat } from "./providers/chat/register_chat";
 import { registerCommitMessage } from "./providers/commit_message";
 import { registerCompletionToggle } from "./providers/completion_toggle";
+import { registerEditReview } from "./providers/edit_review";
 import { registerEditSelection } from "./providers/edit_selection";
 import { registerEditorCommands } from "./providers/editor_commands";
 import { registerEngineCommands } from "./providers/engine_commands";
@@ -39,7 +40,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const view = registerEngineView(engine);
   const toggle = registerCompletionToggle();
   const recentFiles = registerRecentFiles();
-  const chat = registerChat(context, engine);
+  const review = registerEditReview();
+  const chat = registerChat(context, engine, review);
 
   context.subscriptions.push(
     log,
@@ -48,6 +50,7 @@ export function activate(context: vscode.ExtensionContext): void {
     view,
     toggle,
     recentFiles,
+    review,
     chat,
     registerInlineCompletion(engine, view, toggle, recentFiles),
     registerStatusBar(view, toggle),
@@ -55,7 +58,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerEngineCommands(engine),
     registerMemoryView(engine),
     registerEditorCommands(chat),
-    registerEditSelection(engine),
+    registerEditSelection(engine, review),
     registerCommitMessage(engine),
     registerLanguageModelProvider(context, engine, view),
     registerWalkthrough(context),

@@ -5,13 +5,12 @@ import { documentPrompt, editPrompt, extractCode, fixPrompt } from "../engine/ch
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { ChatMessage } from "../shared/protocol";
 import { codeContext, type CodeContext } from "./code_context";
-import { registerEditReview } from "./edit_review";
+import type { EditReview } from "./edit_review";
 import { registerCommand } from "./report_failure";
 
 /** Edit by instruction, fix and document: the model rewrites the code, and the user accepts or rejects the diff. */
-export function registerEditSelection(engine: EngineClient): Disposable {
+export function registerEditSelection(engine: EngineClient, review: EditReview): Disposable {
   const stack = new DisposableStack();
-  const review = stack.add(registerEditReview());
 
   async function rewrite(context: CodeContext, title: string, messages: ChatMessage[]): Promise<void> {
     const { model, maxTokens } = readChatSettings();

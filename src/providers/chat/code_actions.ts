@@ -1,0 +1,54 @@
+import * as vscode from "vscode";
+import type { CodeAction } from "../../shared/chat_messages";
+import type { EditReview } from "../edit_review";
+import { placeCode } from "./code_placement";
+
+/** What the buttons of a code block do. */
+export async function runCodeAction(action: CodeAction, code: string, review: EditReview): Promise<void> {
+  if (action === "copy") {
+    await vscode.env.clipboard.writeText(code);
+    return;
+  }
+  const editor = vscode.window.activeTextEditor ?? vscode.window.visibleTextEditors.at(0);
+  if (!editor) {
+    const language = await vscode.workspace.openTextDocument({ content: code });
+    await vscode.window.showTextDocument(language);
+    return;
+  }
+  if (action === "insert") await insert(editor, code);
+  else await propose(editor, code, review);
+}
+
+async function insert(editor: vscode.TextEditor, code: string): Promise<void> {
+  const inserted = await editor.edit((edit) => {
+    for (const selection of editor.selections) edit.replace(selection, code);
+  });
+  if (!inserted) void vscode.window.showWarningMessage("The code was not inserted: is the file read-only?");
+  await vscode.window.showTextDocument(editor.document, editor.viewColumn);
+}
+
+/** Shows the block as a diff in its place in the file. */
+async function propose(editor: vscode.TextEditor, code: string, review: EditReview): Promise<void> {
+  const { document, selection } = editor;
+  const lines = document.getText().split(/\r?\n/);
+  const { first, last, text } = selection.isEmpty
+    ? placeCode(lines, selection.active.line, code)
+    : { first: selection.start.line, last: lastLine(selection), text: code };
+  const end = Math.min(last, document.lineCount - 1);
+  const range = new vscode.Range(first, 0, end, document.lineAt(end).text.length);
+  const path = vscode.workspace.asRelativePath(document.uri).replaceAll("\\", "/");
+  const context = {
+    document,
+    range,
+    path,
+    languageId: document.languageId,
+    code: document.getText(range),
+    problems: [],
+  };
+  await review.propose(context, `Apply to ${path}`, () => Promise.resolve(text));
+}
+
+/** A selection that ends at the start of a line does not mean that line. */
+function lastLine({ start, end }: vscode.Selection): number {
+  return end.character === 0 && end.line > start.line ? end.line - 1 : end.line;
+}
