@@ -35,6 +35,7 @@ export interface ConfigurableEngineClient extends EngineClient {
 
 const startTimeoutMs = 20_000;
 const connectRetryMs = 40;
+const restartAfterMs = 1_000;
 
 /** Connects on the first request. */
 export function createEngineClient(options: EngineClientOptions): ConfigurableEngineClient {
@@ -154,19 +155,26 @@ class HostClient implements ConfigurableEngineClient {
     if (running) return running;
     ensureRuntimeDirectory(this.paths.runtime);
     const { extensionRoot, execPath = process.execPath, env = process.env } = this.options;
-    const host = startHostProcess({ extensionRoot, execPath, env, logFile: this.logFile });
+    const start = () => startHostProcess({ extensionRoot, execPath, env, logFile: this.logFile });
+    let host = start();
+    let startedAt = Date.now();
     this.options.log?.(`starting the engine host; its log is ${this.logFile}`);
     const deadline = Date.now() + startTimeoutMs;
     while (Date.now() < deadline) {
       await delay(connectRetryMs);
       const socket = await tryConnect(this.paths.endpoint);
       if (socket) return socket;
-      // Status 0: it found another window's host, which will answer soon.
-      if (host.ended && host.ended.code !== 0) {
+      if (!host.ended) continue;
+      if (host.ended.code !== 0) {
         throw new EngineError(
           "ENGINE_UNAVAILABLE",
           `The engine host ended with ${host.ended.signal ?? `status ${String(host.ended.code)}`} before it answered. ${logTail(this.logFile, 3)}`,
         );
+      }
+      // Status 0: it found another host, which either answers soon or is just ending and leaves its place free.
+      if (Date.now() - startedAt > restartAfterMs) {
+        host = start();
+        startedAt = Date.now();
       }
     }
     throw new EngineError(
