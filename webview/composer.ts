@@ -1,0 +1,106 @@
+import type { Attachment, AttachmentKind, ChatState } from "../src/shared/chat_messages";
+import { button, element } from "./dom";
+import { send } from "./host";
+
+const kinds: [kind: AttachmentKind, label: string][] = [
+  ["selection", "Selection"],
+  ["file", "File"],
+  ["problems", "Problems"],
+];
+
+const tallestInput = 240;
+
+/** Where a message is written: attachments, the text, send or stop, and the context meter. */
+export class Composer {
+  readonly root = element("form", { class: "composer" });
+  private readonly chips = element("div", { class: "chips", "aria-label": "Attached" });
+  private readonly input = element("textarea", {
+    class: "input",
+    rows: "1",
+    "aria-label": "Message to NMOS",
+    placeholder: "Ask NMOS (Enter sends, Shift+Enter makes a new line)",
+  });
+  private readonly submitButton = element("button", { type: "submit", class: "primary" }, "Send");
+  private readonly meter = element("span", { class: "meter", role: "status" });
+  private busy = false;
+
+  constructor() {
+    const attach = kinds.map(([kind, label]) =>
+      button(
+        `+ ${label}`,
+        () => {
+          send({ type: "attach", kind });
+        },
+        { class: "quiet", title: `Attach the ${label.toLowerCase()} of the open editor` },
+      ),
+    );
+    this.root.append(
+      this.chips,
+      this.input,
+      element("div", { class: "row" }, ...attach, this.meter, this.submitButton),
+    );
+    this.root.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.input.addEventListener("input", () => {
+      this.grow();
+      send({ type: "draft", text: this.input.value });
+    });
+    this.input.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.busy) send({ type: "stop" });
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.submit();
+    });
+  }
+
+  show({ attachments, draft, busy, meter }: ChatState): void {
+    this.busy = busy;
+    this.chips.replaceChildren(...attachments.map(chip));
+    // What the user is writing is newer than what the extension has heard of.
+    if (document.activeElement !== this.input) this.input.value = draft;
+    this.submitButton.textContent = busy ? "Stop" : "Send";
+    if (meter) this.showMeter(meter.tokens, meter.contextLength);
+    else this.meter.textContent = "";
+    this.grow();
+  }
+
+  showMeter(tokens: number, contextLength: number): void {
+    const share = Math.round((tokens / contextLength) * 100);
+    this.meter.textContent = `${share}%`;
+    this.meter.title = `${tokens} of ${contextLength} tokens of the context are used`;
+    this.meter.classList.toggle("full", tokens > contextLength * 0.9);
+  }
+
+  focus(): void {
+    this.input.focus();
+  }
+
+  private submit(): void {
+    if (this.busy) {
+      send({ type: "stop" });
+      return;
+    }
+    if (this.input.value.trim() === "") return;
+    send({ type: "send", text: this.input.value });
+    this.input.value = "";
+    this.grow();
+  }
+
+  private grow(): void {
+    this.input.style.height = "auto";
+    this.input.style.height = `${Math.min(tallestInput, this.input.scrollHeight)}px`;
+  }
+}
+
+function chip({ kind, label }: Attachment, index: number): HTMLElement {
+  const remove = button(
+    "×",
+    () => {
+      send({ type: "detach", index });
+    },
+    { "aria-label": `Remove ${label}` },
+  );
+  return element("span", { class: "chip" }, kind === "problems" ? `Problems: ${label}` : label, remove);
+}
