@@ -3,6 +3,7 @@ import { EngineError } from "../../shared/errors";
 import type { ChatMessage } from "../../shared/protocol";
 import type { NativeModelInfo, PromptPart } from "../native/addon";
 
+/** A conversation as text to tokenize. */
 export interface RenderedChat {
   parts: PromptPart[];
   /** False when the template has written the BOS token itself. */
@@ -31,26 +32,32 @@ const compiled = new Map<string, Template>();
 export function renderChat(
   info: NativeModelInfo,
   messages: readonly ChatMessage[],
-  options: { addGenerationPrompt: boolean },
+  { addGenerationPrompt }: { addGenerationPrompt: boolean },
 ): RenderedChat {
+  const folded = foldSystem(messages);
   try {
-    return render(info, messages, options.addGenerationPrompt);
+    const text = renderMarkers(info, messages, addGenerationPrompt);
+    // A template may also leave the system prompt out without a word.
+    if (!folded || text.includes(marker(0))) return split(info, messages, text);
   } catch (thrown) {
-    const [first, second, ...rest] = messages;
-    // Some templates know no system role; the user's first message can say the same.
-    if (first?.role === "system" && second?.role === "user") {
-      const folded: ChatMessage = { role: "user", content: `${first.content}\n\n${second.content}` };
-      return render(info, [folded, ...rest], options.addGenerationPrompt);
-    }
-    throw thrown;
+    if (!folded) throw thrown;
   }
+  return split(info, folded, renderMarkers(info, folded, addGenerationPrompt));
 }
 
-function render(info: NativeModelInfo, messages: readonly ChatMessage[], addGenerationPrompt: boolean): RenderedChat {
+/** For templates that know no system role: the user's first message says the same. Null without a system prompt. */
+function foldSystem([first, second, ...rest]: readonly ChatMessage[]): ChatMessage[] | null {
+  if (first?.role !== "system") return null;
+  const asUser: ChatMessage = { role: "user", content: first.content };
+  if (!second) return [asUser];
+  if (second.role !== "user") return [asUser, second, ...rest];
+  return [{ role: "user", content: `${first.content}\n\n${second.content}` }, ...rest];
+}
+
+function renderMarkers(info: NativeModelInfo, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string {
   const { bos, eos } = info.specialTokens;
-  let text: string;
   try {
-    text = templateOf(info.chatTemplate ?? chatml).render({
+    return templateOf(info.chatTemplate ?? chatml).render({
       messages: messages.map(({ role }, index) => ({ role, content: marker(index) })),
       add_generation_prompt: addGenerationPrompt,
       bos_token: bos ?? "",
@@ -61,11 +68,17 @@ function render(info: NativeModelInfo, messages: readonly ChatMessage[], addGene
     throw new EngineError(
       "MODEL_UNSUPPORTED",
       `The chat template of ${info.description} cannot be rendered: ${reason}`,
-      {
-        cause: thrown,
-      },
+      { cause: thrown },
     );
   }
+}
+
+/** Puts the messages back where their stand-ins are. */
+function split(
+  { specialTokens: { bos } }: NativeModelInfo,
+  messages: readonly ChatMessage[],
+  text: string,
+): RenderedChat {
   // Splitting by an expression with a group gives template text and message numbers in turn.
   const parts = text.split(markers).map((piece, index): PromptPart => {
     if (index % 2 === 0) return { text: piece, special: true };
