@@ -26,12 +26,11 @@ export async function answerChat(
   const { tokens, dropped } = await trimHistory(checked(params.messages), model.contextLength - reserve, (messages) =>
     tokensOf(model, messages, true),
   );
-  const sampler = samplerOf(params.sampling);
   const result = await model.generate({
     tokens,
     priority: "chat",
     maxTokens: Math.min(wanted, model.contextLength - tokens.length),
-    sampler,
+    sampler: samplerOf(params.sampling),
     stop: params.sampling?.stop ?? [],
     signal,
     onText,
@@ -57,6 +56,7 @@ export async function prefillChat(
   return { promptTokens, computedTokens };
 }
 
+/** Tokens of a conversation as the next answer would get it. A chat that has not begun takes none. */
 export async function countChatTokens(
   model: ModelHandle,
   messages: readonly ChatMessage[],
@@ -81,7 +81,8 @@ function checked(messages: readonly ChatMessage[]): readonly ChatMessage[] {
 
 /** The sampler's own defaults hold for what is not given, and a random seed where sampling is asked for. */
 function samplerOf(sampling: SamplingOptions = {}): SamplerOptions {
-  const { stop: _, ...options } = sampling;
+  const options: SamplingOptions = { ...sampling };
+  delete options.stop;
   const random = (options.temperature ?? 0) > 0 && options.seed === undefined;
   return random ? { ...options, seed: Math.floor(Math.random() * 2 ** 32) } : options;
 }

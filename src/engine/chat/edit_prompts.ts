@@ -67,7 +67,8 @@ export function commitMessagePrompt(diff: string): ChatMessage[] {
  */
 export function extractCode(answer: string): string {
   const open = /^[^\S\n]*(`{3,}|~{3,})[^\n]*\n/m.exec(answer);
-  if (!open) return /^\s*(?:`{1,}|~{1,})[^\n]*$/.test(answer) ? "" : trimBlankLines(answer);
+  // A single line may be the beginning of the opening fence; `~mask` and template strings are code.
+  if (!open) return /^\s*(?:`{1,2}|~{1,2}|(?:`{3}|~{3})[^\n]*)$/.test(answer) ? "" : trimBlankLines(answer);
   const body = answer.slice(open.index + open[0].length);
   const fence = open[1] ?? "```";
   const lines = body.split("\n");

@@ -1,6 +1,7 @@
 import { EngineError } from "../../shared/errors";
 import type { ChatMessage } from "../../shared/protocol";
 
+/** What of a conversation goes to the model. */
 export interface TrimmedHistory {
   messages: ChatMessage[];
   tokens: Int32Array;
