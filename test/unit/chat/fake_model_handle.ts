@@ -1,0 +1,95 @@
+import type { GenerateRequest, ModelHandle, PrefillRequest } from "../../../src/engine/host/model_handle";
+import type {
+  GenerateResult,
+  NativeModelInfo,
+  PrefillResult,
+  PromptPart,
+  SamplerOptions,
+} from "../../../src/engine/native/addon";
+
+/** Facts about a model that exists in tests only. */
+export function fakeModelInfo(
+  chatTemplate: string | null,
+  given: { bos?: string; eos?: string } = {},
+): NativeModelInfo {
+  return {
+    path: "/models/fake.gguf",
+    description: "fake 1B",
+    architecture: "fake",
+    sizeBytes: 1,
+    parameters: 1,
+    layers: 1,
+    vocabularySize: 1,
+    trainedContextLength: 4096,
+    chatTemplate,
+    specialTokens: {
+      bos: given.bos ?? null,
+      eos: given.eos ?? null,
+      fimPrefix: null,
+      fimSuffix: null,
+      fimMiddle: null,
+      fimRepository: null,
+      fimSeparator: null,
+      fimPad: null,
+    },
+    addsBos: given.bos !== undefined,
+    metadata: {},
+  };
+}
+
+/** What the fake was asked for, without the callbacks. */
+export interface FakeCall {
+  prompt: string;
+  priority: string;
+  signal: AbortSignal | undefined;
+  maxTokens?: number;
+  sampler?: SamplerOptions | undefined;
+  stop?: string[] | undefined;
+}
+
+const bosToken = 0;
+
+/** A model with one token for every character, whose answer is given. Keeps the calls. */
+export class FakeModelHandle implements ModelHandle {
+  readonly ref = "fake";
+  readonly calls: FakeCall[] = [];
+
+  constructor(
+    readonly info: NativeModelInfo,
+    readonly contextLength: number,
+    private readonly answer: { text: string; finish: GenerateResult["finish"] } = { text: "", finish: "stop" },
+  ) {}
+
+  tokenize(parts: PromptPart[], { addBos = true }: { addBos?: boolean } = {}): Promise<Int32Array> {
+    const text = Array.from(parts.map((part) => part.text).join(""), (character) => character.codePointAt(0) ?? 0);
+    return Promise.resolve(Int32Array.from(this.info.addsBos && addBos ? [bosToken, ...text] : text));
+  }
+
+  detokenize(tokens: Int32Array): Promise<string> {
+    const text = [...tokens].map((token) => (token === bosToken ? this.info.specialTokens.bos : character(token)));
+    return Promise.resolve(text.join(""));
+  }
+
+  async prefill({ tokens, priority, signal }: PrefillRequest): Promise<PrefillResult> {
+    this.calls.push({ prompt: await this.detokenize(tokens), priority, signal });
+    return costOf(tokens, signal);
+  }
+
+  async generate({ tokens, priority, signal, onText, ...rest }: GenerateRequest): Promise<GenerateResult> {
+    const { maxTokens, sampler, stop } = rest;
+    this.calls.push({ prompt: await this.detokenize(tokens), priority, signal, maxTokens, sampler, stop });
+    for (const piece of this.answer.text) onText?.(piece);
+    const answerTokens = await this.tokenize([{ text: this.answer.text, special: false }], { addBos: false });
+    return { ...costOf(tokens, signal), ...this.answer, tokens: answerTokens, decodeMs: 3 };
+  }
+}
+
+function character(token: number): string {
+  return String.fromCodePoint(token);
+}
+
+/** Pretends that the first two tokens were still in the cache. */
+function costOf({ length }: Int32Array, signal: AbortSignal | undefined): PrefillResult {
+  const cancelled = signal?.aborted ?? false;
+  return { promptTokens: length, reusedTokens: 2, computedTokens: length - 2, queuedMs: 1, prefillMs: 2, cancelled };
+}
