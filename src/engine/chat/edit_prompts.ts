@@ -51,7 +51,8 @@ export function documentPrompt(excerpt: CodeExcerpt): ChatMessage[] {
 /** A commit message for staged changes, given as a unified diff. */
 export function commitMessagePrompt(diff: string): ChatMessage[] {
   const cut = diff.length > longestDiff;
-  const shown = cut ? diff.slice(0, diff.lastIndexOf("\n", longestDiff)) : diff;
+  const lastLineEnd = diff.lastIndexOf("\n", longestDiff);
+  const shown = cut ? diff.slice(0, lastLineEnd > 0 ? lastLineEnd : longestDiff) : diff;
   return [
     { role: "system", content: commitRules },
     {
