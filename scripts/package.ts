@@ -23,7 +23,7 @@ const expected: [description: string, pattern: RegExp][] = [
   ["the documents", /^extension\/(readme\.md|changelog\.md|LICENSE\.txt|THIRD_PARTY_NOTICES)$/i],
   ["the bundles", /^extension\/dist\/(extension\.cjs|engine_host\.cjs|webview\/chat\.(js|css))$/],
   ["icons and walkthrough", /^extension\/media\/[\w./-]+\.(svg|png|md)$/],
-  ["screenshots", /^extension\/docs\/images\/[\w-]+\.png$/],
+  ["pictures of the documents", /^extension\/docs\/images\/[\w-]+\.png$/],
   ["the addon", /^extension\/prebuilds\/[\w-]+\/nmos\.node$/],
   ["the engine libraries", /^extension\/prebuilds\/[\w-]+\/(lib)?(llama|ggml)[\w.-]*\.(so|dll|dylib)$/],
 ];
@@ -57,7 +57,7 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
       ignoreFile,
       dependencies: false,
       allowMissingRepository: true,
-      skipLicense: false,
+      rewriteRelativeLinks: false,
     });
   } finally {
     rmSync(ignoreFile);

@@ -11,7 +11,7 @@ const actions: [action: CodeAction, label: string, title: string][] = [
 /** Puts a bar with buttons above every code block of a rendered answer. */
 export function addCodeActions(answer: ParentNode): void {
   for (const block of answer.querySelectorAll("pre")) {
-    const code = (block.textContent ?? "").replace(/\n$/, "");
+    const code = block.textContent.replace(/\n$/, "");
     const language = /language-([\w+#-]+)/.exec(block.querySelector("code")?.className ?? "")?.[1] ?? "";
     const bar = element("div", { class: "code-bar" }, element("span", { class: "code-language" }, language));
     for (const [action, label, title] of actions) bar.append(actionButton(action, label, title, code));

@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
-import { EngineError } from "../shared/errors";
+import { posix, win32, type PlatformPath } from "node:path";
 import { PROTOCOL_VERSION } from "../shared/protocol";
 
 /** What the folders depend on; injected by tests. */
@@ -20,10 +18,12 @@ export interface Paths {
   logs: string;
   /** Log of the engine host. */
   logFile: string;
-  /** Folder of the socket, the token and the lock; for this user only. */
+  /** Folder of the token, the lock and, as a rule, the socket; for this user only. */
   runtime: string;
   /** Unix socket or named pipe of the engine host. */
   endpoint: string;
+  /** Folder of the unix socket: `runtime`, or a shorter one where that path would be too long. Null for a named pipe. */
+  socketDirectory: string | null;
   tokenFile: string;
   lockFile: string;
 }
@@ -31,49 +31,39 @@ export interface Paths {
 /** The kernel's limit for the path of a unix socket is 104 bytes on macOS and 108 on Linux, the end mark included. */
 const longestSocketPath = 103;
 
+const version = String(PROTOCOL_VERSION);
+
 /** Folders of this user. `NMOS_HOME` puts all of them below one folder. */
-export function enginePaths(input: PathsInput = thisMachine()): Paths {
-  const { env, platform } = input;
+export function enginePaths(input: PathsInput = thisMachine(process.env)): Paths {
+  const { platform, env } = input;
+  const path = pathsOf(platform);
   const own = env["NMOS_HOME"];
   const data = own || dataDirectory(input);
-  const runtime = own ? join(own, "run") : runtimeDirectory(input);
+  const runtime = own ? path.join(own, "run") : runtimeDirectory(input, data);
+  const socketDirectory = platform === "win32" ? null : shortDirectory(input, runtime);
   return {
-    models: join(data, "models"),
-    logs: join(data, "logs"),
-    logFile: join(data, "logs", "engine.log"),
+    models: path.join(data, "models"),
+    logs: path.join(data, "logs"),
+    logFile: path.join(data, "logs", "engine.log"),
     runtime,
-    endpoint: platform === "win32" ? pipeName(input, runtime) : socketPath(input, runtime),
-    tokenFile: join(runtime, `token-${String(PROTOCOL_VERSION)}`),
-    lockFile: join(runtime, `engine-${String(PROTOCOL_VERSION)}.lock`),
+    endpoint: socketDirectory === null ? pipeName(input, runtime) : path.join(socketDirectory, socketName),
+    socketDirectory,
+    tokenFile: path.join(runtime, `token-${version}`),
+    lockFile: path.join(runtime, `engine-${version}.lock`),
   };
 }
 
+/** Folder of the downloaded models, unless the setting names another. */
 export function modelsDirectory(setting = ""): string {
   return setting || enginePaths().models;
 }
 
-/**
- * Creates the runtime folder for this user alone. Fails with `UNAUTHORIZED` when somebody else made it, because who
- * owns the folder can read the token.
- */
-export function ensureRuntimeDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if (process.platform === "win32") return;
-  const { uid } = lstatSync(directory);
-  if (uid !== userInfo().uid) {
-    throw new EngineError(
-      "UNAUTHORIZED",
-      `${directory} belongs to another user (id ${String(uid)}), so NMOS does not use it. Remove it, or set NMOS_HOME to a folder of your own.`,
-    );
-  }
-  chmodSync(directory, 0o700);
-}
-
-function thisMachine(): PathsInput {
+/** The machine this process runs on, as seen with these environment variables. */
+export function thisMachine(env: NodeJS.ProcessEnv): PathsInput {
   const { username, uid } = userInfo();
   return {
     platform: process.platform,
-    env: process.env,
+    env,
     home: homedir(),
     temporary: tmpdir(),
     user: { name: username, id: uid },
@@ -81,26 +71,41 @@ function thisMachine(): PathsInput {
 }
 
 function dataDirectory({ platform, env, home }: PathsInput): string {
-  if (platform === "win32") return join(env["LOCALAPPDATA"] || join(home, "AppData", "Local"), "nmos");
-  if (platform === "darwin") return join(home, "Library", "Application Support", "nmos");
-  return join(env["XDG_DATA_HOME"] || join(home, ".local", "share"), "nmos");
+  const path = pathsOf(platform);
+  if (platform === "win32") return path.join(env["LOCALAPPDATA"] || path.join(home, "AppData", "Local"), "nmos");
+  if (platform === "darwin") return path.join(home, "Library", "Application Support", "nmos");
+  return path.join(absolute(env["XDG_DATA_HOME"]) ?? path.join(home, ".local", "share"), "nmos");
 }
 
-function runtimeDirectory({ platform, env, temporary, user }: PathsInput): string {
-  if (platform === "win32") return join(dataDirectory({ platform, env, home: "", temporary, user }), "run");
-  if (platform === "linux" && env["XDG_RUNTIME_DIR"]) return join(env["XDG_RUNTIME_DIR"], "nmos");
-  return join(temporary, `nmos-${String(user.id)}`);
+function runtimeDirectory({ platform, env, temporary, user }: PathsInput, data: string): string {
+  if (platform === "win32") return win32.join(data, "run");
+  const session = platform === "linux" ? absolute(env["XDG_RUNTIME_DIR"]) : undefined;
+  return session ? posix.join(session, "nmos") : posix.join(temporary, `nmos-${String(user.id)}`);
 }
 
+/** The path rules of a platform, whichever this process runs on. */
+function pathsOf(platform: NodeJS.Platform): PlatformPath {
+  return platform === "win32" ? win32 : posix;
+}
+
+/** The XDG base directory specification says that a relative path is to be ignored. */
+function absolute(path: string | undefined): string | undefined {
+  return path && posix.isAbsolute(path) ? path : undefined;
+}
+
+const socketName = `engine-${version}.sock`;
+
+/** Another pipe for every user and every place of the runtime folder. */
 function pipeName({ user }: PathsInput, runtime: string): string {
-  return `\\\\.\\pipe\\nmos-${digest(`${user.name}\n${runtime}`)}-${String(PROTOCOL_VERSION)}`;
+  return `\\\\.\\pipe\\nmos-${digest(`${user.name}\n${runtime}`)}-${version}`;
 }
 
-function socketPath({ temporary, user }: PathsInput, runtime: string): string {
-  const name = `engine-${String(PROTOCOL_VERSION)}.sock`;
-  const path = join(runtime, name);
-  if (Buffer.byteLength(path) <= longestSocketPath) return path;
-  return join(temporary, `nmos-${String(user.id)}`, `${digest(runtime)}-${name}`);
+/** The first of these folders in which the socket's path is short enough for the kernel. */
+function shortDirectory({ temporary, user }: PathsInput, runtime: string): string {
+  const name = `nmos-${String(user.id)}-${digest(runtime)}`;
+  const candidates = [runtime, posix.join(temporary, name)];
+  const short = candidates.find((path) => Buffer.byteLength(posix.join(path, socketName)) <= longestSocketPath);
+  return short ?? posix.join("/tmp", name);
 }
 
 function digest(text: string): string {

@@ -1,8 +1,9 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Disposable } from "../shared/disposable";
+import { isAlive, ownIdentity } from "./process_identity";
 
 /**
- * A lock that one process of the user holds until it ends: a file that identifies the holder, made complete and at
+ * A lock that one process of the user holds until it ends: a file with the holder's identity, made complete and at
  * once by linking. A lock whose process is gone is taken over; taking over renames it first, so that of two processes
  * that find the same dead lock only one removes it.
  */
@@ -11,11 +12,17 @@ export interface ProcessLock extends Disposable {
   stillHeld(): boolean;
 }
 
+/** A file without content is being written on a file system without links, or its writer died; it lives so long. */
+const writingMs = 2_000;
+
+/** What a file system without hard links (exFAT, some network shares) answers to link(2). */
+const noLinks = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EISDIR", "EINVAL"]);
+
 /** The lock, or null when a living process holds it. */
 export function tryProcessLock(path: string): ProcessLock | null {
-  const own = identityOf(process.pid);
+  const own = ownIdentity();
   for (let attempt = 0; attempt < 10; ++attempt) {
-    if (createLinked(path, own)) {
+    if (createWith(path, own)) {
       return {
         stillHeld: () => read(path) === own,
         dispose: () => {
@@ -25,23 +32,36 @@ export function tryProcessLock(path: string): ProcessLock | null {
     }
     const holder = read(path);
     if (holder === null) continue;
-    if (isAlive(holder)) return null;
+    if (isAlive(holder) || (holder === "" && isFresh(path))) return null;
     removeDead(path, holder);
   }
   return null;
 }
 
-function createLinked(path: string, content: string): boolean {
+/** Creates the file with its content in one step; false when it exists. */
+function createWith(path: string, content: string): boolean {
   const scratch = `${path}.${String(process.pid)}`;
   writeFileSync(scratch, content, { mode: 0o600 });
   try {
     linkSync(scratch, path);
     return true;
   } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === "EEXIST") return false;
+    const code = (thrown as NodeJS.ErrnoException).code ?? "";
+    if (code === "EEXIST") return false;
+    if (noLinks.has(code)) return createExclusively(path, content);
     throw thrown;
   } finally {
     rmSync(scratch, { force: true });
+  }
+}
+
+function createExclusively(path: string, content: string): boolean {
+  try {
+    writeFileSync(path, content, { flag: "wx", mode: 0o600 });
+    return true;
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw thrown;
   }
 }
 
@@ -49,14 +69,21 @@ function removeDead(path: string, holder: string): void {
   const aside = `${path}.dead-${String(process.pid)}`;
   try {
     renameSync(path, aside);
-    // Somebody was faster and holds the lock by now: give it back.
-    if (readFileSync(aside, "utf8") !== holder) linkSync(aside, path);
+    // Somebody was faster and holds the lock by now: give it back, unless a third has taken the place meanwhile.
+    const moved = readFileSync(aside, "utf8");
+    if (moved !== holder) createWith(path, moved);
   } catch (thrown) {
-    const code = (thrown as NodeJS.ErrnoException).code;
-    if (code !== "ENOENT" && code !== "EEXIST") throw thrown;
+    // ENOENT: somebody else removed it. EPERM, EBUSY: on Windows, somebody reads it at this moment.
+    const code = (thrown as NodeJS.ErrnoException).code ?? "";
+    if (!["ENOENT", "EPERM", "EBUSY", "EACCES"].includes(code)) throw thrown;
   } finally {
     rmSync(aside, { force: true });
   }
+}
+
+function isFresh(path: string): boolean {
+  const modified = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  return modified !== undefined && Date.now() - modified < writingMs;
 }
 
 function read(path: string): string | null {
@@ -65,27 +92,4 @@ function read(path: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** Whether the process that wrote this identity still lives. */
-function isAlive(identity: string): boolean {
-  const pid = Number(identity.split(" ")[0]);
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code !== "EPERM") return false;
-  }
-  return identityOf(pid) === identity;
-}
-
-/**
- * A process id and, where the system tells it, the time the process began: ids are used again, above all after a
- * restart of the machine.
- */
-function identityOf(pid: number): string {
-  const stat = read(`/proc/${String(pid)}/stat`);
-  // The second field is the program's name in brackets and may hold blanks; the begin is field 22.
-  const began = stat?.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  return began === undefined ? String(pid) : `${String(pid)} ${began}`;
 }

@@ -3,7 +3,7 @@ import { afterReload, emptyConversation, type Conversation } from "./conversatio
 
 /** The part of `vscode.Memento` that is needed. */
 export interface Memory {
-  get<T>(key: string): T | undefined;
+  get(key: string): unknown;
   update(key: string, value: unknown): Thenable<void>;
 }
 
@@ -21,7 +21,7 @@ export class ConversationStore {
   private kept: Kept;
 
   constructor(private readonly memory: Memory) {
-    const read = memory.get<Kept>(key);
+    const read = memory.get(key) as Kept | undefined;
     const conversations = (read?.conversations ?? []).map(afterReload);
     const current = conversations.find(({ id }) => id === read?.current) ?? conversations[0] ?? fresh();
     this.kept = { current: current.id, conversations: putFirst(conversations, current) };
