@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { answerChat, countChatTokens, prefillChat } from "../../../src/engine/chat/answer_chat";
 import type { ChatMessage, ChatParams } from "../../../src/shared/protocol";
-import { FakeModelHandle, fakeModelInfo } from "./fake_model_handle";
+import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
 
 /** Two characters around every message, two before the answer: lengths are easy to count. */
 const template =

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { renderChat } from "../../../src/engine/chat/chat_template";
 import type { ChatMessage } from "../../../src/shared/protocol";
-import { fakeModelInfo } from "./fake_model_handle";
+import { fakeModelInfo } from "../support/fake_model_handle";
 import { templates } from "./template_fixtures";
 
 describe("text of a message is plain text", () => {

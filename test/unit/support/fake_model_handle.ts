@@ -7,11 +7,10 @@ import type {
   SamplerOptions,
 } from "../../../src/engine/native/addon";
 
+type SpecialTokens = NativeModelInfo["specialTokens"];
+
 /** Facts about a model that exists in tests only. */
-export function fakeModelInfo(
-  chatTemplate: string | null,
-  given: { bos?: string; eos?: string } = {},
-): NativeModelInfo {
+export function fakeModelInfo(chatTemplate: string | null, given: Partial<SpecialTokens> = {}): NativeModelInfo {
   return {
     path: "/models/fake.gguf",
     description: "fake 1B",
@@ -23,14 +22,15 @@ export function fakeModelInfo(
     trainedContextLength: 4096,
     chatTemplate,
     specialTokens: {
-      bos: given.bos ?? null,
-      eos: given.eos ?? null,
+      bos: null,
+      eos: null,
       fimPrefix: null,
       fimSuffix: null,
       fimMiddle: null,
       fimRepository: null,
       fimSeparator: null,
       fimPad: null,
+      ...given,
     },
     addsBos: given.bos !== undefined,
     metadata: {},
@@ -45,11 +45,15 @@ export interface FakeCall {
   maxTokens?: number;
   sampler?: SamplerOptions | undefined;
   stop?: string[] | undefined;
+  beginWith?: string | undefined;
 }
 
 const bosToken = 0;
 
-/** A model with one token for every character, whose answer is given. Keeps the calls. */
+/**
+ * A model with one token for every character, whose answer is given. Keeps the calls. Ends at the first stop string, at
+ * the length asked for and when the signal aborts, as the engine does.
+ */
 export class FakeModelHandle implements ModelHandle {
   readonly ref = "fake";
   readonly calls: FakeCall[] = [];
@@ -76,11 +80,29 @@ export class FakeModelHandle implements ModelHandle {
   }
 
   async generate({ tokens, priority, signal, onText, ...rest }: GenerateRequest): Promise<GenerateResult> {
-    const { maxTokens, sampler, stop } = rest;
-    this.calls.push({ prompt: await this.detokenize(tokens), priority, signal, maxTokens, sampler, stop });
-    for (const piece of this.answer.text) onText?.(piece);
-    const answerTokens = await this.tokenize([{ text: this.answer.text, special: false }], { addBos: false });
-    return { ...costOf(tokens, signal), ...this.answer, tokens: answerTokens, decodeMs: 3 };
+    const { maxTokens, sampler, stop, beginWith } = rest;
+    this.calls.push({ prompt: await this.detokenize(tokens), priority, signal, maxTokens, sampler, stop, beginWith });
+    const stopAt = Math.min(
+      ...(stop ?? []).map((text) => this.answer.text.indexOf(text)).filter((at) => at >= 0),
+      Infinity,
+    );
+    let { finish } = this.answer;
+    let text = "";
+    for (const piece of this.answer.text) {
+      if (text.length >= stopAt) finish = "stop";
+      else if (signal?.aborted) finish = "cancelled";
+      else if (text.length >= maxTokens) finish = "length";
+      else {
+        text += piece;
+        onText?.(piece);
+        // The engine's tokens arrive one by one.
+        await Promise.resolve();
+        continue;
+      }
+      break;
+    }
+    const answerTokens = await this.tokenize([{ text, special: false }], { addBos: false });
+    return { ...costOf(tokens, signal), text, finish, tokens: answerTokens, decodeMs: 3 };
   }
 }
 
