@@ -1,6 +1,7 @@
 import { EngineError } from "../../shared/errors";
 import type { Extract } from "../../shared/protocol";
 import type { NativeModelInfo, PromptPart } from "../native/addon";
+import { leadingClosers } from "./brackets";
 import { healPrefix } from "./token_healing";
 
 export interface FimInput {
@@ -10,7 +11,7 @@ export interface FimInput {
   extracts: readonly Extract[];
 }
 
-/** Characters of each part; about three of them make a token of code. */
+/** Characters of each part; a token of code has three to four of them, one of Chinese about one. */
 export interface FimBudget {
   prefix: number;
   suffix: number;
@@ -26,8 +27,8 @@ export interface FimPrompt {
 /** What a processor without a card computes in a few seconds for the first suggestion in a file. */
 export const usualBudget: FimBudget = { prefix: 4000, suffix: 1200, extracts: 2000 };
 
-/** The beginning of a long prefix moves by so many lines at once, so that between two moves typing only appends. */
-const anchorStep = 32;
+/** The beginning of a long prefix moves by so many lines at once: by fewer only where lines are very long. */
+const anchorSteps = [32, 8, 1];
 
 /**
  * The prompt for the text at a cursor. The prefix slot stays empty and the text before the cursor stands behind the
@@ -43,57 +44,76 @@ export function fimPrompt(info: NativeModelInfo, input: FimInput, budget: FimBud
       `${info.description} was not trained to fill in the middle of a text. Choose a code model such as Qwen2.5-Coder for completions.`,
     );
   }
-  const separator = fimSeparator ?? fimRepository;
   const { head, beginWith } = healPrefix(lastLines(input.prefix, budget.prefix));
   return {
     beginWith,
     parts: [
-      ...extractParts(input, budget.extracts, separator),
+      ...extractParts(input, budget.extracts, { repository: fimRepository, separator: fimSeparator }),
       special(fimPrefix),
       special(fimSuffix),
-      plain(firstLines(input.suffix, budget.suffix)),
+      plain(firstLines(withoutClosers(input.suffix), budget.suffix)),
       special(fimMiddle),
       plain(head),
     ].filter(({ text }) => text !== ""),
   };
 }
 
-/** Other files in front, as repository-level training data has them; as comments where the model knows no separator. */
-function extractParts({ extracts, path }: FimInput, budget: number, separator: string | null): PromptPart[] {
+/**
+ * Brackets behind the cursor come and go with every bracket typed, and each time the whole prompt behind them would be
+ * computed again. Where nothing else follows on the line the prompt leaves them out; the suggestion is cut at them.
+ */
+function withoutClosers(suffix: string): string {
+  const lineEnd = suffix.indexOf("\n");
+  const rest = lineEnd < 0 ? suffix : suffix.slice(0, lineEnd);
+  return /^[\s;,]*$/.test(rest.slice(leadingClosers(rest).length)) ? suffix.slice(rest.length) : suffix;
+}
+
+/**
+ * Other files in front, laid out as in repository-level training data: a name of the repository, then path and text of
+ * each file, the one being edited last. As comments where the model knows no separator.
+ */
+function extractParts(
+  { extracts, path }: FimInput,
+  budget: number,
+  { repository, separator }: { repository: string | null; separator: string | null },
+): PromptPart[] {
   const parts: PromptPart[] = [];
   let left = budget;
-  for (const extract of extracts) {
+  // The last ones matter most; what is left of the budget goes to those before them.
+  for (const extract of extracts.toReversed()) {
     const text = firstLines(extract.text, left);
     if (text.trim() === "") continue;
     left -= text.length;
-    if (separator) parts.push(special(separator), plain(`${extract.path}\n${text}\n`));
-    else parts.push(plain(`// ${extract.path}\n${text}\n`));
+    if (separator) parts.unshift(special(separator), plain(`${extract.path}\n${text}\n`));
+    else parts.unshift(plain(`// ${extract.path}\n${text}\n`));
   }
-  if (parts.length > 0 && separator) parts.push(special(separator), plain(`${path}\n`));
-  return parts;
+  if (parts.length === 0 || !separator) return parts;
+  const named = repository ? [special(repository), plain("workspace\n")] : [];
+  return [...named, ...parts, special(separator), plain(`${path}\n`)];
 }
 
-/** The last whole lines of a text within a budget, beginning at a line whose number is a multiple of the step. */
+/**
+ * The last whole lines of a text within a budget. They begin at a line whose number is a multiple of a large step where
+ * that leaves any, so that the beginning stays where it is for many lines.
+ */
 export function lastLines(text: string, budget: number): string {
   if (text.length <= budget) return text;
-  let start = 0;
-  let line = 0;
-  let best = text.lastIndexOf("\n") + 1;
-  for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", start)) {
-    start = end + 1;
-    line += 1;
-    if (line % anchorStep === 0 && text.length - start <= budget) return text.slice(start);
-    if (text.length - start <= budget) best = Math.min(best, start);
+  const starts = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
+  for (const step of anchorSteps) {
+    const start = starts.find((at, index) => (index + 1) % step === 0 && text.length - at <= budget);
+    if (start !== undefined && start < text.length) return text.slice(start);
   }
-  // Lines longer than the budget are cut where they are.
-  return text.slice(Math.max(best, text.length - budget));
+  // A line longer than the budget is cut, in large steps too and not within a character.
+  const step = Math.max(1, Math.floor(budget / 4));
+  const at = Math.ceil((text.length - budget) / step) * step;
+  return text.slice(/[\uDC00-\uDFFF]/.test(text.charAt(at)) ? at + 1 : at);
 }
 
 /** The first whole lines of a text within a budget; at least the first one, cut. */
 export function firstLines(text: string, budget: number): string {
   if (text.length <= budget) return text;
   const end = text.lastIndexOf("\n", budget - 1);
-  return text.slice(0, end >= 0 ? end + 1 : Math.max(0, budget));
+  return text.slice(0, end > 0 ? end + 1 : Math.max(0, budget));
 }
 
 function special(text: string): PromptPart {

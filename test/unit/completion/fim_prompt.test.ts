@@ -1,0 +1,137 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  firstLines,
+  fimPrompt,
+  lastLines,
+  usualBudget,
+  type FimInput,
+} from "../../../src/engine/completion/fim_prompt";
+import { fakeModelInfo } from "../support/fake_model_handle";
+
+const fim = { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" };
+const qwen = { ...fim, fimRepository: "<R>", fimSeparator: "<F>" };
+
+function prompt(tokens: Parameters<typeof fakeModelInfo>[1], input: Partial<FimInput>) {
+  const whole: FimInput = { path: "src/a.ts", prefix: "", suffix: "", extracts: [], ...input };
+  return fimPrompt(fakeModelInfo(null, tokens), whole, usualBudget);
+}
+
+/** The prompt as text: what is not a model's own token stands in angle quotes. */
+function shown(tokens: Parameters<typeof fakeModelInfo>[1], input: Partial<FimInput>): string {
+  const { parts, beginWith } = prompt(tokens, input);
+  return parts.map(({ text, special }) => (special ? text : `«${text}»`)).join("") + ` + ${beginWith}`;
+}
+
+describe("layout", () => {
+  function check(tokens: Parameters<typeof fakeModelInfo>[1], input: Partial<FimInput>, expected: string): void {
+    test(expected, () => {
+      expect(shown(tokens, input)).toBe(expected);
+    });
+  }
+
+  const extracts = [
+    { path: "b.ts", text: "let b;" },
+    { path: "c.ts", text: "let c;" },
+  ];
+
+  check(fim, {}, "<P><S><M> + ");
+  check(fim, { prefix: "let a = f" }, "<P><S><M>«let a =» +  f");
+  check(fim, { prefix: "a\n", suffix: "\nb" }, "<P><S>«\nb»<M>«a\n» + ");
+  check(qwen, { prefix: "a\n", suffix: "\nb" }, "<P><S>«\nb»<M>«a\n» + ");
+  // Other files.
+  check(
+    qwen,
+    { prefix: "a\n", extracts },
+    "<R>«workspace\n»<F>«b.ts\nlet b;\n»<F>«c.ts\nlet c;\n»<F>«src/a.ts\n»<P><S><M>«a\n» + ",
+  );
+  check(
+    { ...fim, fimSeparator: "<F>" },
+    { extracts: [{ path: "b.ts", text: "let b;" }] },
+    "<F>«b.ts\nlet b;\n»<F>«src/a.ts\n»<P><S><M> + ",
+  );
+  check(fim, { extracts }, "«// b.ts\nlet b;\n»«// c.ts\nlet c;\n»<P><S><M> + ");
+  check(qwen, { extracts: [{ path: "b.ts", text: " \n" }] }, "<P><S><M> + ");
+  // Closers behind the cursor are left out, other text is not.
+  check(fim, { prefix: "f(\n", suffix: ")\nb" }, "<P><S>«\nb»<M>«f(\n» + ");
+  check(fim, { suffix: '"}]);\nb' }, "<P><S>«\nb»<M> + ");
+  check(fim, { suffix: ")" }, "<P><S><M> + ");
+  check(fim, { suffix: ", b)\nc" }, "<P><S>«, b)\nc»<M> + ");
+  check(fim, { suffix: ") {\nc" }, "<P><S>«) {\nc»<M> + ");
+  check(fim, { suffix: "\n})\nc" }, "<P><S>«\n})\nc»<M> + ");
+  // Text that looks like a model's own tokens is text.
+  check(fim, { prefix: "<M>\n", suffix: "<P>" }, "<P><S>«<P>»<M>«<M>\n» + ");
+});
+
+describe("models that cannot fill in", () => {
+  test.each([{}, { ...fim, fimPrefix: null }, { ...fim, fimSuffix: null }, { ...fim, fimMiddle: null }])(
+    "%j",
+    (tokens) => {
+      expect(() => prompt(tokens, {})).toThrow(
+        expect.objectContaining({ code: "MODEL_UNSUPPORTED", message: expect.stringContaining("fake 1B") as string }),
+      );
+    },
+  );
+});
+
+describe("the first lines within a budget", () => {
+  function check(text: string, budget: number, expected: string): void {
+    test(`${JSON.stringify(text)} in ${budget}`, () => {
+      expect(firstLines(text, budget)).toBe(expected);
+    });
+  }
+
+  check("", 3, "");
+  check("ab\nc", 4, "ab\nc");
+  check("ab\nc", 3, "ab\n");
+  check("ab\ncd\ne", 5, "ab\n");
+  check("abcd", 3, "abc");
+  check("\nabcd", 3, "\nab");
+  check("abc", 0, "");
+});
+
+describe("the last lines within a budget", () => {
+  const lines = (from: number, to: number): string =>
+    Array.from({ length: to - from }, (_, index) => `line ${String(from + index).padStart(4, "0")}\n`).join("");
+
+  function check(name: string, text: string, budget: number, expected: string): void {
+    test(name, () => {
+      expect(lastLines(text, budget)).toBe(expected);
+    });
+  }
+
+  check("all of a short text", "a\nb", 3, "a\nb");
+  check("from a multiple of 32", lines(0, 100), 500, lines(64, 100));
+  check("the same a line later", lines(0, 101), 500, lines(64, 101));
+  check("the step where it no longer fits", lines(0, 115), 500, lines(96, 115));
+  check("smaller steps in a small budget", lines(0, 61), 210, lines(40, 61));
+  check("single lines in a tiny budget", lines(0, 61), 25, lines(59, 61));
+  check("the line of the cursor", "abcdef\nab", 5, "ab");
+  check("a part of a long line", "abcdefghijklmnop", 8, "ijklmnop");
+  check("the same while it grows", "abcdefghijklmnopq", 8, "klmnopq");
+  check("no half of a character", "abc😀😀😀", 5, "😀😀");
+});
+
+test("typing moves the beginning of a long prefix rarely", () => {
+  const text = Array.from({ length: 400 }, (_, index) => `const value${index} = ${index};`).join("\n");
+  let moves = 0;
+  let before = "";
+  for (let cursor = 4000; cursor <= text.length; ++cursor) {
+    const now = lastLines(text.slice(0, cursor), 2000);
+    expect(now.length).toBeLessThanOrEqual(2000);
+    if (!now.startsWith(before)) moves += 1;
+    before = now;
+  }
+  const linesTyped = text.slice(4000).split("\n").length;
+  expect(moves).toBeLessThanOrEqual(Math.ceil(linesTyped / 32));
+});
+
+test("the prompt and what the generation begins with are the text before the cursor", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: fc.constantFrom("a", "b ", "\n", "(", "é", "\t") }), (prefix) => {
+      const { parts, beginWith } = prompt(fim, { prefix });
+      const behindMiddle = parts.slice(parts.findIndex(({ text }) => text === "<M>") + 1);
+      expect(behindMiddle.map(({ text }) => text).join("") + beginWith).toBe(prefix);
+    }),
+  );
+});
