@@ -18,8 +18,8 @@ export async function completeCode(
   params: CompletionParams,
   { signal, onText }: CompleteOptions,
 ): Promise<Omit<CompletionResult, "model">> {
-  const { prefix, suffix, lines, maxTokens } = params;
-  const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix));
+  const { prefix, suffix, languageId, lines, maxTokens } = params;
+  const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix, suffix, severalLines };
   const { tokens, beginWith } = await promptTokens(model, params);
 
