@@ -6,6 +6,9 @@ import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
 
+/** Tokens that a processor without a card computes in about ten seconds on a model of half a billion parameters. */
+const longestPrompt = 2560;
+
 export interface CompleteOptions {
   signal: AbortSignal;
   /** Text as it is generated, before post-processing. */
@@ -18,10 +21,13 @@ export async function completeCode(
   params: CompletionParams,
   { signal, onText }: CompleteOptions,
 ): Promise<Omit<CompletionResult, "model">> {
-  const { prefix, suffix, languageId, lines, maxTokens } = params;
+  const { languageId, lines, maxTokens } = params;
+  // Models are trained on text with plain line ends, and editors put back their own.
+  const prefix = params.prefix.replaceAll("\r\n", "\n");
+  const suffix = params.suffix.replaceAll("\r\n", "\n");
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix, suffix, severalLines };
-  const { tokens, beginWith } = await promptTokens(model, params);
+  const { tokens, beginWith } = await promptTokens(model, { ...params, prefix, suffix });
 
   const enough = new AbortController();
   let text = "";
@@ -41,7 +47,7 @@ export async function completeCode(
   });
   return {
     text: postProcess(result.text, place),
-    finish: result.finish === "cancelled" && !signal.aborted ? "stop" : result.finish,
+    finish: result.finish === "cancelled" && enough.signal.aborted && !signal.aborted ? "stop" : result.finish,
     usage: usageOf(result),
   };
 }
@@ -52,13 +58,17 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
   return { promptTokens, reusedTokens, completionTokens: result.tokens.length, queuedMs, prefillMs, decodeMs };
 }
 
-/** The prompt's tokens, with smaller budgets until they leave room for the answer. */
+/**
+ * The prompt's tokens, with smaller budgets until they leave room for the answer. Text of which a character makes a
+ * token or more is cut in this way as well.
+ */
 async function promptTokens(model: ModelHandle, { path, prefix, suffix, extracts, maxTokens }: CompletionParams) {
+  const room = model.contextLength - maxTokens;
   let budget: FimBudget = usualBudget;
   for (;;) {
     const { parts, beginWith } = fimPrompt(model.info, { path, prefix, suffix, extracts }, budget);
     const tokens = await model.tokenize(parts);
-    if (tokens.length + maxTokens <= model.contextLength) return { tokens, beginWith };
+    if (tokens.length <= Math.min(room, longestPrompt)) return { tokens, beginWith };
     if (budget.prefix < 64) {
       throw new EngineError(
         "CONTEXT_TOO_LONG",

@@ -3,7 +3,7 @@
  * never seen a prompt end. So the last word or run of punctuation with the blanks in front of it, which most
  * vocabularies keep in one token, is taken off the prompt, and the generation is forced to begin with it. (The idea is
  * from microsoft/guidance, 2023.) Taking the blanks off as well raises the exact matches of Qwen2.5-Coder 0.5B on lines
- * cut at a random column from 0.38 to 0.44.
+ * cut at a random column from 0.39 to 0.42 of 200, and what is right before the first error from 0.56 to 0.59.
  */
 export interface HealedPrefix {
   /** What the prompt ends with. */

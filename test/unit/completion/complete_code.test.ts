@@ -1,0 +1,128 @@
+import { describe, expect, test } from "vitest";
+import { completeCode } from "../../../src/engine/completion/complete_code";
+import type { CompletionParams } from "../../../src/shared/protocol";
+import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
+
+const info = fakeModelInfo(null, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" });
+
+function model(text: string, finish: "stop" | "length" | "cancelled" = "stop", contextLength = 4096): FakeModelHandle {
+  return new FakeModelHandle(info, contextLength, { text, finish });
+}
+
+/** `|` in the document is the cursor. */
+async function complete(fake: FakeModelHandle, document: string, given: Partial<CompletionParams> = {}) {
+  const [prefix = "", suffix = ""] = document.split("|");
+  const pieces: string[] = [];
+  const result = await completeCode(
+    fake,
+    {
+      model: "auto",
+      path: "a.ts",
+      languageId: "typescript",
+      prefix,
+      suffix,
+      extracts: [],
+      lines: "auto",
+      maxTokens: 64,
+      ...given,
+    },
+    { signal: new AbortController().signal, onText: (text) => pieces.push(text) },
+  );
+  return { result, streamed: pieces.join(""), call: fake.calls[0] };
+}
+
+test("what the model is asked for", async () => {
+  const { call } = await complete(model("1;"), "let a = f|\nlet b;");
+  expect(call).toMatchObject({
+    prompt: "<P><S>\nlet b;<M>let a =",
+    beginWith: " f",
+    priority: "suggest",
+    maxTokens: 64,
+    stop: ["\n"],
+    sampler: undefined,
+  });
+});
+
+test("what comes back", async () => {
+  const { result } = await complete(model("1;"), "let a = |");
+  expect(result).toEqual({
+    text: "1;",
+    finish: "stop",
+    usage: { promptTokens: 16, reusedTokens: 2, completionTokens: 2, queuedMs: 1, prefillMs: 2, decodeMs: 3 },
+  });
+});
+
+describe("text shown, text streamed, and why it ended", () => {
+  function check(
+    name: string,
+    fake: FakeModelHandle,
+    document: string,
+    given: Partial<CompletionParams>,
+    expected: [string, string, string],
+  ): void {
+    test(name, async () => {
+      const { result, streamed } = await complete(fake, document, given);
+      expect([result.text, streamed, result.finish]).toEqual(expected);
+    });
+  }
+
+  check("the model's end", model("1;"), "let a = |", {}, ["1;", "1;", "stop"]);
+  check("a line", model("1;\nlet b"), "let a = |", {}, ["1;", "1;", "stop"]);
+  check("a line wanted", model("\n  a();\n}\nb"), "if (a) {|", { lines: "single" }, ["", "", "stop"]);
+  check("a block", model("\n  a();\n}\nb();\nc();"), "if (a) {|", {}, ["\n  a();\n}", "\n  a();\n}\n", "stop"]);
+  check("lines wanted", model("1;\nlet b;"), "let a = |", { lines: "multi" }, ["1;", "1;\nlet b;", "stop"]);
+  check("brackets behind the cursor", model("a, b); foo("), "foo(|)", {}, ["a, b", "a, b)", "stop"]);
+  check("a control token", model("1;<|im_end|>more"), "let a = |", {}, ["1;", "1;<|im_end|>", "stop"]);
+  check("its length", model("12345"), "let a = |", { maxTokens: 3 }, ["123", "123", "length"]);
+  check("cancelled", model("12", "cancelled"), "let a = |", {}, ["12", "12", "cancelled"]);
+  check("nothing", model(" \n"), "let a = |", {}, ["", " ", "stop"]);
+});
+
+test("aborting the caller's signal ends as cancelled", async () => {
+  const controller = new AbortController();
+  const result = await completeCode(
+    model("1234567890"),
+    { model: "auto", path: "", languageId: "c", prefix: "a", suffix: "", extracts: [], lines: "auto", maxTokens: 9 },
+    {
+      signal: controller.signal,
+      onText: (text) => {
+        if (text === "3") controller.abort();
+      },
+    },
+  );
+  expect(result).toMatchObject({ text: "123", finish: "cancelled" });
+});
+
+test("line ends of Windows reach the model as plain ones", async () => {
+  const { call } = await complete(model(""), "a\r\n\r\n|\r\nb");
+  expect(call?.prompt).toBe("<P><S>\nb<M>a\n\n");
+});
+
+describe("a prompt cut to what there is room for", () => {
+  const long = Array.from({ length: 300 }, (_, index) => `line ${String(index).padStart(4, "0")}\n`).join("");
+
+  function check(contextLength: number, prefix: string, atMost: number): void {
+    test(`${prefix.length} characters in ${contextLength}`, async () => {
+      const { call } = await complete(model("", "stop", contextLength), `${prefix}|`);
+      expect(call?.prompt.length).toBeLessThanOrEqual(atMost);
+      expect(call?.prompt.length).toBeGreaterThan(atMost / 4);
+    });
+  }
+
+  check(32768, long, 2560);
+  check(1024, long, 960);
+  check(256, long, 192);
+  check(32768, "变量".repeat(3000), 2560);
+
+  test("none at all", async () => {
+    await expect(complete(model("", "stop", 80), `${long}|`)).rejects.toMatchObject({
+      code: "CONTEXT_TOO_LONG",
+      message: expect.stringMatching(/80 tokens.* 64 tokens.*nmos\.completion\.maxTokens/) as string,
+    });
+  });
+});
+
+test("models that cannot fill in are refused", async () => {
+  const fake = new FakeModelHandle(fakeModelInfo(null), 4096);
+  await expect(complete(fake, "a|")).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED" });
+});
