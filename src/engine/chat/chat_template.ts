@@ -34,24 +34,49 @@ export function renderChat(
   messages: readonly ChatMessage[],
   { addGenerationPrompt }: { addGenerationPrompt: boolean },
 ): RenderedChat {
-  const folded = foldSystem(messages);
-  try {
-    const text = renderMarkers(info, messages, addGenerationPrompt);
-    // A template may also leave the system prompt out without a word.
-    if (!folded || text.includes(marker(0))) return split(info, messages, text);
-  } catch (thrown) {
-    if (!folded) throw thrown;
+  let failure: unknown;
+  for (const variant of variants(messages)) {
+    try {
+      const text = renderMarkers(info, variant, addGenerationPrompt);
+      // A template may also leave the system prompt out without a word.
+      if (variant[0]?.role !== "system" || text.includes(marker(0))) return split(info, variant, text);
+    } catch (thrown) {
+      failure = thrown;
+    }
   }
-  return split(info, folded, renderMarkers(info, folded, addGenerationPrompt));
+  throw failure;
 }
 
-/** For templates that know no system role: the user's first message says the same. Null without a system prompt. */
-function foldSystem([first, second, ...rest]: readonly ChatMessage[]): ChatMessage[] | null {
-  if (first?.role !== "system") return null;
-  const asUser: ChatMessage = { role: "user", content: first.content };
-  if (!second) return [asUser];
-  if (second.role !== "user") return [asUser, second, ...rest];
-  return [{ role: "user", content: `${first.content}\n\n${second.content}` }, ...rest];
+/**
+ * A conversation in the shapes that templates accept, the plain one first. Some know no system role: then the user's
+ * first message says the same. Some insist on turns that alternate: then messages of one role in a row are one.
+ */
+function* variants(messages: readonly ChatMessage[]): Generator<readonly ChatMessage[]> {
+  yield messages;
+  const alternating = joinTurns(messages);
+  if (messages[0]?.role === "system") yield foldSystem(messages);
+  if (alternating.length < messages.length) yield alternating;
+  if (messages[0]?.role === "system") yield joinTurns(foldSystem(messages));
+}
+
+function foldSystem([first, ...rest]: readonly ChatMessage[]): ChatMessage[] {
+  const asUser: ChatMessage = { role: "user", content: first?.content ?? "" };
+  const [second, ...others] = rest;
+  return second?.role === "user" ? [joined(asUser, second), ...others] : [asUser, ...rest];
+}
+
+function joinTurns(messages: readonly ChatMessage[]): ChatMessage[] {
+  const turns: ChatMessage[] = [];
+  for (const message of messages) {
+    const last = turns.at(-1);
+    if (last?.role === message.role) turns.splice(-1, 1, joined(last, message));
+    else turns.push(message);
+  }
+  return turns;
+}
+
+function joined(first: ChatMessage, second: ChatMessage): ChatMessage {
+  return { role: second.role, content: `${first.content}\n\n${second.content}` };
 }
 
 function renderMarkers(info: NativeModelInfo, messages: readonly ChatMessage[], addGenerationPrompt: boolean): string {

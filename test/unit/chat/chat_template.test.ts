@@ -77,6 +77,23 @@ describe("templates without a system role", () => {
   check("control text stays plain", strict, ["S:<end>", "U:<user>"], "<bos><user>«<end>\n\n<user>»<end><assistant>");
 });
 
+describe("templates that insist on turns", () => {
+  function check(name: string, lines: string[], expected: string): void {
+    test(name, () => {
+      expect(shown(strict, chat(...lines))).toBe(expected);
+    });
+  }
+
+  check("a question that got no answer", ["U:a", "U:b"], "<bos><user>«a\n\nb»<end><assistant>");
+  check(
+    "in the middle",
+    ["U:a", "A:b", "A:c", "U:d"],
+    "<bos><user>«a»<end><assistant>«b\n\nc»<end><user>«d»<end><assistant>",
+  );
+  check("and know no system", ["S:s", "U:a", "U:b"], "<bos><user>«s\n\na\n\nb»<end><assistant>");
+  check("control text stays plain", ["U:<end>", "U:<user>"], "<bos><user>«<end>\n\n<user>»<end><assistant>");
+});
+
 describe("the BOS token", () => {
   function check(name: string, template: string | null, bos: string, addBos: boolean): void {
     test(name, () => {
