@@ -1,7 +1,6 @@
 import { EngineError } from "../../shared/errors";
 import type { Extract } from "../../shared/protocol";
 import type { NativeModelInfo, PromptPart } from "../native/addon";
-import { leadingClosers } from "./brackets";
 import { healPrefix } from "./token_healing";
 
 export interface FimInput {
@@ -58,14 +57,15 @@ export function fimPrompt(info: NativeModelInfo, input: FimInput, budget: FimBud
   };
 }
 
+/** The rest of the cursor's line where it only closes something, and the lines below that do. */
+const closersBehind = /^[)\]}"'`]*[^\S\n]*[;,]*[^\S\n]*(?=\n|$)(?:\n[^\S\n]*[)\]}]+[;,]*[^\S\n]*(?=\n|$))*/;
+
 /**
- * Brackets behind the cursor come and go with every bracket typed, and each time the whole prompt behind them would be
- * computed again. Where nothing else follows on the line the prompt leaves them out; the suggestion is cut at them.
+ * Closers behind the cursor come and go with every bracket typed and move a line down with Enter, and each time the
+ * whole prompt behind them would be computed again. The prompt leaves them out; the suggestion is cut at them.
  */
 function withoutClosers(suffix: string): string {
-  const lineEnd = suffix.indexOf("\n");
-  const rest = lineEnd < 0 ? suffix : suffix.slice(0, lineEnd);
-  return /^[\s;,]*$/.test(rest.slice(leadingClosers(rest).length)) ? suffix.slice(rest.length) : suffix;
+  return suffix.replace(closersBehind, "");
 }
 
 /**

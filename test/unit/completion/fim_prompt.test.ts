@@ -58,7 +58,11 @@ describe("layout", () => {
   check(fim, { suffix: ")" }, "<P><S><M> + ");
   check(fim, { suffix: ", b)\nc" }, "<P><S>«, b)\nc»<M> + ");
   check(fim, { suffix: ") {\nc" }, "<P><S>«) {\nc»<M> + ");
-  check(fim, { suffix: "\n})\nc" }, "<P><S>«\n})\nc»<M> + ");
+  check(fim, { suffix: "\n})\nc" }, "<P><S>«\nc»<M> + ");
+  check(fim, { suffix: ")\n  }\n};\n\nc" }, "<P><S>«\n\nc»<M> + ");
+  check(fim, { suffix: "\n}" }, "<P><S><M> + ");
+  check(fim, { suffix: "\n\n}\nc" }, "<P><S>«\n\n}\nc»<M> + ");
+  check(fim, { suffix: "\n} else {\nc" }, "<P><S>«\n} else {\nc»<M> + ");
   // Text that looks like a model's own tokens is text.
   check(fim, { prefix: "<M>\n", suffix: "<P>" }, "<P><S>«<P>»<M>«<M>\n» + ");
 });
@@ -124,6 +128,24 @@ test("typing moves the beginning of a long prefix rarely", () => {
   }
   const linesTyped = text.slice(4000).split("\n").length;
   expect(moves).toBeLessThanOrEqual(Math.ceil(linesTyped / 32));
+});
+
+test("brackets and blocks typed in an editor that closes them only append", () => {
+  const below = "\n\nlet z;";
+  const steps = [
+    "f(|)",
+    "f((|))",
+    "f(() => {|})",
+    "f(() => {\n  |\n})",
+    "f(() => {\n  g([|])\n})",
+    "f(() => {\n  g([1])\n}|)",
+  ];
+  const prompts = steps.map((step) => {
+    const [prefix = "", suffix = ""] = step.split("|");
+    return prompt(fim, { prefix, suffix: suffix + below }).parts.filter(({ text }) => !step.includes(text));
+  });
+  for (const parts of prompts) expect(parts).toEqual(prompts[0]);
+  expect(prompts[0]?.map(({ text }) => text)).toEqual(["<P>", "<S>", below, "<M>"]);
 });
 
 test("the prompt and what the generation begins with are the text before the cursor", () => {
