@@ -9,6 +9,9 @@ import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
 /** Tokens that a processor without a card computes in about ten seconds on a model of half a billion parameters. */
 const longestPrompt = 2560;
 
+/** Characters around the cursor that a suggestion is compared with, anew with every token. */
+const nearby = 4000;
+
 export interface CompleteOptions {
   signal: AbortSignal;
   /** Text as it is generated, before post-processing. */
@@ -26,7 +29,7 @@ export async function completeCode(
   const prefix = params.prefix.replaceAll("\r\n", "\n");
   const suffix = params.suffix.replaceAll("\r\n", "\n");
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
-  const place: SuggestionPlace = { prefix, suffix, severalLines };
+  const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
   const { tokens, beginWith } = await promptTokens(model, { ...params, prefix, suffix });
 
   const enough = new AbortController();
@@ -46,10 +49,16 @@ export async function completeCode(
     },
   });
   return {
-    text: postProcess(result.text, place),
+    text: postProcess(result.finish === "length" ? withoutUnfinishedLine(result.text) : result.text, place),
     finish: result.finish === "cancelled" && enough.signal.aborted && !signal.aborted ? "stop" : result.finish,
     usage: usageOf(result),
   };
+}
+
+/** Of several lines the last one goes: accepting half a statement makes work. */
+function withoutUnfinishedLine(text: string): string {
+  const finished = text.slice(0, Math.max(0, text.lastIndexOf("\n")));
+  return finished.trim() === "" ? text : finished;
 }
 
 /** What a generation cost, in the protocol's terms. */

@@ -74,6 +74,9 @@ describe("text shown, text streamed, and why it ended", () => {
   check("brackets behind the cursor", model("a, b); foo("), "foo(|)", {}, ["a, b", "a, b)", "stop"]);
   check("a control token", model("1;<|im_end|>more"), "let a = |", {}, ["1;", "1;<|im_end|>", "stop"]);
   check("its length", model("12345"), "let a = |", { maxTokens: 3 }, ["123", "123", "length"]);
+  const block = model("\n  a();\n  b();\n}");
+  check("its length in a line", block, "if (a) {|", { maxTokens: 11 }, ["\n  a();", "\n  a();\n  b", "length"]);
+  check("its length in the first line", block, "if (a) {|", { maxTokens: 5 }, ["\n  a(", "\n  a(", "length"]);
   check("cancelled", model("12", "cancelled"), "let a = |", {}, ["12", "12", "cancelled"]);
   check("nothing", model(" \n"), "let a = |", {}, ["", " ", "stop"]);
 });
