@@ -47,7 +47,7 @@ export function fimPrompt(info: NativeModelInfo, input: FimInput, budget: FimBud
   return {
     beginWith,
     parts: [
-      ...extractParts(input, budget.extracts, { repository: fimRepository, separator: fimSeparator }),
+      ...fileParts(input, budget.extracts, { repository: fimRepository, separator: fimSeparator }),
       special(fimPrefix),
       special(fimSuffix),
       plain(firstLines(withoutClosers(input.suffix), budget.suffix)),
@@ -70,9 +70,10 @@ function withoutClosers(suffix: string): string {
 
 /**
  * Other files in front, laid out as in repository-level training data: a name of the repository, then path and text of
- * each file, the one being edited last. As comments where the model knows no separator.
+ * each file, the one being edited last: in a file of few lines its path says the most. As comments where the model
+ * knows no separator.
  */
-function extractParts(
+function fileParts(
   { extracts, path }: FimInput,
   budget: number,
   { repository, separator }: { repository: string | null; separator: string | null },
@@ -87,8 +88,8 @@ function extractParts(
     if (separator) parts.unshift(special(separator), plain(`${extract.path}\n${text}\n`));
     else parts.unshift(plain(`// ${extract.path}\n${text}\n`));
   }
-  if (parts.length === 0 || !separator) return parts;
-  const named = repository ? [special(repository), plain("workspace\n")] : [];
+  if (!separator) return parts;
+  const named = repository && parts.length > 0 ? [special(repository), plain("workspace\n")] : [];
   return [...named, ...parts, special(separator), plain(`${path}\n`)];
 }
 

@@ -38,7 +38,7 @@ describe("layout", () => {
   check(fim, {}, "<P><S><M> + ");
   check(fim, { prefix: "let a = f" }, "<P><S><M>«let a =» +  f");
   check(fim, { prefix: "a\n", suffix: "\nb" }, "<P><S>«\nb»<M>«a\n» + ");
-  check(qwen, { prefix: "a\n", suffix: "\nb" }, "<P><S>«\nb»<M>«a\n» + ");
+  check(qwen, { prefix: "a\n", suffix: "\nb" }, "<F>«src/a.ts\n»<P><S>«\nb»<M>«a\n» + ");
   // Other files.
   check(
     qwen,
@@ -51,7 +51,7 @@ describe("layout", () => {
     "<F>«b.ts\nlet b;\n»<F>«src/a.ts\n»<P><S><M> + ",
   );
   check(fim, { extracts }, "«// b.ts\nlet b;\n»«// c.ts\nlet c;\n»<P><S><M> + ");
-  check(qwen, { extracts: [{ path: "b.ts", text: " \n" }] }, "<P><S><M> + ");
+  check(qwen, { extracts: [{ path: "b.ts", text: " \n" }] }, "<F>«src/a.ts\n»<P><S><M> + ");
   // Closers behind the cursor are left out, other text is not.
   check(fim, { prefix: "f(\n", suffix: ")\nb" }, "<P><S>«\nb»<M>«f(\n» + ");
   check(fim, { suffix: '"}]);\nb' }, "<P><S>«\nb»<M> + ");
