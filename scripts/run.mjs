@@ -4,7 +4,7 @@
  * Runs on a fresh clone, so it may import nothing but Node: installs the dependencies when the lock file has
  * changed since the last time, then hands over to scripts/NAME.ts.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -36,6 +36,15 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   writeFileSync(stamp, lock);
 }
 
-const run = spawnSync(process.execPath, ["--import", "tsx", script, ...args], { cwd: root, stdio: "inherit" });
-if (run.signal) process.kill(process.pid, run.signal);
-process.exit(run.status ?? 1);
+const run = spawn(process.execPath, ["--import", "tsx", script, ...args], { cwd: root, stdio: "inherit" });
+// Ctrl-C reaches the whole foreground group: the script decides what it means and this process waits for it.
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => run.kill("SIGTERM"));
+run.on("exit", (status, signal) => {
+  if (signal) {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  } else {
+    process.exitCode = status ?? 1;
+  }
+});

@@ -1,9 +1,16 @@
 import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
 import { installDebianPackages } from "./debian_packages";
+import { findCommand } from "./find_command";
 import { MissingTool } from "./missing_tool";
 
-const commandNames = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome.exe", "msedge"];
+const commandNames = [
+  "chromium",
+  "chromium-browser",
+  "google-chrome",
+  "google-chrome-stable",
+  "chrome.exe",
+  "msedge.exe",
+];
 
 const applicationPaths = [
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -17,9 +24,7 @@ export function findBrowser(): string | undefined {
     if (!existsSync(chosen)) throw new MissingTool(`CHROME_PATH names ${chosen}, which does not exist`);
     return chosen;
   }
-  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  const candidates = folders.flatMap((folder) => commandNames.map((name) => join(folder, name)));
-  return [...candidates, ...applicationPaths].find((path) => existsSync(path));
+  return findCommand(...commandNames) ?? applicationPaths.find((path) => existsSync(path));
 }
 
 /** As `findBrowser`, but installs Chromium where that is possible; else throws MissingTool. */

@@ -10,7 +10,8 @@ export function tryCommand(command: string, args: readonly string[], options: Co
   return new Promise((resolve, reject) => {
     // npm, npx and their like are .cmd files on Windows, which only a shell can start.
     const shell = process.platform === "win32" && !/[\\/]/.test(command);
-    const child = spawn(command, args, { ...options, shell, stdio: ["ignore", "inherit", "inherit"] });
+    const given = shell ? args.map((arg) => (/\s/.test(arg) ? `"${arg}"` : arg)) : args;
+    const child = spawn(command, given, { ...options, shell, stdio: ["ignore", "inherit", "inherit"] });
     child.on("error", reject);
     child.on("exit", (code) => {
       resolve(code ?? 1);

@@ -1,0 +1,48 @@
+import type { DeviceStatus, EngineStatus, LoadedModel, Usage } from "../../src/shared/protocol";
+
+const kinds: Record<DeviceStatus["kind"], string> = {
+  cpu: "processor",
+  gpu: "graphics card",
+  integrated: "integrated graphics",
+};
+
+function mib(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20).toLocaleString("en")} MiB`;
+}
+
+/** Engine, memory and devices, a line each. */
+export function describeEngine({ library, hostVersion, hostPid, memory, devices }: EngineStatus): string {
+  return [
+    `Engine   ${hostVersion} with ${library}, process ${hostPid}`,
+    `RAM      ${mib(memory.availableBytes)} available of ${mib(memory.totalBytes)}`,
+    ...devices.map(
+      ({ name, description, kind, memoryFree, memoryTotal }) =>
+        `Device   ${name}: ${description} (${kinds[kind]}), ${mib(memoryFree)} free of ${mib(memoryTotal)}`,
+    ),
+  ].join("\n");
+}
+
+/** Where a model was put, how much memory that takes, and why. */
+export function describePlacement({ name, sizeBytes, placement }: LoadedModel): string {
+  const { device, layers, deviceLayers, hostBytes, deviceBytes, kvBytes, contextLength, explanation } = placement;
+  const where = deviceLayers > 0 ? `${deviceLayers} of ${layers} layers on ${device}` : `all ${layers} layers in RAM`;
+  return [
+    `Model    ${name} (${mib(sizeBytes)}): ${where}`,
+    `Memory   ${mib(hostBytes)} of RAM, ${mib(deviceBytes)} of graphics memory, of these ${mib(kvBytes)} for a context of ${contextLength.toLocaleString("en")} tokens`,
+    ...explanation.map((reason) => `         ${reason}`),
+  ].join("\n");
+}
+
+/** Speeds of one generation; what was still in the KV cache cost nothing and is not counted. */
+export function describeSpeed({ promptTokens, reusedTokens, completionTokens, prefillMs, decodeMs }: Usage): string {
+  const computed = promptTokens - reusedTokens;
+  return [
+    `prefill ${computed} tokens${rate(computed, prefillMs)}`,
+    ...(reusedTokens > 0 ? [`${reusedTokens} reused`] : []),
+    `decode ${completionTokens} tokens${rate(completionTokens, decodeMs)}`,
+  ].join(", ");
+}
+
+function rate(tokens: number, milliseconds: number): string {
+  return tokens > 0 && milliseconds > 0 ? ` at ${((1000 * tokens) / milliseconds).toFixed(1)}/s` : "";
+}
