@@ -5,7 +5,7 @@ import type { FrameLocator, Locator, Page } from "playwright-core";
 import { until } from "./until";
 
 /** Milliseconds the workbench may take for one step before it counts as hanging. */
-const patience = 120_000;
+const patience = 60_000;
 
 /** One VS Code window, driven as a user drives it: by keys, the command palette and what is on the screen. */
 export class Workbench {
