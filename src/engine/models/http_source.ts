@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import { EnvHttpProxyAgent, ProxyAgent, request, type Dispatcher } from "undici";
+import { request, type Dispatcher } from "undici";
 import { EngineError } from "../../shared/errors";
 
 /** A failure that may pass: the download is tried again after a pause. */
@@ -31,108 +31,120 @@ export interface SourceRequest {
 export interface Source {
   /** Position of the first byte of `body`: `from`, or 0 when the server starts over. */
   start: number;
-  totalBytes: number;
+  /** Size of the whole file; null when the server does not tell. */
+  totalBytes: number | null;
   etag: string | null;
-  /** SHA-256 the hub publishes with a large file. */
-  sha256: string | null;
+  /** To be read to the end or destroyed. */
   body: Readable;
 }
 
 const mostRedirects = 5;
-const permanentStatus = new Set([400, 401, 403, 404, 410, 451]);
+const redirects = new Set([301, 302, 303, 307, 308]);
+const permanentStatus = new Set([400, 401, 403, 404, 405, 407, 410, 451]);
 
-/** A dispatcher for the proxy of the setting, else for the one of the environment (HTTPS_PROXY, NO_PROXY). */
-export function proxyDispatcher(proxy: string): Dispatcher {
-  if (!proxy) return new EnvHttpProxyAgent();
-  try {
-    return new ProxyAgent(proxy);
-  } catch {
-    throw new EngineError("DOWNLOAD_FAILED", `Expected the proxy setting to be a URL, got ${JSON.stringify(proxy)}.`);
-  }
-}
-
-/** Null: the server says that nothing follows `from`. Throws TransientFailure, or DOWNLOAD_FAILED for good. */
-export async function openSource(asked: SourceRequest): Promise<Source | null> {
-  let url = asked.url;
-  let sha256: string | null = null;
-  for (let redirects = 0; redirects <= mostRedirects; ++redirects) {
+/**
+ * Asks for the rest of a file (RFC 9110, section 14). Throws TransientFailure, DOWNLOAD_FAILED when trying again is of
+ * no use, or the reason of the abort.
+ */
+export async function openSource(asked: SourceRequest): Promise<Source> {
+  let url = httpAddress(asked.url, "is no address. Check the mirror setting (nmos.download.mirror)");
+  for (let redirected = 0; redirected <= mostRedirects; ++redirected) {
     const response = await send(url, asked);
     const { statusCode, headers, body } = response;
-    sha256 ??= publishedChecksum(headers);
-    if (statusCode === 200 || statusCode === 206) return bytesOf(response, asked, sha256);
-    body.destroy();
+    if (statusCode === 200 || statusCode === 206) return sourceOf(response, asked);
+    // Read, so that the connection can serve the next request.
+    await body.dump().catch(() => undefined);
     const location = text(headers["location"]);
-    if (statusCode >= 300 && statusCode < 400 && location) {
-      url = new URL(location, url).href;
-      continue;
+    if (!redirects.has(statusCode) || location === null) {
+      throw refusal(statusCode, asked.url, text(headers["retry-after"]));
     }
-    if (statusCode === 416) return null;
-    throw refusal(statusCode, asked.url, text(headers["retry-after"]));
+    url = httpAddress(location, `is no address to be redirected to by ${url}`, url);
   }
-  throw new EngineError("DOWNLOAD_FAILED", `${asked.url} redirects more than ${String(mostRedirects)} times.`);
+  throw new EngineError(
+    "DOWNLOAD_FAILED",
+    `${asked.url} redirects more than ${String(mostRedirects)} times. Check the mirror setting (nmos.download.mirror).`,
+  );
 }
 
 async function send(url: string, { from, etag, dispatcher, stallTimeoutMs, signal }: SourceRequest) {
   const headers: Record<string, string> = { "user-agent": "nmos", "accept-encoding": "identity" };
   if (from > 0) headers["range"] = `bytes=${String(from)}-`;
-  if (from > 0 && etag) headers["if-range"] = etag;
+  // RFC 9110, section 13.1.5: a weak validator must not be sent.
+  if (from > 0 && etag && !etag.startsWith("W/")) headers["if-range"] = etag;
+  const timeouts = { headersTimeout: stallTimeoutMs, bodyTimeout: stallTimeoutMs };
   try {
-    return await request(url, {
-      headers,
-      dispatcher,
-      signal,
-      headersTimeout: stallTimeoutMs,
-      bodyTimeout: stallTimeoutMs,
-    });
+    return await request(url, { headers, dispatcher, signal, ...timeouts });
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     throw new TransientFailure(`${new URL(url).host} cannot be reached: ${reason(thrown)}`);
   }
 }
 
-function bytesOf(
-  { statusCode, headers, body }: Dispatcher.ResponseData,
-  asked: SourceRequest,
-  sha256: string | null,
-): Source {
-  const common = { etag: text(headers["etag"]), sha256, body };
-  if (statusCode === 200)
-    return { ...common, start: 0, totalBytes: Number(text(headers["content-length"]) ?? Number.NaN) };
-  const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(text(headers["content-range"]) ?? "");
-  const start = Number(range?.[1]);
-  if (!range || start !== asked.from) {
-    body.destroy();
-    throw new TransientFailure(
-      `the server was asked for the bytes from ${String(asked.from)} on and answered ${text(headers["content-range"]) ?? "without a range"}`,
-    );
+function sourceOf({ statusCode, headers, body }: Dispatcher.ResponseData, asked: SourceRequest): Source {
+  const etag = text(headers["etag"]);
+  if (statusCode === 200) return { start: 0, totalBytes: count(text(headers["content-length"])), etag, body };
+  const answered = text(headers["content-range"]);
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answered ?? "");
+  if (Number(range?.[1]) === asked.from && sameFile(asked.etag, etag)) {
+    return { start: asked.from, totalBytes: count(range?.[2] ?? null), etag, body };
   }
-  return { ...common, start, totalBytes: Number(range[2]) };
-}
-
-function refusal(status: number, url: string, retryAfter: string | null): Error {
-  if (permanentStatus.has(status)) {
-    return new EngineError(
-      "DOWNLOAD_FAILED",
-      `${url} answers ${String(status)}. Check the mirror setting (nmos.download.mirror), or download the file yourself and choose it by its path.`,
-    );
-  }
-  const seconds = Number(retryAfter);
-  return new TransientFailure(
-    `the server answers ${String(status)}`,
-    retryAfter !== null && Number.isFinite(seconds) ? seconds * 1000 : null,
+  abandon(body);
+  throw new WrongRange(
+    sameFile(asked.etag, etag)
+      ? `the server was asked for the bytes from ${String(asked.from)} on and sent ${answered ?? "no range"}`
+      : "the file on the server has changed",
   );
 }
 
-/** The hub names the SHA-256 of a large file in the first answer, before it redirects to the storage. */
-function publishedChecksum(headers: Dispatcher.ResponseData["headers"]): string | null {
-  const tag = text(headers["x-linked-etag"])?.replaceAll('"', "");
-  return tag && /^[0-9a-f]{64}$/.test(tag) ? tag : null;
+/** The server's bytes do not continue those on disk, so the next try has to start from the beginning. */
+export class WrongRange extends TransientFailure {}
+
+/** Whether two validators may mean the same bytes; a server without validators is believed. */
+function sameFile(known: string | null, now: string | null): boolean {
+  return known === null || now === null || known === now;
+}
+
+function refusal(status: number, url: string, retryAfter: string | null): Error {
+  if (status === 416) return new WrongRange("the server holds less than what was downloaded before");
+  if (permanentStatus.has(status)) {
+    return new EngineError(
+      "DOWNLOAD_FAILED",
+      `${url} answers ${String(status)}. Check the mirror and proxy settings (nmos.download.mirror, http.proxy), or download the file yourself and choose it by its path.`,
+    );
+  }
+  return new TransientFailure(`the server answers ${String(status)}`, waitOf(retryAfter));
+}
+
+/** `Retry-After` is a number of seconds or a date. */
+function waitOf(retryAfter: string | null): number | null {
+  if (retryAfter === null) return null;
+  const milliseconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1000 : Date.parse(retryAfter) - Date.now();
+  return Number.isFinite(milliseconds) ? Math.max(0, milliseconds) : null;
+}
+
+/** Closes the connection of an answer nobody reads; the error that this raises on the stream is its own. */
+export function abandon(body: Readable): void {
+  body.on("error", () => undefined);
+  body.destroy();
+}
+
+function httpAddress(address: string, otherwise: string, base?: string): string {
+  const url = URL.canParse(address, base) ? new URL(address, base) : null;
+  if (url && (url.protocol === "http:" || url.protocol === "https:")) return url.href;
+  throw new EngineError("DOWNLOAD_FAILED", `${address} ${otherwise}.`);
 }
 
 function text(header: string | string[] | undefined): string | null {
   return (Array.isArray(header) ? header[0] : header) ?? null;
 }
 
+function count(digits: string | null): number | null {
+  return digits !== null && /^\d+$/.test(digits) ? Number(digits) : null;
+}
+
+/** What a person is told about something thrown; errors of sockets often carry only a code or a cause. */
 export function reason(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  if (thrown instanceof AggregateError && thrown.errors.length > 0) return reason(thrown.errors[0]);
+  return thrown.message || ((thrown as NodeJS.ErrnoException).code ?? thrown.name);
 }

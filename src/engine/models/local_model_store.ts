@@ -1,34 +1,40 @@
-import { closeSync, openSync, readdirSync, readSync, rmSync, statSync, type Stats } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { basename, isAbsolute, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { isAbsolute, join } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
 import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
-import { tryProcessLock } from "../process_lock";
+import { tryProcessLock, type ProcessLock } from "../process_lock";
+import { cancelledDownload } from "./cancelled";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
-import { downloadFile, type DownloadTiming } from "./downloader";
+import type { FreeBytes } from "./disk_space";
+import { downloadFile, type FileProgress } from "./downloader";
+import { localModel, localModels } from "./local_gguf";
 import type { InstalledModel, ModelStore } from "./model_store";
 import { PartialFile } from "./partial_file";
 import { fits, recommend } from "./recommend";
+import { pause, type DownloadTiming } from "./retry";
 import { SharedDownload } from "./shared_download";
 import { VerifiedFiles } from "./verified_files";
 
 export interface ModelStoreOptions {
   modelsDirectory: string;
   totalMemoryBytes: number;
+  /** Address of a proxy; empty: the one of the environment, if any. */
   proxy: string;
   /** Replaces the hub's address; empty: the hub. */
   mirror: string;
   log: (line: string) => void;
   catalogue?: readonly CatalogueEntry[];
   timing?: DownloadTiming;
-  freeBytes?: (directory: string) => Promise<number>;
+  freeBytes?: FreeBytes;
 }
 
+type StoreSettings = Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "mirror">;
+
 export interface LocalModelStore extends ModelStore {
-  /** Takes changed settings over; downloads under way go on with the old ones. */
-  update(settings: Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "mirror">): void;
+  /** Takes changed settings over. Another folder stops the downloads under way; else they go on with the old ones. */
+  update(settings: StoreSettings): void;
 }
 
 export function createModelStore(options: ModelStoreOptions): LocalModelStore {
@@ -41,17 +47,22 @@ const roles: ModelRole[] = ["fast", "main"];
 /** The models of the catalogue in one folder, and any GGUF file of the user's. */
 class DirectoryModelStore implements LocalModelStore {
   private readonly catalogue: readonly CatalogueEntry[];
-  private readonly downloads = new Map<string, SharedDownload>();
+  private readonly downloads = new Map<ModelRef, SharedDownload>();
   private readonly changed = new Set<() => void>();
+  private verified: VerifiedFiles;
 
   constructor(private options: ModelStoreOptions) {
     this.catalogue = options.catalogue ?? standardCatalogue;
+    this.verified = new VerifiedFiles(options.modelsDirectory, options.log);
   }
 
-  update(settings: Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "mirror">): void {
+  update(settings: StoreSettings): void {
     const moved = settings.modelsDirectory !== this.options.modelsDirectory;
     this.options = { ...this.options, ...settings };
-    if (moved) this.announce();
+    if (!moved) return;
+    for (const download of this.downloads.values()) void download.stop();
+    this.verified = new VerifiedFiles(settings.modelsDirectory, this.options.log);
+    this.announce();
   }
 
   list(): Promise<ModelState[]> {
@@ -60,19 +71,16 @@ class DirectoryModelStore implements LocalModelStore {
     );
     const known = this.catalogue.map((entry) => this.stateOf(entry, recommended));
     const files = new Set(this.catalogue.map(({ file }) => file));
-    const others = ggufFiles(this.options.modelsDirectory).filter((file) => !files.has(file));
-    return Promise.resolve([...known, ...others.map((file) => localState(join(this.options.modelsDirectory, file)))]);
+    return Promise.resolve([...known, ...localModels(this.options.modelsDirectory, files)]);
   }
 
   async choose(choice: ModelChoice, role: ModelRole): Promise<InstalledModel> {
     if (choice === "auto") return this.install(this.bestInstalled(role));
     const entry = this.catalogue.find(({ id }) => id === choice);
-    if (entry) {
-      if (!isFile(this.pathOf(entry))) throw notInstalled(entry);
-      return this.install(entry);
-    }
-    if (isAbsolute(choice)) return localModel(choice);
-    throw unknownModel(choice, this.catalogue);
+    if (!entry && isAbsolute(choice)) return localModel(choice);
+    if (!entry) throw unknownModel(choice, this.catalogue);
+    if (!this.isInstalled(entry)) throw notInstalled(entry);
+    return this.install(entry);
   }
 
   async download(
@@ -81,35 +89,37 @@ class DirectoryModelStore implements LocalModelStore {
   ): Promise<string> {
     const entry = this.entry(ref);
     let shared = this.downloads.get(ref);
-    if (!shared) {
-      shared = new SharedDownload((stop, report) =>
-        this.fetch(entry, stop, (progress) => {
-          report({ ...progress, ref });
-        }),
-      );
-      this.downloads.set(ref, shared);
-      const ended = () => {
-        this.downloads.delete(ref);
-        this.announce();
-      };
-      shared.finished.then(ended, ended);
-      this.announce();
+    while (shared?.stopping) {
+      await shared.finished.catch(() => undefined);
+      shared = this.downloads.get(ref);
     }
-    return shared.join(signal, onProgress);
+    if (signal?.aborted) throw cancelledDownload();
+    return (shared ?? this.begin(entry)).join(signal, onProgress);
   }
 
   async pause(ref: ModelRef): Promise<void> {
-    this.entry(ref);
-    await this.downloads.get(ref)?.stop();
+    await this.downloads.get(this.entry(ref).id)?.stop();
   }
 
   async remove(ref: ModelRef): Promise<void> {
     const entry = this.entry(ref);
     await this.pause(ref);
     const path = this.pathOf(entry);
-    new PartialFile(path).discard();
-    rmSync(path, { force: true });
-    this.verified().forget(entry.file);
+    await mkdir(this.options.modelsDirectory, { recursive: true });
+    const lock = tryProcessLock(`${path}.lock`);
+    if (!lock) {
+      throw new EngineError(
+        "DOWNLOAD_FAILED",
+        `${entry.name} is being downloaded by another process. Stop that download, then remove the model.`,
+      );
+    }
+    try {
+      new PartialFile(path).discard();
+      rmSync(path, { force: true });
+      this.verified.forget(entry.file);
+    } finally {
+      lock.dispose();
+    }
     this.announce();
   }
 
@@ -118,38 +128,46 @@ class DirectoryModelStore implements LocalModelStore {
     return { dispose: () => this.changed.delete(handler) };
   }
 
+  private begin(entry: CatalogueEntry): SharedDownload {
+    const { id: ref } = entry;
+    const shared = new SharedDownload((stop, report) =>
+      this.fetch(entry, stop, (progress) => {
+        report({ ...progress, ref });
+      }),
+    );
+    this.downloads.set(ref, shared);
+    const ended = () => {
+      this.downloads.delete(ref);
+      this.announce();
+    };
+    shared.finished.then(ended, ended);
+    this.announce();
+    return shared;
+  }
+
   /** Downloads under a lock that other processes respect; one that waited finds the file there. */
   private async fetch(
     entry: CatalogueEntry,
     signal: AbortSignal,
-    onProgress: (progress: Omit<DownloadProgress, "ref">) => void,
+    onProgress: (progress: FileProgress) => void,
   ): Promise<string> {
-    const { modelsDirectory, proxy, mirror, timing, freeBytes } = this.options;
-    const target = this.pathOf(entry);
+    const { modelsDirectory, proxy, mirror, timing, freeBytes, log } = this.options;
+    const { verified } = this;
+    const { file, sha256, sizeBytes } = entry;
+    const target = join(modelsDirectory, file);
     await mkdir(modelsDirectory, { recursive: true });
-    let lock = tryProcessLock(`${target}.lock`);
-    while (!lock) {
-      const message = "another process downloads this model";
-      onProgress({
-        phase: "waiting",
-        receivedBytes: new PartialFile(target).size,
-        totalBytes: entry.sizeBytes,
-        bytesPerSecond: 0,
-        message,
-      });
-      await delay(lockPollMs, undefined, { signal });
-      lock = tryProcessLock(`${target}.lock`);
-    }
+    const lock = await lockFor(target, sizeBytes, signal, onProgress);
     try {
-      if (!isFile(target)) {
-        this.options.log(`downloading ${entry.id}`);
-        const { sha256, sizeBytes } = entry;
+      if (sizeOf(target) === sizeBytes) {
+        await verified.check(file, sha256);
+      } else {
+        log(`downloading ${entry.id}`);
         const url = downloadUrl(entry, mirror);
-        const extra = { ...(timing && { timing }), ...(freeBytes && { freeBytes }) };
-        await downloadFile({ url, target, sha256, sizeBytes, proxy, signal, onProgress, ...extra });
-        this.verified().add(entry.file);
+        const injected = { ...(timing && { timing }), ...(freeBytes && { freeBytes }) };
+        await downloadFile({ url, target, sha256, sizeBytes, proxy, signal, onProgress, ...injected });
+        verified.add(file, sha256);
+        log(`downloaded ${entry.id} to ${target}`);
       }
-      await this.install(entry);
       return target;
     } finally {
       lock.dispose();
@@ -158,19 +176,21 @@ class DirectoryModelStore implements LocalModelStore {
 
   /** Checks a file's checksum before its first use. */
   private async install(entry: CatalogueEntry): Promise<InstalledModel> {
-    await this.verified().check(entry);
-    const { id: ref, name, roles: served } = entry;
+    const { id: ref, name, roles: served, sizeBytes, file, sha256 } = entry;
     const path = this.pathOf(entry);
-    return { ref, name, path, roles: served, sizeBytes: statSync(path).size };
+    await this.verified.check(file, sha256);
+    return { ref, name, path, roles: served, sizeBytes };
   }
 
   private bestInstalled(role: ModelRole): CatalogueEntry {
-    const installed = this.catalogue.filter((entry) => isFile(this.pathOf(entry)));
-    const recommended = recommend(this.catalogue, role, this.options.totalMemoryBytes);
-    const serving = installed.filter((entry) => entry.roles.includes(role));
-    const fitting = serving.filter((entry) => fits(entry, this.options.totalMemoryBytes)).toSorted(bySize);
+    const { totalMemoryBytes } = this.options;
+    const recommended = recommend(this.catalogue, role, totalMemoryBytes);
+    const serving = this.catalogue
+      .filter((entry) => entry.roles.includes(role) && this.isInstalled(entry))
+      .toSorted((a, b) => a.sizeBytes - b.sizeBytes);
+    const fitting = serving.filter((entry) => fits(entry, totalMemoryBytes));
     const best =
-      installed.find(({ id }) => id === recommended) ?? (role === "fast" ? fitting[0] : fitting.at(-1)) ?? serving[0];
+      serving.find(({ id }) => id === recommended) ?? (role === "fast" ? fitting[0] : fitting.at(-1)) ?? serving[0];
     if (best) return best;
     const proposal = this.catalogue.find(({ id }) => id === recommended);
     if (proposal) throw notInstalled(proposal);
@@ -182,16 +202,17 @@ class DirectoryModelStore implements LocalModelStore {
 
   private stateOf(entry: CatalogueEntry, recommended: Map<ModelRole, string | null>): ModelState {
     const path = this.pathOf(entry);
+    const { name, sizeBytes, license, licenseUrl, contextLength, requiredBytes } = entry;
     return {
       ref: entry.id,
-      name: entry.name,
+      name,
       roles: entry.roles,
-      sizeBytes: entry.sizeBytes,
-      license: entry.license,
-      licenseUrl: entry.licenseUrl,
-      contextLength: entry.contextLength,
-      requiredBytes: entry.requiredBytes,
-      installed: isFile(path),
+      sizeBytes,
+      license,
+      licenseUrl,
+      contextLength,
+      requiredBytes,
+      installed: this.isInstalled(entry),
       path,
       partialBytes: new PartialFile(path).size,
       downloading: this.downloads.has(entry.id),
@@ -206,12 +227,13 @@ class DirectoryModelStore implements LocalModelStore {
     return entry;
   }
 
-  private pathOf({ file }: CatalogueEntry): string {
-    return join(this.options.modelsDirectory, file);
+  /** A file of another size is no model of ours, or was cut off by a full disk or a copy that stopped. */
+  private isInstalled(entry: CatalogueEntry): boolean {
+    return sizeOf(this.pathOf(entry)) === entry.sizeBytes;
   }
 
-  private verified(): VerifiedFiles {
-    return new VerifiedFiles(this.options.modelsDirectory);
+  private pathOf({ file }: CatalogueEntry): string {
+    return join(this.options.modelsDirectory, file);
   }
 
   private announce(): void {
@@ -219,74 +241,31 @@ class DirectoryModelStore implements LocalModelStore {
   }
 }
 
-function bySize(a: CatalogueEntry, b: CatalogueEntry): number {
-  return a.sizeBytes - b.sizeBytes;
+/** Waits until no other process downloads the file. */
+async function lockFor(
+  target: string,
+  totalBytes: number,
+  signal: AbortSignal,
+  onProgress: (progress: FileProgress) => void,
+): Promise<ProcessLock> {
+  for (;;) {
+    const lock = tryProcessLock(`${target}.lock`);
+    if (lock) return lock;
+    const receivedBytes = new PartialFile(target).size;
+    const message = "another process downloads this model";
+    onProgress({ phase: "waiting", receivedBytes, totalBytes, bytesPerSecond: 0, message });
+    try {
+      await pause(lockPollMs, signal);
+    } catch (thrown) {
+      throw cancelledDownload(thrown);
+    }
+  }
 }
 
-function localModel(path: string): InstalledModel {
-  const { sizeBytes, name } = localState(path);
-  return { ref: path, name, path, roles, sizeBytes };
-}
-
-/** A GGUF file outside the catalogue. Throws MODEL_NOT_FOUND or MODEL_INVALID. */
-function localState(path: string): ModelState {
-  const { size } = ggufStat(path);
-  return {
-    ref: path,
-    name: basename(path, ".gguf"),
-    roles,
-    sizeBytes: size,
-    license: "",
-    licenseUrl: "",
-    contextLength: 0,
-    requiredBytes: size,
-    installed: true,
-    path,
-    partialBytes: 0,
-    downloading: false,
-    recommendedFor: [],
-    fits: true,
-  };
-}
-
-function ggufStat(path: string): Stats {
+/** Size of a file; null when there is none. */
+function sizeOf(path: string): number | null {
   const stat = statSync(path, { throwIfNoEntry: false });
-  if (!stat?.isFile()) {
-    throw new EngineError(
-      "MODEL_NOT_FOUND",
-      `Expected a GGUF file at ${path}, but there is none. Check the path of the model in the settings.`,
-    );
-  }
-  if (!beginsWithGguf(path)) {
-    throw new EngineError(
-      "MODEL_INVALID",
-      `${path} is no GGUF file: it does not begin with "GGUF". Choose a model in GGUF format.`,
-    );
-  }
-  return stat;
-}
-
-function beginsWithGguf(path: string): boolean {
-  const magic = Buffer.alloc(4);
-  const file = openSync(path, "r");
-  try {
-    readSync(file, magic, 0, 4, 0);
-  } finally {
-    closeSync(file);
-  }
-  return magic.toString("latin1") === "GGUF";
-}
-
-function ggufFiles(directory: string): string[] {
-  try {
-    return readdirSync(directory).filter((file) => file.endsWith(".gguf") && beginsWithGguf(join(directory, file)));
-  } catch {
-    return [];
-  }
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  return stat?.isFile() ? stat.size : null;
 }
 
 function notInstalled({ name, id }: CatalogueEntry): EngineError {

@@ -1,9 +1,15 @@
-import { rmSync, statSync, readFileSync, writeFileSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { open, rename, type FileHandle } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 
-interface PartialState {
+/** Which file the bytes on disk belong to. */
+export interface PartialState {
+  /** Checksum the finished file will have. */
+  sha256: string;
+  /** Where the bytes came from: a validator means nothing to another server. */
+  url: string;
+  /** The server's validator of the bytes. */
   etag: string | null;
-  totalBytes: number;
 }
 
 /** The bytes of an unfinished download beside the target, with what is needed to resume it. */
@@ -21,19 +27,30 @@ export class PartialFile {
     return statSync(this.path, { throwIfNoEntry: false })?.size ?? 0;
   }
 
+  /** Null when the state is missing or unreadable: the bytes are then of no use. */
   get state(): PartialState | null {
     try {
-      const state = JSON.parse(readFileSync(this.statePath, "utf8")) as Partial<PartialState>;
-      return typeof state.totalBytes === "number" ? { totalBytes: state.totalBytes, etag: state.etag ?? null } : null;
+      const { sha256, url, etag } = JSON.parse(readFileSync(this.statePath, "utf8")) as Partial<PartialState>;
+      return typeof sha256 === "string" && typeof url === "string" ? { sha256, url, etag: etag ?? null } : null;
     } catch {
       return null;
     }
   }
 
-  /** Remembers which file the bytes belong to. Bytes of another one are dropped. */
-  begin(state: PartialState, keep: boolean): void {
-    if (!keep) rmSync(this.path, { force: true });
-    writeFileSync(this.statePath, JSON.stringify(state));
+  /**
+   * Opens the file for writing from `start` on and remembers where the bytes come from. What lies behind `start` is cut
+   * off; the caller closes the handle.
+   */
+  async openAt(start: number, state: PartialState): Promise<FileHandle> {
+    const file = await open(this.path, start > 0 ? "r+" : "w");
+    try {
+      if (start > 0) await file.truncate(start);
+      writeFileSync(this.statePath, JSON.stringify(state));
+    } catch (thrown) {
+      await file.close();
+      throw thrown;
+    }
+    return file;
   }
 
   discard(): void {
@@ -41,9 +58,34 @@ export class PartialFile {
     rmSync(this.statePath, { force: true });
   }
 
-  /** Gives the finished file its name, at once. */
+  /** Gives the finished file its name, at once, after its bytes have reached the disk: a power cut must not spoil it. */
   async complete(): Promise<void> {
-    await rename(this.path, this.target);
+    const file = await open(this.path, "r+");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await renamePatiently(this.path, this.target);
     rmSync(this.statePath, { force: true });
+  }
+}
+
+const mostRenames = 20;
+const heldCodes = new Set(["EPERM", "EACCES", "EBUSY"]);
+
+/**
+ * Renames a file that somebody may hold for a moment: on Windows a virus scanner opens every new file, and a file that
+ * is open cannot be renamed. Tries for two seconds.
+ */
+export async function renamePatiently(from: string, to: string, renameOnce = rename, pauseMs = 100): Promise<void> {
+  for (let attempt = 1; ; ++attempt) {
+    try {
+      await renameOnce(from, to);
+      return;
+    } catch (thrown) {
+      if (attempt === mostRenames || !heldCodes.has((thrown as NodeJS.ErrnoException).code ?? "")) throw thrown;
+      await delay(pauseMs);
+    }
   }
 }

@@ -1,5 +1,5 @@
-import { EngineError } from "../../shared/errors";
 import type { DownloadProgress } from "../../shared/protocol";
+import { cancelledDownload } from "./cancelled";
 
 type Run = (signal: AbortSignal, report: (progress: DownloadProgress) => void) => Promise<string>;
 
@@ -21,6 +21,11 @@ export class SharedDownload {
     this.finished.catch(() => undefined);
   }
 
+  /** It is being stopped: nobody can join any more. */
+  get stopping(): boolean {
+    return this.controller.signal.aborted;
+  }
+
   /** Waits for the end; aborting leaves the others alone, and the last one who leaves stops the download. */
   async join(signal?: AbortSignal, onProgress?: (progress: DownloadProgress) => void): Promise<string> {
     this.waiting += 1;
@@ -28,9 +33,10 @@ export class SharedDownload {
       this.listeners.add(onProgress);
       if (this.last) onProgress(this.last);
     }
+    let leave: () => void = () => undefined;
     const left = new Promise<never>((_, reject) => {
-      const leave = () => {
-        reject(new EngineError("CANCELLED", "The download was paused; what is there is kept."));
+      leave = () => {
+        reject(cancelledDownload());
       };
       if (signal?.aborted) leave();
       signal?.addEventListener("abort", leave, { once: true });
@@ -38,6 +44,7 @@ export class SharedDownload {
     try {
       return await Promise.race([this.finished, left]);
     } finally {
+      signal?.removeEventListener("abort", leave);
       if (onProgress) this.listeners.delete(onProgress);
       if (--this.waiting === 0) await this.stop();
     }

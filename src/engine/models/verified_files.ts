@@ -3,27 +3,60 @@ import { join } from "node:path";
 import { EngineError } from "../../shared/errors";
 import { sha256Of } from "./checksum";
 
-interface Fingerprint {
+/** What a file looked like when its checksum was right. */
+interface Mark {
+  sha256: string;
   size: number;
   modifiedMs: number;
 }
+
+type Index = Partial<Record<string, Mark>>;
 
 const indexName = "verified.json";
 
 /**
  * Remembers which model files of a folder have been checked, by size and time of change, so that a checksum over
- * gigabytes is computed once and not with every start.
+ * gigabytes is computed once and not with every start. A file that changes is checked again.
  */
 export class VerifiedFiles {
-  constructor(private readonly directory: string) {}
+  private readonly running = new Map<string, Promise<void>>();
+  private index: Index;
+
+  constructor(
+    private readonly directory: string,
+    private readonly log: (line: string) => void,
+  ) {
+    this.index = this.read();
+  }
 
   /**
-   * Makes sure that a file is what it should be. Fails with `CHECKSUM_MISMATCH`; the file is left alone, because it may
-   * be the user's own.
+   * Makes sure that a file is what it should be; callers of the same file share one computation. Fails with
+   * `CHECKSUM_MISMATCH`; the file is left alone, because it may be the user's own.
    */
-  async check({ file, sha256 }: { file: string; sha256: string | null }): Promise<void> {
-    if (sha256 === null || this.isKnown(file)) return;
+  async check(file: string, sha256: string): Promise<void> {
+    if (this.isKnown(file, sha256)) return;
+    const key = `${sha256} ${file}`;
+    const computing = this.running.get(key) ?? this.compute(file, sha256);
+    this.running.set(key, computing);
+    try {
+      await computing;
+    } finally {
+      this.running.delete(key);
+    }
+  }
+
+  /** Takes it from the caller that the file, as it is now, has this checksum. */
+  add(file: string, sha256: string): void {
+    this.put(file, this.markOf(file, sha256));
+  }
+
+  forget(file: string): void {
+    if (this.index[file]) this.put(file, undefined);
+  }
+
+  private async compute(file: string, sha256: string): Promise<void> {
     const path = join(this.directory, file);
+    const before = this.markOf(file, sha256);
     const actual = await sha256Of(path);
     if (actual !== sha256) {
       throw new EngineError(
@@ -31,41 +64,39 @@ export class VerifiedFiles {
         `${path} has the SHA-256 ${actual}, expected ${sha256}: it is damaged or another model. Remove it and download it again.`,
       );
     }
-    this.add(file);
+    this.put(file, before);
   }
 
-  add(file: string): void {
-    this.write({ ...this.read(), [file]: this.fingerprint(file) });
+  private isKnown(file: string, sha256: string): boolean {
+    const known = this.index[file];
+    const now = this.markOf(file, sha256);
+    return known?.sha256 === sha256 && known.size === now.size && known.modifiedMs === now.modifiedMs;
   }
 
-  forget(file: string): void {
-    const index = this.read();
-    if (!(file in index)) return;
-    this.write(Object.fromEntries(Object.entries(index).filter(([name]) => name !== file)));
-  }
-
-  private isKnown(file: string): boolean {
-    const known = this.read()[file];
-    const now = this.fingerprint(file);
-    return known?.size === now.size && known.modifiedMs === now.modifiedMs;
-  }
-
-  private fingerprint(file: string): Fingerprint {
+  private markOf(file: string, sha256: string): Mark {
     const { size, mtimeMs } = statSync(join(this.directory, file));
-    return { size, modifiedMs: Math.floor(mtimeMs) };
+    return { sha256, size, modifiedMs: Math.floor(mtimeMs) };
   }
 
-  private read(): Partial<Record<string, Fingerprint>> {
+  private read(): Index {
     try {
-      return JSON.parse(readFileSync(join(this.directory, indexName), "utf8")) as Partial<Record<string, Fingerprint>>;
+      const index: unknown = JSON.parse(readFileSync(join(this.directory, indexName), "utf8"));
+      return typeof index === "object" && index !== null ? index : {};
     } catch {
       return {};
     }
   }
 
-  private write(index: Partial<Record<string, Fingerprint>>): void {
+  /** Other processes write the same index: only the one entry is changed. A folder that cannot be written to will do. */
+  private put(file: string, mark: Mark | undefined): void {
+    this.index = { ...this.index, ...this.read(), [file]: mark };
     const path = join(this.directory, indexName);
-    writeFileSync(`${path}.new`, JSON.stringify(index, null, 2));
-    renameSync(`${path}.new`, path);
+    const scratch = `${path}.${String(process.pid)}`;
+    try {
+      writeFileSync(scratch, JSON.stringify(this.index, null, 2));
+      renameSync(scratch, path);
+    } catch (thrown) {
+      this.log(`the checked models cannot be recorded in ${path}: ${String(thrown)}`);
+    }
   }
 }

@@ -1,0 +1,35 @@
+import tls from "node:tls";
+import { EnvHttpProxyAgent, type Dispatcher } from "undici";
+import { EngineError } from "../../shared/errors";
+
+/**
+ * Connections through the proxy of the setting, else through the one of the environment (HTTPS_PROXY, HTTP_PROXY);
+ * hosts in NO_PROXY are reached directly in both cases. The caller destroys it.
+ */
+export function createDispatcher(proxy: string): Dispatcher {
+  if (proxy && !/^https?:\/\/[^/]/.test(proxy)) {
+    throw new EngineError(
+      "DOWNLOAD_FAILED",
+      `Expected the proxy setting (http.proxy) to be like http://proxy.example:8080, got ${JSON.stringify(proxy)}.`,
+    );
+  }
+  const trust = { ca: trustedCertificates() };
+  return new EnvHttpProxyAgent({
+    ...(proxy && { httpProxy: proxy, httpsProxy: proxy }),
+    connect: trust,
+    requestTls: trust,
+    proxyTls: trust,
+  });
+}
+
+/** Node's reader of certificate stores, there since 22.15. */
+type CertificateReader = (store: "default" | "system") => string[];
+
+/**
+ * Node's own certificate authorities and those the operating system trusts: in many companies a proxy opens encrypted
+ * connections with a certificate that only the system knows. Undefined (Node's own) where Node cannot read them.
+ */
+function trustedCertificates(): string[] | undefined {
+  const read = (tls as { getCACertificates?: CertificateReader }).getCACertificates;
+  return read ? [...read("default"), ...read("system")] : undefined;
+}
