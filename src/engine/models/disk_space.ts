@@ -9,6 +9,7 @@ export type FreeBytes = (directory: string) => Promise<number | null>;
 const marginBytes = 200 * 2 ** 20;
 
 const fullCodes = new Set(["ENOSPC", "EDQUOT"]);
+const refusedCodes = new Set(["EACCES", "EPERM", "EROFS", "EEXIST", "ENOTDIR", "ENOENT", "EBUSY"]);
 
 export async function freeBytesOf(directory: string): Promise<number | null> {
   try {
@@ -26,13 +27,18 @@ export async function ensureRoom(target: string, neededBytes: number, freeBytes:
   throw diskFull(target, ` It needs ${mebibytes(neededBytes + marginBytes)}, but ${mebibytes(free)} are free.`);
 }
 
-/** What the system says when a file cannot grow, as an error that says what to do; null for other errors. */
-export function fullDiskError(thrown: unknown, target: string): EngineError | null {
+/** What the system says when a file cannot be written, as an error that says what to do; null for other errors. */
+export function writeError(thrown: unknown, target: string): EngineError | null {
   const code = (thrown as NodeJS.ErrnoException | null)?.code ?? "";
   if (fullCodes.has(code)) return diskFull(target, "");
   // FAT32 holds no file above 4 GiB.
   if (code === "EFBIG") return diskFull(target, " The file system of this folder holds no file that large.");
-  return null;
+  if (!refusedCodes.has(code)) return null;
+  return new EngineError(
+    "DOWNLOAD_FAILED",
+    `${target} cannot be written (${code}). Check the permissions of its folder or choose another one (nmos.engine.modelsDirectory).`,
+    { cause: thrown },
+  );
 }
 
 function diskFull(target: string, why: string): EngineError {

@@ -5,7 +5,7 @@ import { EngineError } from "../../shared/errors";
 import type { DownloadProgress } from "../../shared/protocol";
 import { cancelledDownload } from "./cancelled";
 import { sha256Of } from "./checksum";
-import { ensureRoom, freeBytesOf, fullDiskError, type FreeBytes } from "./disk_space";
+import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "./disk_space";
 import { createDispatcher } from "./dispatcher";
 import { abandon, openSource, reason, TransientFailure, WrongRange, type Source } from "./http_source";
 import { PartialFile } from "./partial_file";
@@ -41,7 +41,7 @@ export async function downloadFile(options: DownloadOptions): Promise<void> {
     await new Download(options, dispatcher).run();
   } catch (thrown) {
     if (options.signal.aborted) throw cancelledDownload(thrown);
-    throw fullDiskError(thrown, options.target) ?? thrown;
+    throw writeError(thrown, options.target) ?? thrown;
   } finally {
     await dispatcher.destroy();
   }

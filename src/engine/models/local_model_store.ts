@@ -1,13 +1,13 @@
 import { rmSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
 import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
 import { tryProcessLock, type ProcessLock } from "../process_lock";
 import { cancelledDownload } from "./cancelled";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
-import type { FreeBytes } from "./disk_space";
+import { writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";
 import { localModel, localModels } from "./local_gguf";
 import type { InstalledModel, ModelStore } from "./model_store";
@@ -105,8 +105,7 @@ class DirectoryModelStore implements LocalModelStore {
     const entry = this.entry(ref);
     await this.pause(ref);
     const path = this.pathOf(entry);
-    await mkdir(this.options.modelsDirectory, { recursive: true });
-    const lock = tryProcessLock(`${path}.lock`);
+    const lock = await tryLock(path);
     if (!lock) {
       throw new EngineError(
         "DOWNLOAD_FAILED",
@@ -155,7 +154,6 @@ class DirectoryModelStore implements LocalModelStore {
     const { verified } = this;
     const { file, sha256, sizeBytes } = entry;
     const target = join(modelsDirectory, file);
-    await mkdir(modelsDirectory, { recursive: true });
     const lock = await lockFor(target, sizeBytes, signal, onProgress);
     try {
       if (sizeOf(target) === sizeBytes) {
@@ -249,7 +247,7 @@ async function lockFor(
   onProgress: (progress: FileProgress) => void,
 ): Promise<ProcessLock> {
   for (;;) {
-    const lock = tryProcessLock(`${target}.lock`);
+    const lock = await tryLock(target);
     if (lock) return lock;
     const receivedBytes = new PartialFile(target).size;
     const message = "another process downloads this model";
@@ -259,6 +257,16 @@ async function lockFor(
     } catch (thrown) {
       throw cancelledDownload(thrown);
     }
+  }
+}
+
+/** Null when another process downloads the file. */
+async function tryLock(target: string): Promise<ProcessLock | null> {
+  try {
+    await mkdir(dirname(target), { recursive: true });
+    return tryProcessLock(`${target}.lock`);
+  } catch (thrown) {
+    throw writeError(thrown, target) ?? thrown;
   }
 }
 

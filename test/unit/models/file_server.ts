@@ -22,7 +22,7 @@ export type Behaviour = (answer: Answer) => void;
 export interface FileServer {
   url: string;
   seen: SeenRequest[];
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 /** A real HTTP server on this machine that answers the n-th request with the n-th behaviour. */
@@ -44,7 +44,7 @@ export interface Proxy {
   url: string;
   /** Hosts that connections were made to. */
   hosts: string[];
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 /** A proxy that forwards by CONNECT, as for https, and by absolute address. */

@@ -1,0 +1,47 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { behavioursOf, startFileServer, startProxy } from "./file_server";
+import { bytes, download, timing } from "./run_download";
+
+const { good } = behavioursOf(bytes);
+
+/** From where the address of the proxy is known. */
+type Known = "setting" | "environment" | "nowhere";
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
+describe("a download through a proxy", () => {
+  const cases: [known: Known, noProxy: string, status: number, through: boolean, ends: string][] = [
+    ["setting", "", 200, true, "done"],
+    ["environment", "", 200, true, "done"],
+    ["nowhere", "", 200, false, "done"],
+    ["setting", "127.0.0.1", 200, false, "done"],
+    ["environment", "127.0.0.1", 200, false, "done"],
+    ["setting", "", 407, true, "DOWNLOAD_FAILED"],
+  ];
+
+  it.each(cases)("known from %s, NO_PROXY %j, status %i: used %s, %s", async (known, noProxy, status, used, ends) => {
+    const proxy = await startProxy(status);
+    for (const name of ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"]) {
+      vi.stubEnv(name, known === "environment" ? proxy.url : "");
+    }
+    for (const name of ["no_proxy", "NO_PROXY"]) vi.stubEnv(name, noProxy);
+    const server = await startFileServer([good()]);
+    const outcome = await download([], {
+      url: `${server.url}/model.gguf`,
+      proxy: known === "setting" ? proxy.url : "",
+      timing: { ...timing, mostFailures: 2 },
+    });
+    await Promise.all([proxy.close(), server.close()]);
+    expect(outcome.ends, outcome.message).toBe(ends);
+    expect(new Set(proxy.hosts)).toEqual(new Set(used ? [new URL(server.url).host] : []));
+  });
+
+  const wrong = ["proxy.example:8080", "socks5://proxy:1080", "http://", "nonsense"];
+  it.each(wrong)("refuses the setting %j at once", async (proxy) => {
+    const outcome = await download([good()], { proxy });
+    expect([outcome.ends, outcome.asked]).toEqual(["DOWNLOAD_FAILED", []]);
+    expect(outcome.message).toContain("http.proxy");
+  });
+});
