@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../../shared/errors";
 import { sha256Of } from "./checksum";
@@ -96,6 +96,7 @@ export class VerifiedFiles {
       writeFileSync(scratch, JSON.stringify(this.index, null, 2));
       renameSync(scratch, path);
     } catch (thrown) {
+      rmSync(scratch, { force: true });
       this.log(`the checked models cannot be recorded in ${path}: ${String(thrown)}`);
     }
   }
