@@ -10,14 +10,12 @@ import { parseArgs } from "node:util";
 import { bundle } from "../esbuild.js";
 import { EngineError } from "../src/shared/errors";
 import { ensureModel } from "./fetch_model";
+import { defaultModel } from "./setup/default_model";
 import { findCommand } from "./setup/find_command";
 import { buildNative, prebuildDirectory } from "./setup/native_build";
 import { tryCommand } from "./setup/run_command";
 import { runScript } from "./setup/run_script";
 import { runTerminal } from "./terminal/terminal_session";
-
-/** Small enough to be there soon and to run everywhere. */
-const defaultModel = "qwen2.5-coder-0.5b";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 

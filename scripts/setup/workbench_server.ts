@@ -2,8 +2,8 @@
  * One running code-server with a profile of its own: what `npm run web` shows and the end-to-end tests drive.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { CodeServer } from "./code_server";
 import { tryCommand } from "./run_command";
@@ -13,7 +13,7 @@ export interface WorkbenchServerOptions {
   /** Existing folder for everything the server writes: profile, extensions, home directory, log. */
   directory: string;
   vsix: string;
-  /** User settings beside those for a quiet start. */
+  /** Settings of a new profile beside those for a quiet start; a profile that is there keeps its own. */
   settings: Readonly<Record<string, unknown>>;
   /** Added to the environment of the server and so of the extension host. */
   env: Readonly<Record<string, string>>;
@@ -35,14 +35,25 @@ const quietStart = {
 const patience = 60_000;
 
 export class WorkbenchServer {
+  /** Resolves when the server has ended, for whatever reason. */
+  readonly ended: Promise<void>;
+
   private constructor(
     /** Such as `http://127.0.0.1:40123`. */
     readonly origin: string,
     readonly logFile: string,
     private readonly child: ChildProcess,
-  ) {}
+  ) {
+    const running = child.exitCode === null && child.signalCode === null;
+    this.ended = new Promise((resolve) => {
+      if (!running) resolve();
+      child.once("exit", () => {
+        resolve();
+      });
+    });
+  }
 
-  /** Installs the extension into a fresh profile and starts a server on a free port of this machine only. */
+  /** Installs the extension into the profile and starts a server on a free port of this machine only. */
   static async start(options: WorkbenchServerOptions): Promise<WorkbenchServer> {
     const { codeServer, directory } = options;
     const userData = join(directory, "user-data");
@@ -56,8 +67,9 @@ export class WorkbenchServer {
     const settings = JSON.stringify({ ...quietStart, ...options.settings }, undefined, 2);
     // Settings of machine scope are read from the second file.
     for (const scope of ["User", "Machine"]) {
-      mkdirSync(join(userData, scope), { recursive: true });
-      writeFileSync(join(userData, scope, "settings.json"), settings);
+      const file = join(userData, scope, "settings.json");
+      mkdirSync(dirname(file), { recursive: true });
+      if (!existsSync(file)) writeFileSync(file, settings);
     }
     mkdirSync(home, { recursive: true });
 
@@ -98,15 +110,10 @@ export class WorkbenchServer {
   async stop(): Promise<void> {
     const group = this.child.pid;
     if (group === undefined) return;
-    const ended = this.running() ? new Promise((resolve) => this.child.once("exit", resolve)) : Promise.resolve();
     signalGroup(group, "SIGTERM");
-    await Promise.race([ended, delay(patience / 6, undefined, { ref: false })]);
+    await Promise.race([this.ended, delay(patience / 6, undefined, { ref: false })]);
     signalGroup(group, "SIGKILL");
-    await ended;
-  }
-
-  private running(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null;
+    await this.ended;
   }
 }
 

@@ -28,7 +28,8 @@ export function describePlacement({ name, sizeBytes, placement }: LoadedModel): 
   const where = deviceLayers > 0 ? `${deviceLayers} of ${layers} layers on ${device}` : `all ${layers} layers in RAM`;
   return [
     `Model    ${name} (${mib(sizeBytes)}): ${where}`,
-    `Memory   ${mib(hostBytes)} of RAM, ${mib(deviceBytes)} of graphics memory, of these ${mib(kvBytes)} for a context of ${contextLength.toLocaleString("en")} tokens`,
+    `Weights  ${mib(hostBytes)} in RAM, ${mib(deviceBytes)} in graphics memory`,
+    `KV cache ${mib(kvBytes)} for a context of ${contextLength.toLocaleString("en")} tokens`,
     ...explanation.map((reason) => `         ${reason}`),
   ].join("\n");
 }

@@ -1,6 +1,7 @@
 /** NMOS in a terminal, through the same client and engine host as in VS Code. */
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
+import { toEngineError } from "../../src/shared/errors";
 import { DEFAULT_ENGINE_SETTINGS, type ChatMessage, type ModelRef } from "../../src/shared/protocol";
 import { askLine } from "./ask_line";
 import { describeEngine, describePlacement, describeSpeed } from "./engine_report";
@@ -40,7 +41,7 @@ export async function runTerminal(options: TerminalOptions): Promise<void> {
     settings: { ...DEFAULT_ENGINE_SETTINGS, vramLimitMiB },
   });
   try {
-    if (replaceHost) await engine.request("engine/shutdown", null);
+    if (replaceHost) await endHost(engine);
     const session = new TerminalSession(engine, model);
     await session.showPlan();
     await session.complete();
@@ -48,6 +49,15 @@ export async function runTerminal(options: TerminalOptions): Promise<void> {
     if (process.stdin.isTTY && process.stdout.isTTY) await session.takeQuestions();
   } finally {
     engine.dispose();
+  }
+}
+
+async function endHost(engine: EngineClient): Promise<void> {
+  try {
+    await engine.request("engine/shutdown", null);
+  } catch (thrown) {
+    // It may be gone before its answer has left.
+    if (toEngineError(thrown).code !== "ENGINE_DIED") throw thrown;
   }
 }
 
@@ -88,7 +98,10 @@ class TerminalSession {
     print("\nAsk on; Ctrl-C stops an answer, Ctrl-D ends.");
     for (;;) {
       const question = await askLine("\n> ");
-      if (question === null) return;
+      if (question === null) {
+        print("");
+        return;
+      }
       if (question.trim() === "") continue;
       print("");
       await this.reply(question);
