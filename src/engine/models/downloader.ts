@@ -70,6 +70,7 @@ class Download {
     while (this.partial.size < sizeBytes) {
       try {
         await this.receiveRest();
+        if (this.partial.size < sizeBytes) throw new TransientFailure("the partial file was changed by somebody else");
       } catch (thrown) {
         if (signal.aborted || !(thrown instanceof TransientFailure)) throw thrown;
         if (thrown instanceof WrongRange) this.partial.discard();

@@ -80,6 +80,29 @@ describe("the validator of the bytes on disk", () => {
   });
 });
 
+describe("a partial file that somebody removes again and again", () => {
+  it("ends the download", async () => {
+    const target = join(directory(), "model.gguf");
+    const part = new PartialFile(target);
+    const { ends, message } = await download(
+      [
+        ({ response }) => {
+          response.writeHead(200, { "content-length": bytes.length });
+          response.write(bytes.subarray(0, 400_000));
+          const removeThenGoOn = () => {
+            if (part.size === 0) return void setImmediate(removeThenGoOn);
+            part.discard();
+            response.end(bytes.subarray(400_000));
+          };
+          removeThenGoOn();
+        },
+      ],
+      { target },
+    );
+    expect([ends, message]).toEqual(["DOWNLOAD_FAILED", expect.stringContaining("changed by somebody else")]);
+  });
+});
+
 describe("a pause", () => {
   it("keeps the bytes, and the next run asks for the rest alone", async () => {
     const target = join(directory(), "model.gguf");
