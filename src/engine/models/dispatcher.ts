@@ -22,14 +22,22 @@ export function createDispatcher(proxy: string): Dispatcher {
   });
 }
 
-/** Node's reader of certificate stores, there since 22.15. */
+/** Reads a certificate store, each certificate as PEM. */
 type CertificateReader = (store: "default" | "system") => string[];
+
+/** Node's own reader, there since 22.15. */
+const nodesReader = (tls as { getCACertificates?: CertificateReader }).getCACertificates;
 
 /**
  * Node's own certificate authorities and those the operating system trusts: in many companies a proxy opens encrypted
- * connections with a certificate that only the system knows. Undefined (Node's own) where Node cannot read them.
+ * connections with a certificate that only the system knows. Undefined, which means Node's own, where they cannot be read.
  */
-function trustedCertificates(): string[] | undefined {
-  const read = (tls as { getCACertificates?: CertificateReader }).getCACertificates;
-  return read ? [...read("default"), ...read("system")] : undefined;
+export function trustedCertificates(read: CertificateReader | undefined = nodesReader): string[] | undefined {
+  try {
+    const certificates = read ? [...new Set([...read("default"), ...read("system")])] : [];
+    // An empty list would trust nobody.
+    return certificates.length > 0 ? certificates : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { trustedCertificates } from "../../../src/engine/models/dispatcher";
 import { behavioursOf, startFileServer, startProxy } from "./file_server";
 import { bytes, download, timing } from "./run_download";
 
@@ -43,5 +44,22 @@ describe("a download through a proxy", () => {
     const outcome = await download([good()], { proxy });
     expect([outcome.ends, outcome.asked]).toEqual(["DOWNLOAD_FAILED", []]);
     expect(outcome.message).toContain("http.proxy");
+  });
+});
+
+describe("the certificates that are trusted", () => {
+  const unreadable = (): string[] => {
+    throw new Error("no store");
+  };
+  const cases: [what: string, own: () => string[], systems: () => string[], trusted: string[] | undefined][] = [
+    ["of Node and the system", () => ["a"], () => ["b"], ["a", "b"]],
+    ["of both, once", () => ["a", "b"], () => ["b"], ["a", "b"]],
+    ["of a system without any", () => ["a"], () => [], ["a"]],
+    ["of nobody known", () => [], () => [], undefined],
+    ["of an unreadable store", () => ["a"], unreadable, undefined],
+  ];
+
+  it.each(cases)("%s", (_, own, systems, trusted) => {
+    expect(trustedCertificates((store) => (store === "default" ? own() : systems()))).toEqual(trusted);
   });
 });
