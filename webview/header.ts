@@ -25,7 +25,7 @@ export class Header {
       act("✎", "Rename this conversation", () => {
         send({ type: "renameConversation", id: this.conversations.value });
       }),
-      act("🗑", "Delete this conversation", () => {
+      act("✕", "Delete this conversation", () => {
         send({ type: "deleteConversation", id: this.conversations.value });
       }),
       this.models,

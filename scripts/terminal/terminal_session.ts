@@ -1,7 +1,6 @@
 /** NMOS in a terminal, through the same client and engine host as in VS Code. */
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
-import { toEngineError } from "../../src/shared/errors";
 import { DEFAULT_ENGINE_SETTINGS, type ChatMessage, type ModelRef } from "../../src/shared/protocol";
 import { askLine } from "./ask_line";
 import { describeEngine, describePlacement, describeSpeed } from "./engine_report";
@@ -41,7 +40,7 @@ export async function runTerminal(options: TerminalOptions): Promise<void> {
     settings: { ...DEFAULT_ENGINE_SETTINGS, vramLimitMiB },
   });
   try {
-    if (replaceHost) await endHost(engine);
+    if (replaceHost) await engine.endHost();
     const session = new TerminalSession(engine, model);
     await session.showPlan();
     await session.complete();
@@ -49,15 +48,6 @@ export async function runTerminal(options: TerminalOptions): Promise<void> {
     if (process.stdin.isTTY && process.stdout.isTTY) await session.takeQuestions();
   } finally {
     engine.dispose();
-  }
-}
-
-async function endHost(engine: EngineClient): Promise<void> {
-  try {
-    await engine.request("engine/shutdown", null);
-  } catch (thrown) {
-    // It may be gone before its answer has left.
-    if (toEngineError(thrown).code !== "ENGINE_DIED") throw thrown;
   }
 }
 

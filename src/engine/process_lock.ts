@@ -38,6 +38,12 @@ export function tryProcessLock(path: string): ProcessLock | null {
   return null;
 }
 
+/** Process id of the living holder, or null. */
+export function lockHolder(path: string): number | null {
+  const holder = read(path);
+  return holder !== null && isAlive(holder) ? Number(holder.split(" ")[0]) : null;
+}
+
 /** Creates the file with its content in one step; false when it exists. */
 function createWith(path: string, content: string): boolean {
   const scratch = `${path}.${String(process.pid)}`;

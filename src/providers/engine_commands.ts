@@ -1,7 +1,6 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import { toEngineError } from "../shared/errors";
 import type { SelfTestStep } from "../shared/protocol";
 import { withAbortSignal } from "./abort_signal";
 import { formatBytes } from "./model_text";
@@ -22,10 +21,9 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   );
   stack.add(
     registerCommand("nmos.restartEngine", "The engine did not restart", async () => {
-      const running = engine.state.kind === "running";
-      if (running) await shutDown(engine);
+      const ended = await engine.endHost();
       const { library } = await engine.request("engine/status", null);
-      void vscode.window.showInformationMessage(`The engine ${running ? "restarted" : "started"} (${library}).`);
+      void vscode.window.showInformationMessage(`The engine ${ended ? "restarted" : "started"} (${library}).`);
     }),
   );
   stack.add(
@@ -35,29 +33,6 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   );
   stack.add(registerCommand("nmos.selfTest", "The self-test did not run", () => runSelfTest(engine, output)));
   return stack;
-}
-
-/** Milliseconds after which a host that does not go is not waited for. */
-const longestGoodbye = 5_000;
-
-/** Ends the host and waits until the connection to it has gone, so that the next request starts another. */
-async function shutDown(engine: EngineClient): Promise<void> {
-  const gone = new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, longestGoodbye);
-    const listener = engine.onStateChanged(({ kind }) => {
-      if (kind === "running") return;
-      clearTimeout(timer);
-      listener.dispose();
-      resolve();
-    });
-  });
-  try {
-    await engine.request("engine/shutdown", null);
-  } catch (thrown) {
-    // It may be gone before its answer has left.
-    if (toEngineError(thrown).code !== "ENGINE_DIED") throw thrown;
-  }
-  await gone;
 }
 
 async function runSelfTest(engine: EngineClient, output: vscode.OutputChannel): Promise<void> {

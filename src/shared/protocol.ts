@@ -72,6 +72,8 @@ export interface InitializeResult {
   hostVersion: string;
   hostPid: number;
   logFile: string;
+  /** Connected clients, this one included. */
+  clients: number;
 }
 
 export interface DeviceStatus {
@@ -279,7 +281,16 @@ export interface EngineRequests {
 export interface EngineNotifications {
   "engine/statusChanged": EngineStatus;
   "models/changed": ModelState[];
+  /** The host ends on purpose: the end of the connection that follows is no crash. */
+  "engine/ending": { reason: string };
 }
+
+/** The names of all notifications. */
+export const NOTIFICATIONS = [
+  "engine/statusChanged",
+  "models/changed",
+  "engine/ending",
+] as const satisfies (keyof EngineNotifications)[];
 
 export type Method = keyof EngineRequests;
 export type ParamsOf<M extends Method> = EngineRequests[M]["params"];

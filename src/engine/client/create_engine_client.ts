@@ -1,21 +1,25 @@
 import { readFileSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { MessageConnection } from "vscode-jsonrpc/node";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError, toEngineError } from "../../shared/errors";
 import {
+  NOTIFICATIONS,
   PROTOCOL_VERSION,
   type EngineNotifications,
   type EngineSettings,
+  type InitializeParams,
   type Method,
   type ParamsOf,
   type ResultOf,
 } from "../../shared/protocol";
 import { call, connect } from "../ipc/rpc";
-import { enginePaths, ensureRuntimeDirectory, type Paths } from "../paths";
+import { enginePaths, thisMachine, type Paths } from "../paths";
+import { lockHolder } from "../process_lock";
 import { CrashBackoff } from "./crash_backoff";
 import type { EngineClient, EngineState, RequestOptions } from "./engine_client";
-import { logTail, startHostProcess } from "./host_process";
+import { logTail } from "./host_process";
+import { reachHost } from "./reach_host";
 
 export interface EngineClientOptions {
   /** Folder with `dist/engine_host.cjs` and `prebuilds/`. */
@@ -25,6 +29,7 @@ export interface EngineClientOptions {
   settings: EngineSettings;
   log?: (line: string) => void;
   execPath?: string;
+  /** Environment of the host; `NMOS_HOME` in it is where this client looks for one, too. */
   env?: NodeJS.ProcessEnv;
 }
 
@@ -33,9 +38,13 @@ export interface ConfigurableEngineClient extends EngineClient {
   updateSettings(settings: EngineSettings): Promise<void>;
 }
 
-const startTimeoutMs = 20_000;
-const connectRetryMs = 40;
-const restartAfterMs = 1_000;
+/** A host that accepts the connection but says nothing for so long is taken for hung. */
+const greetingMs = 15_000;
+
+/** How long a host may take to end before it is killed, and to be gone after that. */
+const goodbyeMs = 5_000;
+const killedMs = 5_000;
+const gonePollMs = 20;
 
 /** Connects on the first request. */
 export function createEngineClient(options: EngineClientOptions): ConfigurableEngineClient {
@@ -43,7 +52,7 @@ export function createEngineClient(options: EngineClientOptions): ConfigurableEn
 }
 
 class HostClient implements ConfigurableEngineClient {
-  private readonly paths: Paths = enginePaths();
+  private readonly paths: Paths;
   private readonly backoff = new CrashBackoff();
   private readonly notified = new Map<string, Set<(value: never) => void>>();
   private readonly stateHandlers = new Set<(state: EngineState) => void>();
@@ -53,11 +62,13 @@ class HostClient implements ConfigurableEngineClient {
   private pending = 0;
   private current: EngineState = { kind: "stopped" };
   private settings: EngineSettings;
+  /** The host ends on purpose, so that the end of the connection is no crash. */
   private expectEnd = false;
   private disposed = false;
 
   constructor(private readonly options: EngineClientOptions) {
     this.settings = options.settings;
+    this.paths = enginePaths(thisMachine(options.env ?? process.env));
   }
 
   get state(): EngineState {
@@ -73,12 +84,7 @@ class HostClient implements ConfigurableEngineClient {
     params: ParamsOf<M>,
     options: RequestOptions<M> = {},
   ): Promise<ResultOf<M>> {
-    if (options.signal?.aborted) throw new EngineError("CANCELLED", "The request was cancelled before it was sent.");
-    const connection = await this.connected();
-    if (method === "engine/shutdown") {
-      this.expectEnd = true;
-      this.backoff.reset();
-    }
+    const connection = await unlessAborted(options.signal, () => this.connected());
     const socket = this.socket;
     // Only a request that waits for its answer keeps this process alive; an idle connection does not.
     if (this.pending++ === 0) socket?.ref();
@@ -94,14 +100,34 @@ class HostClient implements ConfigurableEngineClient {
     if (this.connection) await this.request("engine/configure", settings);
   }
 
+  async endHost(): Promise<boolean> {
+    this.backoff.reset();
+    if (this.current.kind === "failed") this.setState({ kind: "stopped" });
+    const pid = lockHolder(this.paths.lockFile);
+    if (pid === null) return false;
+    this.expectEnd = true;
+    const controller = new AbortController();
+    // Whether it answers or not: what counts is that its process goes.
+    this.request("engine/shutdown", null, { signal: controller.signal }).catch(() => undefined);
+    if (!(await this.leaves(pid, goodbyeMs))) {
+      this.options.log?.(`the engine host (process ${String(pid)}) does not end and is killed`);
+      controller.abort();
+      killIfThere(pid);
+      if (!(await this.leaves(pid, killedMs))) {
+        throw new EngineError("ENGINE_UNAVAILABLE", `The engine host (process ${String(pid)}) cannot be ended.`);
+      }
+    }
+    return true;
+  }
+
   on<N extends keyof EngineNotifications>(
     notification: N,
     handler: (value: EngineNotifications[N]) => void,
   ): Disposable {
     const handlers = this.notified.get(notification) ?? new Set();
     this.notified.set(notification, handlers);
-    handlers.add(handler as (value: never) => void);
-    return { dispose: () => handlers.delete(handler as (value: never) => void) };
+    handlers.add(handler);
+    return { dispose: () => handlers.delete(handler) };
   }
 
   onStateChanged(handler: (state: EngineState) => void): Disposable {
@@ -128,90 +154,60 @@ class HostClient implements ConfigurableEngineClient {
   }
 
   private async establish(): Promise<MessageConnection> {
-    if (this.current.kind === "failed") {
-      const waitMs = this.current.retryAt - Date.now();
-      if (waitMs > 0) {
-        throw new EngineError(
-          "ENGINE_UNAVAILABLE",
-          `${this.current.message} It is started again in ${String(Math.ceil(waitMs / 1000))} s at the earliest; the log is ${this.logFile}.`,
-        );
+    for (;;) {
+      this.refuseDuringBackoff();
+      this.setState({ kind: "starting" });
+      try {
+        return await this.greet(await this.reach());
+      } catch (thrown) {
+        const error = toEngineError(thrown);
+        if (this.disposed) throw error;
+        // The host that was found is just ending: there will be another.
+        if (error.code === "CLOSED") continue;
+        if (error.code === "ENGINE_UNAVAILABLE" || error.code === "ENGINE_DIED") this.failed(error.message);
+        else this.setState({ kind: "stopped" });
+        if (error.code !== "ENGINE_DIED") throw error;
       }
-    }
-    this.setState({ kind: "starting" });
-    try {
-      const socket = await this.reachHost();
-      return await this.greet(socket);
-    } catch (thrown) {
-      const error = toEngineError(thrown);
-      if (error.code === "ENGINE_UNAVAILABLE") this.failed(error.message);
-      else this.setState({ kind: "stopped" });
-      throw error;
     }
   }
 
-  /** Connects to the host of this user, starting one when there is none. */
-  private async reachHost(): Promise<Socket> {
-    const running = await tryConnect(this.paths.endpoint);
-    if (running) return running;
-    ensureRuntimeDirectory(this.paths.runtime);
-    const { extensionRoot, execPath = process.execPath, env = process.env } = this.options;
-    const start = () => startHostProcess({ extensionRoot, execPath, env, logFile: this.logFile });
-    let host = start();
-    let startedAt = Date.now();
-    this.options.log?.(`starting the engine host; its log is ${this.logFile}`);
-    const deadline = Date.now() + startTimeoutMs;
-    while (Date.now() < deadline) {
-      await delay(connectRetryMs);
-      const socket = await tryConnect(this.paths.endpoint);
-      if (socket) return socket;
-      if (!host.ended) continue;
-      if (host.ended.code !== 0) {
-        throw new EngineError(
-          "ENGINE_UNAVAILABLE",
-          `The engine host ended with ${host.ended.signal ?? `status ${String(host.ended.code)}`} before it answered. ${logTail(this.logFile, 3)}`,
-        );
-      }
-      // Status 0: it found another host, which either answers soon or is just ending and leaves its place free.
-      if (Date.now() - startedAt > restartAfterMs) {
-        host = start();
-        startedAt = Date.now();
-      }
-    }
+  private refuseDuringBackoff(): void {
+    if (this.current.kind !== "failed") return;
+    const waitMs = this.current.retryAt - Date.now();
+    if (waitMs <= 0) return;
     throw new EngineError(
       "ENGINE_UNAVAILABLE",
-      `The engine host did not answer within ${String(startTimeoutMs / 1000)} s. ${logTail(this.logFile, 3)}`,
+      `${this.current.message} It is started again in ${String(Math.ceil(waitMs / 1000))} s at the earliest; the log is ${this.logFile}.`,
     );
+  }
+
+  private reach(): Promise<Socket> {
+    const { extensionRoot, execPath = process.execPath, env = process.env } = this.options;
+    return reachHost(this.paths, { extensionRoot, execPath, env, logFile: this.logFile });
   }
 
   private async greet(socket: Socket): Promise<MessageConnection> {
     const connection = connect(socket);
-    const closed = () => {
+    connection.onClose(() => {
       connection.dispose();
       this.lost(connection);
-    };
-    connection.onClose(closed);
+    });
     connection.onError(() => {
       socket.destroy();
     });
     socket.on("error", () => {
       socket.destroy();
     });
-    for (const notification of ["engine/statusChanged", "models/changed"]) {
-      connection.onNotification(notification, (value: unknown) => {
-        for (const handler of this.notified.get(notification) ?? []) handler(value as never);
-      });
-    }
+    this.forwardNotifications(connection);
     connection.listen();
-    const { clientName } = this.options;
+    const hung = setTimeout(() => {
+      socket.destroy();
+    }, greetingMs);
     const sentSettings = this.settings;
-    const greeting = {
-      protocolVersion: PROTOCOL_VERSION,
-      token: readFileSync(this.paths.tokenFile, "utf8"),
-      client: { name: clientName, pid: process.pid },
-      settings: sentSettings,
-    };
     try {
-      const { hostPid } = await call(connection, "initialize", greeting, { died: () => this.diedError() });
+      const { hostPid } = await call(connection, "initialize", this.greeting(sentSettings), {
+        died: () => this.diedError(),
+      });
       this.connection = connection;
       this.socket = socket;
       this.expectEnd = false;
@@ -226,6 +222,26 @@ class HostClient implements ConfigurableEngineClient {
     } catch (thrown) {
       socket.destroy();
       throw thrown;
+    } finally {
+      clearTimeout(hung);
+    }
+  }
+
+  private greeting(settings: EngineSettings): InitializeParams {
+    return {
+      protocolVersion: PROTOCOL_VERSION,
+      token: readFileSync(this.paths.tokenFile, "utf8"),
+      client: { name: this.options.clientName, pid: process.pid },
+      settings,
+    };
+  }
+
+  private forwardNotifications(connection: MessageConnection): void {
+    for (const notification of NOTIFICATIONS) {
+      connection.onNotification(notification, (value: unknown) => {
+        if (notification === "engine/ending") this.expectEnd = true;
+        for (const handler of this.notified.get(notification) ?? []) handler(value as never);
+      });
     }
   }
 
@@ -233,12 +249,8 @@ class HostClient implements ConfigurableEngineClient {
     if (this.connection !== connection) return;
     this.connection = null;
     this.socket = null;
-    if (this.expectEnd) {
-      this.expectEnd = false;
-      this.setState({ kind: "stopped" });
-    } else {
-      this.failed("The engine host died.");
-    }
+    if (this.expectEnd) this.setState({ kind: "stopped" });
+    else this.failed("The engine host died.");
   }
 
   private failed(message: string): void {
@@ -253,10 +265,21 @@ class HostClient implements ConfigurableEngineClient {
   }
 
   private diedError(): EngineError {
+    const what = this.expectEnd ? "was stopped" : "ended";
     return new EngineError(
       "ENGINE_DIED",
-      `The engine ended while it worked on this request. The next request starts it again; the log is ${this.logFile}.`,
+      `The engine ${what} while it worked on this request. The next request starts it again; the log is ${this.logFile}.`,
     );
+  }
+
+  /** Whether this process has given the host's place up after at most so long. */
+  private async leaves(pid: number, patienceMs: number): Promise<boolean> {
+    const deadline = Date.now() + patienceMs;
+    while (lockHolder(this.paths.lockFile) === pid) {
+      if (Date.now() > deadline) return false;
+      await new Promise((resolve) => setTimeout(resolve, gonePollMs));
+    }
+    return true;
   }
 
   private setState(state: EngineState): void {
@@ -265,20 +288,27 @@ class HostClient implements ConfigurableEngineClient {
   }
 }
 
-/** A connected socket, or null when nobody listens there. */
-function tryConnect(endpoint: string): Promise<Socket | null> {
-  return new Promise((resolve) => {
-    const socket = createConnection(endpoint);
-    socket.once("connect", () => {
-      socket.removeAllListeners("error");
-      resolve(socket);
-    });
-    socket.once("error", () => {
-      resolve(null);
+/** Waits for `action`, but no longer than until the signal is aborted: then throws `CANCELLED`. */
+async function unlessAborted<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
+  const cancelled = () => new EngineError("CANCELLED", "The request was cancelled before it was sent.");
+  if (signal?.aborted) throw cancelled();
+  const result = action();
+  if (!signal) return result;
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => {
+      reject(cancelled());
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    result.then(resolve, reject).finally(() => {
+      signal.removeEventListener("abort", abort);
     });
   });
 }
 
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown;
+  }
 }

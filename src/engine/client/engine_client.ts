@@ -26,5 +26,10 @@ export interface EngineClient extends Disposable {
     notification: N,
     handler: (value: EngineNotifications[N]) => void,
   ): Disposable;
+  /**
+   * Ends the host, for every window, and waits until it has gone; one that does not end by itself is killed. Resolves
+   * with false when there was none. The next request starts another, also after repeated crashes.
+   */
+  endHost(): Promise<boolean>;
   onStateChanged(handler: (state: EngineState) => void): Disposable;
 }

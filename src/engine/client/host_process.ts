@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 export interface HostProcessOptions {
@@ -15,22 +15,18 @@ export interface HostProcess {
   readonly ended: { code: number | null; signal: string | null } | null;
 }
 
-const largestLog = 4 * 2 ** 20;
-
 /**
- * Starts an engine host that outlives this process. Its output goes to the log file, so that even the last words of a
- * crash in the native code are kept.
+ * Starts an engine host that outlives this process. The host writes its log itself; its standard error goes to the same
+ * file, so that even the last words of a crash in the native code are kept.
  */
 export function startHostProcess({ extensionRoot, logFile, execPath, env }: HostProcessOptions): HostProcess {
-  mkdirSync(dirname(logFile), { recursive: true });
-  if (existsSync(logFile) && statSync(logFile).size > largestLog) renameSync(logFile, `${logFile}.old`);
-  const log = openSync(logFile, "a", 0o600);
+  const log = openLog(logFile);
   const host: { ended: HostProcess["ended"] } = { ended: null };
   try {
     const child = spawn(execPath, [join(extensionRoot, "dist", "engine_host.cjs"), "--extension-root", extensionRoot], {
       detached: true,
       windowsHide: true,
-      stdio: ["ignore", log, log],
+      stdio: ["ignore", log ?? "ignore", log ?? "ignore"],
       env: { ...env, ELECTRON_RUN_AS_NODE: "1" },
     });
     child.on("exit", (code, signal) => {
@@ -41,9 +37,19 @@ export function startHostProcess({ extensionRoot, logFile, execPath, env }: Host
     });
     child.unref();
   } finally {
-    closeSync(log);
+    if (log !== null) closeSync(log);
   }
   return host;
+}
+
+/** Null when the log cannot be written (a full disk, a folder without rights): the engine works without one. */
+function openLog(logFile: string): number | null {
+  try {
+    mkdirSync(dirname(logFile), { recursive: true });
+    return openSync(logFile, "a", 0o600);
+  } catch {
+    return null;
+  }
 }
 
 /** The last lines of the log, for an error message. */

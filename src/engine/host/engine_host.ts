@@ -1,7 +1,5 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
+import type { Socket } from "node:net";
 import type { MessageConnection } from "vscode-jsonrpc/node";
 import { EngineError } from "../../shared/errors";
 import {
@@ -9,10 +7,13 @@ import {
   type EngineNotifications,
   type InitializeParams,
   type InitializeResult,
+  type Method,
 } from "../../shared/protocol";
+import { connect, notify, serve, type Handler, type Handlers } from "../ipc/rpc";
+import type { Paths } from "../paths";
+import { ensurePrivateDirectory } from "../private_directory";
 import { tryProcessLock, type ProcessLock } from "../process_lock";
-import { connect, notify, serve, type Handlers } from "../ipc/rpc";
-import { ensureRuntimeDirectory, type Paths } from "../paths";
+import { Endpoint, answers } from "./endpoint";
 import { EngineService, checkSettings } from "./engine_service";
 
 export interface EngineHostOptions {
@@ -26,7 +27,17 @@ export interface EngineHostOptions {
   onEnd: () => void;
 }
 
-const lockCheckMs = 5_000;
+/** How often the host looks whether its lock, its token and its socket are still there. */
+const placeCheckMs = 5_000;
+
+/** A connection that has not introduced itself after this time is closed, so that it does not keep the host alive. */
+const introductionMs = 10_000;
+
+/** How long the last words to a client may take. */
+const goodbyeMs = 500;
+
+/** A native engine that hangs while it closes does not keep the process. */
+const longestCloseMs = 10_000;
 
 /**
  * The engine host: one per user, shared by all windows. Holds the process lock, listens on the user's endpoint, lets
@@ -34,29 +45,37 @@ const lockCheckMs = 5_000;
  */
 export class EngineHost {
   private readonly service: EngineService;
-  private readonly server: Server;
+  private readonly endpoint: Endpoint;
   private readonly connections = new Set<MessageConnection>();
   private readonly initialized = new Set<MessageConnection>();
   private readonly token = randomBytes(32).toString("hex");
+  private readonly placeCheck: NodeJS.Timeout;
   private graceTimer: NodeJS.Timeout | null = null;
-  private readonly lockCheck: NodeJS.Timeout;
   private ending = false;
 
   /** Null when another host of this user is alive. */
   static async start(options: EngineHostOptions): Promise<EngineHost | null> {
-    ensureRuntimeDirectory(options.paths.runtime);
-    const lock = tryProcessLock(options.paths.lockFile);
+    const { runtime, socketDirectory, lockFile, endpoint } = options.paths;
+    ensurePrivateDirectory(runtime);
+    if (socketDirectory !== null) ensurePrivateDirectory(socketDirectory);
+    const lock = tryProcessLock(lockFile);
     if (!lock) return null;
+    // Somebody may have deleted the lock of a living host: who answers on the endpoint is the host.
+    if (await answers(endpoint)) {
+      lock.dispose();
+      return null;
+    }
     const host = new EngineHost(options, lock);
-    await host.listen();
+    await host.endpoint.open();
+    host.awaitClients();
     return host;
   }
 
   private constructor(
     private readonly options: EngineHostOptions,
-    private readonly lock: ProcessLock,
+    private lock: ProcessLock,
   ) {
-    const { extensionRoot, hostVersion, log } = options;
+    const { paths, extensionRoot, hostVersion, log } = options;
     this.service = new EngineService({
       extensionRoot,
       hostVersion,
@@ -72,12 +91,14 @@ export class EngineHost {
         void this.end("a client asked for it");
       },
     });
-    this.server = createServer((socket) => {
+    this.endpoint = new Endpoint(paths, this.token, log, (socket) => {
       this.accept(socket);
     });
-    this.lockCheck = setInterval(() => {
-      if (!lock.stillHeld() && this.connections.size === 0) void this.end("another host has taken over");
-    }, lockCheckMs);
+    this.placeCheck = setInterval(() => {
+      this.keepPlace().catch((thrown: unknown) => {
+        log(`cannot restore the endpoint: ${String(thrown)}`);
+      });
+    }, placeCheckMs);
   }
 
   /** Closes connections, models and the endpoint. May be called more than once. */
@@ -85,31 +106,30 @@ export class EngineHost {
     if (this.ending) return;
     this.ending = true;
     this.options.log(`ending: ${reason}`);
-    clearInterval(this.lockCheck);
+    clearInterval(this.placeCheck);
     if (this.graceTimer) clearTimeout(this.graceTimer);
-    this.server.close();
+    if (this.lock.stillHeld()) this.endpoint.close();
+    // Answers that are on their way leave before this notification, because a connection writes in order.
+    const told = [...this.initialized].map((connection) => connection.sendNotification("engine/ending", { reason }));
+    await Promise.race([Promise.allSettled(told), delay(goodbyeMs)]);
     for (const connection of this.connections) connection.end();
-    await this.service.close();
+    await Promise.race([this.service.close(), delay(longestCloseMs)]);
     this.lock.dispose();
     this.options.onEnd();
   }
 
-  private async listen(): Promise<void> {
-    const { endpoint, tokenFile } = this.options.paths;
-    writeFileSync(tokenFile, this.token, { mode: 0o600 });
-    const isFile = process.platform !== "win32";
-    // The lock is ours, so a socket that is still there belongs to a dead host.
-    if (isFile) {
-      mkdirSync(dirname(endpoint), { recursive: true, mode: 0o700 });
-      rmSync(endpoint, { force: true });
+  /** Programs that tidy temporary folders may remove what makes this host reachable; puts it back. */
+  private async keepPlace(): Promise<void> {
+    if (!this.lock.stillHeld()) {
+      const again = tryProcessLock(this.options.paths.lockFile);
+      if (!again) {
+        // Another host has taken the place; this one still serves the clients it has.
+        if (this.connections.size === 0) await this.end("another host has taken over");
+        return;
+      }
+      this.lock = again;
     }
-    await new Promise<void>((resolve, reject) => {
-      this.server.once("error", reject);
-      this.server.listen(endpoint, resolve);
-    });
-    if (isFile) chmodSync(endpoint, 0o600);
-    this.options.log(`listening on ${endpoint}`);
-    this.awaitClients();
+    if (!this.ending) await this.endpoint.restore();
   }
 
   private accept(socket: Socket): void {
@@ -117,9 +137,13 @@ export class EngineHost {
     this.connections.add(connection);
     if (this.graceTimer) clearTimeout(this.graceTimer);
     this.graceTimer = null;
+    const introduction = setTimeout(() => {
+      if (!this.initialized.has(connection)) socket.destroy();
+    }, introductionMs);
     const forget = () => {
+      clearTimeout(introduction);
       if (!this.connections.delete(connection)) return;
-      this.initialized.delete(connection);
+      if (this.initialized.delete(connection)) this.service.announceStatus();
       connection.dispose();
       if (this.connections.size === 0) this.awaitClients();
     };
@@ -131,23 +155,31 @@ export class EngineHost {
       socket.destroy();
     });
     socket.on("close", forget);
-    serve(connection, this.guarded(connection));
+    serve(connection, this.handlersFor(connection));
     connection.listen();
   }
 
   /** The service's methods, refused before a valid `initialize`. */
-  private guarded(connection: MessageConnection): Handlers {
-    const handlers: Record<string, (params: never, context: never) => Promise<unknown>> = this.service.handlers();
-    const guarded: Record<string, unknown> = {
-      initialize: (params: InitializeParams) => this.initialize(connection, params),
-    };
-    for (const [method, handler] of Object.entries(handlers)) {
-      guarded[method] = (params: never, context: never) => {
-        if (this.initialized.has(connection)) return handler(params, context);
-        throw new EngineError("UNAUTHORIZED", `Expected initialize as the first request, got ${method}.`);
-      };
+  private handlersFor(connection: MessageConnection): Handlers {
+    const handlers = this.service.handlers();
+    for (const method of Object.keys(handlers) as Exclude<Method, "initialize">[]) {
+      this.guard(handlers, method, connection);
     }
-    return guarded as unknown as Handlers;
+    return { ...handlers, initialize: (params) => this.initialize(connection, params) };
+  }
+
+  private guard<M extends Exclude<Method, "initialize">>(
+    handlers: { [N in M]: Handler<N> },
+    method: M,
+    connection: MessageConnection,
+  ): void {
+    const handler = handlers[method];
+    handlers[method] = (params, context) => {
+      if (this.initialized.has(connection)) return handler(params, context);
+      return Promise.reject(
+        new EngineError("UNAUTHORIZED", `Expected initialize as the first request, got ${method}.`),
+      );
+    };
   }
 
   private async initialize(connection: MessageConnection, params: InitializeParams): Promise<InitializeResult> {
@@ -160,14 +192,17 @@ export class EngineHost {
         `The engine host speaks protocol ${String(PROTOCOL_VERSION)}, the client ${String(params.protocolVersion)}. Reload all windows so that they use the same version of NMOS.`,
       );
     }
+    if (this.ending) throw new EngineError("CLOSED", "The engine host is ending.");
     if (params.settings) await this.service.configure(checkSettings(params.settings));
     this.initialized.add(connection);
     this.options.log(`client ${params.client.name} (process ${String(params.client.pid)}) connected`);
+    this.service.announceStatus();
     return {
       protocolVersion: PROTOCOL_VERSION,
       hostVersion: this.options.hostVersion,
       hostPid: process.pid,
       logFile: this.options.paths.logFile,
+      clients: this.initialized.size,
     };
   }
 
@@ -176,7 +211,7 @@ export class EngineHost {
   }
 
   private awaitClients(): void {
-    if (this.ending) return;
+    if (this.ending || this.graceTimer) return;
     this.graceTimer = setTimeout(() => {
       void this.end(`no client for ${String(this.options.graceMs)} ms`);
     }, this.options.graceMs);
@@ -185,5 +220,10 @@ export class EngineHost {
 
 function sameSecret(given: unknown, expected: string): boolean {
   if (typeof given !== "string" || given.length !== expected.length) return false;
-  return timingSafeEqual(Buffer.from(given), Buffer.from(expected));
+  const bytes = Buffer.from(given);
+  return bytes.length === expected.length && timingSafeEqual(bytes, Buffer.from(expected));
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -161,7 +161,8 @@ export class EngineService {
     return { modelsDirectory: modelsDirectory(setting), proxy, mirror };
   }
 
-  private announceStatus(): void {
+  /** Tells every client the status, soon. */
+  announceStatus(): void {
     this.statusTimer ??= setTimeout(() => {
       this.statusTimer = null;
       this.options.onStatusChanged(this.status());

@@ -1,16 +1,26 @@
 /**
- * Entry point of the engine host process: `engine_host.cjs --extension-root DIR`. Standard output and error are the
- * log file. Exits with 0 when another host of this user is alive, which is then the one to talk to.
+ * Entry point of the engine host process: `engine_host.cjs --extension-root DIR`. Exits with 0 when another host of
+ * this user is alive, which is then the one to talk to, and with 1 when it cannot start; the log says why.
+ *
+ * Environment: `NMOS_HOME` puts all folders below one, `NMOS_HOST_GRACE_MS` is how long it stays without a client.
  */
 import { parseArgs } from "node:util";
 import { version } from "../../../package.json";
 import { enginePaths } from "../paths";
 import { EngineHost } from "./engine_host";
+import { HostLog } from "./host_log";
 
-const defaultGraceMs = 30_000;
+const usualGraceMs = 30_000;
 
-function log(line: string): void {
-  process.stdout.write(`${new Date().toISOString()} [${String(process.pid)}] ${line}\n`);
+const paths = enginePaths();
+const hostLog = new HostLog({ path: paths.logFile });
+const log = (line: string): void => {
+  hostLog.write(line);
+};
+
+function graceMs(): number {
+  const given = Number(process.env["NMOS_HOST_GRACE_MS"] || usualGraceMs);
+  return Number.isFinite(given) && given >= 0 ? given : usualGraceMs;
 }
 
 async function main(): Promise<void> {
@@ -18,14 +28,12 @@ async function main(): Promise<void> {
   const extensionRoot = values["extension-root"];
   if (!extensionRoot) throw new Error("Expected --extension-root DIR.");
   const host = await EngineHost.start({
-    paths: enginePaths(),
+    paths,
     extensionRoot,
     hostVersion: version,
-    graceMs: Number(process.env["NMOS_HOST_GRACE_MS"]) || defaultGraceMs,
+    graceMs: graceMs(),
     log,
-    onEnd: () => {
-      process.exit(0);
-    },
+    onEnd: () => process.exit(0),
   });
   if (!host) process.exit(0);
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -35,14 +43,13 @@ async function main(): Promise<void> {
   }
 }
 
-process.on("uncaughtException", (thrown) => {
-  log(`uncaught: ${thrown.stack ?? String(thrown)}`);
-});
-process.on("unhandledRejection", (thrown) => {
-  log(`unhandled rejection: ${String(thrown)}`);
-});
-
-main().catch((thrown: unknown) => {
-  log(`cannot start: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+/** After an error that nobody expected the state is unknown: end, and let the clients start a new host. */
+function fatal(what: string, thrown: unknown): never {
+  log(`${what}: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
   process.exit(1);
-});
+}
+
+process.on("uncaughtException", (thrown) => fatal("uncaught", thrown));
+process.on("unhandledRejection", (thrown) => fatal("unhandled rejection", thrown));
+
+main().catch((thrown: unknown) => fatal("cannot start", thrown));

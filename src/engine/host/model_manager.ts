@@ -2,7 +2,7 @@ import { realpathSync } from "node:fs";
 import { EngineError, toEngineError } from "../../shared/errors";
 import type { EngineSettings, LoadedModel, ModelChoice, ModelRef, ModelRole } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
-import type { NativeAddon, NativeEngine, NativeModel } from "../native/addon";
+import type { NativeAddon, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
 import { NativeModelHandle } from "./native_model_handle";
 
 /** The addon and its one engine, made with the first model. */
@@ -45,6 +45,9 @@ const shortestContextLength = 1024;
 /** One for ghost text and two conversations keep their caches at the same time. */
 const sessionsPerModel = 3;
 
+/** What a further session leaves free on every device it takes memory of. */
+const sessionMarginBytes = 384 * 2 ** 20;
+
 /** Keeps the models that are in use in memory: loads on demand, once for all requests, and gives memory back. */
 export class ModelManager {
   private readonly entries = new Map<string, Entry>();
@@ -67,10 +70,14 @@ export class ModelManager {
     try {
       return await action(entry.handle);
     } finally {
-      entry.users -= 1;
-      entry.lastUsed = Date.now();
-      if (entry.stale && entry.users === 0) await this.close(entry);
+      await this.release(entry);
     }
+  }
+
+  private async release(entry: Entry): Promise<void> {
+    entry.users -= 1;
+    entry.lastUsed = Date.now();
+    if (entry.stale && entry.users === 0) await this.close(entry);
   }
 
   /** Loads a model and says where it lies. */
@@ -136,9 +143,12 @@ export class ModelManager {
       // The caller registers the load before it begins to report progress.
       await Promise.resolve();
       const model = await this.loadSmallerIfNeeded(installed, key);
-      const { addon } = this.options.runtime();
-      const { threads } = this.options.settings();
-      const handle = new NativeModelHandle(addon, model, installed.ref, { threads, maxSessions: sessionsPerModel });
+      const { addon, engine } = this.options.runtime();
+      const handle = new NativeModelHandle(addon, model, installed.ref, {
+        threads: this.options.settings().threads,
+        maxSessions: sessionsPerModel,
+        mayGrow: () => hasRoomForSession(engine, model.placement),
+      });
       const entry = { installed, roles: new Set<ModelRole>(), handle, users: 0, lastUsed: Date.now(), stale: false };
       this.entries.set(key, entry);
       this.options.log(`loaded ${installed.ref}: ${model.placement.explanation.join(" ")}`);
@@ -214,6 +224,15 @@ function keyOf(path: string): string {
   } catch {
     return path;
   }
+}
+
+/** Whether the KV cache of one more session fits into what is free, wherever the layers lie. */
+function hasRoomForSession(engine: NativeEngine, { device, layers, deviceLayers, kvBytes }: NativePlacement): boolean {
+  const onDevice = (kvBytes * deviceLayers) / layers;
+  if (kvBytes - onDevice + sessionMarginBytes > engine.memory().availableBytes) return false;
+  if (deviceLayers === 0) return true;
+  const free = engine.devices().find(({ name }) => name === device)?.memoryFree ?? 0;
+  return onDevice + sessionMarginBytes <= free;
 }
 
 function describe({ installed, roles, handle }: Entry): LoadedModel {

@@ -1,15 +1,23 @@
+import type { ModelRef } from "../../shared/protocol";
 import type {
   GenerateResult,
   NativeAddon,
   NativeCancellation,
   NativeModel,
   NativeModelInfo,
+  NativeSession,
   PrefillResult,
   PromptPart,
 } from "../native/addon";
-import type { ModelRef } from "../../shared/protocol";
 import type { GenerateRequest, ModelHandle, PrefillRequest } from "./model_handle";
 import { SessionPool } from "./session_pool";
+
+export interface NativeModelHandleOptions {
+  threads: number;
+  maxSessions: number;
+  /** Whether there is memory for one more session. */
+  mayGrow: () => boolean;
+}
 
 /** A ModelHandle over the addon. AbortSignals become native cancellations here and nowhere else. */
 export class NativeModelHandle implements ModelHandle {
@@ -20,7 +28,7 @@ export class NativeModelHandle implements ModelHandle {
     private readonly addon: NativeAddon,
     readonly model: NativeModel,
     readonly ref: ModelRef,
-    options: { threads: number; maxSessions: number },
+    options: NativeModelHandleOptions,
   ) {
     this.contextLength = model.placement.contextLength;
     this.pool = new SessionPool(model, { ...options, contextLength: this.contextLength });
@@ -42,32 +50,57 @@ export class NativeModelHandle implements ModelHandle {
     return this.model.detokenize(tokens, options ?? {});
   }
 
-  prefill({ tokens, priority, signal }: PrefillRequest): Promise<PrefillResult> {
-    return this.pool.use(tokens, priority, (session) =>
-      this.cancellable(signal, (cancellation) => session.prefill({ tokens, priority, cancellation })),
+  async prefill(request: PrefillRequest): Promise<PrefillResult> {
+    const { tokens, priority } = request;
+    const result = await this.run(request, (session, cancellation) =>
+      session.prefill({ tokens, priority, cancellation }),
     );
+    return result ?? cancelledPrefill(tokens);
   }
 
-  generate({ signal, onText, ...request }: GenerateRequest): Promise<GenerateResult> {
-    return this.pool.use(request.tokens, request.priority, (session) =>
-      this.cancellable(signal, (cancellation) => session.generate({ ...request, cancellation }, onText)),
+  async generate(request: GenerateRequest): Promise<GenerateResult> {
+    const { onText, ...options } = request;
+    const result = await this.run(request, (session, cancellation) =>
+      session.generate({ ...options, cancellation }, onText),
     );
+    return result ?? cancelledGeneration(request.tokens);
   }
 
-  private async cancellable<T>(
-    signal: AbortSignal | undefined,
-    work: (cancellation: NativeCancellation) => Promise<T>,
-  ): Promise<T> {
-    const cancellation = new this.addon.Cancellation();
-    const cancel = () => {
-      cancellation.cancel();
-    };
-    if (signal?.aborted) cancel();
-    signal?.addEventListener("abort", cancel, { once: true });
-    try {
-      return await work(cancellation);
-    } finally {
-      signal?.removeEventListener("abort", cancel);
-    }
+  /** Null when the signal was aborted before there was a session. The wait for one counts as time in the queue. */
+  private run<T extends { queuedMs: number }>(
+    { tokens, priority, signal }: PrefillRequest,
+    work: (session: NativeSession, cancellation: NativeCancellation) => Promise<T>,
+  ): Promise<T | null> {
+    const asked = performance.now();
+    return this.pool.use({ tokens, priority, signal }, async (session) => {
+      const waitedMs = performance.now() - asked;
+      const cancellation = new this.addon.Cancellation();
+      const cancel = () => {
+        cancellation.cancel();
+      };
+      if (signal?.aborted) cancel();
+      signal?.addEventListener("abort", cancel, { once: true });
+      try {
+        const result = await work(session, cancellation);
+        return { ...result, queuedMs: result.queuedMs + waitedMs };
+      } finally {
+        signal?.removeEventListener("abort", cancel);
+      }
+    });
   }
+}
+
+function cancelledPrefill(tokens: Int32Array): PrefillResult {
+  return {
+    promptTokens: tokens.length,
+    reusedTokens: 0,
+    computedTokens: 0,
+    queuedMs: 0,
+    prefillMs: 0,
+    cancelled: true,
+  };
+}
+
+function cancelledGeneration(tokens: Int32Array): GenerateResult {
+  return { ...cancelledPrefill(tokens), text: "", tokens: new Int32Array(), finish: "cancelled", decodeMs: 0 };
 }

@@ -1,24 +1,37 @@
-import type { NativeModel, NativeSession } from "../native/addon";
+import { toEngineError } from "../../shared/errors";
 import type { Priority } from "../../shared/protocol";
+import type { NativeModel, NativeSession } from "../native/addon";
 
 export interface SessionPoolOptions {
+  /** Tokens. */
   contextLength: number;
   threads: number;
   /** Sessions are made as requests need them, up to this many. */
   maxSessions: number;
+  /** Whether there is memory for one more; not asked for the first. */
+  mayGrow: () => boolean;
+}
+
+export interface SessionRequest {
+  /** The prompt, by which the session is chosen. */
+  tokens: Int32Array;
+  priority: Priority;
+  signal?: AbortSignal | undefined;
 }
 
 interface PooledSession {
   session: NativeSession;
-  busy: boolean;
+  /** Class of the request that holds it; null: free. */
+  heldBy: Priority | null;
   lastUsed: number;
 }
 
 interface Waiter {
   tokens: Int32Array;
   priority: Priority;
-  take: (pooled: PooledSession) => void;
+  settle: (pooled: PooledSession | null) => void;
   fail: (thrown: unknown) => void;
+  abandoned: () => boolean;
 }
 
 const urgency: Record<Priority, number> = { suggest: 0, chat: 1, warm: 2 };
@@ -29,74 +42,133 @@ const worthReusing = 0.5;
 /**
  * The sessions of one model. Every request gets the free session whose KV cache shares the longest prefix with its
  * prompt, or a new one, so that two chats and the ghost text of an editor do not throw each other's cache away.
+ * One session is kept from everything but ghost text, which therefore never waits for the end of an answer.
  */
 export class SessionPool {
   private readonly sessions: PooledSession[] = [];
-  private creating = 0;
+  private readonly creating: Priority[] = [];
   private waiters: Waiter[] = [];
   private uses = 0;
+  private maxSessions: number;
 
   constructor(
     private readonly model: NativeModel,
     private readonly options: SessionPoolOptions,
-  ) {}
+  ) {
+    this.maxSessions = options.maxSessions;
+  }
 
   get size(): number {
     return this.sessions.length;
   }
 
-  /** Runs `action` with a session that nobody else uses meanwhile; waits for one, the most urgent request first. */
-  async use<T>(tokens: Int32Array, priority: Priority, action: (session: NativeSession) => Promise<T>): Promise<T> {
-    const pooled = await this.take(tokens, priority);
+  /**
+   * Runs `action` with a session that nobody else uses meanwhile; waits for one, the most urgent request first.
+   * Resolves with null, without having run it, when the signal is aborted before there is one.
+   */
+  async use<T>(request: SessionRequest, action: (session: NativeSession) => Promise<T>): Promise<T | null> {
+    const pooled = await this.take(request);
+    if (!pooled) return null;
     try {
       return await action(pooled.session);
     } finally {
-      this.giveBack(pooled);
+      pooled.heldBy = null;
+      this.dispatch();
     }
   }
 
-  private async take(tokens: Int32Array, priority: Priority): Promise<PooledSession> {
-    const free = this.sessions.filter((pooled) => !pooled.busy);
-    const best = longestPrefix(free, tokens);
-    if (best && best.share >= worthReusing) return this.mark(best.pooled);
-    if (this.sessions.length + this.creating < this.options.maxSessions) return this.create();
-    const oldest = free.toSorted((a, b) => a.lastUsed - b.lastUsed)[0];
-    if (oldest) return this.mark(oldest);
-    return new Promise((take, fail) => {
-      this.waiters.push({ tokens, priority, take, fail });
-      this.waiters.sort((a, b) => urgency[a.priority] - urgency[b.priority]);
+  private take({ tokens, priority, signal }: SessionRequest): Promise<PooledSession | null> {
+    if (signal?.aborted) return Promise.resolve(null);
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.waiters = this.waiters.filter((other) => other !== waiter);
+        resolve(null);
+      };
+      const waiter: Waiter = {
+        tokens,
+        priority,
+        settle: (pooled) => {
+          signal?.removeEventListener("abort", leave);
+          resolve(pooled);
+        },
+        fail: (thrown) => {
+          signal?.removeEventListener("abort", leave);
+          reject(toEngineError(thrown));
+        },
+        abandoned: () => signal?.aborted ?? false,
+      };
+      signal?.addEventListener("abort", leave, { once: true });
+      this.enqueue(waiter);
     });
   }
 
-  private async create(): Promise<PooledSession> {
-    this.creating += 1;
-    try {
-      const { contextLength, threads } = this.options;
-      const session = await this.model.createSession({ contextLength, threads });
-      const pooled = { session, busy: true, lastUsed: ++this.uses };
-      this.sessions.push(pooled);
-      return pooled;
-    } catch (thrown) {
-      // Without memory for one more, wait for one of those there are.
-      if (this.sessions.length === 0) throw thrown;
-      return await new Promise((take, fail) =>
-        this.waiters.push({ tokens: new Int32Array(), priority: "warm", take, fail }),
-      );
-    } finally {
-      this.creating -= 1;
+  private enqueue(waiter: Waiter): void {
+    this.waiters = [...this.waiters, waiter].toSorted((a, b) => urgency[a.priority] - urgency[b.priority]);
+    this.dispatch();
+  }
+
+  /** Serves every waiter that can be served now, the most urgent first. */
+  private dispatch(): void {
+    for (const waiter of [...this.waiters]) {
+      if (!this.admits(waiter.priority)) continue;
+      const pooled = this.choose(waiter.tokens);
+      if (!pooled && !this.canCreate()) continue;
+      this.waiters = this.waiters.filter((other) => other !== waiter);
+      if (pooled) this.hand(pooled, waiter);
+      else void this.createFor(waiter);
     }
   }
 
-  private mark(pooled: PooledSession): PooledSession {
-    pooled.busy = true;
-    pooled.lastUsed = ++this.uses;
-    return pooled;
+  private admits(priority: Priority): boolean {
+    if (priority === "suggest") return true;
+    const held = [...this.sessions.map(({ heldBy }) => heldBy), ...this.creating];
+    const others = held.filter((holder) => holder !== null && holder !== "suggest").length;
+    return others < Math.max(1, this.maxSessions - 1);
   }
 
-  private giveBack(pooled: PooledSession): void {
-    pooled.busy = false;
-    const waiter = this.waiters.shift();
-    if (waiter) waiter.take(this.mark(pooled));
+  /** The free session to use, or null when a new one is better or none is free. */
+  private choose(tokens: Int32Array): PooledSession | null {
+    const free = this.sessions.filter(({ heldBy }) => heldBy === null);
+    const best = longestPrefix(free, tokens);
+    if (best && best.share >= worthReusing) return best.pooled;
+    if (this.canCreate()) return null;
+    return free.toSorted((a, b) => a.lastUsed - b.lastUsed)[0] ?? null;
+  }
+
+  private canCreate(): boolean {
+    const count = this.sessions.length + this.creating.length;
+    return count === 0 || (count < this.maxSessions && this.options.mayGrow());
+  }
+
+  private async createFor(waiter: Waiter): Promise<void> {
+    this.creating.push(waiter.priority);
+    const { contextLength, threads } = this.options;
+    let created: NativeSession | null = null;
+    let failure: unknown;
+    try {
+      created = await this.model.createSession({ contextLength, threads });
+    } catch (thrown) {
+      failure = thrown;
+    }
+    this.creating.splice(this.creating.indexOf(waiter.priority), 1);
+    if (created) {
+      const pooled = { session: created, heldBy: null, lastUsed: 0 };
+      this.sessions.push(pooled);
+      if (!waiter.abandoned()) this.hand(pooled, waiter);
+    } else if (this.sessions.length > 0 && toEngineError(failure).code === "OUT_OF_MEMORY") {
+      // Without memory for one more, those that there are must do.
+      this.maxSessions = this.sessions.length;
+      if (!waiter.abandoned()) this.enqueue(waiter);
+    } else {
+      waiter.fail(failure);
+    }
+    this.dispatch();
+  }
+
+  private hand(pooled: PooledSession, waiter: Waiter): void {
+    pooled.heldBy = waiter.priority;
+    pooled.lastUsed = ++this.uses;
+    waiter.settle(pooled);
   }
 }
 
@@ -112,7 +184,7 @@ function longestPrefix(free: PooledSession[], tokens: Int32Array): { pooled: Poo
 }
 
 /** How many tokens two sequences share at their beginning. */
-export function commonPrefix(a: Int32Array, b: Int32Array): number {
+function commonPrefix(a: Int32Array, b: Int32Array): number {
   const limit = Math.min(a.length, b.length);
   let length = 0;
   while (length < limit && a[length] === b[length]) length += 1;
