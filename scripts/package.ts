@@ -1,8 +1,8 @@
 /**
  * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
  *
- * Packages for the platform it runs on, because the addon is built there; the folder prebuilds/<platform>-<arch>/ of
- * another platform, brought from a machine of that kind, is packaged as well when it is there.
+ * Builds the addon first for the platform it runs on, and on other systems also for Windows (win32-x64). The folder
+ * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
 import { hostPlatform } from "./setup/engine_libraries";
 import { buildNative } from "./setup/native_build";
+import { crossBuildForWindows, windowsPlatform } from "./setup/windows_cross_build";
 import { listZip } from "./setup/zip_listing";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -33,9 +34,10 @@ export interface PackagedExtension {
   bytes: number;
 }
 
-/** Bundles for production and packages; returns the checked VSIX. Builds the addon first when it is for this machine. */
+/** Builds the addon where that is possible here, bundles for production and packages; returns the checked VSIX. */
 export async function packageExtension(target: string = hostPlatform): Promise<PackagedExtension> {
   if (target === hostPlatform) await buildNative();
+  else if (target === windowsPlatform) await crossBuildForWindows();
   const prebuilt = join("prebuilds", target);
   if (!existsSync(join(root, prebuilt, "nmos.node"))) {
     throw new Error(

@@ -1,12 +1,15 @@
 #include "platform/os.h"
 
 #define WIN32_LEAN_AND_MEAN
+#ifndef NOMINMAX
 #define NOMINMAX
+#endif
 #include <windows.h>
 // psapi.h needs windows.h before it.
 #include <psapi.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <vector>
 
 namespace nmos::os {
@@ -33,6 +36,13 @@ std::string last_error_text() {
     const DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
     const DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
     return length > 0 ? narrow(text, length) : "error " + std::to_string(code);
+}
+
+// How fast a core is compared with the others; higher is faster. EfficiencyClass, the byte behind Flags, is named so
+// in Microsoft's headers only: older ones of mingw-w64 call it reserved.
+BYTE efficiency_class(const PROCESSOR_RELATIONSHIP& processor) {
+    static_assert(offsetof(PROCESSOR_RELATIONSHIP, Flags) == 0);
+    return reinterpret_cast<const BYTE*>(&processor)[1];
 }
 
 class WindowsLibrary final : public DynamicLibrary {
@@ -76,7 +86,7 @@ unsigned physical_cores() {
     unsigned cores = 0;
     for (DWORD offset = 0; offset < size;) {
         const auto core = reinterpret_cast<PSYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX>(buffer.data() + offset);
-        const BYTE speed = core->Processor.EfficiencyClass;
+        const BYTE speed = efficiency_class(core->Processor);
         if (speed > fastest) {
             fastest = speed;
             cores = 0;
@@ -88,7 +98,11 @@ unsigned physical_cores() {
 }
 
 void name_this_thread(const char* name) {
-    SetThreadDescription(GetCurrentThread(), widen(name).c_str());
+    // Looked up by name: Windows before 1607 does not have it, nor do older headers of mingw-w64.
+    using SetDescription = HRESULT(WINAPI*)(HANDLE, PCWSTR);
+    const FARPROC found = GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "SetThreadDescription");
+    const auto set_description = reinterpret_cast<SetDescription>(reinterpret_cast<void*>(found));
+    if (set_description) set_description(GetCurrentThread(), widen(name).c_str());
 }
 
 std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error) {
