@@ -14,7 +14,6 @@ const TICKS_PER_SECOND = 100;
 const TOLERATED_SHARE = 0.03;
 const MAX_ATTEMPTS = 6;
 const QUIET_POLL_MS = 500;
-const QUIET_WAIT_MS = 60_000;
 
 /** Ticks all processes used plus ticks the hypervisor took away, from the text of /proc/stat. */
 export function busyTicks(stat: string): number {
@@ -30,29 +29,41 @@ export function processTicks(stat: string): number {
   return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0);
 }
 
+export interface QuietSamplerOptions {
+  /** Long-lived processes of this benchmark besides the calling one, whose load is not foreign. */
+  processIds: () => readonly number[];
+  /**
+   * Time that may be spent in all on waiting for a quiet machine and on repeating samples, so that a run ends also on a
+   * machine that never is. Once it is used up, samples are taken as they come and counted as disturbed where they were.
+   */
+  patienceMs: number;
+  log: (text: string) => void;
+}
+
 /** Runs samples and repeats those that other processes disturbed. */
 export class QuietSampler {
   /** Samples that stayed disturbed after every attempt. */
   disturbed = 0;
+  private patienceMs: number;
 
-  /** `processIds`: long-lived processes of this benchmark besides the calling one, whose load is not foreign. */
-  constructor(
-    private readonly processIds: () => readonly number[],
-    private readonly log: (text: string) => void,
-  ) {}
+  constructor(private readonly options: QuietSamplerOptions) {
+    this.patienceMs = options.patienceMs;
+  }
 
   async sample<T>(label: string, measure: () => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       await this.waitForQuiet();
+      const start = performance.now();
       const end = this.begin();
       const result = await measure();
       const share = end();
       if (share <= TOLERATED_SHARE) return result;
-      this.log(`${label}: others used ${Math.round(share * 100)}% of the machine (attempt ${attempt})`);
-      if (attempt === MAX_ATTEMPTS) {
+      this.options.log(`${label}: others used ${Math.round(share * 100)}% of the machine (attempt ${attempt})`);
+      if (attempt === MAX_ATTEMPTS || this.patienceMs <= 0) {
         this.disturbed += 1;
         return result;
       }
+      this.patienceMs -= performance.now() - start;
     }
   }
 
@@ -61,7 +72,7 @@ export class QuietSampler {
     if (process.platform !== "linux") return () => 0;
     const foreign = (): number =>
       busyTicks(readFileSync("/proc/stat", "utf8")) -
-      [process.pid, ...this.processIds()].reduce((sum, pid) => sum + ticksOf(pid), 0);
+      [process.pid, ...this.options.processIds()].reduce((sum, pid) => sum + ticksOf(pid), 0);
     const startTicks = foreign();
     const start = performance.now();
     return () => {
@@ -71,12 +82,14 @@ export class QuietSampler {
   }
 
   private async waitForQuiet(): Promise<void> {
-    const deadline = performance.now() + QUIET_WAIT_MS;
-    while (performance.now() < deadline) {
+    if (process.platform !== "linux") return;
+    while (this.patienceMs > 0) {
+      const start = performance.now();
       const end = this.begin();
-      await sleep(process.platform === "linux" ? QUIET_POLL_MS : 0);
+      await sleep(QUIET_POLL_MS);
       // Twice as lenient as for samples: half a second holds only a hundred ticks, so this reading is coarse.
       if (end() <= 2 * TOLERATED_SHARE) return;
+      this.patienceMs -= performance.now() - start;
     }
   }
 }

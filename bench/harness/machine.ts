@@ -33,19 +33,16 @@ export function describeMachine(versions: Record<string, string>, disturbedSampl
 /** Cores without their hyper-threads: what llama.cpp and NMOS use as default number of threads. */
 export function physicalCores(): number {
   try {
-    switch (process.platform) {
-      case "linux":
-        return distinctCores(readFileSync("/proc/cpuinfo", "utf8")) || cpus().length;
-      case "darwin":
-        return Number(execFileSync("sysctl", ["-n", "hw.physicalcpu"], { encoding: "utf8" })) || cpus().length;
-      case "win32": {
-        const command = "(Get-CimInstance Win32_Processor | Measure-Object NumberOfCores -Sum).Sum";
-        const output = execFileSync("powershell.exe", ["-NoProfile", "-Command", command], { encoding: "utf8" });
-        return Number(output) || cpus().length;
-      }
-      default:
-        return cpus().length;
+    if (process.platform === "linux") return distinctCores(readFileSync("/proc/cpuinfo", "utf8")) || cpus().length;
+    if (process.platform === "darwin") {
+      return Number(execFileSync("sysctl", ["-n", "hw.physicalcpu"], { encoding: "utf8" })) || cpus().length;
     }
+    if (process.platform === "win32") {
+      const command = "(Get-CimInstance Win32_Processor | Measure-Object NumberOfCores -Sum).Sum";
+      const output = execFileSync("powershell.exe", ["-NoProfile", "-Command", command], { encoding: "utf8" });
+      return Number(output) || cpus().length;
+    }
+    return cpus().length;
   } catch {
     return cpus().length;
   }

@@ -1,0 +1,5 @@
+import type { Benchmark } from "./benchmark";
+import { stackBenchmark } from "./stack/stack_benchmark";
+
+/** Every benchmark that `npm run bench` knows. */
+export const benchmarks: readonly Benchmark[] = [stackBenchmark];

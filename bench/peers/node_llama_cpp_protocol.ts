@@ -1,0 +1,24 @@
+/** What the benchmark and its node-llama-cpp process say to each other over Node's own channel. */
+import type { ChatMessage } from "../../src/shared/protocol";
+import type { Conditions } from "../stack/contender";
+
+export interface WorkerRequest {
+  messages: ChatMessage[];
+  maxTokens: number;
+}
+
+export interface WorkerStart {
+  /** Folder whose `node_modules` holds node-llama-cpp. */
+  directory: string;
+  conditions: Conditions;
+}
+
+/** Milliseconds since the request; tokens that came out. */
+export interface WorkerAnswer {
+  promptTokens: number;
+  tokens: number;
+  firstMs: number;
+  lastMs: number;
+}
+
+export type WorkerReply = { ready: true } | { answer: WorkerAnswer } | { error: string };

@@ -1,0 +1,96 @@
+/**
+ * `npm run bench -- NAME [--quick] [--json FILE]`: sets up what the benchmark needs, runs it, prints a table and writes the
+ * result as JSON. Without a name it lists the benchmarks.
+ */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import type { Benchmark } from "../bench/benchmark";
+import { benchmarks } from "../bench/benchmarks";
+import { describeCommit, describeMachine } from "../bench/harness/machine";
+import { formatTable, writeReport, type Report } from "../bench/harness/report";
+import { Stops } from "../bench/harness/stops";
+import { bundle } from "../esbuild.js";
+import { EngineError } from "../src/shared/errors";
+import { buildNative } from "./setup/native_build";
+import { runScript } from "./setup/run_script";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+interface BenchOptions {
+  /** Null: list what there is. */
+  benchmark: Benchmark | null;
+  quick: boolean;
+  json: string | undefined;
+}
+
+function parseOptions(): BenchOptions {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: "boolean", default: false },
+      json: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const { quick, json } = values;
+  const [name, ...others] = positionals;
+  if (others.length > 0) {
+    throw new EngineError("INVALID_ARGUMENT", `Expected the name of one benchmark, got ${positionals.join(" ")}.`);
+  }
+  if (values.help || name === undefined) return { benchmark: null, quick, json };
+  const benchmark = benchmarks.find((one) => one.name === name);
+  if (!benchmark) throw new EngineError("INVALID_ARGUMENT", `There is no benchmark ${name}.\n${usage()}`);
+  return { benchmark, quick, json };
+}
+
+function usage(): string {
+  const width = Math.max(...benchmarks.map(({ name }) => name.length));
+  return [
+    "npm run bench -- NAME [--quick] [--json FILE]",
+    ...benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    "  --quick        fewer samples: under five minutes on two cores",
+    "  --json FILE    writes the result there",
+  ].join("\n");
+}
+
+/** Ctrl-C, or the end of the terminal, ends what the benchmark started before this process. */
+function stopOnSignals(stops: Stops): void {
+  const statuses = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+  for (const [signal, status] of Object.entries(statuses)) {
+    process.on(signal, () => {
+      void stops.run().finally(() => process.exit(status));
+    });
+  }
+}
+
+async function bench(): Promise<void> {
+  const { benchmark, quick, json } = parseOptions();
+  if (!benchmark) {
+    console.log(usage());
+    return;
+  }
+  const file = json === undefined ? null : resolve(json);
+  process.chdir(root);
+  const stops = new Stops();
+  stopOnSignals(stops);
+  await buildNative();
+  await bundle();
+  const log = (line: string): void => {
+    console.error(`[${new Date().toTimeString().slice(0, 8)}] ${line}`);
+  };
+  try {
+    const commit = describeCommit();
+    const { rows, versions, disturbedSamples } = await benchmark.run({ root, quick, stops, log });
+    const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : [])].join(" ");
+    const machine = describeMachine(versions, disturbedSamples);
+    const report: Report = { name: benchmark.name, commit, machine, command, rows };
+    console.log(formatTable(report));
+    if (disturbedSamples > 0) console.log(`${disturbedSamples} samples were disturbed by other processes.`);
+    if (file !== null) writeReport(file, report);
+  } finally {
+    await stops.run();
+  }
+}
+
+await runScript(bench);
