@@ -51,15 +51,21 @@ export function createEngineClient(options: EngineClientOptions): ConfigurableEn
   return new HostClient(options);
 }
 
+/** A greeted connection. */
+interface Link {
+  connection: MessageConnection;
+  socket: Socket;
+  /** Requests without an answer: only they keep this process alive; an idle connection does not. */
+  pending: number;
+}
+
 class HostClient implements ConfigurableEngineClient {
   private readonly paths: Paths;
   private readonly backoff = new CrashBackoff();
   private readonly notified = new Map<string, Set<(value: never) => void>>();
   private readonly stateHandlers = new Set<(state: EngineState) => void>();
-  private connecting: Promise<MessageConnection> | null = null;
-  private connection: MessageConnection | null = null;
-  private socket: Socket | null = null;
-  private pending = 0;
+  private connecting: Promise<Link> | null = null;
+  private link: Link | null = null;
   private current: EngineState = { kind: "stopped" };
   private settings: EngineSettings;
   /** The host ends on purpose, so that the end of the connection is no crash. */
@@ -84,20 +90,18 @@ class HostClient implements ConfigurableEngineClient {
     params: ParamsOf<M>,
     options: RequestOptions<M> = {},
   ): Promise<ResultOf<M>> {
-    const connection = await unlessAborted(options.signal, () => this.connected());
-    const socket = this.socket;
-    // Only a request that waits for its answer keeps this process alive; an idle connection does not.
-    if (this.pending++ === 0) socket?.ref();
+    const link = await unlessAborted(options.signal, () => this.connected());
+    if (link.pending++ === 0) link.socket.ref();
     try {
-      return await call(connection, method, params, { ...options, died: () => this.diedError() });
+      return await call(link.connection, method, params, { ...options, died: () => this.diedError() });
     } finally {
-      if (--this.pending === 0) socket?.unref();
+      if (--link.pending === 0) link.socket.unref();
     }
   }
 
   async updateSettings(settings: EngineSettings): Promise<void> {
     this.settings = settings;
-    if (this.connection) await this.request("engine/configure", settings);
+    if (this.link) await this.request("engine/configure", settings);
   }
 
   async endHost(): Promise<boolean> {
@@ -106,6 +110,7 @@ class HostClient implements ConfigurableEngineClient {
     const pid = lockHolder(this.paths.lockFile);
     if (pid === null) return false;
     this.expectEnd = true;
+    const { link } = this;
     const controller = new AbortController();
     // Whether it answers or not: what counts is that its process goes.
     this.request("engine/shutdown", null, { signal: controller.signal }).catch(() => undefined);
@@ -117,6 +122,8 @@ class HostClient implements ConfigurableEngineClient {
         throw new EngineError("ENGINE_UNAVAILABLE", `The engine host (process ${String(pid)}) cannot be ended.`);
       }
     }
+    // The socket may tell it only later, and the next request must not be written to it.
+    if (link) this.leave(link);
     return true;
   }
 
@@ -138,23 +145,23 @@ class HostClient implements ConfigurableEngineClient {
   dispose(): void {
     this.disposed = true;
     this.expectEnd = true;
-    this.connection?.dispose();
-    this.socket?.destroy();
+    this.link?.connection.dispose();
+    this.link?.socket.destroy();
     this.stateHandlers.clear();
     this.notified.clear();
   }
 
-  private connected(): Promise<MessageConnection> {
+  private connected(): Promise<Link> {
     if (this.disposed) throw new EngineError("CLOSED", "The engine client was closed.");
-    if (this.connection) return Promise.resolve(this.connection);
+    if (this.link) return Promise.resolve(this.link);
     this.connecting ??= this.establish().finally(() => {
       this.connecting = null;
     });
     return this.connecting;
   }
 
-  private async establish(): Promise<MessageConnection> {
-    for (;;) {
+  private async establish(): Promise<Link> {
+    for (let deaths = 0; ;) {
       this.refuseDuringBackoff();
       this.setState({ kind: "starting" });
       try {
@@ -162,11 +169,11 @@ class HostClient implements ConfigurableEngineClient {
       } catch (thrown) {
         const error = toEngineError(thrown);
         if (this.disposed) throw error;
-        // The host that was found is just ending: there will be another.
-        if (error.code === "CLOSED") continue;
+        // The host that was found is just ending, or was dying already when it took the connection.
+        if (error.code === "CLOSED" || (error.code === "ENGINE_DIED" && deaths++ === 0)) continue;
         if (error.code === "ENGINE_UNAVAILABLE" || error.code === "ENGINE_DIED") this.failed(error.message);
         else this.setState({ kind: "stopped" });
-        if (error.code !== "ENGINE_DIED") throw error;
+        throw error;
       }
     }
   }
@@ -186,11 +193,11 @@ class HostClient implements ConfigurableEngineClient {
     return reachHost(this.paths, { extensionRoot, execPath, env, logFile: this.logFile });
   }
 
-  private async greet(socket: Socket): Promise<MessageConnection> {
+  private async greet(socket: Socket): Promise<Link> {
     const connection = connect(socket);
+    const link: Link = { connection, socket, pending: 0 };
     connection.onClose(() => {
-      connection.dispose();
-      this.lost(connection);
+      this.lost(link);
     });
     connection.onError(() => {
       socket.destroy();
@@ -198,7 +205,7 @@ class HostClient implements ConfigurableEngineClient {
     socket.on("error", () => {
       socket.destroy();
     });
-    this.forwardNotifications(connection);
+    this.forwardNotifications(link);
     connection.listen();
     const hung = setTimeout(() => {
       socket.destroy();
@@ -208,8 +215,7 @@ class HostClient implements ConfigurableEngineClient {
       const { hostPid } = await call(connection, "initialize", this.greeting(sentSettings), {
         died: () => this.diedError(),
       });
-      this.connection = connection;
-      this.socket = socket;
+      this.link = link;
       this.expectEnd = false;
       socket.unref();
       if (this.disposed) {
@@ -218,7 +224,7 @@ class HostClient implements ConfigurableEngineClient {
       }
       this.setState({ kind: "running", hostPid });
       if (this.settings !== sentSettings) await this.updateSettings(this.settings);
-      return connection;
+      return link;
     } catch (thrown) {
       socket.destroy();
       throw thrown;
@@ -236,19 +242,25 @@ class HostClient implements ConfigurableEngineClient {
     };
   }
 
-  private forwardNotifications(connection: MessageConnection): void {
+  private forwardNotifications(link: Link): void {
     for (const notification of NOTIFICATIONS) {
-      connection.onNotification(notification, (value: unknown) => {
-        if (notification === "engine/ending") this.expectEnd = true;
+      link.connection.onNotification(notification, (value: unknown) => {
+        if (notification === "engine/ending") this.leave(link);
         for (const handler of this.notified.get(notification) ?? []) handler(value as never);
       });
     }
   }
 
-  private lost(connection: MessageConnection): void {
-    if (this.connection !== connection) return;
-    this.connection = null;
-    this.socket = null;
+  /** The host ends on purpose: what it still answers comes over the old connection, new requests go to a new host. */
+  private leave(link: Link): void {
+    if (this.link !== link) return;
+    this.expectEnd = true;
+    this.lost(link);
+  }
+
+  private lost(link: Link): void {
+    if (this.link !== link) return;
+    this.link = null;
     if (this.expectEnd) this.setState({ kind: "stopped" });
     else this.failed("The engine host died.");
   }

@@ -8,7 +8,7 @@ const startTimeoutMs = 20_000;
 const connectRetryMs = 40;
 
 /** A host that found another one ends at once; after this time without an answer from either it is tried again. */
-const startAgainMs = 1_000;
+const startAgainMs = 250;
 
 /**
  * Connects to the host of this user, starting one when there is none. Several clients may do so at once: each starts a

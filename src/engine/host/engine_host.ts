@@ -110,8 +110,8 @@ export class EngineHost {
     if (this.graceTimer) clearTimeout(this.graceTimer);
     if (this.lock.stillHeld()) this.endpoint.close();
     // Answers that are on their way leave before this notification, because a connection writes in order.
-    const told = [...this.initialized].map((connection) => connection.sendNotification("engine/ending", { reason }));
-    await Promise.race([Promise.allSettled(told), delay(goodbyeMs)]);
+    const told = [...this.initialized].map((connection) => notify(connection, "engine/ending", { reason }));
+    await Promise.race([Promise.all(told), delay(goodbyeMs)]);
     for (const connection of this.connections) connection.end();
     await Promise.race([this.service.close(), delay(longestCloseMs)]);
     this.lock.dispose();
@@ -144,7 +144,6 @@ export class EngineHost {
       clearTimeout(introduction);
       if (!this.connections.delete(connection)) return;
       if (this.initialized.delete(connection)) this.service.announceStatus();
-      connection.dispose();
       if (this.connections.size === 0) this.awaitClients();
     };
     connection.onClose(forget);
@@ -207,7 +206,7 @@ export class EngineHost {
   }
 
   private broadcast<N extends keyof EngineNotifications>(notification: N, value: EngineNotifications[N]): void {
-    for (const connection of this.initialized) notify(connection, notification, value);
+    for (const connection of this.initialized) void notify(connection, notification, value);
   }
 
   private awaitClients(): void {

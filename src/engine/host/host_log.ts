@@ -15,7 +15,7 @@ const usualMaxBytes = 4 * 2 ** 20;
  * cannot be written (a full disk) is lost; logging never fails.
  */
 export class HostLog {
-  private bytes: number;
+  private bytes = 0;
   private readonly path: string;
   private readonly maxBytes: number;
 
@@ -24,10 +24,10 @@ export class HostLog {
     this.maxBytes = maxBytes;
     try {
       mkdirSync(dirname(path), { recursive: true });
+      this.bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
     } catch {
       // Without the folder every line is lost, which `write` takes.
     }
-    this.bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   }
 
   write(line: string): void {

@@ -8,6 +8,7 @@ import {
   SocketMessageWriter,
   createMessageConnection,
   type CancellationToken,
+  type Message,
   type MessageConnection,
 } from "vscode-jsonrpc/node";
 import { EngineError, isErrorCode, toEngineError } from "../../shared/errors";
@@ -33,29 +34,69 @@ export type Handler<M extends Method> = (params: ParamsOf<M>, context: HandlerCo
 
 export type Handlers = { [M in Method]: Handler<M> };
 
-export function connect(socket: Socket): MessageConnection {
-  return createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket));
-}
+/**
+ * Writes until the peer has gone, which the close of the connection tells, and that once: the library rejects a failed
+ * write of a request to nobody, which would end this process.
+ */
+class PeerWriter extends SocketMessageWriter {
+  constructor(private readonly peer: Socket) {
+    super(peer);
+  }
 
-/** Serves every method of the protocol on a connection. */
-export function serve(connection: MessageConnection, handlers: Handlers): void {
-  for (const method of Object.keys(handlers) as Method[]) {
-    // Each handler takes what the client sends under its own method; the union of all of them takes nothing.
-    serveMethod(connection, method, handlers[method] as Handler<Method>);
+  override async write(message: Message): Promise<void> {
+    try {
+      await super.write(message);
+    } catch {
+      this.peer.destroy();
+    }
   }
 }
 
-function serveMethod<M extends Method>(connection: MessageConnection, method: M, handler: Handler<M>): void {
+/** A connection that rejects its pending requests as soon as the socket closes. */
+export function connect(socket: Socket): MessageConnection {
+  const connection = createMessageConnection(new SocketMessageReader(socket), new PeerWriter(socket));
+  connection.onClose(() => {
+    connection.dispose();
+  });
+  return connection;
+}
+
+/** Serves every method of the protocol on a connection. When it closes, what still runs for it is aborted. */
+export function serve(connection: MessageConnection, handlers: Handlers): void {
+  const running = new Set<AbortController>();
+  connection.onClose(() => {
+    for (const controller of running) controller.abort();
+  });
+  for (const method of Object.keys(handlers) as Method[]) {
+    // Each handler takes what the client sends under its own method; the union of all of them takes nothing.
+    serveMethod(connection, method, handlers[method] as Handler<Method>, running);
+  }
+}
+
+function serveMethod<M extends Method>(
+  connection: MessageConnection,
+  method: M,
+  handler: Handler<M>,
+  running: Set<AbortController>,
+): void {
   connection.onRequest(method, async (params: ParamsOf<M>, token: CancellationToken) => {
     const progressToken = (params as { progressToken?: string } | null)?.progressToken;
     const progress = (value: ProgressOf<M>) => {
-      if (progressToken !== undefined) void connection.sendProgress(progressType, progressToken, value).catch(ignore);
+      if (progressToken !== undefined) void tell(() => connection.sendProgress(progressType, progressToken, value));
     };
+    const controller = new AbortController();
+    running.add(controller);
+    if (token.isCancellationRequested) controller.abort();
+    token.onCancellationRequested(() => {
+      controller.abort();
+    });
     try {
-      return await handler(params, { signal: signalOf(token), progress });
+      return await handler(params, { signal: controller.signal, progress });
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
       return new ResponseError<ErrorData>(applicationError, message, { code });
+    } finally {
+      running.delete(controller);
     }
   });
 }
@@ -95,12 +136,13 @@ export async function call<M extends Method>(
   }
 }
 
+/** Resolves when the notification is on its way, or cannot be sent any more. */
 export function notify<N extends keyof EngineNotifications>(
   connection: MessageConnection,
   notification: N,
   value: EngineNotifications[N],
-): void {
-  connection.sendNotification(notification, value).catch(ignore);
+): Promise<void> {
+  return tell(() => connection.sendNotification(notification, value));
 }
 
 function fromRpc(thrown: unknown, died: () => EngineError): EngineError {
@@ -111,16 +153,11 @@ function fromRpc(thrown: unknown, died: () => EngineError): EngineError {
   return new EngineError("INTERNAL", thrown.message);
 }
 
-function signalOf(token: CancellationToken): AbortSignal {
-  const controller = new AbortController();
-  if (token.isCancellationRequested) controller.abort();
-  token.onCancellationRequested(() => {
-    controller.abort();
-  });
-  return controller.signal;
-}
-
-/** A peer that went away is noticed by the connection's close event. */
-function ignore(): void {
-  // nothing to do
+/** Sends what needs no answer. A peer that went away is noticed by the connection's close event and by nothing else. */
+async function tell(send: () => Promise<void>): Promise<void> {
+  try {
+    await send();
+  } catch {
+    // Also when the library refuses a closed connection at once.
+  }
 }

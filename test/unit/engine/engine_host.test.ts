@@ -1,0 +1,386 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { dirname } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { call, connect } from "../../../src/engine/ipc/rpc";
+import { EngineError, toEngineError, type ErrorCode } from "../../../src/shared/errors";
+import {
+  DEFAULT_ENGINE_SETTINGS,
+  PROTOCOL_VERSION,
+  type InitializeParams,
+  type Method,
+  type ParamsOf,
+  type ResultOf,
+} from "../../../src/shared/protocol";
+import { HostFixture } from "./host_fixture";
+
+const patience = { timeout: 20_000, interval: 20 };
+
+let fixture: HostFixture;
+
+afterEach(() => {
+  fixture.dispose();
+});
+
+async function start(environment?: Record<string, string>): Promise<HostFixture> {
+  fixture = await HostFixture.create(environment);
+  return fixture;
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | "none"> {
+  return promise.then(
+    () => "none" as const,
+    (thrown: unknown) => toEngineError(thrown).code,
+  );
+}
+
+/** Requests on a connection of their own, without the client's greeting. */
+async function rawConnection(endpoint: string) {
+  const socket = createConnection(endpoint);
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+  const connection = connect(socket);
+  connection.listen();
+  const died = () => new EngineError("ENGINE_DIED", "the connection ended");
+  return {
+    request: <M extends Method>(method: M, params: ParamsOf<M>): Promise<ResultOf<M>> =>
+      call(connection, method, params, { died }),
+    closed: new Promise<void>((resolve) => socket.once("close", resolve)),
+    write: (text: string) => socket.write(text),
+    destroy: () => socket.destroy(),
+  };
+}
+
+describe("start", () => {
+  it("happens with the first request, once for clients that ask at the same time", async () => {
+    await start();
+    const clients = Array.from({ length: 4 }, () => fixture.client());
+    expect(fixture.hostPid()).toBeNull();
+    const statuses = await Promise.all(clients.map((one) => one.request("engine/status", null)));
+    expect(new Set(statuses.map(({ hostPid }) => hostPid))).toEqual(new Set([fixture.hostPid()]));
+    const { clients: connected } = (await clients[0]?.request("engine/status", null)) ?? { clients: 0 };
+    expect(connected).toBe(4);
+  });
+
+  it("leaves what others may not read or write", async () => {
+    await (await start()).client().request("engine/status", null);
+    const { tokenFile, endpoint, socketDirectory, runtime, logFile } = fixture.paths;
+    const modes = [tokenFile, endpoint, socketDirectory ?? runtime, runtime, logFile].map(
+      (path) => statSync(path).mode & 0o777,
+    );
+    expect(modes).toEqual([0o600, 0o600, 0o700, 0o700, 0o600]);
+  });
+
+  it("takes the place of a host that died without cleaning up", async () => {
+    const first = (await start()).client();
+    const { hostPid } = await first.request("engine/status", null);
+    process.kill(hostPid, "SIGKILL");
+    await vi.waitUntil(() => fixture.hostPid() === null, patience);
+    expect(existsSync(fixture.paths.endpoint)).toBe(true);
+    const { hostPid: next } = await fixture.client().request("engine/status", null);
+    expect(next).not.toBe(hostPid);
+  });
+
+  it("is refused in a folder that others may write", async () => {
+    await start();
+    mkdirSync(fixture.paths.runtime, { recursive: true });
+    chmodSync(fixture.paths.runtime, 0o777);
+    expect(await codeOf(fixture.client().request("engine/status", null))).toBe("UNAUTHORIZED");
+    expect(fixture.hostPid()).toBeNull();
+  });
+
+  it("that fails tells the reason from the log", async () => {
+    await start({ NMOS_ADDON: "/nowhere/addon.node" });
+    const failure = await fixture
+      .client()
+      .request("engine/status", null)
+      .then(() => null, toEngineError);
+    expect(failure?.code).toBe("BACKEND_UNAVAILABLE");
+    expect(failure?.message).toContain("/nowhere/addon.node");
+  });
+});
+
+describe("handshake", () => {
+  const valid = (): InitializeParams => ({
+    protocolVersion: PROTOCOL_VERSION,
+    token: readFileSync(fixture.paths.tokenFile, "utf8"),
+    client: { name: "raw", pid: process.pid },
+  });
+
+  it.each<[name: string, change: (params: InitializeParams) => unknown, code: ErrorCode | "none"]>([
+    ["the right token", (params) => params, "none"],
+    ["another token", (params) => ({ ...params, token: "0".repeat(64) }), "UNAUTHORIZED"],
+    ["a token of letters longer than a byte", (params) => ({ ...params, token: "é".repeat(64) }), "UNAUTHORIZED"],
+    ["no token", ({ client, protocolVersion }) => ({ client, protocolVersion }), "UNAUTHORIZED"],
+    ["another protocol", (params) => ({ ...params, protocolVersion: 99 }), "PROTOCOL_MISMATCH"],
+    ["settings of a wrong type", (params) => ({ ...params, settings: { threads: "two" } }), "INVALID_ARGUMENT"],
+  ])("%s", async (_, change, code) => {
+    await (await start()).client().request("engine/status", null);
+    const raw = await rawConnection(fixture.paths.endpoint);
+    expect(await codeOf(raw.request("initialize", change(valid()) as InitializeParams))).toBe(code);
+    expect(await codeOf(raw.request("engine/status", null))).toBe(code === "none" ? "none" : "UNAUTHORIZED");
+    raw.destroy();
+  });
+
+  it("refuses every method before it", async () => {
+    await (await start()).client().request("engine/status", null);
+    const raw = await rawConnection(fixture.paths.endpoint);
+    expect(await codeOf(raw.request("engine/shutdown", null))).toBe("UNAUTHORIZED");
+    expect(await codeOf(raw.request("chat/generate", fixture.chat("/crash")))).toBe("UNAUTHORIZED");
+    expect(fixture.hostPid()).not.toBeNull();
+    raw.destroy();
+  });
+
+  it("survives bytes that are no JSON-RPC", async () => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    for (const garbage of ["GET / HTTP/1.1\r\n\r\n", "Content-Length: 5\r\n\r\n{{{{{", "Content-Length: -1\r\n\r\n"]) {
+      const raw = await rawConnection(fixture.paths.endpoint);
+      raw.write(garbage);
+      raw.destroy();
+      await raw.closed;
+    }
+    expect((await client.request("engine/status", null)).hostPid).toBe(hostPid);
+  });
+});
+
+describe("requests", () => {
+  it("stream in order, everything before the result", async () => {
+    const client = (await start()).client();
+    const pieces: string[] = [];
+    const result = await client.request("chat/generate", fixture.chat("/count 50"), {
+      onProgress: (piece) => pieces.push(piece),
+    });
+    expect(pieces.join("")).toBe(result.text);
+    expect(pieces).toEqual(Array.from({ length: 50 }, (_, index) => `${String(index + 1)} `));
+    expect(result).toMatchObject({ finish: "stop", usage: { completionTokens: 50 } });
+  });
+
+  it("that are cancelled resolve with what there was", async () => {
+    const client = (await start()).client();
+    const controller = new AbortController();
+    let text = "";
+    const result = await client.request(
+      "chat/generate",
+      { ...fixture.chat("/forever"), maxTokens: 100_000 },
+      {
+        signal: controller.signal,
+        onProgress: (piece) => {
+          text += piece;
+          if (text.length > 20) controller.abort();
+        },
+      },
+    );
+    expect(result.finish).toBe("cancelled");
+    expect(result.text.startsWith(text.slice(0, 20))).toBe(true);
+  });
+
+  it("that were cancelled before they were sent start no host", async () => {
+    const client = (await start()).client();
+    expect(await codeOf(client.request("engine/status", null, { signal: AbortSignal.abort() }))).toBe("CANCELLED");
+    expect(fixture.hostPid()).toBeNull();
+  });
+
+  it("whose client goes away are cancelled", async () => {
+    const [leaving, staying] = [(await start()).client(), fixture.client()];
+    const answered = codeOf(leaving.request("chat/generate", { ...fixture.chat("/forever"), maxTokens: 1e6 }));
+    await vi.waitUntil(async () => (await staying.request("engine/status", null)).models[0]?.sessions === 1, patience);
+    leaving.dispose();
+    expect(await answered).toBe("ENGINE_DIED");
+    // A model is unloaded when its last request has ended.
+    await staying.request("engine/unload", {});
+    await vi.waitUntil(async () => (await staying.request("engine/status", null)).models.length === 0, patience);
+    expect((await staying.request("engine/status", null)).clients).toBe(1);
+  });
+
+  it.each<[command: string, code: ErrorCode]>([
+    ["/fail OUT_OF_MEMORY", "OUT_OF_MEMORY"],
+    ["/fail CONTEXT_TOO_LONG", "CONTEXT_TOO_LONG"],
+    ["/fail WHAT_IS_THIS", "INTERNAL"],
+  ])("carry the code of a native failure: %s", async (command, code) => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    expect(await codeOf(client.request("chat/generate", fixture.chat(command)))).toBe(code);
+    expect((await client.request("engine/status", null)).hostPid).toBe(hostPid);
+  });
+
+  it.each<[name: string, model: string, code: ErrorCode]>([
+    ["an unknown id", "no-such-model", "MODEL_UNKNOWN"],
+    ["one of the catalogue that is not here", "qwen2.5-coder-7b", "MODEL_NOT_INSTALLED"],
+    ["a file that is not there", "/nowhere/model.gguf", "MODEL_NOT_FOUND"],
+  ])("are refused for %s", async (_, model, code) => {
+    const client = (await start()).client();
+    expect(await codeOf(client.request("chat/generate", { ...fixture.chat("/count 1"), model }))).toBe(code);
+  });
+
+  it("of ghost text are answered while two chats hold a session each", async () => {
+    const client = (await start()).client();
+    const controller = new AbortController();
+    const chats = [1, 2, 3].map((n) =>
+      client.request(
+        "chat/generate",
+        { ...fixture.chat(`${String(n)}\n/forever`), maxTokens: 1e6 },
+        { signal: controller.signal },
+      ),
+    );
+    const { text } = await client.request("completion/complete", {
+      model: fixture.chat("").model,
+      path: "a.txt",
+      languageId: "plaintext",
+      prefix: "",
+      suffix: "",
+      extracts: [],
+      lines: "single",
+      maxTokens: 4,
+    });
+    expect(text).not.toBe("");
+    controller.abort();
+    expect((await Promise.all(chats)).map(({ finish }) => finish)).toEqual(["cancelled", "cancelled", "cancelled"]);
+  });
+});
+
+describe("a host that dies", () => {
+  it("between requests is replaced by the next one", async () => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    process.kill(hostPid, "SIGKILL");
+    await vi.waitUntil(() => client.state.kind === "stopped", patience);
+    expect((await client.request("engine/status", null)).hostPid).not.toBe(hostPid);
+  });
+
+  it("in the middle of an answer fails that request with a clear error, and the next one works", async () => {
+    const client = (await start()).client();
+    const failure = await client
+      .request(
+        "chat/generate",
+        { ...fixture.chat("/forever"), maxTokens: 1e6 },
+        { onProgress: () => process.kill(Number(fixture.hostPid()), "SIGKILL") },
+      )
+      .then(() => null, toEngineError);
+    expect(failure?.code).toBe("ENGINE_DIED");
+    expect(failure?.message).toContain(fixture.paths.logFile);
+    expect((await client.request("chat/generate", fixture.chat("/count 2"))).text).toBe("1 2 ");
+  });
+
+  it("again and again is not started for a while, which a restart by the user ends", async () => {
+    const client = (await start()).client();
+    for (let crash = 0; crash < 3; ++crash) {
+      expect(await codeOf(client.request("chat/generate", fixture.chat("/crash")))).toBe("ENGINE_DIED");
+      await vi.waitUntil(() => client.state.kind !== "running", patience);
+    }
+    const refused = await client.request("engine/status", null).then(() => null, toEngineError);
+    expect(refused?.code).toBe("ENGINE_UNAVAILABLE");
+    expect(refused?.message).toContain("keeps crashing");
+    expect(refused?.message).toContain(fixture.paths.logFile);
+    expect(client.state.kind).toBe("failed");
+    expect(await client.endHost()).toBe(false);
+    expect((await client.request("engine/status", null)).hostPid).toBe(fixture.hostPid());
+  });
+});
+
+describe("the end", () => {
+  it("comes after the last client and the time of grace", async () => {
+    const client = (await start({ NMOS_HOST_GRACE_MS: "50" })).client();
+    await client.request("engine/status", null);
+    client.dispose();
+    await vi.waitUntil(() => fixture.hostPid() === null, patience);
+    expect(existsSync(fixture.paths.endpoint)).toBe(false);
+    expect(fixture.log()).toContain("no client for 50 ms");
+  });
+
+  it("does not come while a client is there", async () => {
+    const client = (await start({ NMOS_HOST_GRACE_MS: "50" })).client();
+    const { hostPid } = await client.request("engine/status", null);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(fixture.hostPid()).toBe(hostPid);
+  });
+
+  it("at one window's wish is no crash for the others", async () => {
+    const [one, other] = [(await start()).client(), fixture.client()];
+    await Promise.all([one, other].map((client) => client.request("engine/status", null)));
+    const first = fixture.hostPid();
+    for (let times = 0; times < 4; ++times) {
+      expect(await one.endHost()).toBe(true);
+      await other.request("engine/status", null);
+      await one.request("engine/status", null);
+    }
+    expect(fixture.hostPid()).not.toBe(first);
+    expect([...one.states, ...other.states].filter(({ kind }) => kind === "failed")).toEqual([]);
+  });
+
+  it("is forced on a host that hangs", async () => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    process.kill(hostPid, "SIGSTOP");
+    expect(await client.endHost()).toBe(true);
+    expect((await client.request("engine/status", null)).hostPid).not.toBe(hostPid);
+  });
+
+  it("comes with SIGTERM", async () => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    process.kill(hostPid, "SIGTERM");
+    await vi.waitUntil(() => fixture.hostPid() === null, patience);
+    expect(existsSync(fixture.paths.endpoint)).toBe(false);
+  });
+});
+
+describe("what others delete", () => {
+  it("comes back: socket, token and lock", async () => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    const { endpoint, tokenFile, lockFile } = fixture.paths;
+    const files = [endpoint, tokenFile, lockFile];
+    for (const file of files) rmSync(file);
+    await vi.waitUntil(() => files.every((file) => existsSync(file)), patience);
+    expect((await fixture.client().request("engine/status", null)).hostPid).toBe(hostPid);
+  });
+
+  it("leads to no second host when it is the lock", async () => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", null);
+    rmSync(fixture.paths.lockFile);
+    expect((await fixture.client().request("engine/status", null)).hostPid).toBe(hostPid);
+  });
+});
+
+describe("settings", () => {
+  it("are sent to the host that runs and to the next one", async () => {
+    const client = (await start()).client();
+    await client.request("chat/generate", fixture.chat("/count 1"));
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, contextLength: 2048 });
+    const used = async () => (await client.request("chat/generate", fixture.chat("/count 1"))).contextLength;
+    expect(await used()).toBe(2048);
+    await client.endHost();
+    expect(await used()).toBe(2048);
+  });
+});
+
+describe("notifications", () => {
+  it("tell every client what is loaded", async () => {
+    const [one, other] = [(await start()).client(), fixture.client()];
+    const seen: string[][] = [];
+    other.on("engine/statusChanged", ({ models }) => seen.push(models.map(({ name }) => name)));
+    await other.request("engine/status", null);
+    await one.request("chat/generate", fixture.chat("/count 1"));
+    await vi.waitUntil(() => seen.at(-1)?.includes("model"), patience);
+    await one.request("engine/unload", {});
+    await vi.waitUntil(() => seen.at(-1)?.length === 0, patience);
+  });
+});
+
+describe("the log", () => {
+  it("holds no text of the user", async () => {
+    const client = (await start()).client();
+    await client.request("chat/generate", fixture.chat("my secret\n/count 3"));
+    expect(fixture.log()).not.toContain("secret");
+    expect(fixture.log()).toContain("client test");
+  });
+
+  it("that cannot be written does not keep the host from starting", async () => {
+    await start();
+    const directory = dirname(fixture.paths.logFile);
+    mkdirSync(dirname(directory), { recursive: true });
+    writeFileSync(directory, "a file where the folder should be");
+    expect((await fixture.client().request("engine/status", null)).hostPid).toBe(fixture.hostPid());
+  });
+});

@@ -1,0 +1,145 @@
+import type {
+  GenerateOptions,
+  GenerateResult,
+  LoadModelOptions,
+  NativeAddon,
+  NativeCancellation,
+  NativeDevice,
+  NativeEngine,
+  NativeModel,
+  NativePlacement,
+  NativeSession,
+  PrefillOptions,
+  PrefillResult,
+} from "../../../src/engine/native/addon";
+import { fakeModelInfo } from "../support/fake_model_handle";
+
+/**
+ * Stands in for the native addon in a real engine host process (see `NMOS_ADDON`). One token for every character. What
+ * it answers depends on the last line of the prompt that begins with a slash:
+ *
+ * - `/count N`: the numbers up to N, one at a time
+ * - `/forever`: numbers until it is cancelled
+ * - `/crash`: the process ends as by an assertion in native code
+ * - `/fail CODE`: a native error with this code
+ */
+const chatTemplate = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+
+const tokenMs = 2;
+
+class Cancellation implements NativeCancellation {
+  cancelled = false;
+  cancel(): void {
+    this.cancelled = true;
+  }
+}
+
+class Session implements NativeSession {
+  private cached: Int32Array = new Int32Array();
+
+  constructor(readonly contextLength: number) {}
+
+  cachedTokens(): Int32Array {
+    return this.cached;
+  }
+
+  async prefill({ tokens, cancellation }: PrefillOptions): Promise<PrefillResult> {
+    await pause();
+    const cancelled = cancellation?.cancelled ?? false;
+    const reusedTokens = this.cached.findIndex((token, index) => token !== tokens[index]);
+    const reused = reusedTokens < 0 ? Math.min(this.cached.length, tokens.length) : reusedTokens;
+    if (!cancelled) this.cached = tokens;
+    return {
+      promptTokens: tokens.length,
+      reusedTokens: reused,
+      computedTokens: tokens.length - reused,
+      queuedMs: 0,
+      prefillMs: 1,
+      cancelled,
+    };
+  }
+
+  async generate(options: GenerateOptions, onText?: (text: string) => void): Promise<GenerateResult> {
+    const prefilled = await this.prefill(options);
+    const [command = "", argument = ""] = lastCommand(options.tokens).split(" ");
+    if (command === "/crash") process.abort();
+    if (command === "/fail") throw Object.assign(new Error(`failed as asked for: ${argument}`), { code: argument });
+    const count = command === "/forever" ? Infinity : Number(argument || "1");
+    let text = "";
+    let made = 0;
+    while (made < count && made < options.maxTokens && !options.cancellation?.cancelled) {
+      await pause();
+      const piece = `${String(++made)} `;
+      text += piece;
+      onText?.(piece);
+    }
+    const finish = options.cancellation?.cancelled ? "cancelled" : made < count ? "length" : "stop";
+    return { ...prefilled, text, tokens: new Int32Array(made), finish, decodeMs: made * tokenMs };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function model({ path, contextLength, onProgress }: LoadModelOptions): NativeModel {
+  onProgress?.(0.5);
+  onProgress?.(1);
+  const placement: NativePlacement = {
+    device: "CPU",
+    layers: 2,
+    deviceLayers: 0,
+    hostBytes: 1000,
+    deviceBytes: 0,
+    kvBytes: 100,
+    contextLength,
+    explanation: ["Everything in RAM."],
+  };
+  return {
+    info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },
+    placement,
+    tokenize: (parts) =>
+      Promise.resolve(
+        Int32Array.from(parts.map(({ text }) => text).join(""), (character) => character.codePointAt(0) ?? 0),
+      ),
+    detokenize: (tokens) => Promise.resolve(String.fromCodePoint(...tokens)),
+    createSession: (options) => Promise.resolve(new Session(options.contextLength)),
+    close: () => Promise.resolve(),
+  };
+}
+
+function lastCommand(tokens: Int32Array): string {
+  const lines = String.fromCodePoint(...tokens).split("\n");
+  return lines.findLast((line) => line.startsWith("/")) ?? "";
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, tokenMs));
+}
+
+class Engine implements NativeEngine {
+  readonly libraryVersion = "v0-fake";
+
+  devices(): NativeDevice[] {
+    return [{ name: "CPU", description: "fake", kind: "cpu", memoryTotal: 2 ** 34, memoryFree: 2 ** 33 }];
+  }
+
+  memory(): ReturnType<NativeEngine["memory"]> {
+    return { totalBytes: 2 ** 34, availableBytes: 2 ** 33, processBytes: 1 };
+  }
+
+  loadModel(options: LoadModelOptions): Promise<NativeModel> {
+    return Promise.resolve(model(options));
+  }
+
+  planModel(): Promise<NativePlacement> {
+    return Promise.reject(new Error("not asked for by the host"));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+({ Cancellation, Engine }) satisfies NativeAddon;
+export { Cancellation, Engine };
