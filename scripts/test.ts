@@ -10,7 +10,7 @@ import { packageExtension } from "./package";
 import { ensureBrowser } from "./setup/browser";
 import { ensureCodeServer } from "./setup/code_server";
 import { runCtest } from "./setup/ctest";
-import { buildDirectory, buildNative } from "./setup/native_build";
+import { buildCoreTests, buildDirectory, buildNative } from "./setup/native_build";
 import { runCommand } from "./setup/run_command";
 import { runSteps, single, type Step, type StepResult } from "./setup/steps";
 import { runVitest } from "./setup/vitest_project";
@@ -45,6 +45,7 @@ const parts: Record<string, Step[]> = {
     {
       name: "core tests",
       run: async () => {
+        await buildCoreTests();
         await ensureModel(testModel);
         return runCtest(buildDirectory);
       },

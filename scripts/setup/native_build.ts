@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { ensureEngineLibraries, hostPlatform } from "./engine_libraries";
-import { layOutPrebuild, prebuildFolder } from "./prebuild_layout";
+import { makePrebuild, prebuildFolder } from "./prebuild";
 import { runCommand } from "./run_command";
 
 /** Where cmake-js builds and ctest runs. Not `build` itself, where node-gyp-build would look for an addon first. */
@@ -9,23 +9,26 @@ export const buildDirectory = join("build", "native");
 /** Where node-gyp-build finds the addon, together with the engine libraries. */
 export const prebuildDirectory = prebuildFolder(hostPlatform);
 
-/**
- * Builds the addon and the core's tests with cmake-js and lays the addon out as
- * `prebuilds/<platform>-<arch>/nmos.node` beside the engine libraries. Builds only what changed.
- */
+/** Builds the addon for this machine and lays it out. Builds only what changed. */
 export async function buildNative(): Promise<void> {
+  await makePrebuild(hostPlatform);
+}
+
+/** The part of it that compiles; resolves with the path of the addon. */
+export async function buildAddon(): Promise<string> {
+  await compile("--target", "nmos_addon");
+  return join(buildDirectory, "Release", "nmos.node");
+}
+
+/** Builds the core's own tests for ctest, which nothing but the test command needs. */
+export async function buildCoreTests(): Promise<void> {
+  await compile();
+}
+
+async function compile(...options: string[]): Promise<void> {
   const { sources, libraries } = await ensureEngineLibraries();
   const defines = { NMOS_LLAMA_SOURCES: sources, NMOS_LIBRARIES: libraries };
-  await runCommand("npx", [
-    "cmake-js",
-    "build",
-    "--out",
-    buildDirectory,
-    "--config",
-    "Release",
-    "--log-level",
-    "warn",
-    ...Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`),
-  ]);
-  layOutPrebuild(hostPlatform, join(buildDirectory, "Release", "nmos.node"), libraries);
+  const settings = Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`);
+  const output = ["--out", buildDirectory, "--config", "Release", "--log-level", "warn"];
+  await runCommand("npx", ["cmake-js", "build", ...output, ...options, ...settings]);
 }

@@ -6,7 +6,7 @@ import { ensureEngineLibraries } from "./engine_libraries";
 import { findCommand } from "./find_command";
 import { makeImportLibraries } from "./import_libraries";
 import { MissingTool } from "./missing_tool";
-import { layOutPrebuild } from "./prebuild_layout";
+import { makePrebuild } from "./prebuild";
 import { runCommand } from "./run_command";
 import { readWindowsBinary } from "./windows_binary";
 
@@ -22,11 +22,16 @@ const entryPoints = ["napi_register_module_v1", "node_api_module_get_api_version
 const partOfWindows = /^(kernel32|msvcrt|advapi32|psapi|ntdll|api-ms-win-[\w-]+)\.dll$/i;
 
 /**
- * Builds the addon for Windows on another system with mingw-w64, checks that Windows can load it, and lays it out as
- * `prebuilds/win32-x64/`. Builds only what changed. Throws MissingTool where there is no such compiler.
+ * Builds the addon for Windows on another system, checks that Windows can load it, and lays it out as
+ * `prebuilds/win32-x64/`. Builds only what changed. Throws MissingTool where there is no compiler for it.
  */
 export async function crossBuildForWindows(): Promise<void> {
   await ensureCompiler();
+  await makePrebuild(windowsPlatform);
+}
+
+/** The part of it that compiles and checks; resolves with the path of the addon. */
+export async function crossBuildAddon(): Promise<string> {
   const { sources, libraries } = await ensureEngineLibraries(windowsPlatform);
   const dlls = readdirSync(libraries);
   const importLibraries = join(buildDirectory, "import");
@@ -47,7 +52,7 @@ export async function crossBuildForWindows(): Promise<void> {
   await runCommand("cmake", ["-S", ".", "-B", buildDirectory, "--log-level=WARNING", ...generator, ...settings]);
   await runCommand("cmake", ["--build", buildDirectory, "--parallel"]);
   checkAddon(dlls);
-  layOutPrebuild(windowsPlatform, addon, libraries);
+  return addon;
 }
 
 async function ensureCompiler(): Promise<void> {
