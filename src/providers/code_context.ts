@@ -1,5 +1,7 @@
 import * as vscode from "vscode";
+import { pathOf } from "./document_file";
 import { isEligible } from "./document_filter";
+import { editorInFront } from "./editor_in_front";
 import { enclosingBlock } from "./enclosing_block";
 
 /** The code a command is about. */
@@ -16,12 +18,11 @@ export interface CodeContext {
 }
 
 /**
- * What is selected, else the innermost function, method or class around the cursor, else the block
- * of lines around it. Tells the
- * user and resolves with undefined when no editor is open or its document must not be read.
+ * What is selected, else the innermost function, method or class around the cursor, else the block of lines around it.
+ * Tells the user and resolves with undefined when no editor is open or its document must not be read.
  */
 export async function codeContext(): Promise<CodeContext | undefined> {
-  const editor = vscode.window.activeTextEditor;
+  const editor = editorInFront();
   if (!editor) {
     void vscode.window.showInformationMessage("Open a file and put the cursor into the code first.");
     return undefined;
@@ -37,7 +38,7 @@ export async function codeContext(): Promise<CodeContext | undefined> {
   return {
     document,
     range,
-    path: vscode.workspace.asRelativePath(document.uri).replaceAll("\\", "/"),
+    path: pathOf(document),
     languageId: document.languageId,
     code: document.getText(range),
     problems: vscode.languages

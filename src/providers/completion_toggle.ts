@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import { readCompletionSettings } from "../config/settings.generated";
 import { DisposableStack, type Disposable } from "../shared/disposable";
+import { scopeOf } from "./document_file";
 import { registerCommand } from "./report_failure";
 import { languageEnabled } from "./language_switch";
 
@@ -39,7 +40,7 @@ export function registerCompletionToggle(): CompletionToggle {
         snoozeUntil(0);
         return;
       }
-      const { enabled } = readCompletionSettings(vscode.window.activeTextEditor?.document);
+      const { enabled } = readCompletionSettings(scopeOfEditor());
       await update("completion.enabled", !enabled);
     }),
   );
@@ -50,7 +51,7 @@ export function registerCompletionToggle(): CompletionToggle {
         void vscode.window.showInformationMessage("Open a file of the language first.");
         return;
       }
-      const { languages } = readCompletionSettings(document);
+      const { languages } = readCompletionSettings(scopeOf(document));
       const enabled = languageEnabled(languages, document.languageId);
       await update("completion.languages", { ...languages, [document.languageId]: !enabled });
     }),
@@ -74,7 +75,7 @@ export function registerCompletionToggle(): CompletionToggle {
   return {
     availability(document) {
       if (snoozedUntil > Date.now()) return "snoozed";
-      const { enabled, languages } = readCompletionSettings(document);
+      const { enabled, languages } = readCompletionSettings(document && scopeOf(document));
       if (!enabled) return "off";
       return document && !languageEnabled(languages, document.languageId) ? "off for language" : "on";
     },
@@ -89,9 +90,14 @@ export function registerCompletionToggle(): CompletionToggle {
   };
 }
 
+function scopeOfEditor(): vscode.ConfigurationScope | undefined {
+  const document = vscode.window.activeTextEditor?.document;
+  return document && scopeOf(document);
+}
+
 /** Writes to the place the value comes from now, so that the change takes effect. */
 async function update(key: string, value: unknown): Promise<void> {
-  const configuration = vscode.workspace.getConfiguration("nmos", vscode.window.activeTextEditor?.document);
+  const configuration = vscode.workspace.getConfiguration("nmos", scopeOfEditor());
   const setting = configuration.inspect(key);
   const target =
     setting?.workspaceFolderValue !== undefined

@@ -7,6 +7,7 @@ import { toEngineError } from "../shared/errors";
 import type { CompletionParams } from "../shared/protocol";
 import { withAbortSignal } from "./abort_signal";
 import type { CompletionToggle } from "./completion_toggle";
+import { pathOf, scopeOf } from "./document_file";
 import { isEligible } from "./document_filter";
 import { windowAround } from "./document_window";
 import type { EngineView } from "./engine_view";
@@ -57,11 +58,11 @@ export function registerInlineCompletion(
           if (availability !== "on" && !(asked && availability !== "off")) return undefined;
           if (!isEligible(document) || hasManyCursors(document)) return undefined;
 
-          const settings = readCompletionSettings(document);
+          const settings = readCompletionSettings(scopeOf(document));
           const place = placeOf(document, position, context.selectedCompletionInfo);
           const query: CompletionParams = {
             model: settings.model,
-            path: vscode.workspace.asRelativePath(document.uri).replaceAll("\\", "/"),
+            path: pathOf(document),
             languageId: document.languageId,
             prefix: place.prefix,
             suffix: place.suffix,
@@ -111,17 +112,10 @@ function placeOf(
   position: vscode.Position,
   item: vscode.SelectedCompletionInfo | undefined,
 ): Place {
-  const text = document.getText();
-  if (!item) {
-    return {
-      ...windowAround(text, document.offsetAt(position)),
-      selected: "",
-      range: new vscode.Range(position, position),
-    };
-  }
-  const before = text.slice(0, document.offsetAt(item.range.start)) + item.text;
-  const after = text.slice(document.offsetAt(item.range.end));
-  return { ...windowAround(before + after, before.length), selected: item.text, range: item.range };
+  const range = item?.range ?? new vscode.Range(position, position);
+  const selected = item?.text ?? "";
+  const { prefix, suffix } = windowAround(document, range.start, range.end);
+  return { prefix: prefix + selected, suffix, selected, range };
 }
 
 function hasManyCursors(document: vscode.TextDocument): boolean {

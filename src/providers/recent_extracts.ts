@@ -14,37 +14,39 @@ const capacity = 32;
  * in it, so that the prompt stays the same from keystroke to keystroke.
  */
 export class RecentExtracts {
-  /** By the file's key, least recently left first. */
-  private readonly extracts = new Map<string, Extract>();
+  /** By the document's key, least recently left first. */
+  private readonly extracts = new Map<string, { file: string; extract: Extract }>();
 
-  remember(key: string, extract: Extract): void {
+  /** @param file where the document is kept; the cells of a notebook share one. */
+  remember(key: string, file: string, extract: Extract): void {
     this.extracts.delete(key);
     if (extract.text.trim() === "") return;
-    this.extracts.set(key, extract);
+    this.extracts.set(key, { file, extract });
     const oldest = this.extracts.keys().next();
     if (this.extracts.size > capacity && !oldest.done) this.extracts.delete(oldest.value);
   }
 
-  forget(key: string): void {
-    this.extracts.delete(key);
+  forget(file: string): void {
+    for (const [key, known] of this.extracts) if (known.file === file) this.extracts.delete(key);
   }
 
   /** The last `count` extracts that `allowed` lets through, the most recent last: next to the code being written. */
-  recent(count: number, allowed: (key: string) => boolean): Extract[] {
+  recent(count: number, allowed: (key: string, file: string) => boolean): Extract[] {
     if (count === 0) return [];
     return [...this.extracts]
-      .filter(([key]) => allowed(key))
+      .filter(([key, { file }]) => allowed(key, file))
       .slice(-count)
-      .map(([, extract]) => extract);
+      .map(([, { extract }]) => extract);
   }
 }
 
 /** The whole lines around `line` (0-based), cut to the longest extract. */
-export function extractAround(lines: readonly string[], line: number): string {
-  const from = Math.max(0, Math.min(line, lines.length - 1) - linesAround);
+export function extractAround(lineCount: number, textOf: (line: number) => string, line: number): string {
+  const middle = Math.min(line, lineCount - 1);
   const kept: string[] = [];
   let length = 0;
-  for (const text of lines.slice(from, line + linesAround + 1)) {
+  for (let at = Math.max(0, middle - linesAround); at < Math.min(lineCount, middle + linesAround + 1); at++) {
+    const text = textOf(at);
     length += text.length + 1;
     if (length > longest) break;
     kept.push(text);

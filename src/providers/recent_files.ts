@@ -2,6 +2,7 @@ import * as vscode from "vscode";
 import { isPrivateFile } from "../config/private_files";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { Extract } from "../shared/protocol";
+import { fileOf, pathOf } from "./document_file";
 import { isEligible } from "./document_filter";
 import { extractAround, RecentExtracts } from "./recent_extracts";
 
@@ -19,9 +20,9 @@ export function registerRecentFiles(): RecentFiles {
   function leave(): void {
     if (!last || !isEligible(last.document)) return;
     const { document, line } = last;
-    recent.remember(document.uri.toString(), {
-      path: vscode.workspace.asRelativePath(document.uri).replaceAll("\\", "/"),
-      text: extractAround(document.getText().split(/\r?\n/), line),
+    recent.remember(document.uri.toString(), fileOf(document).toString(), {
+      path: pathOf(document),
+      text: extractAround(document.lineCount, (at) => document.lineAt(at).text, line),
     });
   }
 
@@ -51,10 +52,10 @@ export function registerRecentFiles(): RecentFiles {
   return {
     extracts(document, count) {
       const own = document.uri.toString();
-      const folder = vscode.workspace.getWorkspaceFolder(document.uri);
-      return recent.recent(count, (key) => {
+      const folder = vscode.workspace.getWorkspaceFolder(fileOf(document));
+      return recent.recent(count, (key, file) => {
         if (key === own) return false;
-        const uri = vscode.Uri.parse(key, true);
+        const uri = vscode.Uri.parse(file, true);
         return vscode.workspace.getWorkspaceFolder(uri) === folder && !isPrivateFile(uri);
       });
     },

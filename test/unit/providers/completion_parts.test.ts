@@ -1,12 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { Debounce } from "../../../src/providers/debounce";
 import { judgeDocument, longestDocument, type DocumentVerdict } from "../../../src/providers/document_verdict";
-import { windowAround, windowReach } from "../../../src/providers/document_window";
 import { languageEnabled } from "../../../src/providers/language_switch";
 import { extractAround, RecentExtracts } from "../../../src/providers/recent_extracts";
 
 describe("documents that may be read", () => {
-  const plain = { scheme: "file", length: 100, isPrivate: false, isHidden: false, workspaceTrusted: true };
+  const plain = {
+    scheme: "file",
+    inWorkspace: false,
+    length: 100,
+    isPrivate: false,
+    isHidden: false,
+    workspaceTrusted: true,
+  };
   function check(traits: Partial<typeof plain>, expected: DocumentVerdict): void {
     test(`${JSON.stringify(traits)} is ${expected}`, () => {
       expect(judgeDocument({ ...plain, ...traits })).toBe(expected);
@@ -17,7 +23,9 @@ describe("documents that may be read", () => {
   check({ scheme: "untitled" }, "eligible");
   check({ scheme: "vscode-remote" }, "eligible");
   check({ scheme: "vscode-vfs" }, "eligible");
-  check({ scheme: "vscode-notebook-cell" }, "eligible");
+  check({ scheme: "memfs" }, "scheme");
+  check({ scheme: "memfs", inWorkspace: true }, "eligible");
+  check({ scheme: "vscode-notebook-cell" }, "scheme");
   check({ scheme: "git" }, "scheme");
   check({ scheme: "output" }, "scheme");
   check({ scheme: "nmos-edit" }, "scheme");
@@ -62,42 +70,13 @@ describe("the wait after a keystroke", () => {
   check(["superseded"], 0, 0);
 });
 
-describe("the text around the cursor", () => {
-  test("a short document is sent whole", () => {
-    expect(windowAround("ab\ncd", 3)).toEqual({ prefix: "ab\n", suffix: "cd" });
-  });
-
-  const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index}`).join("\n");
-
-  test("a long document is cut at line starts", () => {
-    const { prefix, suffix } = windowAround(lines, 120_000);
-    expect(prefix).toMatch(/^line \d+\n/);
-    expect(prefix.length).toBeLessThanOrEqual(windowReach);
-    expect(lines.slice(0, 120_000).endsWith(prefix)).toBe(true);
-    expect(lines.slice(120_000).startsWith(suffix)).toBe(true);
-    expect(suffix.length).toBe(windowReach);
-  });
-
-  test("typing only appends to the prefix", () => {
-    const typed = "const answer = 42;";
-    const before = windowAround(lines, 120_000);
-    const after = windowAround(lines.slice(0, 120_000) + typed + lines.slice(120_000), 120_000 + typed.length);
-    expect(after).toEqual({ prefix: before.prefix + typed, suffix: before.suffix });
-  });
-
-  test("one endless line is cut all the same", () => {
-    const { prefix } = windowAround("x".repeat(200_000), 150_000);
-    expect(prefix.length).toBeGreaterThan(0);
-    expect(prefix.length).toBeLessThanOrEqual(windowReach);
-  });
-});
-
 describe("extracts of recent files", () => {
   const everything = (): boolean => true;
 
   test("the most recent come last, and no more than asked for", () => {
     const recent = new RecentExtracts();
-    for (const name of ["a", "b", "c", "a"]) recent.remember(name, { path: name, text: `text of ${name}` });
+    for (const name of ["a", "b", "c", "a"])
+      recent.remember(name, `file of ${name}`, { path: name, text: `text of ${name}` });
     expect(recent.recent(2, everything).map(({ path }) => path)).toEqual(["c", "a"]);
     expect(recent.recent(9, everything).map(({ path }) => path)).toEqual(["b", "c", "a"]);
     expect(recent.recent(0, everything)).toEqual([]);
@@ -105,30 +84,34 @@ describe("extracts of recent files", () => {
 
   test("what is not allowed, forgotten or blank is left out", () => {
     const recent = new RecentExtracts();
-    for (const name of ["a", "b", "c"]) recent.remember(name, { path: name, text: name });
-    recent.remember("b", { path: "b", text: " \n" });
-    recent.forget("c");
+    for (const name of ["a", "b", "c"]) recent.remember(name, `file of ${name}`, { path: name, text: name });
+    recent.remember("b", "file of b", { path: "b", text: " \n" });
+    recent.forget("file of c");
     expect(recent.recent(9, everything).map(({ path }) => path)).toEqual(["a"]);
     expect(recent.recent(9, (key) => key !== "a")).toEqual([]);
+    expect(recent.recent(9, (_, file) => file !== "file of a")).toEqual([]);
   });
 
   test("only so many are kept", () => {
     const recent = new RecentExtracts();
-    for (let index = 0; index < 100; index++) recent.remember(`${index}`, { path: `${index}`, text: "x" });
+    for (let index = 0; index < 100; index++) recent.remember(`${index}`, "notebook", { path: `${index}`, text: "x" });
     expect(recent.recent(100, everything)).toHaveLength(32);
     expect(recent.recent(1, everything)).toEqual([{ path: "99", text: "x" }]);
+    recent.forget("notebook");
+    expect(recent.recent(1, everything)).toEqual([]);
   });
 
   const lines = Array.from({ length: 100 }, (_, index) => `l${index}`);
+  const around = (of: readonly string[], line: number): string => extractAround(of.length, (at) => of[at] ?? "", line);
   function check(name: string, actual: string, first: string, last: string): void {
     test(name, () => {
       expect(actual.split("\n").at(0)).toBe(first);
       expect(actual.split("\n").at(-1)).toBe(last);
     });
   }
-  check("lines on both sides", extractAround(lines, 50), "l34", "l66");
-  check("the beginning", extractAround(lines, 0), "l0", "l16");
-  check("the end", extractAround(lines, 99), "l83", "l99");
-  check("past the end", extractAround(lines, 500), "l83", "l99");
-  check("long lines", extractAround(["a".repeat(1_500), "b".repeat(1_500)], 0), "a".repeat(1_500), "a".repeat(1_500));
+  check("lines on both sides", around(lines, 50), "l34", "l66");
+  check("the beginning", around(lines, 0), "l0", "l16");
+  check("the end", around(lines, 99), "l83", "l99");
+  check("past the end", around(lines, 500), "l83", "l99");
+  check("long lines", around(["a".repeat(1_500), "b".repeat(1_500)], 0), "a".repeat(1_500), "a".repeat(1_500));
 });

@@ -84,13 +84,22 @@ export const TextEditorRevealType = { InCenterIfOutsideViewport: 2 } as const;
 export const ProgressLocation = { Notification: 15, Window: 10 } as const;
 
 export class FakeDocument {
-  readonly eol = EndOfLine.LF;
-
   constructor(
     readonly uri: Uri,
     public text: string,
     readonly languageId = "plaintext",
   ) {}
+
+  get eol(): number {
+    return this.text.includes("\r\n") ? EndOfLine.CRLF : EndOfLine.LF;
+  }
+
+  /** Replaces the first `from` and tells VS Code's listeners, as typing does. */
+  edit(from: string, to: string): void {
+    const change = { rangeOffset: this.text.indexOf(from), rangeLength: from.length, text: to };
+    this.text = this.text.replace(from, () => to);
+    documentChanged.fire({ document: this, contentChanges: [change] });
+  }
 
   get lineCount(): number {
     return this.text.split("\n").length;
@@ -111,9 +120,19 @@ export class FakeDocument {
   }
 
   positionAt(offset: number): Position {
-    const lines = this.text.slice(0, offset).split("\n");
+    const lines = this.text.slice(0, Math.max(0, offset)).split("\n");
     return new Position(lines.length - 1, lines.at(-1)?.length ?? 0);
   }
+}
+
+interface Notebook {
+  uri: Uri;
+  getCells(): { document: FakeDocument }[];
+}
+
+interface Change {
+  document: FakeDocument;
+  contentChanges: { rangeOffset: number; rangeLength: number; text: string }[];
 }
 
 interface Tab {
@@ -126,6 +145,7 @@ export const fake = {
   handlers: new Map<string, (...args: unknown[]) => unknown>(),
   context: new Map<string, unknown>(),
   tabs: [] as Tab[],
+  notebooks: [] as Notebook[],
   messages: [] as string[],
   cancellation: new EventEmitter<undefined>(),
   contents: new Map<string, (uri: Uri) => string>(),
@@ -144,9 +164,21 @@ export const fake = {
     for (const collection of [fake.documents, fake.handlers, fake.context, fake.contents, fake.settings])
       collection.clear();
     fake.tabs = [];
+    fake.notebooks = [];
     fake.messages = [];
     fake.trusted = true;
     fake.cancellation = new EventEmitter();
+  },
+
+  /** A notebook with one cell. */
+  openCell(path: string, text: string, languageId: string): FakeDocument {
+    const document = new FakeDocument(
+      Uri.from({ scheme: "vscode-notebook-cell", path, query: "W0" }),
+      text,
+      languageId,
+    );
+    fake.notebooks.push({ uri: Uri.file(path), getCells: () => [{ document }] });
+    return document;
   },
 
   /** The text of the right side of the open diff. */
@@ -156,6 +188,7 @@ export const fake = {
   },
 };
 
+const documentChanged = new EventEmitter<Change>();
 const tabsChanged = new EventEmitter<{ opened: Tab[]; closed: Tab[]; changed: Tab[] }>();
 
 export const commands = {
@@ -186,6 +219,14 @@ export const workspace = {
     get: (key: string) => fake.settings.get(`${section}.${key}`),
     inspect: (key: string) => ({ globalValue: fake.settings.get(`${section}.${key}`) }),
   }),
+  get notebookDocuments(): Notebook[] {
+    return fake.notebooks;
+  },
+  onDidChangeTextDocument: documentChanged.event,
+  getWorkspaceFolder: ({ scheme, path }: Uri) =>
+    ["file", "memfs"].includes(scheme) && path.startsWith("/ws/")
+      ? { uri: Uri.from({ scheme, path: "/ws" }) }
+      : undefined,
   asRelativePath: (uri: Uri) => uri.path.replace(/^\/ws\//, ""),
   registerTextDocumentContentProvider(
     scheme: string,

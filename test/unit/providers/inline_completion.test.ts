@@ -67,7 +67,10 @@ class Bench {
     path = "/ws/a.ts",
   ) {
     const offset = marked.indexOf("|");
-    const document = fake.open(path, marked.replace("|", ""), "typescript");
+    const text = marked.replace("|", "");
+    const document = path.endsWith(".ipynb")
+      ? fake.openCell(path, text, "typescript")
+      : fake.open(path, text, "typescript");
     const token = {
       isCancellationRequested: false,
       onCancellationRequested: () => ({ dispose: () => undefined }),
@@ -163,6 +166,13 @@ describe("the ghost text provider", () => {
   checkSilent("untrusted workspace", () => (fake.trusted = false));
   checkSilent("private file", () => undefined, "/ws/.env");
   checkSilent("hidden file", () => fake.settings.set("files.exclude", { "**/.git": true }), "/ws/.git/hook");
+
+  checkSilent("private notebook", () => fake.settings.set("nmos.privacy.exclude", ["nb/**"]), "/ws/nb/a.ipynb");
+
+  test("a cell goes by the name of its notebook", async () => {
+    expect(await bench.at("a|", invoke, "/ws/nb/a.ipynb")).toBeDefined();
+    expect(bench.asked[0]?.path).toBe("nb/a.ipynb");
+  });
 
   test("asked for by hand it works while snoozed, but not while off", async () => {
     bench.availability = "snoozed";
