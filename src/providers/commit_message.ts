@@ -6,7 +6,9 @@ import { commitMessagePrompt } from "../engine/chat/edit_prompts";
 import type { Disposable } from "../shared/disposable";
 import { withAbortSignal } from "./abort_signal";
 import { cleanCommitMessage } from "./commit_text";
+import type { EngineView } from "./engine_view";
 import { gitRepositories, type GitRepository } from "./git_extension";
+import { followLoading } from "./loading_progress";
 import { registerCommand } from "./report_failure";
 import { promptDiff } from "./staged_diff";
 
@@ -17,14 +19,14 @@ const longestDiff = 8_000;
 const longestMessage = 200;
 
 /** "NMOS: Generate Commit Message": writes a message for what is staged, else for all changes, into the input box. */
-export function registerCommitMessage(engine: EngineClient): Disposable {
+export function registerCommitMessage(engine: EngineClient, view: EngineView): Disposable {
   return registerCommand("nmos.commitMessage", "No commit message was written", async (source) => {
     if (!vscode.workspace.isTrusted) {
       void vscode.window.showInformationMessage("Trust the workspace first: its files are not read until then.");
       return;
     }
     const repository = await pickRepository(source);
-    if (repository) await writeMessage(engine, repository);
+    if (repository) await writeMessage(engine, view, repository);
   });
 }
 
@@ -49,7 +51,7 @@ function isInside(uri: vscode.Uri, folder: vscode.Uri): boolean {
   return uri.toString() === folder.toString() || uri.toString().startsWith(`${folder.toString()}/`);
 }
 
-async function writeMessage(engine: EngineClient, repository: GitRepository): Promise<void> {
+async function writeMessage(engine: EngineClient, view: EngineView, repository: GitRepository): Promise<void> {
   const staged = repository.state.indexChanges.length > 0;
   const diff = promptDiff(
     await repository.diff(staged),
@@ -61,37 +63,47 @@ async function writeMessage(engine: EngineClient, repository: GitRepository): Pr
     return;
   }
   const before = repository.inputBox.value;
+  let shown = before;
   let written = "";
   const show = (text: string): void => {
-    written = text;
-    repository.inputBox.value = cleanCommitMessage(text);
+    shown = text;
+    repository.inputBox.value = text;
   };
+  /** Whether the user writes in the box now: then it is theirs. */
+  const isTaken = (): boolean => repository.inputBox.value !== shown;
   try {
     await vscode.window.withProgress(
       { location: vscode.ProgressLocation.Notification, title: "NMOS: writing a commit message", cancellable: true },
-      (_, token) =>
+      (progress, token) =>
         withAbortSignal(token, async (signal) => {
-          const result = await engine.request(
-            "chat/generate",
-            {
-              model: readChatSettings().model,
-              messages: commitMessagePrompt(diff),
-              maxTokens: longestMessage,
-              sampling: { temperature: 0 },
-            },
-            {
-              signal,
-              onProgress: (text) => {
-                show(written + text);
+          const loading = followLoading(view, progress);
+          const taken = new AbortController();
+          try {
+            const result = await engine.request(
+              "chat/generate",
+              {
+                model: readChatSettings().model,
+                messages: commitMessagePrompt(diff),
+                maxTokens: longestMessage,
+                sampling: { temperature: 0 },
               },
-            },
-          );
-          if (signal.aborted) repository.inputBox.value = before;
-          else show(result.text);
+              {
+                signal: AbortSignal.any([signal, taken.signal]),
+                onProgress: (text) => {
+                  written += text;
+                  if (isTaken()) taken.abort();
+                  else show(cleanCommitMessage(written));
+                },
+              },
+            );
+            if (!isTaken()) show(signal.aborted ? before : cleanCommitMessage(result.text));
+          } finally {
+            loading.dispose();
+          }
         }),
     );
   } catch (thrown) {
-    repository.inputBox.value = before;
+    if (!isTaken()) repository.inputBox.value = before;
     throw thrown;
   }
 }

@@ -1,10 +1,12 @@
 /** Cuts a Git diff to what a prompt may and can hold. */
 
-const heading = /^diff --git "?a\/(.+?)"? "?b\/(.+?)"?$/;
+/** With the prefixes of any setting of `diff.mnemonicPrefix` and `diff.noprefix`, when both names are the same. */
+const heading = /^diff --git (?:"(?:[a-z]\/)?(.+)" "(?:[a-z]\/)?\1"|(?:[a-z]\/)?(.+) (?:[a-z]\/)?\2)$/;
+const moved = /^(?:rename|copy) (?:from|to) "?(.+?)"?$/gm;
 
 interface FileDiff {
-  /** Path after the change, relative to the repository. */
-  path: string;
+  /** Paths before and after the change, relative to the repository; none when they cannot be told. */
+  paths: string[];
   text: string;
 }
 
@@ -12,8 +14,16 @@ interface FileDiff {
 export function splitDiff(diff: string): FileDiff[] {
   return diff
     .split(/^(?=diff --git )/m)
-    .map((text) => ({ path: heading.exec(text.split("\n", 1)[0] ?? "")?.[2] ?? "", text }))
-    .filter(({ text }) => text.startsWith("diff --git "));
+    .filter((text) => text.startsWith("diff --git "))
+    .map((text) => ({ paths: pathsOf(text), text }));
+}
+
+function pathsOf(text: string): string[] {
+  const same = heading.exec(text.split("\n", 1)[0] ?? "");
+  const path = same?.[1] ?? same?.[2];
+  if (path !== undefined) return [path];
+  const header = text.split(/^@@ /m, 1)[0] ?? "";
+  return [...header.matchAll(moved)].map((match) => match[1] ?? "");
 }
 
 /**
@@ -21,8 +31,8 @@ export function splitDiff(diff: string): FileDiff[] {
  * share what short ones leave, so that every changed file is at least named.
  */
 export function promptDiff(diff: string, isPrivate: (path: string) => boolean, longest: number): string {
-  const files = splitDiff(diff).map(({ path, text }) =>
-    isPrivate(path) ? `diff --git a/${path} b/${path}\n(contents left out)\n` : text,
+  const files = splitDiff(diff).map(({ paths, text }) =>
+    paths.length === 0 || paths.some(isPrivate) ? `${text.split("\n", 1)[0] ?? ""}\n(contents left out)\n` : text,
   );
   let room = longest;
   const byLength = files.map((text, index) => ({ text, index })).sort((a, b) => a.text.length - b.text.length);

@@ -9,7 +9,7 @@ function fileDiff(path: string, lines: number): string {
 describe("diffs in prompts", () => {
   function checkPaths(diff: string, expected: string[]): void {
     test(`paths ${expected.join(", ")}`, () => {
-      expect(splitDiff(diff).map(({ path }) => path)).toEqual(expected);
+      expect(splitDiff(diff).flatMap(({ paths }) => paths)).toEqual(expected);
     });
   }
 
@@ -18,7 +18,11 @@ describe("diffs in prompts", () => {
   checkPaths(fileDiff("a.ts", 2), ["a.ts"]);
   checkPaths(fileDiff("a.ts", 2) + fileDiff("b/c d.ts", 2), ["a.ts", "b/c d.ts"]);
   checkPaths('diff --git "a/\\303\\244" "b/\\303\\244"\n', ["\\303\\244"]);
-  checkPaths("diff --git a/old.ts b/new.ts\nrename from old.ts\nrename to new.ts\n", ["new.ts"]);
+  checkPaths("diff --git a/old.ts b/new.ts\nrename from old.ts\nrename to new.ts\n", ["old.ts", "new.ts"]);
+  checkPaths("diff --git i/a.ts w/a.ts\nindex 1..2\n", ["a.ts"]);
+  checkPaths("diff --git src/a.ts src/a.ts\nindex 1..2\n", ["src/a.ts"]);
+  checkPaths("diff --git a/x b/y.ts b/x b/y.ts\nindex 1..2\n", ["x b/y.ts"]);
+  checkPaths("diff --git a/unclear b/what\nindex 1..2\n@@ -1 +1 @@\n rename from x\n", []);
   checkPaths("diff --git a/x b/x\n+ a line with diff --git inside\n", ["x"]);
 
   const none = (): boolean => false;
@@ -35,6 +39,18 @@ describe("diffs in prompts", () => {
     expect(shown.match(/\+line 0/g)).toHaveLength(1);
   });
 
+  function checkPrivate(name: string, diff: string): void {
+    test(`private contents are left out: ${name}`, () => {
+      const shown = promptDiff(`${diff}@@ -1 +1 @@\n+SECRET=1\n`, (path) => path === ".env", 10_000);
+      expect(shown).not.toContain("SECRET");
+    });
+  }
+  checkPrivate("renamed from", "diff --git a/.env b/env.txt\nrename from .env\nrename to env.txt\n");
+  checkPrivate("renamed to", "diff --git a/env.txt b/.env\nrename from env.txt\nrename to .env\n");
+  checkPrivate("other prefixes", "diff --git i/.env w/.env\n");
+  checkPrivate("no prefixes", "diff --git .env .env\n");
+  checkPrivate("a heading that cannot be read", "diff --git .env somewhere else\n");
+
   test("long files are cut at line ends and short ones kept whole", () => {
     const small = fileDiff("small.ts", 2);
     const shown = promptDiff(fileDiff("huge.ts", 5_000) + small + fileDiff("large.ts", 5_000), none, 4_000);
@@ -48,6 +64,6 @@ describe("diffs in prompts", () => {
 
   test("every file is named however little room there is", () => {
     const shown = promptDiff(fileDiff("a.ts", 100) + fileDiff("b.ts", 100), none, 10);
-    expect(splitDiff(shown).map(({ path }) => path)).toEqual(["a.ts", "b.ts"]);
+    expect(splitDiff(shown).flatMap(({ paths }) => paths)).toEqual(["a.ts", "b.ts"]);
   });
 });
