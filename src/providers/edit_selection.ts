@@ -3,6 +3,7 @@ import { readChatSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
 import { documentPrompt, editPrompt, extractCode, fixPrompt } from "../engine/chat/edit_prompts";
 import { DisposableStack, type Disposable } from "../shared/disposable";
+import { EngineError } from "../shared/errors";
 import type { ChatMessage } from "../shared/protocol";
 import { codeContext, type CodeContext } from "./code_context";
 import type { EditReview } from "./edit_review";
@@ -13,7 +14,9 @@ export function registerEditSelection(engine: EngineClient, review: EditReview):
   const stack = new DisposableStack();
 
   async function rewrite(context: CodeContext, title: string, messages: ChatMessage[]): Promise<void> {
-    const { model, maxTokens } = readChatSettings();
+    const { model, maxTokens: longestAnswer } = readChatSettings();
+    // The answer repeats the code: room for it, however short answers in the chat are to be.
+    const maxTokens = Math.max(longestAnswer, Math.ceil(context.code.length / 2));
     await review.propose(context, `${title} (${context.path})`, async (signal, onText) => {
       let answer = "";
       const result = await engine.request(
@@ -27,10 +30,9 @@ export function registerEditSelection(engine: EngineClient, review: EditReview):
           },
         },
       );
+      // Accepting half of the code would delete the other half.
       if (result.finish === "length") {
-        void vscode.window.showWarningMessage(
-          "The edit was cut off at `nmos.chat.maxTokens`. Select less code, or raise the setting.",
-        );
+        throw new EngineError("CONTEXT_TOO_LONG", "The model's answer was too long and was cut off. Select less code.");
       }
       return extractCode(result.text);
     });

@@ -34,14 +34,36 @@ export interface Span {
 }
 
 /**
- * Where the original is in a document that may have changed since: still at its place, or moved as the one place that
- * holds it. Undefined when it is gone or there are several.
+ * Where the original, which is whole lines, is in a document that may have changed since: at `start`, or at the one
+ * place that holds it. Undefined when it is gone or there are several.
  */
 export function relocate(text: string, original: string, start: number): Span | undefined {
-  const at = text.startsWith(original, start) ? start : text.indexOf(original);
-  if (at < 0 || original === "") return text.length === 0 && original === "" ? { start: 0, end: 0 } : undefined;
-  if (at !== start && text.includes(original, at + 1)) return undefined;
-  return { start: at, end: at + original.length };
+  if (original === "") return text === "" ? { start: 0, end: 0 } : undefined;
+  const isThere = (at: number): boolean => text.startsWith(original, at) && isWholeLines(text, at, original.length);
+  if (isThere(start)) return { start, end: start + original.length };
+  const places: number[] = [];
+  for (let at = text.indexOf(original); at >= 0; at = text.indexOf(original, at + 1)) if (isThere(at)) places.push(at);
+  const [only, another] = places;
+  return only === undefined || another !== undefined ? undefined : { start: only, end: only + original.length };
+}
+
+function isWholeLines(text: string, start: number, length: number): boolean {
+  const next = text.charAt(start + length);
+  return (start === 0 || text.charAt(start - 1) === "\n") && (next === "" || next === "\n" || next === "\r");
+}
+
+/** A change of a document: the span that was replaced, before the change, and what stands there now. */
+export interface TextChange {
+  rangeOffset: number;
+  rangeLength: number;
+  text: string;
+}
+
+/** Where a span that began at `start` begins after changes made at once. One that reaches into it moves nothing. */
+export function shiftedStart(start: number, changes: readonly TextChange[]): number {
+  return changes
+    .filter(({ rangeOffset, rangeLength }) => rangeOffset + rangeLength <= start)
+    .reduce((shifted, { rangeLength, text }) => shifted + text.length - rangeLength, start);
 }
 
 export function replaceSpan(text: string, { start, end }: Span, replacement: string): string {

@@ -1,4 +1,4 @@
-import type { DownloadProgress, ModelState } from "../shared/protocol";
+import type { DownloadProgress, EngineStatus, ModelState } from "../shared/protocol";
 
 const units = ["B", "KB", "MB", "GB", "TB"];
 
@@ -47,6 +47,13 @@ export function recommendedModel(models: readonly ModelState[]): ModelState | un
     models.find((model) => model.recommendedFor.includes("fast")) ??
     models.find((model) => model.recommendedFor.includes("main"))
   );
+}
+
+/** The model that is being loaded and how much of it; undefined when none is. */
+export function loadingText(status: EngineStatus | undefined): string | undefined {
+  const loading = status?.loading[0];
+  // A model that is no catalogue entry has its path for a name.
+  return loading && `Loading ${loading.ref.split(/[\\/]/).at(-1)}, ${Math.floor(100 * loading.fraction)}%`;
 }
 
 /** What the download's notification says. */

@@ -2,6 +2,7 @@ import type { EngineState } from "../engine/client/engine_client";
 import type { EngineError } from "../shared/errors";
 import type { EngineStatus, ModelState } from "../shared/protocol";
 import type { Availability } from "./completion_toggle";
+import { loadingText } from "./model_text";
 
 /** All that the status bar shows follows from these. */
 export interface StatusFacts {
@@ -49,7 +50,7 @@ export function statusText(facts: StatusFacts): StatusText {
   const loading = facts.status?.loading[0];
   if (loading) {
     const percent = Math.floor(100 * loading.fraction);
-    return { text: `$(loading~spin) NMOS ${percent}%`, tooltip: `Loading ${loading.ref}.`, severity: "none" };
+    return { text: `$(loading~spin) NMOS ${percent}%`, tooltip: loadingText(facts.status) ?? "", severity: "none" };
   }
   if (facts.connection.kind === "starting") {
     return { text: "$(loading~spin) NMOS", tooltip: "The engine is starting.", severity: "none" };

@@ -3,6 +3,12 @@ import { commands, fake, Position, Range, window, type FakeDocument } from "./fa
 
 vi.mock("vscode", () => import("./fake_vscode"));
 
+/** The engine is loading a model. */
+const view: unknown = {
+  status: { loading: [{ ref: "m", fraction: 0.5 }] },
+  onChanged: () => ({ dispose: () => undefined }),
+};
+
 const { registerEditReview } = await import("../../../src/providers/edit_review");
 type Review = ReturnType<typeof registerEditReview>;
 type Context = Parameters<Review["propose"]>[0];
@@ -16,7 +22,7 @@ describe("an edit proposed as a diff", () => {
   beforeEach(() => {
     fake.reset();
     document = fake.open("/ws/a.py", source);
-    review = registerEditReview();
+    review = registerEditReview(view as Parameters<typeof registerEditReview>[0]);
   });
 
   afterEach(() => {
@@ -67,9 +73,59 @@ describe("an edit proposed as a diff", () => {
 
   test("code that moved meanwhile is changed where it is now", async () => {
     await propose(() => Promise.resolve(proposal));
-    document.text = `# a new line\n${document.text}`;
+    document.edit("import os", "# a new line\nimport os");
     await commands.executeCommand("nmos.acceptEdit");
     expect(document.text).toBe(`# a new line\n${whole}`);
+  });
+
+  test("of several places that look the same, the one it was proposed for is changed", async () => {
+    document.text = "a\nx\nx\nb\n";
+    const context: unknown = { document, range: new Range(new Position(2, 0), new Position(2, 1)), path: "a.py" };
+    await review.propose(context as Context, "Fix", () => Promise.resolve("y"));
+    document.edit("a", "x");
+    document.edit("x\nx", "x\nx\nx");
+    document.edit("b", "x");
+    await commands.executeCommand("nmos.acceptEdit");
+    expect(document.text.split("\n")[3]).toBe("y");
+  });
+
+  function checkRefused(name: string, from: string, to: string): void {
+    test(`left alone: ${name}`, async () => {
+      await propose(() => Promise.resolve(proposal));
+      document.edit(from, to);
+      const changed = document.text;
+      await commands.executeCommand("nmos.acceptEdit");
+      expect(document.text).toBe(changed);
+      expect(fake.messages[0]).toContain("has changed");
+    });
+  }
+  checkRefused("a line that was continued", "return x", "return x + 2");
+  checkRefused("a line that was indented", "def f(x)", "  def f(x)");
+  checkRefused("code that is gone", "def f(x):\n    return x\n", "");
+
+  test("accepting twice changes once", async () => {
+    await propose(() => Promise.resolve("def f(x):\n    return x\n\ndef f(x):\n    return x"));
+    await Promise.all([commands.executeCommand("nmos.acceptEdit"), commands.executeCommand("nmos.acceptEdit")]);
+    expect(document.text.match(/def f/g)).toHaveLength(2);
+  });
+
+  test("a diff that moves to another group stays", async () => {
+    await propose(() => Promise.resolve(proposal));
+    const [tab] = fake.tabs;
+    if (!tab) throw new Error("no diff");
+    fake.tabs.push({ ...tab });
+    await window.tabGroups.close([tab]);
+    await commands.executeCommand("nmos.acceptEdit");
+    expect(document.text).toBe(whole);
+  });
+
+  test("line ends of Windows", async () => {
+    document.text = source.replaceAll("\n", "\r\n");
+    await propose(() => Promise.resolve("def f(x):\n    return x"));
+    expect(fake.messages).toEqual(["The model proposed no change."]);
+    await propose(() => Promise.resolve(proposal));
+    await commands.executeCommand("nmos.acceptEdit");
+    expect(document.text).toBe(whole.replaceAll("\n", "\r\n"));
   });
 
   test("code that changed meanwhile is left alone, and the diff stays", async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { fitReplacement, relocate, replaceSpan, type Span } from "../../../src/providers/edit_text";
+import {
+  fitReplacement,
+  relocate,
+  replaceSpan,
+  shiftedStart,
+  type Span,
+  type TextChange,
+} from "../../../src/providers/edit_text";
 
 describe("generated code fitted into the place of the original", () => {
   function check(name: string, original: string, generated: string, expected: string): void {
@@ -30,10 +37,14 @@ describe("the original in a document that has changed", () => {
     });
   }
 
-  check("still there", "abc", "b", 1, { start: 1, end: 2 });
-  check("still there although there are others", "abcb", "b", 1, { start: 1, end: 2 });
-  check("moved", "xxabc", "b", 1, { start: 3, end: 4 });
-  check("moved and ambiguous", "xxbab", "b", 1, undefined);
+  check("still there", "a\nb\nc", "b", 2, { start: 2, end: 3 });
+  check("still there although there are others", "a\nb\nc\nb", "b", 2, { start: 2, end: 3 });
+  check("moved", "x\na\nb\nc", "b", 2, { start: 4, end: 5 });
+  check("moved and ambiguous", "x\nb\na\nb", "b", 4, undefined);
+  check("the beginning of another line", "ab\nbc", "b", 0, undefined);
+  check("in front of a line end of Windows", "b\r\nc", "b", 0, { start: 0, end: 1 });
+  check("continued", "a\nbc", "b", 2, undefined);
+  check("indented", "a\n b", "b", 2, undefined);
   check("gone", "axc", "b", 1, undefined);
   check("empty document", "", "", 0, { start: 0, end: 0 });
   check("nothing to find in a document with text", "a", "", 0, undefined);
@@ -41,4 +52,27 @@ describe("the original in a document that has changed", () => {
 
 test("a span is replaced", () => {
   expect(replaceSpan("abc", { start: 1, end: 2 }, "xyz")).toBe("axyzc");
+});
+
+describe("where code begins after changes", () => {
+  function check(name: string, changes: [at: number, length: number, text: string][], expected: number): void {
+    test(name, () => {
+      const made = changes.map(([rangeOffset, rangeLength, text]): TextChange => ({ rangeOffset, rangeLength, text }));
+      expect(shiftedStart(10, made)).toBe(expected);
+    });
+  }
+
+  check("above", [[0, 2, "abc"]], 11);
+  check("right in front", [[10, 0, "abc"]], 13);
+  check("behind", [[12, 5, ""]], 10);
+  check(
+    "several at once",
+    [
+      [20, 0, "x"],
+      [5, 0, "yy"],
+      [0, 3, ""],
+    ],
+    9,
+  );
+  check("over the beginning", [[8, 4, "abc"]], 10);
 });

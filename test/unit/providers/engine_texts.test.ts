@@ -82,7 +82,7 @@ describe("the status bar", () => {
     "loading",
     { status: { ...status, loading: [{ ref: "m", fraction: 0.426 }] } },
     "$(loading~spin) NMOS 42%",
-    "m.",
+    "Loading m, 42%",
   );
   check("off", { availability: "off", suggesting: true }, "$(circle-slash) NMOS: off", "off");
   check("off for the language", { availability: "off for language" }, "$(circle-slash) NMOS", "this language");
