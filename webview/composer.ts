@@ -1,4 +1,4 @@
-import type { Attachment, AttachmentKind, ChatState } from "../src/shared/chat_messages";
+import type { AttachmentKind, AttachmentLabel, ChatState } from "../src/shared/chat_messages";
 import { button, element } from "./dom";
 import { send } from "./host";
 
@@ -13,7 +13,7 @@ const tallestInput = 240;
 /** Where a message is written: attachments, the text, send or stop, and the context meter. */
 export class Composer {
   readonly root = element("form", { class: "composer" });
-  private readonly chips = element("div", { class: "chips", "aria-label": "Attached" });
+  private readonly chips = element("div", { class: "chips", role: "group", "aria-label": "Attached" });
   private readonly input = element("textarea", {
     class: "input",
     rows: "1",
@@ -21,7 +21,7 @@ export class Composer {
     placeholder: "Ask NMOS (Enter sends, Shift+Enter makes a new line)",
   });
   private readonly submitButton = element("button", { type: "submit", class: "primary" }, "Send");
-  private readonly meter = element("span", { class: "meter", role: "status" });
+  private readonly meter = element("span", { class: "meter", role: "meter", "aria-label": "Context used" });
   private busy = false;
 
   constructor() {
@@ -41,7 +41,8 @@ export class Composer {
     );
     this.root.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.submit();
+      if (this.busy) send({ type: "stop" });
+      else this.submit();
     });
     this.input.addEventListener("input", () => {
       this.grow();
@@ -51,7 +52,8 @@ export class Composer {
       if (event.key === "Escape" && this.busy) send({ type: "stop" });
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
-      this.submit();
+      // While an answer streams in, the next question waits in the box: Enter must not stop the answer.
+      if (!this.busy) this.submit();
     });
   }
 
@@ -69,6 +71,7 @@ export class Composer {
   showMeter(tokens: number, contextLength: number): void {
     const share = Math.round((tokens / contextLength) * 100);
     this.meter.textContent = `${share}%`;
+    this.meter.ariaValueNow = `${share}`;
     this.meter.title = `${tokens} of ${contextLength} tokens of the context are used`;
     this.meter.classList.toggle("full", tokens > contextLength * 0.9);
   }
@@ -78,10 +81,6 @@ export class Composer {
   }
 
   private submit(): void {
-    if (this.busy) {
-      send({ type: "stop" });
-      return;
-    }
     if (this.input.value.trim() === "") return;
     send({ type: "send", text: this.input.value });
     this.input.value = "";
@@ -94,7 +93,7 @@ export class Composer {
   }
 }
 
-function chip({ kind, label }: Attachment, index: number): HTMLElement {
+function chip({ kind, label }: AttachmentLabel, index: number): HTMLElement {
   const remove = button(
     "×",
     () => {

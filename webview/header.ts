@@ -1,4 +1,4 @@
-import type { ChatState, ConversationSummary, ModelOption } from "../src/shared/chat_messages";
+import type { ChatState, ModelOption } from "../src/shared/chat_messages";
 import { button, element } from "./dom";
 import { send } from "./host";
 
@@ -33,24 +33,40 @@ export class Header {
   }
 
   show({ conversation, conversations, models, model }: ChatState): void {
-    this.conversations.replaceChildren(...conversations.map((one) => conversationOption(one, conversation.id)));
-    const known = models.some(({ ref }) => ref === model) || model === "auto";
-    const own: ModelOption[] = known
-      ? []
-      : [{ ref: model, name: model.split(/[\\/]/).at(-1) ?? model, installed: true }];
-    const automatic: ModelOption = { ref: "auto", name: "Automatic", installed: true };
-    this.models.replaceChildren(...[automatic, ...models, ...own].map((one) => modelOption(one, model)));
+    fill(
+      this.conversations,
+      conversations.map(({ id, title }) => ({ value: id, label: title, disabled: false })),
+      conversation.id,
+    );
+    this.showModels(models, model);
+  }
+
+  showModels(models: readonly ModelOption[], model: string): void {
+    const known = model === "auto" || models.some(({ ref }) => ref === model);
+    const own = known ? [] : [{ ref: model, name: model.split(/[\\/]/).at(-1) ?? model, installed: true }];
+    fill(
+      this.models,
+      [{ ref: "auto", name: "Automatic", installed: true }, ...models, ...own].map(({ ref, name, installed }) => ({
+        value: ref,
+        label: installed ? name : `${name} (not downloaded)`,
+        disabled: !installed,
+      })),
+      model,
+    );
   }
 }
 
-function conversationOption({ id, title }: ConversationSummary, current: string): HTMLOptionElement {
-  return element("option", { value: id, selected: id === current }, title);
+interface Option {
+  value: string;
+  label: string;
+  disabled: boolean;
 }
 
-function modelOption({ ref, name, installed }: ModelOption, current: string): HTMLOptionElement {
-  return element(
-    "option",
-    { value: ref, selected: ref === current, disabled: !installed },
-    installed ? name : `${name} (not downloaded)`,
-  );
+/** A list that is open stays open when nothing in it has changed. */
+function fill(list: HTMLSelectElement, options: readonly Option[], chosen: string): void {
+  const shown = [...list.options].map(({ value, label, disabled }) => ({ value, label, disabled }));
+  if (JSON.stringify(shown) !== JSON.stringify(options)) {
+    list.replaceChildren(...options.map(({ value, label, disabled }) => element("option", { value, disabled }, label)));
+  }
+  list.value = chosen;
 }

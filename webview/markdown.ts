@@ -16,7 +16,10 @@ function highlight(code: string, language: string): string {
   return hljs.highlight(code, { language, ignoreIllegals: true }).value;
 }
 
-/** Markdown of a model as DOM that is safe to insert. Raw HTML in it is shown as text. */
+/**
+ * Markdown of a model as DOM that is safe to insert. Raw HTML in it is shown as text, and links lead to web pages only:
+ * VS Code opens them in the browser.
+ */
 export function renderMarkdown(text: string): DocumentFragment {
   return DOMPurify.sanitize(markdown.render(text), {
     ALLOWED_TAGS: allowedTags,

@@ -1,73 +1,90 @@
-import type { ChatEntry } from "../src/shared/chat_messages";
-import { addCodeActions } from "./code_blocks";
-import { button, element } from "./dom";
-import { send } from "./host";
-import { renderMarkdown } from "./markdown";
+import type { ShownEntry } from "../src/shared/chat_messages";
+import { element } from "./dom";
+import { renderMessage, type RenderedMessage } from "./message";
 
 /** Nearer to the end than this the list follows the text that arrives. */
 const followDistance = 80;
 
-interface Shown {
-  entry: ChatEntry;
-  node: HTMLElement;
+/** Rendering may take one part in so many of the time, so that a long code block does not freeze the page. */
+const renderShare = 5;
+
+interface Shown extends RenderedMessage {
+  entry: ShownEntry;
+  isLast: boolean;
 }
 
-/** The messages of a conversation. Only what has changed is rendered anew. */
+/** The messages of a conversation. Only what has changed is rendered anew; the rest keeps focus and selection. */
 export class MessageList {
+  /** Not live: text that streams in would be read out over and over. `announcer` says what there is to say. */
   readonly root = element("div", {
     class: "messages",
     role: "log",
-    "aria-live": "polite",
+    "aria-live": "off",
     "aria-label": "Conversation",
     tabindex: "0",
   });
+  readonly announcer = element("div", { class: "announcer", role: "status" });
   private shown: Shown[] = [];
   private conversation = "";
-  private pendingRender: number | null = null;
+  private pending: ReturnType<typeof setTimeout> | undefined;
+  private nextRender = 0;
 
-  constructor() {
-    this.root.addEventListener("click", (event) => {
-      const link = (event.target as Element).closest("a");
-      if (!link) return;
-      event.preventDefault();
-      send({ type: "openLink", url: link.href });
-    });
-  }
-
-  show(conversation: string, entries: readonly ChatEntry[]): void {
-    const following = this.isAtEnd() || conversation !== this.conversation;
-    if (conversation !== this.conversation) this.clear();
+  show(conversation: string, entries: readonly ShownEntry[], busy: boolean): void {
+    const switched = conversation !== this.conversation;
+    const following = switched || this.isAtEnd();
+    const hadFocus = this.root.contains(document.activeElement);
+    const before = switched ? [] : this.shown;
     this.conversation = conversation;
-    const last = entries.length - 1;
-    const next = entries.map((entry, index): Shown => {
-      const present = this.shown[index];
-      const same = present && JSON.stringify(present.entry) === JSON.stringify(entry) && index !== last;
-      return same ? present : { entry, node: messageNode(entry, index === last) };
+    this.shown = entries.map((entry, index) => {
+      const isLast = index === entries.length - 1;
+      const present = before.find((shown) => shown.entry.id === entry.id);
+      return present?.isLast === isLast && JSON.stringify(present.entry) === JSON.stringify(entry)
+        ? present
+        : { entry, isLast, ...renderMessage(entry, isLast) };
     });
-    this.root.replaceChildren(...(next.length > 0 ? next.map(({ node }) => node) : [welcome()]));
-    this.shown = next;
+    this.root.classList.toggle("busy", busy);
+    arrange(this.root, entries.length > 0 ? this.shown.map(({ node }) => node) : [welcome()]);
     if (following) this.scrollToEnd();
+    if (hadFocus && !this.root.contains(document.activeElement)) this.root.focus();
+    this.announce(before);
   }
 
-  /** Adds text to the answer that is streaming in; rendered once per frame at most. */
+  /** Adds text to the answer that is streaming in. */
   append(id: number, text: string): void {
     const shown = this.shown.find(({ entry }) => entry.id === id);
     if (!shown) return;
     shown.entry = { ...shown.entry, text: shown.entry.text + text };
-    this.pendingRender ??= requestAnimationFrame(() => {
-      this.pendingRender = null;
-      const following = this.isAtEnd();
-      const node = messageNode(shown.entry, true);
-      shown.node.replaceWith(node);
-      shown.node = node;
-      if (following) this.scrollToEnd();
-    });
+    this.pending ??= setTimeout(() => {
+      requestAnimationFrame(() => {
+        this.pending = undefined;
+        this.renderStreaming();
+      });
+    }, this.nextRender - performance.now());
   }
 
-  private clear(): void {
-    if (this.pendingRender !== null) cancelAnimationFrame(this.pendingRender);
-    this.pendingRender = null;
-    this.shown = [];
+  /** Says what happens before an answer begins. */
+  showProgress(text: string): void {
+    const waiting = this.root.querySelector(".thinking");
+    if (waiting) waiting.textContent = text;
+  }
+
+  private renderStreaming(): void {
+    const began = performance.now();
+    const following = this.isAtEnd();
+    for (const { entry, stream } of this.shown) stream?.update(entry.text);
+    if (following) this.scrollToEnd();
+    const ended = performance.now();
+    this.nextRender = ended + (ended - began) * (renderShare - 1);
+  }
+
+  /** Reads out that an answer is on its way, and the answer when it is there. */
+  private announce(before: readonly Shown[]): void {
+    const last = this.shown.at(-1);
+    const previous = before.find(({ entry }) => entry.id === last?.entry.id);
+    if (last?.stream && previous !== last) this.announcer.textContent = "NMOS is answering";
+    else if (last && previous?.stream && !last.stream) {
+      this.announcer.textContent = last.node.querySelector(".text")?.textContent ?? "";
+    }
   }
 
   private isAtEnd(): boolean {
@@ -76,6 +93,15 @@ export class MessageList {
 
   private scrollToEnd(): void {
     this.root.scrollTop = this.root.scrollHeight;
+  }
+}
+
+/** Makes the nodes the children without taking out those that are there already. */
+function arrange(parent: Element, nodes: readonly Element[]): void {
+  for (const child of [...parent.children]) if (!nodes.includes(child)) child.remove();
+  for (const [index, node] of nodes.entries()) {
+    const present = parent.children[index] ?? null;
+    if (present !== node) parent.insertBefore(node, present);
   }
 }
 
@@ -90,94 +116,4 @@ function welcome(): HTMLElement {
     ),
     element("p", {}, "Attach a selection, the file or its problems with the buttons below."),
   );
-}
-
-function messageNode(entry: ChatEntry, isLast: boolean): HTMLElement {
-  const node = element("article", { class: `message ${entry.role} ${entry.status}`, "data-id": String(entry.id) });
-  node.setAttribute("aria-label", entry.role === "user" ? "You" : "NMOS");
-  if (entry.role === "user") renderQuestion(node, entry);
-  else renderAnswer(node, entry, isLast);
-  return node;
-}
-
-function renderQuestion(node: HTMLElement, entry: ChatEntry): void {
-  for (const { label, kind } of entry.attachments) {
-    node.append(element("span", { class: "chip" }, kind === "problems" ? `Problems: ${label}` : label));
-  }
-  node.append(element("div", { class: "text" }, entry.text));
-  const edit = button(
-    "Edit",
-    () => {
-      node.replaceChildren(editor(node, entry));
-      node.querySelector("textarea")?.focus();
-    },
-    { title: "Change this message and send it again" },
-  );
-  node.append(element("div", { class: "actions" }, edit));
-}
-
-function editor(node: HTMLElement, entry: ChatEntry): HTMLElement {
-  const input = element("textarea", { "aria-label": "Change the message", rows: "4" });
-  input.value = entry.text;
-  const close = () => {
-    node.replaceChildren();
-    renderQuestion(node, entry);
-  };
-  const submit = () => {
-    if (input.value.trim() !== "") send({ type: "resend", id: entry.id, text: input.value });
-  };
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    submit();
-  });
-  return element("div", { class: "edit" }, input, button("Send", submit), button("Cancel", close));
-}
-
-function renderAnswer(node: HTMLElement, entry: ChatEntry, isLast: boolean): void {
-  const text = element("div", { class: "text markdown" });
-  text.append(renderMarkdown(entry.text));
-  if (entry.status !== "streaming") addCodeActions(text);
-  node.append(text);
-  if (entry.status === "streaming") {
-    if (entry.text === "") text.append(element("span", { class: "thinking" }, "Thinking"));
-    return;
-  }
-  if (entry.error) node.append(failure(entry.error));
-  const actions = element("div", { class: "actions" });
-  if (isLast) {
-    actions.append(
-      button("Regenerate", () => {
-        send({ type: "regenerate" });
-      }),
-    );
-  }
-  if (entry.status === "stopped") actions.append(element("span", { class: "note" }, "Stopped"));
-  if (entry.stats) actions.append(statistics(entry.stats));
-  node.append(actions);
-}
-
-function statistics({ tokens, tokensPerSecond, droppedMessages }: NonNullable<ChatEntry["stats"]>): HTMLElement {
-  const speed = tokensPerSecond > 0 ? `${tokens} tokens, ${tokensPerSecond.toFixed(1)} tokens/s` : `${tokens} tokens`;
-  const dropped = droppedMessages > 0 ? `; the ${droppedMessages} oldest messages no longer fit the context` : "";
-  return element("span", { class: "note" }, speed + dropped);
-}
-
-function failure({ code, message }: NonNullable<ChatEntry["error"]>): HTMLElement {
-  const box = element("div", { class: "failure", role: "alert" }, message);
-  if (code === "MODEL_NOT_INSTALLED") {
-    box.append(
-      button("Download a model", () => {
-        send({ type: "downloadModel" });
-      }),
-    );
-  } else if (code !== "CANCELLED" && code !== "CONTEXT_TOO_LONG") {
-    box.append(
-      button("Open log", () => {
-        send({ type: "openLog" });
-      }),
-    );
-  }
-  return box;
 }

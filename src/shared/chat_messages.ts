@@ -3,10 +3,14 @@ import type { ErrorCode } from "./errors";
 
 export type AttachmentKind = "selection" | "file" | "problems";
 
-export interface Attachment {
+/** An attachment as its chip shows it. */
+export interface AttachmentLabel {
   kind: AttachmentKind;
-  /** Shown on the chip, such as `main.ts:10-20`. */
+  /** Such as `main.ts:10-20`. */
   label: string;
+}
+
+export interface Attachment extends AttachmentLabel {
   /** Relative to the workspace, `/`-separated. */
   path: string;
   languageId: string;
@@ -15,16 +19,21 @@ export interface Attachment {
 
 export type EntryStatus = "streaming" | "complete" | "stopped" | "failed";
 
-/** One message of a conversation as it is shown and kept. */
-export interface ChatEntry {
+/** One message of a conversation as it is shown; what is attached stays in the extension. */
+export interface ShownEntry {
   id: number;
   role: "user" | "assistant";
   text: string;
-  attachments: Attachment[];
+  attachments: AttachmentLabel[];
   status: EntryStatus;
   /** Why an answer ended early (`stopped`, `failed`), and what helps. */
   error?: { code: ErrorCode; message: string };
   stats?: { tokens: number; tokensPerSecond: number; droppedMessages: number };
+}
+
+/** One message of a conversation as it is kept. */
+export interface ChatEntry extends ShownEntry {
+  attachments: Attachment[];
 }
 
 export interface ConversationSummary {
@@ -40,10 +49,11 @@ export interface ModelOption {
 
 /** Everything the view shows, except text that is just arriving. */
 export interface ChatState {
-  conversation: { id: string; title: string; entries: ChatEntry[] };
+  conversation: { id: string; title: string; entries: ShownEntry[] };
   conversations: ConversationSummary[];
-  attachments: Attachment[];
+  attachments: AttachmentLabel[];
   draft: string;
+  /** An answer in this conversation is under way. */
   busy: boolean;
   models: ModelOption[];
   /** The setting: a model's ref, or `auto`. */
@@ -54,6 +64,9 @@ export interface ChatState {
 export type ToView =
   | { type: "state"; state: ChatState }
   | { type: "text"; id: number; text: string }
+  /** What the engine does before an answer begins, such as loading the model. */
+  | { type: "progress"; text: string }
+  | { type: "models"; models: ModelOption[]; model: string }
   | { type: "meter"; tokens: number; contextLength: number }
   | { type: "focus" };
 
@@ -73,7 +86,6 @@ export type FromView =
   | { type: "deleteConversation"; id: string }
   | { type: "chooseModel"; ref: string }
   | { type: "code"; action: CodeAction; code: string }
-  | { type: "openLink"; url: string }
   | { type: "openLog" }
   | { type: "downloadModel" };
 
@@ -96,7 +108,6 @@ const shapes: Record<FromView["type"], Shape> = {
   deleteConversation: { id: "string" },
   chooseModel: { ref: "string" },
   code: { action: ["copy", "insert", "apply"], code: "string" },
-  openLink: { url: "string" },
   openLog: {},
   downloadModel: {},
 };

@@ -1,13 +1,15 @@
 import * as vscode from "vscode";
 import type { Attachment, AttachmentKind } from "../../shared/chat_messages";
+import { pathOf } from "../document_file";
 import { isEligible } from "../document_filter";
+import { editorInFront } from "../editor_in_front";
 
 /** Larger files would fill the context of any model that fits this kind of machine. */
 const longestAttachment = 60_000;
 
 /** What to attach from the editor in front; tells the user and resolves with null when there is nothing. */
 export function attachmentFromEditor(kind: AttachmentKind): Attachment | null {
-  const editor = vscode.window.activeTextEditor ?? vscode.window.visibleTextEditors[0];
+  const editor = editorInFront();
   if (!editor) return refuse("Open a file first, then attach it.");
   const { document, selection } = editor;
   if (!isEligible(document)) {
@@ -15,7 +17,7 @@ export function attachmentFromEditor(kind: AttachmentKind): Attachment | null {
       "NMOS does not read this document: the workspace is not trusted, or the document is excluded from prompts.",
     );
   }
-  const path = vscode.workspace.asRelativePath(document.uri).replaceAll("\\", "/");
+  const path = pathOf(document);
   const common = { kind, path, languageId: document.languageId };
   switch (kind) {
     case "selection": {
@@ -35,7 +37,8 @@ export function attachmentFromEditor(kind: AttachmentKind): Attachment | null {
 
 function describeProblem(document: vscode.TextDocument): (problem: vscode.Diagnostic) => string {
   return ({ range, message, severity }) => {
-    const line = range.start.line;
+    // Reports of a moment ago may lie behind the end of the document of now.
+    const line = Math.min(range.start.line, document.lineCount - 1);
     return `- line ${line + 1}, ${vscode.DiagnosticSeverity[severity]}: ${message} (\`${document.lineAt(line).text.trim()}\`)`;
   };
 }

@@ -1,5 +1,5 @@
 import type { EngineClient } from "../../engine/client/engine_client";
-import type { Attachment, ChatState, ModelOption, ToView } from "../../shared/chat_messages";
+import type { Attachment, AttachmentLabel, ChatState, ModelOption, ToView } from "../../shared/chat_messages";
 import type { ChatResult } from "../../shared/protocol";
 import {
   appendText,
@@ -26,36 +26,53 @@ export interface ChatSessionOptions {
   engine: EngineClient;
   store: ConversationStore;
   settings: () => ChatSettings;
+  /** Whether the chat's model is in memory, so that counting tokens loads nothing. */
+  modelLoaded: () => boolean;
   /** Sends to the view, if there is one. */
   post: (message: ToView) => void;
+}
+
+interface Answer {
+  conversation: Conversation;
+  controller: AbortController;
+  /** Milliseconds since the epoch. */
+  savedAt: number;
 }
 
 /** Milliseconds without a keystroke before the tokens of a draft are counted. */
 const countDelay = 400;
 
+/** Milliseconds between two writes of an answer under way, so that a reload of the window loses little of it. */
+const saveInterval = 2_000;
+
 /**
- * The chat behind the view: the current conversation, what is attached, and the answer under way. Knows nothing of
- * VS Code. An answer goes on while the view is closed or shows another conversation.
+ * The chat behind the view: the current conversation, what is attached, and the answers under way, at most one in each
+ * conversation. Knows nothing of VS Code. An answer goes on while the view is closed or shows another conversation.
  */
 export class ChatSession {
   private attachments: Attachment[] = [];
   private draft = "";
   private models: ModelOption[] = [];
   private meter: ChatState["meter"] = null;
-  private running: { conversation: Conversation; controller: AbortController } | null = null;
+  private readonly answers = new Map<string, Answer>();
   private counting: NodeJS.Timeout | undefined;
+  private counts = 0;
+  private disposed = false;
 
   constructor(private readonly options: ChatSessionOptions) {}
 
   state(): ChatState {
-    const conversation = this.running?.conversation ?? this.options.store.current;
-    const shown = conversation.id === this.options.store.current.id ? conversation : this.options.store.current;
+    const { id, title, entries } = this.current;
     return {
-      conversation: { id: shown.id, title: shown.title, entries: shown.entries },
+      conversation: {
+        id,
+        title,
+        entries: entries.map((entry) => ({ ...entry, attachments: entry.attachments.map(labelOf) })),
+      },
       conversations: this.options.store.summaries(),
-      attachments: this.attachments,
+      attachments: this.attachments.map(labelOf),
       draft: this.draft,
-      busy: this.running !== null,
+      busy: this.answers.has(id),
       models: this.models,
       model: this.options.settings().model,
       meter: this.meter,
@@ -67,33 +84,45 @@ export class ChatSession {
     this.options.post({ type: "state", state: this.state() });
   }
 
-  /** Reads which models there are, for the picker. Does nothing while the engine cannot be reached. */
+  /** Reads which models there are, for the picker. */
   async refreshModels(): Promise<void> {
     const models = await this.options.engine.request("models/list", null);
     this.models = models
       .map(({ ref, name, installed }) => ({ ref, name, installed }))
       .sort((a, b) => Number(b.installed) - Number(a.installed));
-    this.refresh();
+    this.options.post({ type: "models", models: this.models, model: this.options.settings().model });
   }
 
+  /** Sends what the user wrote, with what is attached. */
   async send(text: string): Promise<void> {
-    if (text.trim() === "" || this.running) return;
-    const conversation = ask(this.options.store.current, text, this.attachments);
+    const { current } = this;
+    if (text.trim() === "" || this.answers.has(current.id)) return;
+    const conversation = ask(current, text, this.attachments);
     this.attachments = [];
     this.draft = "";
     await this.answer(conversation);
   }
 
+  /** Asks for a command. What the user is writing and has attached stays, and so does an answer under way. */
+  async ask(text: string): Promise<void> {
+    if (this.answers.has(this.current.id)) {
+      this.options.store.create();
+      this.meter = null;
+    }
+    await this.answer(ask(this.current, text, []));
+  }
+
   async regenerate(): Promise<void> {
-    if (!this.running) await this.answer(regenerate(this.options.store.current));
+    if (!this.answers.has(this.current.id)) await this.answer(regenerate(this.current));
   }
 
   async resend(id: number, text: string): Promise<void> {
-    if (!this.running && text.trim() !== "") await this.answer(resend(this.options.store.current, id, text));
+    if (!this.answers.has(this.current.id) && text.trim() !== "") await this.answer(resend(this.current, id, text));
   }
 
+  /** Ends the answer in the current conversation. */
   stop(): void {
-    this.running?.controller.abort();
+    this.answers.get(this.current.id)?.controller.abort();
   }
 
   attach(attachment: Attachment): void {
@@ -116,49 +145,83 @@ export class ChatSession {
   newConversation(): void {
     this.options.store.create();
     this.attachments = [];
-    this.meter = null;
-    this.refresh();
+    this.switched();
   }
 
   openConversation(id: string): void {
     this.options.store.open(id);
+    this.switched();
+  }
+
+  deleteConversation(id: string): void {
+    this.answers.get(id)?.controller.abort();
+    this.options.store.delete(id);
+    this.switched();
+  }
+
+  /** Tells, in an answer that has not begun, what the engine does. */
+  showProgress(text: string): void {
+    const entry = streaming(this.current);
+    if (entry?.text === "") this.options.post({ type: "progress", text });
+  }
+
+  /** Keeps what there is of answers under way. */
+  dispose(): void {
+    this.disposed = true;
+    clearTimeout(this.counting);
+    for (const { conversation, controller } of this.answers.values()) {
+      this.options.store.put(conversation);
+      controller.abort();
+    }
+  }
+
+  /** The current conversation, with the answer under way as far as it has come. */
+  private get current(): Conversation {
+    const { current } = this.options.store;
+    return this.answers.get(current.id)?.conversation ?? current;
+  }
+
+  private switched(): void {
     this.meter = null;
     this.refresh();
     this.countSoon();
   }
 
-  deleteConversation(id: string): void {
-    if (this.running?.conversation.id === id) this.stop();
-    this.options.store.delete(id);
-    this.meter = null;
-    this.refresh();
-  }
-
-  dispose(): void {
-    clearTimeout(this.counting);
-    this.stop();
-  }
-
   private async answer(conversation: Conversation): Promise<void> {
     const entry = streaming(conversation);
     if (!entry) return;
-    const running = { conversation, controller: new AbortController() };
-    this.running = running;
+    const { id } = conversation;
+    const answer: Answer = { conversation, controller: new AbortController(), savedAt: Date.now() };
+    this.answers.set(id, answer);
     this.options.store.put(conversation);
     this.refresh();
+    const onProgress = (text: string): void => {
+      answer.conversation = appendText(answer.conversation, text);
+      if (this.current.id === id) this.options.post({ type: "text", id: entry.id, text });
+      if (Date.now() - answer.savedAt < saveInterval) return;
+      answer.savedAt = Date.now();
+      this.options.store.put(answer.conversation);
+    };
+    let result: ChatResult | undefined;
     try {
-      const result = await this.generate(conversation, running.controller.signal, (text) => {
-        running.conversation = appendText(running.conversation, text);
-        if (this.options.store.current.id === conversation.id) this.options.post({ type: "text", id: entry.id, text });
-      });
-      running.conversation = finish(running.conversation, result);
+      result = await this.generate(conversation, answer.controller.signal, onProgress);
+      answer.conversation = finish(answer.conversation, result);
+    } catch (thrown) {
+      answer.conversation = fail(answer.conversation, thrown);
+    }
+    this.answers.delete(id);
+    // The end of the window is no end of the answer: it is kept as it was, and the next window says so.
+    if (this.disposed) return;
+    this.options.store.put(answer.conversation);
+    if (this.current.id !== id) {
+      this.refresh();
+      return;
+    }
+    if (result) {
+      this.counts++; // what is being counted is older
       const { promptTokens, completionTokens } = result.usage;
       this.meter = { tokens: promptTokens + completionTokens, contextLength: result.contextLength };
-    } catch (thrown) {
-      running.conversation = fail(running.conversation, thrown);
     }
-    this.running = null;
-    this.options.store.put(running.conversation);
     this.refresh();
   }
 
@@ -175,24 +238,30 @@ export class ChatSession {
     );
   }
 
-  /** Counts only once a model is loaded for an answer: a draft alone is no reason to load one. */
+  /** A draft alone is no reason to load a model. */
   private countSoon(): void {
     clearTimeout(this.counting);
-    if (!this.meter) return;
+    const asked = ++this.counts;
     this.counting = setTimeout(() => {
-      this.count().catch(() => {
+      if (!this.options.modelLoaded()) return;
+      this.count(() => asked === this.counts && !this.disposed).catch(() => {
         // The next answer tells what is wrong; the meter can wait.
       });
     }, countDelay);
   }
 
-  private async count(): Promise<void> {
+  private async count(isCurrent: () => boolean): Promise<void> {
     const { model, systemPrompt } = this.options.settings();
-    const messages = toMessages(this.options.store.current, systemPrompt);
+    const messages = toMessages(this.current, systemPrompt);
     const draft = withAttachments(this.draft, this.attachments);
     if (draft !== "") messages.push({ role: "user", content: draft });
     const { tokens, contextLength } = await this.options.engine.request("chat/countTokens", { model, messages });
+    if (!isCurrent()) return;
     this.meter = { tokens, contextLength };
     this.options.post({ type: "meter", tokens, contextLength });
   }
+}
+
+function labelOf({ kind, label }: Attachment): AttachmentLabel {
+  return { kind, label };
 }

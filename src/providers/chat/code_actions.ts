@@ -1,6 +1,8 @@
 import * as vscode from "vscode";
 import type { CodeAction } from "../../shared/chat_messages";
+import { pathOf } from "../document_file";
 import type { EditReview } from "../edit_review";
+import { editorInFront } from "../editor_in_front";
 import { placeCode } from "./code_placement";
 
 /** What the buttons of a code block do. */
@@ -9,10 +11,9 @@ export async function runCodeAction(action: CodeAction, code: string, review: Ed
     await vscode.env.clipboard.writeText(code);
     return;
   }
-  const editor = vscode.window.activeTextEditor ?? vscode.window.visibleTextEditors.at(0);
+  const editor = editorInFront();
   if (!editor) {
-    const language = await vscode.workspace.openTextDocument({ content: code });
-    await vscode.window.showTextDocument(language);
+    await vscode.window.showTextDocument(await vscode.workspace.openTextDocument({ content: code }));
     return;
   }
   if (action === "insert") await insert(editor, code);
@@ -36,7 +37,7 @@ async function propose(editor: vscode.TextEditor, code: string, review: EditRevi
     : { first: selection.start.line, last: lastLine(selection), text: code };
   const end = Math.min(last, document.lineCount - 1);
   const range = new vscode.Range(first, 0, end, document.lineAt(end).text.length);
-  const path = vscode.workspace.asRelativePath(document.uri).replaceAll("\\", "/");
+  const path = pathOf(document);
   const context = {
     document,
     range,

@@ -35,7 +35,9 @@ export function resend(conversation: Conversation, id: number, text: string): Co
   const index = conversation.entries.findIndex((entry) => entry.id === id && entry.role === "user");
   const question = conversation.entries[index];
   if (!question) return conversation;
-  return ask({ ...conversation, entries: conversation.entries.slice(0, index) }, text, question.attachments);
+  const changed = ask({ ...conversation, entries: conversation.entries.slice(0, index) }, text, question.attachments);
+  // A name that the user gave stays.
+  return conversation.title === titleOf(question.text) ? changed : { ...changed, title: conversation.title };
 }
 
 /** The answer that is streaming in, if there is one. */
@@ -56,17 +58,20 @@ export function finish(conversation: Conversation, result: ChatResult): Conversa
     text: result.text,
     status: result.finish === "cancelled" ? "stopped" : "complete",
     stats: { tokens: usage.completionTokens, tokensPerSecond, droppedMessages },
-    ...(result.finish === "length" && {
-      error: {
-        code: "CONTEXT_TOO_LONG",
-        message: "The answer was cut off at its maximum length (nmos.chat.maxTokens).",
-      },
-    }),
+    ...(result.finish === "length" && { error: { code: "CONTEXT_TOO_LONG", message: cutOff(result) } }),
   }));
 }
 
+function cutOff({ usage, contextLength }: ChatResult): string {
+  return usage.promptTokens + usage.completionTokens >= contextLength
+    ? "The answer was cut off because the context is full. Start a new conversation, or raise nmos.engine.contextLength."
+    : "The answer was cut off at its maximum length (nmos.chat.maxTokens).";
+}
+
+/** Ends the answer with what there is of it, and with the reason unless the user stopped it. */
 export function fail(conversation: Conversation, thrown: unknown): Conversation {
   const { code, message } = toEngineError(thrown);
+  if (code === "CANCELLED") return updateStreaming(conversation, (entry) => ({ ...entry, status: "stopped" }));
   return updateStreaming(conversation, (entry) => ({ ...entry, status: "failed", error: { code, message } }));
 }
 

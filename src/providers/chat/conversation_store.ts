@@ -10,6 +10,9 @@ export interface Memory {
 const key = "nmos.chat.conversations";
 const mostConversations = 30;
 
+/** Characters kept of all conversations: VS Code reads and writes all of them at once. */
+const longestMemory = 1_000_000;
+
 interface Kept {
   current: string;
   /** Most recent first. */
@@ -21,9 +24,9 @@ export class ConversationStore {
   private kept: Kept;
 
   constructor(private readonly memory: Memory) {
-    const read = memory.get(key) as Kept | undefined;
-    const conversations = (read?.conversations ?? []).map(afterReload);
-    const current = conversations.find(({ id }) => id === read?.current) ?? conversations[0] ?? fresh();
+    const read = readKept(memory.get(key));
+    const conversations = read.conversations.map(afterReload);
+    const current = conversations.find(({ id }) => id === read.current) ?? conversations[0] ?? fresh();
     this.kept = { current: current.id, conversations: putFirst(conversations, current) };
   }
 
@@ -67,8 +70,37 @@ export class ConversationStore {
   private keep(current: string, conversations: Conversation[]): void {
     this.kept = { current, conversations: conversations.slice(0, mostConversations) };
     const worthKeeping = this.kept.conversations.filter(({ entries }) => entries.length > 0);
-    void this.memory.update(key, { current, conversations: worthKeeping });
+    void this.memory.update(key, { current, conversations: withinMemory(worthKeeping) });
   }
+}
+
+/** What an earlier version or a damaged file left is passed over. */
+function readKept(value: unknown): Kept {
+  const { current, conversations } = (value ?? {}) as Partial<Record<keyof Kept, unknown>>;
+  return {
+    current: typeof current === "string" ? current : "",
+    conversations: Array.isArray(conversations) ? conversations.filter(isConversation) : [],
+  };
+}
+
+function isConversation(value: unknown): value is Conversation {
+  const { id, title, entries } = (value ?? {}) as Partial<Record<keyof Conversation, unknown>>;
+  return typeof id === "string" && typeof title === "string" && Array.isArray(entries);
+}
+
+/** The most recent conversations that fit; always the first one. */
+function withinMemory(conversations: readonly Conversation[]): Conversation[] {
+  let length = 0;
+  const end = conversations.findIndex((conversation, index) => {
+    length += sizeOf(conversation);
+    return index > 0 && length > longestMemory;
+  });
+  return end < 0 ? [...conversations] : conversations.slice(0, end);
+}
+
+function sizeOf({ entries }: Conversation): number {
+  const lengths = entries.flatMap(({ text, attachments }) => [text, ...attachments.map(({ content }) => content)]);
+  return lengths.reduce((sum, text) => sum + text.length, 0);
 }
 
 function putFirst(conversations: readonly Conversation[], first: Conversation): Conversation[] {

@@ -4,6 +4,8 @@ import type { EngineClient } from "../../engine/client/engine_client";
 import type { AttachmentKind, FromView } from "../../shared/chat_messages";
 import { DisposableStack, type Disposable } from "../../shared/disposable";
 import type { EditReview } from "../edit_review";
+import type { EngineView } from "../engine_view";
+import { loadingText } from "../model_text";
 import { registerCommand, reportFailure } from "../report_failure";
 import { attachmentFromEditor } from "./attachments";
 import { ChatSession } from "./chat_session";
@@ -13,12 +15,17 @@ import { ConversationStore } from "./conversation_store";
 
 /** The chat as other features use it. */
 export interface Chat extends Disposable {
-  /** Opens the sidebar and asks in the current conversation. Resolves when the answer has ended. */
+  /** Opens the sidebar and asks in the current conversation, in a new one while it is answering. Resolves with the end. */
   ask(text: string): Promise<void>;
 }
 
 /** The chat sidebar and its commands. */
-export function registerChat(context: vscode.ExtensionContext, engine: EngineClient, review: EditReview): Chat {
+export function registerChat(
+  context: vscode.ExtensionContext,
+  engine: EngineClient,
+  engineView: EngineView,
+  review: EditReview,
+): Chat {
   const stack = new DisposableStack();
   const store = new ConversationStore(context.workspaceState);
   const session = stack.add(
@@ -26,6 +33,7 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
       engine,
       store,
       settings: readChatSettings,
+      modelLoaded: () => engineView.status?.models.some(({ roles }) => roles.includes("main")) ?? false,
       post: (message) => {
         view.post(message);
       },
@@ -40,7 +48,7 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
 
   async function ask(text: string): Promise<void> {
     await view.reveal();
-    await session.send(text);
+    await session.ask(text);
   }
 
   async function attach(kind: AttachmentKind): Promise<void> {
@@ -81,8 +89,7 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
       case "renameConversation":
         return rename(message.id);
       case "deleteConversation":
-        session.deleteConversation(message.id);
-        return;
+        return remove(message.id);
       case "chooseModel":
         await vscode.workspace
           .getConfiguration("nmos")
@@ -90,8 +97,6 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
         return;
       case "code":
         return runCodeAction(message.action, message.code, review);
-      case "openLink":
-        return openLink(message.url);
       case "openLog":
         await vscode.commands.executeCommand("nmos.openLog");
         return;
@@ -108,6 +113,18 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
     session.refresh();
   }
 
+  /** There is no way back, so a conversation with something in it goes only after a question. */
+  async function remove(id: string): Promise<void> {
+    const { conversations, conversation } = session.state();
+    const title = conversations.find((one) => one.id === id)?.title;
+    if (title === undefined) return;
+    if (conversation.id !== id || conversation.entries.length > 0) {
+      const chosen = await vscode.window.showWarningMessage(`Delete “${title}”?`, { modal: true }, "Delete");
+      if (chosen !== "Delete") return;
+    }
+    session.deleteConversation(id);
+  }
+
   async function askInBox(given: unknown): Promise<void> {
     const text = typeof given === "string" ? given : await vscode.window.showInputBox({ title: "Ask NMOS" });
     if (text) await ask(text);
@@ -122,9 +139,7 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
     attachSelection: () => attach("selection"),
     attachFile: () => attach("file"),
     attachProblems: () => attach("problems"),
-    clear: () => {
-      session.deleteConversation(store.current.id);
-    },
+    clear: () => remove(store.current.id),
     stop: () => {
       session.stop();
     },
@@ -144,16 +159,15 @@ export function registerChat(context: vscode.ExtensionContext, engine: EngineCli
       });
     }),
   );
+  stack.add(
+    engineView.onChanged(() => {
+      session.showProgress(loadingText(engineView.status) ?? "Thinking");
+    }),
+  );
   return {
     ask,
     dispose: () => {
       stack.dispose();
     },
   };
-}
-
-/** Links of an answer open in the browser, and only web pages do: the model may write anything. */
-async function openLink(url: string): Promise<void> {
-  const uri = vscode.Uri.parse(url, true);
-  if (uri.scheme === "https" || uri.scheme === "http") await vscode.env.openExternal(uri);
 }
