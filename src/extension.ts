@@ -17,51 +17,47 @@ import { registerModelCommands } from "./providers/model_commands";
 import { registerRecentFiles } from "./providers/recent_files";
 import { registerStatusBar } from "./providers/status_bar";
 import { registerWalkthrough } from "./providers/walkthrough";
+import { DisposableStack } from "./shared/disposable";
 
 /**
- * Composes the extension. Nothing here waits: the engine starts with the first request, in a process of its own, and
- * everything registered goes with the context's subscriptions, last first.
+ * Composes the extension. Nothing here waits: the engine starts with the first request, in a process of its own. What
+ * was registered last is disposed first, so that every feature still finds what it builds on.
  */
 export function activate(context: vscode.ExtensionContext): void {
-  const log = vscode.window.createOutputChannel("NMOS", { log: true });
-  const engine = createEngineClient({
-    extensionRoot: context.extensionPath,
-    clientName: `${vscode.env.appName} ${vscode.version}`,
-    settings: engineSettings(),
-    log: (line) => {
-      log.info(line);
-    },
-  });
-  const settings = onEngineSettingsChanged((changed) => {
-    engine.updateSettings(changed).catch((thrown: unknown) => {
-      log.error(`The engine did not take the new settings: ${String(thrown)}`);
-    });
-  });
-  const view = registerEngineView(engine);
-  const toggle = registerCompletionToggle();
-  const recentFiles = registerRecentFiles();
-  const review = registerEditReview();
-  const chat = registerChat(context, engine, review);
-
-  context.subscriptions.push(
-    log,
-    engine,
-    settings,
-    view,
-    toggle,
-    recentFiles,
-    review,
-    chat,
-    registerInlineCompletion(engine, view, toggle, recentFiles),
-    registerStatusBar(view, toggle),
-    registerModelCommands(engine),
-    registerEngineCommands(engine),
-    registerMemoryView(engine),
-    registerEditorCommands(chat),
-    registerEditSelection(engine, review),
-    registerCommitMessage(engine),
-    registerLanguageModelProvider(context, engine, view),
-    registerWalkthrough(context),
-    registerFirstRun(context, engine, view),
+  const stack = new DisposableStack();
+  context.subscriptions.push(stack);
+  const log = stack.add(vscode.window.createOutputChannel("NMOS", { log: true }));
+  const engine = stack.add(
+    createEngineClient({
+      extensionRoot: context.extensionPath,
+      clientName: `${vscode.env.appName} ${vscode.version}`,
+      settings: engineSettings(),
+      log: (line) => {
+        log.info(line);
+      },
+    }),
   );
+  stack.add(
+    onEngineSettingsChanged((changed) => {
+      engine.updateSettings(changed).catch((thrown: unknown) => {
+        log.error(`The engine did not take the new settings: ${String(thrown)}`);
+      });
+    }),
+  );
+  const view = stack.add(registerEngineView(engine));
+  const toggle = stack.add(registerCompletionToggle());
+  const recentFiles = stack.add(registerRecentFiles());
+  const review = stack.add(registerEditReview(view));
+  const chat = stack.add(registerChat(context, engine, view, review));
+  stack.add(registerInlineCompletion(engine, view, toggle, recentFiles));
+  stack.add(registerStatusBar(view, toggle));
+  stack.add(registerModelCommands(engine));
+  stack.add(registerEngineCommands(engine));
+  stack.add(registerMemoryView(engine));
+  stack.add(registerEditorCommands(chat));
+  stack.add(registerEditSelection(engine, review));
+  stack.add(registerCommitMessage(engine, view));
+  stack.add(registerLanguageModelProvider(context, engine, view));
+  stack.add(registerWalkthrough(context, engine));
+  stack.add(registerFirstRun(context, engine, view));
 }

@@ -1,4 +1,6 @@
 import * as vscode from "vscode";
+import { readCompletionSettings } from "../config/settings.generated";
+import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { registerCommand } from "./report_failure";
 
@@ -8,7 +10,7 @@ const sample = `def fibonacci(n):
     `;
 
 /** The commands behind the walkthrough's buttons; its steps are in package.json. */
-export function registerWalkthrough(context: vscode.ExtensionContext): Disposable {
+export function registerWalkthrough(context: vscode.ExtensionContext, engine: EngineClient): Disposable {
   const stack = new DisposableStack();
   stack.add(
     registerCommand("nmos.openWalkthrough", "The walkthrough was not opened", async () => {
@@ -16,7 +18,8 @@ export function registerWalkthrough(context: vscode.ExtensionContext): Disposabl
     }),
   );
   stack.add(
-    registerCommand("nmos.tryCompletion", "The sample was not opened", async () => {
+    registerCommand("nmos.tryCompletion", "Ghost text does not work yet", async () => {
+      await loadModel(engine);
       const document = await vscode.workspace.openTextDocument({ language: "python", content: sample });
       const editor = await vscode.window.showTextDocument(document);
       const end = document.positionAt(sample.length);
@@ -25,4 +28,24 @@ export function registerWalkthrough(context: vscode.ExtensionContext): Disposabl
     }),
   );
   return stack;
+}
+
+/** Ghost text is silent about what goes wrong; whoever tries it for the first time has to be told. */
+async function loadModel(engine: EngineClient): Promise<void> {
+  await vscode.window.withProgress(
+    { location: vscode.ProgressLocation.Notification, title: "NMOS: loading the model" },
+    async (progress) => {
+      let shown = 0;
+      await engine.request(
+        "models/load",
+        { model: readCompletionSettings().model, role: "fast" },
+        {
+          onProgress: (fraction) => {
+            progress.report({ increment: 100 * (fraction - shown) });
+            shown = fraction;
+          },
+        },
+      );
+    },
+  );
 }
