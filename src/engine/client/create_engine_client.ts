@@ -11,6 +11,7 @@ import {
   type InitializeParams,
   type Method,
   type ParamsOf,
+  type ProgressOf,
   type ResultOf,
 } from "../../shared/protocol";
 import { call, connect } from "../ipc/rpc";
@@ -57,6 +58,8 @@ interface Link {
   socket: Socket;
   /** Requests without an answer: only they keep this process alive; an idle connection does not. */
   pending: number;
+  /** The host has said that it ends, and not because this client asked for it. */
+  announcedEnd: boolean;
 }
 
 class HostClient implements ConfigurableEngineClient {
@@ -91,12 +94,23 @@ class HostClient implements ConfigurableEngineClient {
     options: RequestOptions<M> = {},
   ): Promise<ResultOf<M>> {
     const link = await unlessAborted(options.signal, () => this.connected());
+    let streamed = 0;
+    const onProgress =
+      options.onProgress &&
+      ((value: ProgressOf<M>) => {
+        streamed += 1;
+        options.onProgress?.(value);
+      });
     if (link.pending++ === 0) link.socket.ref();
     try {
-      return await call(link.connection, method, params, { ...options, died: () => this.diedError() });
+      return await call(link.connection, method, params, { ...options, onProgress, died: () => this.diedError() });
+    } catch (thrown) {
+      // Another window has ended the host on purpose, perhaps while this request was on its way: ask the next host.
+      if (!link.announcedEnd || streamed > 0 || toEngineError(thrown).code !== "ENGINE_DIED") throw thrown;
     } finally {
       if (--link.pending === 0) link.socket.unref();
     }
+    return this.request(method, params, options);
   }
 
   async updateSettings(settings: EngineSettings): Promise<void> {
@@ -111,9 +125,14 @@ class HostClient implements ConfigurableEngineClient {
     if (pid === null) return false;
     this.expectEnd = true;
     const { link } = this;
+    // From now on requests of this window go to the next host.
+    if (link) this.lost(link);
     const controller = new AbortController();
+    const asked = link
+      ? call(link.connection, "engine/shutdown", null, { died: () => this.diedError() })
+      : this.request("engine/shutdown", null, { signal: controller.signal });
     // Whether it answers or not: what counts is that its process goes.
-    this.request("engine/shutdown", null, { signal: controller.signal }).catch(() => undefined);
+    asked.catch(() => undefined);
     if (!(await this.leaves(pid, goodbyeMs))) {
       this.options.log?.(`the engine host (process ${String(pid)}) does not end and is killed`);
       controller.abort();
@@ -122,8 +141,6 @@ class HostClient implements ConfigurableEngineClient {
         throw new EngineError("ENGINE_UNAVAILABLE", `The engine host (process ${String(pid)}) cannot be ended.`);
       }
     }
-    // The socket may tell it only later, and the next request must not be written to it.
-    if (link) this.leave(link);
     return true;
   }
 
@@ -195,7 +212,7 @@ class HostClient implements ConfigurableEngineClient {
 
   private async greet(socket: Socket): Promise<Link> {
     const connection = connect(socket);
-    const link: Link = { connection, socket, pending: 0 };
+    const link: Link = { connection, socket, pending: 0, announcedEnd: false };
     connection.onClose(() => {
       this.lost(link);
     });
@@ -254,6 +271,7 @@ class HostClient implements ConfigurableEngineClient {
   /** The host ends on purpose: what it still answers comes over the old connection, new requests go to a new host. */
   private leave(link: Link): void {
     if (this.link !== link) return;
+    link.announcedEnd = true;
     this.expectEnd = true;
     this.lost(link);
   }
