@@ -1,0 +1,173 @@
+import { describe, expect, it } from "vitest";
+import { SessionPool, type SessionPoolOptions } from "../../../src/engine/host/session_pool";
+import type { NativeModel, NativeSession } from "../../../src/engine/native/addon";
+import type { Priority } from "../../../src/shared/protocol";
+import { gate } from "./gate";
+
+/** A session that holds what it was last given, and remembers its number. */
+interface FakeSession extends Pick<NativeSession, "cachedTokens"> {
+  number: number;
+  cached: Int32Array;
+}
+
+/** A pool over a model that refuses to make more than `mostSessions`. */
+function pool(changes: Partial<SessionPoolOptions> & { mostSessions?: number; failure?: string } = {}) {
+  const { mostSessions = Infinity, failure = "OUT_OF_MEMORY", ...options } = changes;
+  let made = 0;
+  const model = {
+    async createSession(): Promise<NativeSession> {
+      await Promise.resolve();
+      if (made >= mostSessions) throw Object.assign(new Error("no more"), { code: failure });
+      const session: FakeSession = {
+        number: ++made,
+        cached: new Int32Array(),
+        cachedTokens() {
+          return this.cached;
+        },
+      };
+      return session as unknown as NativeSession;
+    },
+  } as NativeModel;
+  return new SessionPool(model, { contextLength: 10, threads: 1, maxSessions: 3, mayGrow: () => true, ...options });
+}
+
+const letters = (text: string) => Int32Array.from(text, (letter) => letter.codePointAt(0) ?? 0);
+
+/** Uses a session for a prompt at once; resolves with its number. */
+function run(from: SessionPool, prompt: string, priority: Priority = "chat"): Promise<number | null> {
+  return from.use({ tokens: letters(prompt), priority }, (session) => {
+    const fake = session as unknown as FakeSession;
+    fake.cached = letters(prompt);
+    return Promise.resolve(fake.number);
+  });
+}
+
+/** Holds a session until it is released; says which one once it has it. */
+function hold(from: SessionPool, prompt: string, priority: Priority, signal?: AbortSignal) {
+  const { opened, open } = gate();
+  const state: { number: number | null; release: () => void; done: Promise<unknown> } = {
+    number: null,
+    release: open,
+    done: from.use({ tokens: letters(prompt), priority, signal }, async (session) => {
+      state.number = (session as unknown as FakeSession).number;
+      await opened;
+    }),
+  };
+  return state;
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("the session of a request", () => {
+  it.each<[name: string, prompts: string[], sessions: number[]]>([
+    ["is the one that has its beginning", ["abcd", "xyz", "abcde", "xyzz"], [1, 2, 1, 2]],
+    ["is a new one where too little is shared", ["abcdefgh", "abxxxxxx"], [1, 2]],
+    ["is the one used longest ago when there may be no new one", ["aa", "bb", "cc", "dd", "bbb"], [1, 2, 3, 1, 2]],
+    ["is the one with the longest common beginning", ["aaaa", "aaab", "aaabb"], [1, 1, 1]],
+  ])("%s", async (_, prompts, sessions) => {
+    const one = pool();
+    const seen: (number | null)[] = [];
+    for (const prompt of prompts) seen.push(await run(one, prompt));
+    expect(seen).toEqual(sessions);
+  });
+
+  it("is never shared", async () => {
+    const one = pool();
+    const holders = ["same", "same"].map((prompt) => hold(one, prompt, "chat"));
+    await settle();
+    expect(holders.map(({ number }) => number)).toEqual([1, 2]);
+    for (const { release, done } of holders) {
+      release();
+      await done;
+    }
+  });
+});
+
+describe("waiting", () => {
+  it("ends with the most urgent first", async () => {
+    const one = pool({ maxSessions: 1 });
+    const first = hold(one, "a", "warm");
+    await settle();
+    const order: Priority[] = [];
+    const waiting = (["warm", "chat", "suggest"] as const).map((priority) =>
+      run(one, "b", priority).then(() => order.push(priority)),
+    );
+    await settle();
+    expect(order).toEqual([]);
+    first.release();
+    await Promise.all(waiting);
+    expect(order).toEqual(["suggest", "chat", "warm"]);
+  });
+
+  it("ends with null when the request is aborted, and takes nobody's place", async () => {
+    const one = pool({ maxSessions: 1 });
+    const first = hold(one, "a", "chat");
+    await settle();
+    const controller = new AbortController();
+    const aborted = one.use({ tokens: letters("b"), priority: "chat", signal: controller.signal }, () =>
+      Promise.reject(new Error("must not run")),
+    );
+    const next = run(one, "c");
+    controller.abort();
+    expect(await aborted).toBeNull();
+    first.release();
+    expect(await next).toBe(1);
+  });
+
+  it("is not for a request that was aborted before", async () => {
+    const one = pool();
+    const tokens = letters("a");
+    const never = () => Promise.reject(new Error("must not run"));
+    expect(await one.use({ tokens, priority: "chat", signal: AbortSignal.abort() }, never)).toBeNull();
+    expect(one.size).toBe(0);
+  });
+});
+
+describe("ghost text", () => {
+  it.each([2, 3])("never waits for answers: %s sessions", async (maxSessions) => {
+    const one = pool({ maxSessions });
+    const chats = Array.from({ length: maxSessions }, (_, index) => hold(one, `chat ${String(index)}`, "chat"));
+    await settle();
+    expect(chats.filter(({ number }) => number !== null)).toHaveLength(maxSessions - 1);
+    expect(await run(one, "ghost", "suggest")).not.toBeNull();
+    for (const { release, done } of chats) {
+      release();
+      await done;
+    }
+  });
+});
+
+describe("without memory", () => {
+  it("for one more session those that there are must do", async () => {
+    const one = pool({ mostSessions: 1 });
+    expect(await run(one, "aaaa")).toBe(1);
+    expect(await run(one, "bbbb")).toBe(1);
+    expect(one.size).toBe(1);
+  });
+
+  it("as measured, none is tried", async () => {
+    const one = pool({ mayGrow: () => false });
+    expect(await run(one, "aaaa")).toBe(1);
+    expect(await run(one, "bbbb")).toBe(1);
+  });
+
+  it("for the first session the request fails, and the next one tries again", async () => {
+    const one = pool({ mostSessions: 0 });
+    await expect(run(one, "a")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    await expect(run(one, "a")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+  });
+
+  it("is no other failure: that one is told", async () => {
+    const one = pool({ mostSessions: 1, failure: "CLOSED" });
+    expect(await run(one, "aaaa")).toBe(1);
+    await expect(run(one, "bbbb")).rejects.toMatchObject({ code: "CLOSED" });
+    expect(await run(one, "aaaa")).toBe(1);
+  });
+});
+
+it("a session comes back after a request that fails", async () => {
+  const one = pool({ maxSessions: 1 });
+  const failing = one.use({ tokens: letters("a"), priority: "chat" }, () => Promise.reject(new Error("failed")));
+  await expect(failing).rejects.toThrow("failed");
+  expect(await run(one, "b")).toBe(1);
+});
