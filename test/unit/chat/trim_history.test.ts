@@ -84,3 +84,23 @@ test("what fits at once is counted once", async () => {
   });
   expect(counts).toBe(1);
 });
+
+test("a long history is counted a few times only, and its beginning rarely moves", async () => {
+  const starts = new Set<number>();
+  let turns = "";
+  for (let turn = 0; turn < 100; turn++) {
+    turns += `u${4 + (turn % 3)} `;
+    let counts = 0;
+    const { tokens, dropped } = await trimHistory(chat(`s3 ${turns}`), 200, (messages) => {
+      counts += 1;
+      return tokenize(messages);
+    });
+    expect(counts).toBeLessThanOrEqual(8);
+    expect(tokens.length).toBeLessThanOrEqual(200);
+    expect(dropped === 0 || tokens.length > 140).toBe(true);
+    starts.add(dropped);
+    turns += "a1 ";
+  }
+  // 100 turns of 6 tokens, 200 of which fit, in steps of 50.
+  expect(starts.size).toBeLessThanOrEqual(10);
+});
