@@ -56,6 +56,8 @@ export class Range {
   ) {}
 }
 
+export class Selection extends Range {}
+
 export class InlineCompletionItem {
   constructor(
     readonly insertText: string,
@@ -145,6 +147,8 @@ export const fake = {
   handlers: new Map<string, (...args: unknown[]) => unknown>(),
   context: new Map<string, unknown>(),
   tabs: [] as Tab[],
+  /** Commands that were executed. */
+  executed: [] as string[],
   notebooks: [] as Notebook[],
   messages: [] as string[],
   cancellation: new EventEmitter<undefined>(),
@@ -164,6 +168,7 @@ export const fake = {
     for (const collection of [fake.documents, fake.handlers, fake.context, fake.contents, fake.settings])
       collection.clear();
     fake.tabs = [];
+    fake.executed = [];
     fake.notebooks = [];
     fake.messages = [];
     fake.trusted = true;
@@ -198,6 +203,7 @@ export const commands = {
     return { dispose: () => fake.handlers.delete(id) };
   },
   async executeCommand(id: string, ...args: unknown[]): Promise<unknown> {
+    fake.executed.push(id);
     if (id === "setContext") fake.context.set(String(args[0]), args[1]);
     if (id === "vscode.diff") fake.tabs.push({ input: new TabInputTextDiff(args[0] as Uri, args[1] as Uri) });
     return await fake.handlers.get(id)?.(...args);
@@ -235,7 +241,8 @@ export const workspace = {
     fake.contents.set(scheme, (uri) => provider.provideTextDocumentContent(uri));
     return { dispose: () => fake.contents.delete(scheme) };
   },
-  openTextDocument(uri: Uri): Promise<FakeDocument> {
+  openTextDocument(uri: Uri | { content: string; language: string }): Promise<FakeDocument> {
+    if (!(uri instanceof Uri)) return Promise.resolve(fake.open("/untitled", uri.content, uri.language));
     const document = fake.documents.get(uri.toString());
     return document ? Promise.resolve(document) : Promise.reject(new Error(`${uri.toString()} is not there`));
   },
@@ -260,7 +267,7 @@ export const window = {
   showInformationMessage: message,
   showWarningMessage: message,
   showErrorMessage: message,
-  showTextDocument: () => Promise.resolve({ revealRange: () => undefined }),
+  showTextDocument: () => Promise.resolve({ revealRange: () => undefined, selection: undefined }),
   withProgress<T>(_: unknown, work: (progress: unknown, token: unknown) => Promise<T>): Promise<T> {
     return work({ report: () => undefined }, { onCancellationRequested: fake.cancellation.event });
   },
