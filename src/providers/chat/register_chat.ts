@@ -62,7 +62,8 @@ export function registerChat(
     switch (message.type) {
       case "ready":
         session.refresh();
-        return session.refreshModels();
+        refreshModels();
+        return;
       case "send":
         return session.send(message.text);
       case "resend":
@@ -113,6 +114,12 @@ export function registerChat(
     session.refresh();
   }
 
+  function refreshModels(): void {
+    session.refreshModels().catch(() => {
+      // The picker keeps what it knew; the next question tells what is wrong.
+    });
+  }
+
   /** There is no way back, so a conversation with something in it goes only after a question. */
   async function remove(id: string): Promise<void> {
     const { conversations, conversation } = session.state();
@@ -152,13 +159,7 @@ export function registerChat(
       if (event.affectsConfiguration("nmos.chat")) session.refresh();
     }),
   );
-  stack.add(
-    engine.on("models/changed", () => {
-      session.refreshModels().catch(() => {
-        // The picker keeps what it knew; the next request tells what is wrong.
-      });
-    }),
-  );
+  stack.add(engine.on("models/changed", refreshModels));
   stack.add(
     engineView.onChanged(() => {
       session.showProgress(loadingText(engineView.status) ?? "Thinking");
