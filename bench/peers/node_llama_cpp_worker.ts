@@ -10,7 +10,13 @@ import type { WorkerAnswer, WorkerReply, WorkerRequest, WorkerStart } from "./no
 
 /** The part of node-llama-cpp that is used; it is installed in the development cache, where its types are not seen. */
 interface NodeLlamaCpp {
-  getLlama: (options: { gpu: false; build: "never"; progressLogs: false; maxThreads: number }) => Promise<{
+  getLlama: (options: {
+    gpu: false;
+    build: "never";
+    logLevel: "error";
+    progressLogs: false;
+    maxThreads: number;
+  }) => Promise<{
     loadModel(options: { modelPath: string; gpuLayers: number }): Promise<PeerModel>;
   }>;
 }
@@ -46,7 +52,13 @@ async function open({
   const entry = join(directory, "node_modules", "node-llama-cpp", "dist", "index.js");
   const { getLlama } = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
   const { modelPath, threads, batchSize, contextLength } = conditions;
-  const llama = await getLlama({ gpu: false, build: "never", progressLogs: false, maxThreads: threads });
+  const llama = await getLlama({
+    gpu: false,
+    build: "never",
+    logLevel: "error",
+    progressLogs: false,
+    maxThreads: threads,
+  });
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
   const context = await model.createContext({
     contextSize: contextLength,
