@@ -19,7 +19,8 @@ export type WriteReplacement = (signal: AbortSignal, onText: (soFar: string) => 
 export interface EditReview extends Disposable {
   /**
    * Opens the diff at once and fills it while the replacement is written; the document is changed by accepting only.
-   * A proposal that is still open is rejected by the next one. Resolves when the writing has ended.
+   * A proposal that is still open is rejected by the next one. Code that is not what the context says any more is left
+   * alone. Resolves when the writing has ended.
    */
   propose(context: CodeContext, title: string, write: WriteReplacement): Promise<void>;
 }
@@ -126,13 +127,18 @@ export function registerEditReview(engineView: EngineView): EditReview {
   return {
     async propose(context, title, write) {
       if (current) await discard(current);
-      const { document, range } = context;
+      const { document, range, code } = context;
+      const original = document.getText(range);
+      if (original !== code) {
+        void vscode.window.showWarningMessage("The code has changed meanwhile. Run the command again.");
+        return;
+      }
       const start = document.offsetAt(range.start);
       const proposal: Proposal = {
         source: document.uri,
         uri: vscode.Uri.from({ scheme, path: document.uri.path, query: `${++proposals}` }),
         whole: document.getText(),
-        original: document.getText(range),
+        original,
         start,
         anchor: start,
         replacement: "",

@@ -32,7 +32,7 @@ describe("an edit proposed as a diff", () => {
   /** Proposes to replace the function. */
   function propose(write: Parameters<Review["propose"]>[2]): Promise<void> {
     const range = new Range(new Position(2, 0), new Position(3, 12));
-    const context: unknown = { document, range, path: "a.py" };
+    const context: unknown = { document, range, path: "a.py", code: document.getText(range) };
     return review.propose(context as Context, "Fix", write);
   }
 
@@ -80,7 +80,12 @@ describe("an edit proposed as a diff", () => {
 
   test("of several places that look the same, the one it was proposed for is changed", async () => {
     document.text = "a\nx\nx\nb\n";
-    const context: unknown = { document, range: new Range(new Position(2, 0), new Position(2, 1)), path: "a.py" };
+    const context: unknown = {
+      document,
+      range: new Range(new Position(2, 0), new Position(2, 1)),
+      path: "a.py",
+      code: "x",
+    };
     await review.propose(context as Context, "Fix", () => Promise.resolve("y"));
     document.edit("a", "x");
     document.edit("x\nx", "x\nx\nx");
@@ -102,6 +107,20 @@ describe("an edit proposed as a diff", () => {
   checkRefused("a line that was continued", "return x", "return x + 2");
   checkRefused("a line that was indented", "def f(x)", "  def f(x)");
   checkRefused("code that is gone", "def f(x):\n    return x\n", "");
+
+  test("code that changed before the model was asked is not sent", async () => {
+    const range = new Range(new Position(2, 0), new Position(3, 12));
+    const context: unknown = { document, range, path: "a.py", code: document.getText(range) };
+    document.edit("import os", "");
+    document.edit("return x", "return y");
+    let asked = false;
+    await review.propose(context as Context, "Fix", () => {
+      asked = true;
+      return Promise.resolve(proposal);
+    });
+    expect(asked).toBe(false);
+    expect(fake.messages).toEqual(["The code has changed meanwhile. Run the command again."]);
+  });
 
   test("accepting twice changes once", async () => {
     await propose(() => Promise.resolve("def f(x):\n    return x\n\ndef f(x):\n    return x"));
