@@ -11,8 +11,11 @@ const allowedTags = [
 
 const markdown = new MarkdownIt({ html: false, linkify: false, highlight });
 
+/** Characters; colours in more would make the page stutter while it streams in. */
+const longestHighlighted = 30_000;
+
 function highlight(code: string, language: string): string {
-  if (!hljs.getLanguage(language)) return "";
+  if (code.length > longestHighlighted || !hljs.getLanguage(language)) return "";
   return hljs.highlight(code, { language, ignoreIllegals: true }).value;
 }
 
