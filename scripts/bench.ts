@@ -54,14 +54,20 @@ function usage(): string {
   ].join("\n");
 }
 
-/** Ctrl-C, or the end of the terminal, ends what the benchmark started before this process. */
-function stopOnSignals(stops: Stops): void {
+/**
+ * Ctrl-C, or the end of the terminal, ends what the benchmark started and then this process. The returned function says
+ * whether that has begun: what fails afterwards fails because of it.
+ */
+function stopOnSignals(stops: Stops): () => boolean {
   const statuses = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
+  let interrupted = false;
   for (const [signal, status] of Object.entries(statuses)) {
     process.on(signal, () => {
+      interrupted = true;
       void stops.run().finally(() => process.exit(status));
     });
   }
+  return () => interrupted;
 }
 
 async function bench(): Promise<void> {
@@ -73,13 +79,13 @@ async function bench(): Promise<void> {
   const file = json === undefined ? null : resolve(json);
   process.chdir(root);
   const stops = new Stops();
-  stopOnSignals(stops);
-  await buildNative();
-  await bundle();
+  const interrupted = stopOnSignals(stops);
   const log = (line: string): void => {
     console.error(`[${new Date().toTimeString().slice(0, 8)}] ${line}`);
   };
   try {
+    await buildNative();
+    await bundle();
     const commit = describeCommit();
     const { rows, versions, disturbedSamples } = await benchmark.run({ root, quick, stops, log });
     const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : [])].join(" ");
@@ -88,6 +94,8 @@ async function bench(): Promise<void> {
     console.log(formatTable(report));
     if (disturbedSamples > 0) console.log(`${disturbedSamples} samples were disturbed by other processes.`);
     if (file !== null) writeReport(file, report);
+  } catch (thrown) {
+    if (!interrupted()) throw thrown;
   } finally {
     await stops.run();
   }

@@ -2,7 +2,7 @@
 export interface StackPlan {
   /** Catalogue ids, and what the rows call them. */
   models: { id: string; label: string }[];
-  /** Samples of each figure and contender. */
+  /** Samples of each figure and contender; an even number turns the order as often as not. */
   rounds: number;
   /** Tokens of the prompts. */
   prefill: number[];
@@ -21,7 +21,7 @@ const models = [
 
 export const fullPlan: StackPlan = {
   models,
-  rounds: 9,
+  rounds: 8,
   prefill: [512, 64],
   decode: { depth: 64, tokens: 128 },
   overhead: { tokens: 400, longAnswers: 4 },

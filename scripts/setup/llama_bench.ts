@@ -11,7 +11,7 @@ import { findCommand } from "./find_command";
 import { MissingTool } from "./missing_tool";
 import { runCommand } from "./run_command";
 
-const project = fileURLToPath(new URL("../../bench/peers/llama_bench/", import.meta.url));
+const project = fileURLToPath(new URL("../../bench/peers/llama_bench_build/", import.meta.url));
 
 /**
  * Builds llama.cpp's llama-bench from the pinned sources, once, and returns the program's path. It uses the very engine
