@@ -14,10 +14,11 @@ interface Notice {
   text: string;
 }
 
-/** Linked or copied into `prebuilds/`; their licence texts are kept in native/licenses. */
+/** Linked into the addon or copied beside it; their licence texts are kept in native/licenses. */
 const nativeNotices: [title: string, file: string][] = [
   ["llama.cpp and ggml (libllama, libggml and its backends), MIT", "llama.cpp.txt"],
   ["Prebuilt binaries of llama.cpp published with node-llama-cpp, MIT", "node-llama-cpp-binaries.txt"],
+  ["mingw-w64 and winpthreads, in the package for Windows, ZPL-2.1, MIT and BSD-3-Clause", "mingw-w64.txt"],
 ];
 
 /** The package a bundled file belongs to, such as `node_modules/undici`; null for our own files. */

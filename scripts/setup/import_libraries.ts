@@ -1,4 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+/**
+ * What a linker needs to use the DLLs of the engine and Node's own functions: for each a module definition `NAME.def`,
+ * and an import library `NAME.lib` made from it. With MSVC, CMake makes the libraries, for it knows where the tool is.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { def_paths } from "node-api-headers";
 import { runCommand } from "./run_command";
@@ -13,44 +17,43 @@ const linked = /^(llama\.v.*|ggml\.v.*|ggml-base)\.dll$/;
  */
 const engineFunction = /^(llama|ggml|gguf)_\w+$/;
 
-/**
- * Makes what the linker needs to use the DLLs in `libraries` and Node itself, in `target`: `<DLL>.lib` and `node.lib`.
- * Does nothing for those that are up to date.
- */
-export async function makeImportLibraries(dlls: readonly string[], target: string): Promise<void> {
-  mkdirSync(target, { recursive: true });
-  const chosen = dlls.filter((path) => linked.test(basename(path)));
-  if (chosen.length !== 3) {
-    throw new Error(`Expected one llama, ggml and ggml-base DLL each, got ${chosen.join(", ") || "none of them"}.`);
+/** Writes the definitions of the engine libraries in `libraries` to `target`; resolves with their names. */
+export function writeEngineDefinitions(libraries: string, target: string): string[] {
+  const dlls = readdirSync(libraries).filter((name) => linked.test(name));
+  if (dlls.length !== 3) {
+    throw new Error(`Expected llama, ggml and ggml-base as DLLs in ${libraries}, got ${dlls.join(", ") || "none"}.`);
   }
-  for (const path of chosen) {
+  return dlls.map((dll) => {
+    const path = join(libraries, dll);
     const names = readWindowsBinary(path).exports.filter((name) => engineFunction.test(name));
     if (names.length === 0) throw new Error(`${path} exports no function whose name begins as those of llama.cpp do.`);
-    const name = basename(path);
-    await makeLibrary({ library: name, names, option: "--output-lib", target: join(target, basename(name, ".dll")) });
-  }
-  const names = readFileSync(def_paths.node_api_def, "utf8").match(/^(?:napi|node_api)_\w+$/gm) ?? [];
+    return writeDefinition(target, basename(dll, ".dll"), dll, names);
+  });
+}
+
+/** Makes the import libraries of the engine and of Node with mingw-w64. */
+export async function makeImportLibraries(libraries: string, target: string): Promise<void> {
+  for (const name of writeEngineDefinitions(libraries, target)) await makeLibrary(target, name, "--output-lib");
+  const functions = readFileSync(def_paths.node_api_def, "utf8").match(/^(?:napi|node_api)_\w+$/gm) ?? [];
   // Delayed, see native/cmake/host_process_hook.cpp.
-  await makeLibrary({ library: "node.exe", names, option: "--output-delaylib", target: join(target, "node") });
+  await makeLibrary(target, writeDefinition(target, "node", "node.exe", functions), "--output-delaylib");
 }
 
-interface ImportLibrary {
-  library: string;
-  names: readonly string[];
-  option: "--output-lib" | "--output-delaylib";
-  /** Path without an ending. */
-  target: string;
-}
-
-async function makeLibrary({ library, names, option, target }: ImportLibrary): Promise<void> {
+function writeDefinition(target: string, name: string, library: string, functions: readonly string[]): string {
   // Without quotes the dots of "llama.v0.4.0.dll" would end the name.
-  const definition = [`LIBRARY "${library}"`, "EXPORTS", ...names, ""].join("\n");
-  const definitionFile = `${target}.def`;
-  const libraryFile = `${target}.lib`;
-  const old = existsSync(definitionFile) ? readFileSync(definitionFile, "utf8") : undefined;
-  if (old === definition && existsSync(libraryFile)) return;
-  writeFileSync(definitionFile, definition);
-  const scratch = `${target}.new`;
-  await runCommand("x86_64-w64-mingw32-dlltool", ["--input-def", definitionFile, option, scratch]);
-  renameSync(scratch, libraryFile);
+  const text = [`LIBRARY "${library}"`, "EXPORTS", ...functions, ""].join("\n");
+  const file = join(target, `${name}.def`);
+  mkdirSync(target, { recursive: true });
+  if (!existsSync(file) || readFileSync(file, "utf8") !== text) {
+    writeFileSync(file, text);
+    rmSync(join(target, `${name}.lib`), { force: true });
+  }
+  return name;
+}
+
+async function makeLibrary(target: string, name: string, option: string): Promise<void> {
+  const file = join(target, name);
+  if (existsSync(`${file}.lib`)) return;
+  await runCommand("x86_64-w64-mingw32-dlltool", ["--input-def", `${file}.def`, option, `${file}.new`]);
+  renameSync(`${file}.new`, `${file}.lib`);
 }

@@ -1,5 +1,6 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { ensureEngineLibraries, hostPlatform } from "./engine_libraries";
+import { writeEngineDefinitions } from "./import_libraries";
 import { makePrebuild, prebuildFolder } from "./prebuild";
 import { runCommand } from "./run_command";
 
@@ -27,7 +28,12 @@ export async function buildCoreTests(): Promise<void> {
 
 async function compile(...options: string[]): Promise<void> {
   const { sources, libraries } = await ensureEngineLibraries();
-  const defines = { NMOS_LLAMA_SOURCES: sources, NMOS_LIBRARIES: libraries };
+  const defines: Record<string, string> = { NMOS_LLAMA_SOURCES: sources, NMOS_LIBRARIES: libraries };
+  if (process.platform === "win32") {
+    const definitions = resolve(buildDirectory, "import");
+    writeEngineDefinitions(libraries, definitions);
+    defines["NMOS_IMPORT_LIBS"] = definitions;
+  }
   const settings = Object.entries(defines).map(([name, value]) => `--CD${name}=${value}`);
   const output = ["--out", buildDirectory, "--config", "Release", "--log-level", "warn"];
   await runCommand("npx", ["cmake-js", "build", ...output, ...options, ...settings]);

@@ -1,23 +1,72 @@
-import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 
-/** What a DLL, or an addon, of Windows offers and what it needs before it can be loaded. */
+/** What a 64-bit DLL, or an addon, of Windows offers and what it needs before it can be loaded. */
 export interface WindowsBinary {
   exports: string[];
   /** Names of the DLLs it imports from, as written in the file. Delayed imports are not among them. */
   imports: string[];
 }
 
-/** Reads a binary with mingw-w64's objdump. */
+/** Magic number of the optional header of 64-bit images. */
+const pe32Plus = 0x20b;
+
+/** Reads the tables of a PE file, on any system. Names of fields are those of Microsoft's PE format. */
 export function readWindowsBinary(path: string): WindowsBinary {
-  const { status, stdout, stderr } = spawnSync("x86_64-w64-mingw32-objdump", ["-p", path], {
-    encoding: "utf8",
-    maxBuffer: 256 * 1024 * 1024,
+  const bytes = readFileSync(path);
+  const header = bytes.readUInt32LE(0x3c);
+  const optionalHeader = header + 24;
+  if (bytes.toString("latin1", header, header + 4) !== "PE\0\0" || bytes.readUInt16LE(optionalHeader) !== pe32Plus) {
+    throw new Error(`Expected a 64-bit DLL of Windows at ${path}; its header says something else.`);
+  }
+  const sectionCount = bytes.readUInt16LE(header + 6);
+  const sectionTable = optionalHeader + bytes.readUInt16LE(header + 20);
+  const sections = Array.from({ length: sectionCount }, (_, index) => {
+    const entry = sectionTable + 40 * index;
+    return {
+      address: bytes.readUInt32LE(entry + 12),
+      size: bytes.readUInt32LE(entry + 16),
+      offset: bytes.readUInt32LE(entry + 20),
+    };
   });
-  if (status !== 0) throw new Error(`objdump cannot read ${path}: ${stderr}`);
-  const [, exported = ""] = stdout.split("[Ordinal/Name Pointer] Table");
+
+  /** Offset in the file of what is loaded at a relative address. */
+  function offsetOf(address: number): number {
+    const section = sections.find(
+      (candidate) => address >= candidate.address && address < candidate.address + candidate.size,
+    );
+    if (!section) throw new Error(`${path} points to ${address}, where no section is: the file is damaged.`);
+    return section.offset + address - section.address;
+  }
+
+  function textAt(address: number): string {
+    const begin = offsetOf(address);
+    return bytes.toString("latin1", begin, bytes.indexOf(0, begin));
+  }
+
+  /** Relative address of the table with this number, 0 when there is none. */
+  function directory(index: number): number {
+    return bytes.readUInt32LE(optionalHeader + 112 + 8 * index);
+  }
+
+  function exportedNames(table: number): string[] {
+    const count = bytes.readUInt32LE(offsetOf(table) + 24);
+    if (count === 0) return [];
+    const names = offsetOf(bytes.readUInt32LE(offsetOf(table) + 32));
+    return Array.from({ length: count }, (_, index) => textAt(bytes.readUInt32LE(names + 4 * index)));
+  }
+
+  function importedLibraries(table: number): string[] {
+    const names: string[] = [];
+    // The table ends with an entry of zeros.
+    for (let entry = offsetOf(table); bytes.readUInt32LE(entry + 12) !== 0; entry += 20) {
+      names.push(textAt(bytes.readUInt32LE(entry + 12)));
+    }
+    return names;
+  }
+
+  const [exports, imports] = [directory(0), directory(1)];
   return {
-    // "[  12] llama_decode", in newer versions "[  12] +base[  13] 000c llama_decode"; an empty line ends the list.
-    exports: [...(exported.split("\n\n")[0] ?? "").matchAll(/^\s*\[ *\d+\].*?(\S+)$/gm)].map((match) => match[1] ?? ""),
-    imports: [...stdout.matchAll(/^\s*DLL Name: (\S+)$/gm)].map((match) => match[1] ?? ""),
+    exports: exports === 0 ? [] : exportedNames(exports),
+    imports: imports === 0 ? [] : importedLibraries(imports),
   };
 }

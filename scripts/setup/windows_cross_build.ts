@@ -33,12 +33,8 @@ export async function crossBuildForWindows(): Promise<void> {
 /** The part of it that compiles and checks; resolves with the path of the addon. */
 export async function crossBuildAddon(): Promise<string> {
   const { sources, libraries } = await ensureEngineLibraries(windowsPlatform);
-  const dlls = readdirSync(libraries);
   const importLibraries = join(buildDirectory, "import");
-  await makeImportLibraries(
-    dlls.map((name) => join(libraries, name)),
-    importLibraries,
-  );
+  await makeImportLibraries(libraries, importLibraries);
   const defines = {
     CMAKE_BUILD_TYPE: "Release",
     CMAKE_TOOLCHAIN_FILE: resolve("native/cmake/mingw_w64.cmake"),
@@ -51,7 +47,7 @@ export async function crossBuildAddon(): Promise<string> {
   const settings = Object.entries(defines).map(([name, value]) => `-D${name}=${value}`);
   await runCommand("cmake", ["-S", ".", "-B", buildDirectory, "--log-level=WARNING", ...generator, ...settings]);
   await runCommand("cmake", ["--build", buildDirectory, "--parallel"]);
-  checkAddon(dlls);
+  checkAddon(readdirSync(libraries));
   return addon;
 }
 
