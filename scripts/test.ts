@@ -1,16 +1,20 @@
 /**
- * `npm test -- [--only unit,native,...] [--no-skips]`: sets up what it needs and runs everything. The last line is
- * "N passed, N failed". With --no-skips, or in CI, what cannot be run counts as a failure.
+ * `npm test -- [--only unit,native,...] [--no-skips]`: sets up what it needs and runs everything but the parts that
+ * have to be asked for. The last line is "N passed, N failed". With --no-skips, or in CI, what cannot be run counts as a
+ * failure.
  */
 import { existsSync } from "node:fs";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { bundle } from "../esbuild.js";
+import { runInElectron } from "../test/electron/run_in_electron";
 import { ensureModel } from "./fetch_model";
 import { packageExtension } from "./package";
 import { ensureBrowser } from "./setup/browser";
 import { ensureCodeServer } from "./setup/code_server";
 import { runCtest } from "./setup/ctest";
 import { buildCoreTests, buildDirectory, buildNative } from "./setup/native_build";
+import { reportPackage } from "./setup/package_report";
 import { runCommand } from "./setup/run_command";
 import { runSteps, single, type Step, type StepResult } from "./setup/steps";
 import { runVitest } from "./setup/vitest_project";
@@ -46,8 +50,7 @@ const parts: Record<string, Step[]> = {
       name: "core tests",
       run: async () => {
         await buildCoreTests();
-        await ensureModel(testModel);
-        return runCtest(buildDirectory);
+        return runCtest(buildDirectory, await ensureModel(testModel));
       },
     },
     { name: "addon tests", run: () => runVitest("native") },
@@ -67,7 +70,7 @@ const parts: Record<string, Step[]> = {
   package: [
     single("package", async () => {
       const { path, bytes } = await packageExtension();
-      console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
+      reportPackage({ vsix: { file: basename(path), bytes } });
     }),
   ],
   e2e: [
@@ -82,10 +85,23 @@ const parts: Record<string, Step[]> = {
       },
     },
   ],
+  electron: [
+    {
+      name: "tests in VS Code for the desktop",
+      run: async () => {
+        await ensureModel(completionModel);
+        const { path } = await packageExtension();
+        return runInElectron(path);
+      },
+    },
+  ],
 };
 
+/** Downloads VS Code from its own site, which CI may not reach, and needs a display. */
+const onRequest = new Set(["electron"]);
+
 function chosenSteps(only: string | undefined): Step[] {
-  const names = only?.split(",") ?? Object.keys(parts);
+  const names = only?.split(",") ?? Object.keys(parts).filter((name) => !onRequest.has(name));
   const unknown = names.filter((name) => !(name in parts));
   if (unknown.length > 0) {
     throw new Error(`Expected --only with some of ${Object.keys(parts).join(",")}, got ${unknown.join(",")}.`);

@@ -19,6 +19,16 @@ export interface WorkbenchServerOptions {
   env: Readonly<Record<string, string>>;
   /** Ask whether a workspace is trusted, as the desktop does, instead of trusting every one. */
   workspaceTrust?: boolean;
+  /** Let a window run tests inside its extension host, see `testUrl`. */
+  inHostTests?: boolean;
+}
+
+/** Folders on the machine of the server. */
+export interface InHostTests {
+  /** Of an extension to load from there; without one VS Code runs no tests. */
+  extension: string;
+  /** Module with a function `run`. */
+  tests: string;
 }
 
 const quietStart = {
@@ -86,6 +96,7 @@ export class WorkbenchServer {
         ...["--auth", "none", "--bind-addr", "127.0.0.1:0", "--disable-telemetry", "--disable-update-check"],
         ...["--disable-getting-started-override", "--reconnection-grace-time", "1"],
         ...(options.workspaceTrust ? [] : ["--disable-workspace-trust"]),
+        ...(options.inHostTests ? ["--vscode-option", "enable-smoke-test-driver"] : []),
       ],
       // Its own process group, so that `stop` reaches the extension hosts as well.
       { env, detached: true, stdio: ["ignore", "pipe", "pipe"] },
@@ -104,6 +115,16 @@ export class WorkbenchServer {
 
   url(workspace: string): string {
     return `${this.origin}/?folder=${encodeURIComponent(workspace)}`;
+  }
+
+  /** A window that runs tests in its extension host as soon as it is open. */
+  testUrl(workspace: string, { extension, tests }: InHostTests): string {
+    const remote = (path: string): string => `vscode-remote://${new URL(this.origin).host}${path}`;
+    const payload = [
+      ["extensionDevelopmentPath", remote(extension)],
+      ["extensionTestsPath", remote(tests)],
+    ];
+    return `${this.url(workspace)}&payload=${encodeURIComponent(JSON.stringify(payload))}`;
   }
 
   /** Ends the server and its extension hosts. The engine host is not among them: it outlives windows by design. */

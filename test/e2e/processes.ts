@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from "node:fs";
+import { basename } from "node:path";
 
 /** Whether the process was started with `name=value` in its environment; false when it is gone or not ours. */
 function hasEnvironment(pid: number, name: string, value: string): boolean {
@@ -9,13 +10,19 @@ function hasEnvironment(pid: number, name: string, value: string): boolean {
   }
 }
 
-function runsScript(pid: number, script: string): boolean {
+function commandLine(pid: number): string[] {
   try {
-    const fields = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    return fields.some((field) => field.endsWith(`/${script}`));
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   } catch {
-    return false;
+    return [];
   }
+}
+
+function processesBelow(nmosHome: string, isWanted: (argument: string) => boolean): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => commandLine(pid).some(isWanted) && hasEnvironment(pid, "NMOS_HOME", nmosHome));
 }
 
 /**
@@ -23,8 +30,17 @@ function runsScript(pid: number, script: string): boolean {
  * extension says of itself.
  */
 export function engineHosts(nmosHome: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => runsScript(pid, "engine_host.cjs") && hasEnvironment(pid, "NMOS_HOME", nmosHome));
+  return processesBelow(nmosHome, (argument) => argument.endsWith("/engine_host.cjs"));
+}
+
+/** Process ids of VS Code's extension hosts below one NMOS_HOME. */
+export function extensionHosts(nmosHome: string): number[] {
+  return processesBelow(nmosHome, (argument) => argument === "--type=extensionHost");
+}
+
+/** Names of the engine's own libraries that a process has mapped, the addon included. */
+export function mappedEngineLibraries(pid: number): string[] {
+  const paths = readFileSync(`/proc/${pid}/maps`, "utf8").match(/\/\S+$/gm) ?? [];
+  const names = paths.map((path) => basename(path));
+  return [...new Set(names.filter((name) => /^(nmos\.node|lib(llama|ggml)[\w.-]*\.so)$/.test(name)))];
 }

@@ -1,16 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { chromium, type Browser, type BrowserContext } from "playwright-core";
+import { chromium, type Browser, type Page } from "playwright-core";
 import { ensureBrowser } from "../../scripts/setup/browser";
 import { ensureCodeServer } from "../../scripts/setup/code_server";
 import { hostPlatform } from "../../scripts/setup/engine_libraries";
-import { WorkbenchServer } from "../../scripts/setup/workbench_server";
-import { modelsDirectory } from "../../src/engine/paths";
-import { engineHosts } from "./processes";
+import { WorkbenchServer, type InHostTests } from "../../scripts/setup/workbench_server";
+import { suiteSettings } from "../electron/suite_settings";
+import { engineHosts, extensionHosts } from "./processes";
 import { Workbench } from "./workbench";
 
-export const model = "qwen2.5-coder-0.5b";
 export const screenshots = resolve("artifacts/screenshots");
 
 const chromiumFlags = [
@@ -18,9 +17,19 @@ const chromiumFlags = [
   ...["--disable-component-update", "--disable-sync"],
 ];
 
+export interface ProductOptions {
+  /** Contents of the first window's workspace, by file name. */
+  files: Record<string, string>;
+  /** Settings of the profile beside, or in place of, those that choose the installed test model. */
+  settings?: Record<string, unknown>;
+  /** Added to the environment of the extension hosts. */
+  env?: Record<string, string>;
+  inHostTests?: boolean;
+}
+
 /** The packaged extension in a fresh profile of a real VS Code, with a real model, and a browser to use it with. */
 export class Product {
-  private readonly contexts: BrowserContext[] = [];
+  private readonly windows: Workbench[] = [];
 
   private constructor(
     private readonly scratch: string,
@@ -28,24 +37,16 @@ export class Product {
     private readonly browser: Browser,
   ) {}
 
-  static async start(files: Record<string, string>): Promise<Product> {
+  static async start({ files, settings, env, inHostTests = false }: ProductOptions): Promise<Product> {
     const scratch = mkdtempSync(join(tmpdir(), "nmos-e2e-"));
-    const folder = join(scratch, "workspace");
-    mkdirSync(folder);
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    writeFiles(join(scratch, "workspace"), files);
     const server = await WorkbenchServer.start({
       codeServer: await ensureCodeServer(),
       directory: scratch,
       vsix: resolve(`artifacts/nmos-${hostPlatform}.vsix`),
-      settings: {
-        "nmos.completion.model": model,
-        "nmos.chat.model": model,
-        "nmos.chat.temperature": 0,
-        "nmos.engine.modelsDirectory": modelsDirectory(),
-        "editor.fontSize": 15,
-        "files.autoSave": "off",
-      },
-      env: { NMOS_HOME: join(scratch, "nmos") },
+      settings: { ...suiteSettings(), "editor.fontSize": 15, "files.autoSave": "off", ...settings },
+      env: { NMOS_HOME: join(scratch, "nmos"), ...env },
+      inHostTests,
     });
     const browser = await chromium.launch({ executablePath: await ensureBrowser(), args: chromiumFlags });
     return new Product(scratch, server, browser);
@@ -60,18 +61,60 @@ export class Product {
     return engineHosts(join(this.scratch, "nmos"));
   }
 
-  /** A window of its own: another browser profile with the same workspace. */
-  async openWindow(): Promise<Workbench> {
+  /** Process ids of the extension hosts of this profile, one for each window. */
+  extensionHosts(): number[] {
+    return extensionHosts(join(this.scratch, "nmos"));
+  }
+
+  /** A window of its own, as of another browser. Windows with one workspace would restore each other's unsaved files. */
+  async openWindow(workspace = "workspace", files: Record<string, string> = {}): Promise<Workbench> {
+    const folder = join(this.scratch, workspace);
+    writeFiles(folder, files);
+    const window = await Workbench.open(await this.newPage(), this.server.url(folder), folder);
+    this.windows.push(window);
+    return window;
+  }
+
+  /** A window whose extension host runs tests. */
+  async openTestWindow(tests: InHostTests): Promise<Workbench> {
+    const window = await Workbench.open(await this.newPage(), this.server.testUrl(this.folder, tests), this.folder);
+    this.windows.push(window);
+    return window;
+  }
+
+  /** Closes a window; its extension host ends a moment later. */
+  async closeWindow(window: Workbench): Promise<void> {
+    this.windows.splice(this.windows.indexOf(window), 1);
+    await window.page.context().close();
+  }
+
+  private async newPage(): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 } });
-    this.contexts.push(context);
-    return Workbench.open(await context.newPage(), this.server.url(this.folder), this.folder);
+    return context.newPage();
+  }
+
+  /** What all windows show and the engine's log, for finding out why a test failed. */
+  async keepEvidence(name: string): Promise<void> {
+    const directory = join(screenshots, "failed", name.replaceAll(/\W+/g, "_"));
+    for (const [index, window] of this.windows.entries()) {
+      await window.screenshot(join(directory, `window_${index + 1}.png`));
+      // Messages that have gone from the screen by now often say it.
+      await window.runCommand("Notifications: Show Notifications").catch(() => undefined);
+      await window.screenshot(join(directory, `window_${index + 1}_notifications.png`));
+    }
+    const log = join(this.scratch, "nmos", "logs", "engine.log");
+    if (existsSync(log)) copyFileSync(log, join(directory, "engine.log"));
   }
 
   async stop(): Promise<void> {
-    for (const context of this.contexts) await context.close();
     await this.browser.close();
     await this.server.stop();
     for (const pid of this.hosts()) process.kill(pid, "SIGKILL");
     rmSync(this.scratch, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+function writeFiles(folder: string, files: Record<string, string>): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 }

@@ -29,6 +29,11 @@ export class Workbench {
     return this.page.locator(".editor-group-container.active .monaco-editor").first();
   }
 
+  /** The right side of the diff in front. */
+  get proposedCode(): Locator {
+    return this.page.locator(".editor-group-container.active .monaco-diff-editor .editor.modified .view-lines");
+  }
+
   /** Ghost text as shown; the first line is drawn into the line of the cursor, further ones below. */
   get ghostText(): Locator {
     return this.page.locator(".ghost-text-decoration, .ghost-text-decoration-preview, .ghost-text");
@@ -105,10 +110,11 @@ export class Workbench {
     return until("ghost text", read, accept, patience);
   }
 
-  /** Saves the editor in front and resolves with the file's contents once they satisfy `accept`. */
-  async savedText(name: string, accept: (text: string) => boolean): Promise<string> {
+  /** Waits until the editor in front shows `text`, saves it and resolves with the file's contents. */
+  async savedText(name: string, text: string): Promise<string> {
+    await this.editor.locator(".view-lines").filter({ hasText: text }).waitFor();
     await this.page.keyboard.press("Control+S");
-    return this.fileText(name, accept);
+    return this.fileText(name, (contents) => contents.includes(text));
   }
 
   /** The contents of a file of the workspace once they satisfy `accept`. */

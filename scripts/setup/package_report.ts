@@ -1,0 +1,27 @@
+/**
+ * `artifacts/package_report.json`: figures of the packaged extension that the test command measures, for people and for
+ * CI to keep. They are reported and never asserted: how fast something is depends on the machine.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+const file = "artifacts/package_report.json";
+
+export interface PackageReport {
+  vsix: { file: string; bytes: number };
+  activation: {
+    /** Milliseconds, of all windows: VS Code's own figure, which counts loading the code and calling `activate`. */
+    medianMs: number;
+    samplesMs: number[];
+    targetMs: number;
+    measured: string;
+  };
+}
+
+/** Replaces a part of the report and prints it. */
+export function reportPackage(part: Partial<PackageReport>): void {
+  const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Partial<PackageReport>) : {};
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ ...before, ...part }, undefined, 2)}\n`);
+  for (const [name, figures] of Object.entries(part)) console.log(`${name}: ${JSON.stringify(figures)}`);
+}
