@@ -22,6 +22,7 @@ export interface ProtocolOverhead {
 }
 
 const promptTokens = 64;
+const tokensOfShortAnswer = 2;
 const tokensOfLongAnswer = 128;
 const eventsWithinMs = 5_000;
 
@@ -58,16 +59,19 @@ export async function measureOverhead(
     [probeVariables.events]: events,
   });
   try {
-    const whole = await delaysOf(engine, conditions.modelPath, events, { maxTokens: 2, answers: tokens + 1 });
+    const whole = await delaysOf(engine, conditions.modelPath, events, {
+      maxTokens: tokensOfShortAnswer,
+      answers: tokens + 1,
+    });
     const long = await delaysOf(engine, conditions.modelPath, events, {
       maxTokens: tokensOfLongAnswer,
       answers: longAnswers,
     });
     return {
-      // The very first answer computes its whole prompt.
+      // The very first answer computes its whole prompt. A token that is no whole character has no text of its own.
       wholeMs: whole.slice(1).flatMap(({ event, receivedAt }) => {
         const [first] = receivedAt;
-        return first === undefined ? [] : [first - firstTokenAt(event)];
+        return first === undefined || receivedAt.length !== tokensOfShortAnswer ? [] : [first - firstTokenAt(event)];
       }),
       socketMs: long.flatMap(({ event, receivedAt }) => deliveryDelays(event.textsAt, receivedAt)),
     };
