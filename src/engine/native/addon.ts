@@ -36,7 +36,7 @@ export interface NativeDevice {
 }
 
 export interface NativeEngine {
-  /** Such as `v0.4.0`. */
+  /** As the library tells it, such as `0.4.0-dev`. */
   readonly libraryVersion: string;
   /** Reads the devices' memory anew on every call. */
   devices(): NativeDevice[];

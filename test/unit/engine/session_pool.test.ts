@@ -27,7 +27,7 @@ function pool(changes: Partial<SessionPoolOptions> & { mostSessions?: number; fa
       };
       return session as unknown as NativeSession;
     },
-  } as NativeModel;
+  } as unknown as NativeModel;
   return new SessionPool(model, { contextLength: 10, threads: 1, maxSessions: 3, mayGrow: () => true, ...options });
 }
 
