@@ -9,15 +9,25 @@
 
 namespace {
 
+// `process.exit` goes straight to the C library's exit, which destroys the statics of the engine libraries while their
+// threads would still compute: Node runs no clean-up hooks then, but it does tell JavaScript.
+void close_engines_at_exit(Napi::Env env) {
+    const Napi::Value process = env.Global().Get("process");
+    if (!process.IsObject()) return;
+    const auto close_all = [](const Napi::CallbackInfo& info) { nmos::binding::AddonData::of(info.Env()).engines->close_all(); };
+    const Napi::Value on = process.As<Napi::Object>().Get("on");
+    on.As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), Napi::Function::New(env, close_all)});
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     using namespace nmos::binding;
     auto data = std::make_unique<AddonData>();
-    data->cancellation = Napi::Persistent(CancellationObject::define(env));
     data->model = Napi::Persistent(ModelObject::define(env));
     data->session = Napi::Persistent(SessionObject::define(env));
     exports.Set("Engine", EngineObject::define(env));
-    exports.Set("Cancellation", data->cancellation.Value());
+    exports.Set("Cancellation", CancellationObject::define(env));
     env.SetInstanceData(data.release());
+    close_engines_at_exit(env);
     return exports;
 }
 

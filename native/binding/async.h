@@ -35,10 +35,9 @@ template <typename Result> class Settler {
   public:
     using ToJs = std::function<Napi::Value(Napi::Env, Result&)>;
 
-    Settler(Napi::Env env, std::shared_ptr<MainThread> main, ToJs to_js)
-        : state_(std::make_shared<State>(Napi::Promise::Deferred::New(env), main, std::move(to_js))) {
-        main->begin_operation();
-    }
+    // `owner` is kept alive until the promise is settled.
+    Settler(Napi::Env env, const std::shared_ptr<MainThread>& main, std::shared_ptr<void> owner, ToJs to_js)
+        : state_(std::make_shared<State>(Napi::Promise::Deferred::New(env), main, main->begin_operation(std::move(owner)), std::move(to_js))) {}
 
     Napi::Promise promise() const { return state_->deferred.Promise(); }
 
@@ -66,11 +65,12 @@ template <typename Result> class Settler {
 
   private:
     struct State {
-        State(Napi::Promise::Deferred made, std::shared_ptr<MainThread> thread, ToJs convert)
-            : deferred(made), main(std::move(thread)), to_js(std::move(convert)) {}
+        State(Napi::Promise::Deferred made, std::shared_ptr<MainThread> thread, MainThread::Operation begun, ToJs convert)
+            : deferred(made), main(std::move(thread)), operation(begun), to_js(std::move(convert)) {}
 
         Napi::Promise::Deferred deferred;
         std::shared_ptr<MainThread> main;
+        MainThread::Operation operation;
         ToJs to_js;
     };
 
@@ -81,7 +81,7 @@ template <typename Result> class Settler {
             } catch (...) {
                 state->deferred.Reject(to_js_error(env, std::current_exception()).Value());
             }
-            state->main->end_operation();
+            state->main->end_operation(state->operation);
         });
     }
 
@@ -89,10 +89,10 @@ template <typename Result> class Settler {
 };
 
 // Makes a promise and calls `start` with its settler. What `start` throws rejects the promise; a wrong argument of the
-// caller does too, so that an asynchronous method never throws.
-template <typename Result, typename Start>
-Napi::Value async(Napi::Env env, std::shared_ptr<MainThread> main, typename Settler<Result>::ToJs to_js, Start start) {
-    const Settler<Result> settler(env, std::move(main), std::move(to_js));
+// caller does too, so that an asynchronous method never throws. `owner` is what works on it, and has a `main`.
+template <typename Result, typename Owner, typename Start>
+Napi::Value async(Napi::Env env, const std::shared_ptr<Owner>& owner, typename Settler<Result>::ToJs to_js, Start start) {
+    const Settler<Result> settler(env, owner->main(), owner, std::move(to_js));
     const Napi::Promise promise = settler.promise();
     try {
         start(settler);

@@ -1,8 +1,13 @@
 #include "cancellation_object.h"
 
-#include "addon_data.h"
-
 namespace nmos::binding {
+
+namespace {
+
+// A prototype can be put on any object, a tag cannot.
+constexpr napi_type_tag type_tag = {0x3f0c5a7e9b2d4618, 0x8d41e6b0c27f935a};
+
+}  // namespace
 
 Napi::Function CancellationObject::define(Napi::Env env) {
     return DefineClass(env, "Cancellation",
@@ -15,14 +20,15 @@ Napi::Function CancellationObject::define(Napi::Env env) {
 CancellationPtr CancellationObject::from(const Options& options) {
     const Napi::Value value = options.value("cancellation");
     if (value.IsUndefined()) return std::make_shared<Cancellation>();
-    const AddonData& data = AddonData::of(value.Env());
-    if (!value.IsObject() || !value.As<Napi::Object>().InstanceOf(data.cancellation.Value())) {
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&type_tag)) {
         options.refuse("cancellation", "a Cancellation of this addon", value);
     }
     return Unwrap(value.As<Napi::Object>())->flag_;
 }
 
-CancellationObject::CancellationObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+CancellationObject::CancellationObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    info.This().As<Napi::Object>().TypeTag(&type_tag);
+}
 
 void CancellationObject::cancel(const Napi::CallbackInfo&) {
     flag_->cancel();

@@ -26,22 +26,31 @@ LogSink sink_for(const Callback& on_log, const std::shared_ptr<MainThread>& main
 
 }  // namespace
 
+void OpenEngines::close_all() const {
+    for (EngineContext* engine : engines_) engine->close_now();
+}
+
 EngineContext::EngineContext(Napi::Env env, const std::string& library_directory, bool cpu_only, const Callback& on_log,
-                             std::shared_ptr<MainThread> main)
+                             std::shared_ptr<MainThread> main, std::shared_ptr<OpenEngines> siblings)
     : env_(env), main_(std::move(main)), log_sink_(on_log ? add_log_sink(sink_for(on_log, main_)) : nullptr),
-      engine_(std::make_unique<Engine>(library_directory, cpu_only)), closer_("nmos-closer") {
+      engine_(std::make_unique<Engine>(library_directory, cpu_only)), closer_("nmos-closer"), siblings_(std::move(siblings)) {
+    siblings_->add(this);
     napi_add_env_cleanup_hook(env_, &EngineContext::on_node_exit, this);
 }
 
 EngineContext::~EngineContext() {
+    siblings_->remove(this);
     napi_remove_env_cleanup_hook(env_, &EngineContext::on_node_exit, this);
 }
 
 void EngineContext::on_node_exit(void* self) {
-    const auto context = static_cast<EngineContext*>(self);
-    context->closed_ = true;
-    context->closer_.finish();
-    context->engine_->close();
+    static_cast<EngineContext*>(self)->close_now();
+}
+
+void EngineContext::close_now() {
+    closed_ = true;
+    closer_.finish();
+    engine_->close();
 }
 
 Engine& EngineContext::engine() const {
@@ -56,7 +65,7 @@ void EngineContext::expect_taken(bool taken) {
 Napi::Value EngineContext::close(Napi::Env env) {
     closed_ = true;
     const auto to_undefined = [](Napi::Env at, bool&) { return at.Undefined(); };
-    return async<bool>(env, main_, to_undefined, [this](const Settler<bool>& settler) {
+    return async<bool>(env, shared_from_this(), to_undefined, [this](const Settler<bool>& settler) {
         const bool taken = closer_.post([settler, engine = engine_.get()] {
             settler.settle_with([engine] {
                 engine->close();

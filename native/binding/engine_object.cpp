@@ -2,6 +2,7 @@
 
 #include <llama.h>
 
+#include "addon_data.h"
 #include "cancellation_object.h"
 #include "model_object.h"
 #include "options.h"
@@ -68,7 +69,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const auto log = options.function("onLog");
         const bool cpu_only = options.choice("backends", {"all", "cpu"}) == "cpu";
         context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only,
-                                                   log ? hold_callback(main, *log) : nullptr, main);
+                                                   log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
         return info.Env().Undefined();
     });
 }
@@ -111,7 +112,7 @@ Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
         if (!context) throw EngineError(ErrorCode::Closed, "The engine was closed.");
         return ModelObject::create(env, context, std::move(model));
     };
-    return async<Loaded>(info.Env(), context_->main(), to_object, [&](const Settler<Loaded>& settler) {
+    return async<Loaded>(info.Env(), context_, to_object, [&](const Settler<Loaded>& settler) {
         const Options options(info[0], "loadModel");
         LoadOptions load;
         load.plan = plan_options(options);
@@ -127,7 +128,7 @@ Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::plan_model(const Napi::CallbackInfo& info) {
     const auto to_object = [](Napi::Env env, Placement& placement) -> Napi::Value { return to_js(env, placement); };
-    return async<Placement>(info.Env(), context_->main(), to_object, [&](const Settler<Placement>& settler) {
+    return async<Placement>(info.Env(), context_, to_object, [&](const Settler<Placement>& settler) {
         const PlanOptions options = plan_options(Options(info[0], "planModel"));
         context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
     });

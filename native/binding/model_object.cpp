@@ -95,7 +95,7 @@ Napi::Value ModelObject::placement(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::tokenize(const Napi::CallbackInfo& info) {
     using Tokens = std::vector<llama_token>;
     const auto to_array = [](Napi::Env env, Tokens& tokens) -> Napi::Value { return from_tokens(env, tokens); };
-    return async<Tokens>(info.Env(), context_->main(), to_array, [&](const Settler<Tokens>& settler) {
+    return async<Tokens>(info.Env(), context_, to_array, [&](const Settler<Tokens>& settler) {
         const bool add_bos = info[1].IsUndefined() || Options(info[1], "tokenize").flag("addBos", true);
         auto work = [model = model_, parts = prompt_parts(info[0]), add_bos] { return model->vocabulary().tokenize(parts, add_bos); };
         context_->on_desk(settler, std::move(work));
@@ -104,7 +104,7 @@ Napi::Value ModelObject::tokenize(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::detokenize(const Napi::CallbackInfo& info) {
     const auto to_string = [](Napi::Env env, std::string& text) -> Napi::Value { return Napi::String::New(env, text); };
-    return async<std::string>(info.Env(), context_->main(), to_string, [&](const Settler<std::string>& settler) {
+    return async<std::string>(info.Env(), context_, to_string, [&](const Settler<std::string>& settler) {
         const bool special = !info[1].IsUndefined() && Options(info[1], "detokenize").flag("special", false);
         auto work = [model = model_, tokens = to_tokens(info[0], "detokenize's tokens"), special] {
             return model->vocabulary().detokenize(tokens, special);
@@ -120,7 +120,7 @@ Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
         if (!context) throw EngineError(ErrorCode::Closed, "The engine was closed.");
         return SessionObject::create(env, context, std::move(session));
     };
-    return async<Created>(info.Env(), context_->main(), to_object, [&](const Settler<Created>& settler) {
+    return async<Created>(info.Env(), context_, to_object, [&](const Settler<Created>& settler) {
         const Options options(info[0], "createSession");
         SessionOptions session;
         session.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
@@ -133,12 +133,13 @@ Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
 
 Napi::Value ModelObject::close(const Napi::CallbackInfo& info) {
     const auto to_undefined = [](Napi::Env env, bool&) { return env.Undefined(); };
-    return async<bool>(info.Env(), context_->main(), to_undefined, [&](const Settler<bool>& settler) {
+    return async<bool>(info.Env(), context_, to_undefined, [&](const Settler<bool>& settler) {
         auto work = [model = model_] {
             model->close();
             return true;
         };
-        context_->on_loader(settler, std::move(work));
+        // On the desk, where the model is also tokenized with: neither may happen during the other.
+        context_->on_desk(settler, std::move(work));
     });
 }
 

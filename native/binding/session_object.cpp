@@ -116,14 +116,14 @@ Napi::Value SessionObject::cached_tokens(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::prefill(const Napi::CallbackInfo& info) {
     const auto to_object = [](Napi::Env env, GenerationResult& result) -> Napi::Value { return prefill_result(env, result); };
-    return async<GenerationResult>(info.Env(), context_->main(), to_object, [&](const Settler<GenerationResult>& settler) {
+    return async<GenerationResult>(info.Env(), context_, to_object, [&](const Settler<GenerationResult>& settler) {
         context_->engine().submit(session_, request_from(Options(info[0], "prefill")), nullptr, settle_by(settler));
     });
 }
 
 Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
     const auto to_object = [](Napi::Env env, GenerationResult& result) -> Napi::Value { return generate_result(env, result); };
-    return async<GenerationResult>(info.Env(), context_->main(), to_object, [&](const Settler<GenerationResult>& settler) {
+    return async<GenerationResult>(info.Env(), context_, to_object, [&](const Settler<GenerationResult>& settler) {
         const Options options(info[0], "generate");
         GenerationRequest request = request_from(options);
         DecodeOptions decode;
@@ -144,7 +144,7 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::close(const Napi::CallbackInfo& info) {
     const auto to_undefined = [](Napi::Env env, bool&) { return env.Undefined(); };
-    return async<bool>(info.Env(), context_->main(), to_undefined, [&](const Settler<bool>& settler) {
+    return async<bool>(info.Env(), context_, to_undefined, [&](const Settler<bool>& settler) {
         auto work = [session = session_] {
             session->close();
             return true;

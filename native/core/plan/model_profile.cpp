@@ -22,6 +22,14 @@ namespace {
 
 using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
 
+// Of an array; negative numbers count as 0.
+template <typename T> std::optional<uint64_t> largest(const gguf_context* gguf, int64_t id) {
+    const size_t count = gguf_get_arr_n(gguf, id);
+    if (count == 0) return std::nullopt;
+    const auto values = static_cast<const T*>(gguf_get_arr_data(gguf, id));
+    return static_cast<uint64_t>(std::max<T>(0, *std::max_element(values, values + count)));
+}
+
 // An unsigned number of the metadata: a scalar, or the largest element of an array (models whose layers differ).
 std::optional<uint64_t> number(const gguf_context* gguf, const std::string& key) {
     const int64_t id = gguf_find_key(gguf, key.c_str());
@@ -33,9 +41,7 @@ std::optional<uint64_t> number(const gguf_context* gguf, const std::string& key)
         case GGUF_TYPE_ARRAY: {
             const gguf_type type = gguf_get_arr_type(gguf, id);
             if (type != GGUF_TYPE_UINT32 && type != GGUF_TYPE_INT32) return std::nullopt;
-            const auto values = static_cast<const uint32_t*>(gguf_get_arr_data(gguf, id));
-            const size_t count = gguf_get_arr_n(gguf, id);
-            return count > 0 ? std::optional<uint64_t>(*std::max_element(values, values + count)) : std::nullopt;
+            return type == GGUF_TYPE_UINT32 ? largest<uint32_t>(gguf, id) : largest<int32_t>(gguf, id);
         }
         default: return std::nullopt;
     }

@@ -37,10 +37,13 @@ void validate(const Session& session, const GenerationRequest& request) {
 }  // namespace
 
 Generation::Generation(std::shared_ptr<Session> session, GenerationRequest request, OnText on_text, OnDone on_done)
-    : session_(std::move(session)), request_(std::move(request)), on_text_(std::move(on_text)), on_done_(std::move(on_done)) {
+    : session_(std::move(session)), vocabulary_(session_->model().vocabulary()), request_(std::move(request)), on_text_(std::move(on_text)), on_done_(std::move(on_done)) {
     validate(*session_, request_);
     if (request_.decode) {
         stream_.emplace(request_.decode->begin_with.size(), request_.decode->stop);
+        // Looking back further than a context costs memory and finds nothing.
+        int32_t& last_n = request_.decode->sampler.repeat_last_n;
+        last_n = static_cast<int32_t>(std::min(static_cast<uint32_t>(last_n), session_->context_length()));
         to_heal_ = request_.decode->begin_with;
     }
     result_.prompt_tokens = static_cast<uint32_t>(request_.prompt.size());
@@ -59,15 +62,20 @@ bool Generation::step() {
 }
 
 bool Generation::advance() {
+    if (phase_ == Phase::Queued) start_clock();
+    // First of all, so that a request that lost its sense while it waited leaves the cache alone.
+    if (cancelled()) return end(Finish::Cancelled);
     if (phase_ == Phase::Queued) begin();
-    if (request_.cancellation->cancelled()) return end(Finish::Cancelled);
     return phase_ == Phase::Prefill ? prefill_step() : decode_step();
 }
 
-void Generation::begin() {
+void Generation::start_clock() {
     began_ = prefilled_ = Clock::now();
     result_.queued_ms = milliseconds(began_ - submitted_);
-    if (request_.decode) sampler_.emplace(session_->model().vocabulary(), request_.decode->sampler, request_.prompt);
+}
+
+void Generation::begin() {
+    if (request_.decode) sampler_.emplace(vocabulary_, request_.decode->sampler, request_.prompt);
     computed_ = session_->keep_common_prefix(request_.prompt, request_.decode.has_value());
     result_.reused_tokens = static_cast<uint32_t>(computed_);
     phase_ = Phase::Prefill;
@@ -90,12 +98,11 @@ bool Generation::prefill_step() {
 
 // Samples from the logits of the last pass, hands the text out and, when more is to come, computes the next pass.
 bool Generation::decode_step() {
-    const Vocabulary& vocabulary = session_->model().vocabulary();
     const llama_token token = choose_token();
-    if (llama_vocab_is_eog(vocabulary.handle(), token)) return end(Finish::Stop);
+    if (llama_vocab_is_eog(vocabulary_.handle(), token)) return end(Finish::Stop);
     sampler_->accept(token);
     result_.tokens.push_back(token);
-    const std::string_view piece = vocabulary.piece(token);
+    const std::string_view piece = vocabulary_.piece(token);
     to_heal_.erase(0, std::min(to_heal_.size(), piece.size()));
     hand_out(stream_->push(piece));
     if (stream_->stopped()) return end(Finish::Stop);
@@ -106,7 +113,7 @@ bool Generation::decode_step() {
 
 llama_token Generation::choose_token() {
     if (to_heal_.empty()) return sampler_->choose(session_->logits());
-    const std::vector<llama_token> allowed = session_->model().vocabulary().compatible_with(to_heal_);
+    const std::vector<llama_token> allowed = vocabulary_.compatible_with(to_heal_);
     if (allowed.empty()) {
         throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the model's vocabulary can spell.");
     }

@@ -56,17 +56,19 @@ class Generation final : public Job {
     using Outcome = std::variant<GenerationResult, std::exception_ptr>;
     using OnDone = std::function<void(Outcome)>;
 
-    // Takes hold of the session. Throws INVALID_ARGUMENT, CONTEXT_TOO_LONG, SESSION_BUSY, CLOSED.
+    // Takes hold of the session; `cancellation` must not be null. Throws INVALID_ARGUMENT, CONTEXT_TOO_LONG, SESSION_BUSY, CLOSED.
     Generation(std::shared_ptr<Session> session, GenerationRequest request, OnText on_text, OnDone on_done);
 
     bool step() override;
+    bool cancelled() const override { return request_.cancellation->cancelled(); }
 
   private:
     using Clock = std::chrono::steady_clock;
     enum class Phase { Queued, Prefill, Decode };
 
-    // True when the generation has ended; `finish_` says how.
+    // True when the generation has ended; the result says how.
     bool advance();
+    void start_clock();
     void begin();
     bool prefill_step();
     bool decode_step();
@@ -76,6 +78,8 @@ class Generation final : public Job {
     void settle(Outcome outcome);
 
     std::shared_ptr<Session> session_;
+    // Stays usable while the session is held, also after the model began to close: that waits for the session.
+    const Vocabulary& vocabulary_;
     GenerationRequest request_;
     OnText on_text_;
     OnDone on_done_;

@@ -90,7 +90,8 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     llama_model* handle = llama_model_load_from_file(options.plan.path.c_str(), params);
     if (!handle) {
         if (options.cancellation && options.cancellation->cancelled()) return nullptr;
-        const bool memory = errors.text().find("alloc") != std::string::npos;
+        const auto has = [&](const char* part) { return errors.text().find(part) != std::string::npos; };
+        const bool memory = has("to allocate") || has("bad_alloc");
         throw EngineError(memory ? ErrorCode::OutOfMemory : ErrorCode::ModelUnsupported,
                           options.plan.path + " cannot be loaded: " + (errors.text().empty() ? "no reason was given" : errors.text()) +
                               (memory ? ". Lower the VRAM limit or choose a smaller model." : ". Choose a model this version of llama.cpp supports."));
@@ -145,6 +146,10 @@ void Model::close() {
         std::lock_guard lock(sessions_mutex_);
         closed_ = true;
         sessions.swap(sessions_);
+    }
+    // All are cancelled before any is waited for.
+    for (const auto& weak : sessions) {
+        if (const auto session = weak.lock()) session->cancel();
     }
     for (const auto& weak : sessions) {
         if (const auto session = weak.lock()) session->close();

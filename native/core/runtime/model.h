@@ -1,7 +1,8 @@
 // A loaded model: weights, vocabulary and where they lie.
 //
-// Shared by its sessions; the weights are freed by `close` or with the last owner. Loading, closing and tokenizing may
-// happen on any thread, the weights are only read afterwards.
+// Shared by its sessions; the weights are freed by `close` or with the last owner. Loading may happen on any thread, the
+// weights are only read afterwards. `close` waits for the sessions, but not for those who tokenize or create a session:
+// all three happen on one thread, the engine's desk.
 #pragma once
 
 #include <llama.h>

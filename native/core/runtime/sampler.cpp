@@ -64,7 +64,8 @@ Sampler::Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, st
     if (options.top_p < 1.0f) add(llama_sampler_init_top_p(options.top_p, 1));
     if (options.min_p > 0.0f) add(llama_sampler_init_min_p(options.min_p, 1));
     add(llama_sampler_init_temp(options.temperature));
-    add(llama_sampler_init_dist(options.seed));
+    // The library takes this one value for a wish for chance.
+    add(llama_sampler_init_dist(options.seed == LLAMA_DEFAULT_SEED ? 0 : options.seed));
 }
 
 llama_token Sampler::choose(const float* logits, std::span<const llama_token> allowed) {

@@ -1,5 +1,7 @@
 #include "runtime/scheduler.h"
 
+#include <algorithm>
+
 #include "platform/os.h"
 
 namespace nmos {
@@ -34,14 +36,22 @@ void Scheduler::finish() {
 }
 
 std::shared_ptr<Job> Scheduler::take(size_t& priority) {
+    size_t most_urgent = priority_count;
     for (priority = 0; priority < priority_count; ++priority) {
         auto& queue = queues_[priority];
-        if (queue.empty()) continue;
-        std::shared_ptr<Job> job = std::move(queue.front());
-        queue.pop_front();
-        return job;
+        const auto cancelled = std::ranges::find_if(queue, [](const auto& job) { return job->cancelled(); });
+        if (cancelled != queue.end()) {
+            std::shared_ptr<Job> job = std::move(*cancelled);
+            queue.erase(cancelled);
+            return job;
+        }
+        if (!queue.empty()) most_urgent = std::min(most_urgent, priority);
     }
-    return nullptr;
+    if (most_urgent == priority_count) return nullptr;
+    priority = most_urgent;
+    std::shared_ptr<Job> job = std::move(queues_[priority].front());
+    queues_[priority].pop_front();
+    return job;
 }
 
 void Scheduler::run() {

@@ -2,7 +2,8 @@
 //
 // A job is cut into steps of one batch or one token. After every step the queue is looked at anew, so a ghost-text
 // request waits for at most one step of a chat answer, and a warming one never holds anybody up for longer. Jobs of
-// one class take turns step by step. One thread, because two passes at once would only share the same memory bus.
+// one class take turns step by step. A cancelled job only has to end, so it never waits for others. One thread, because
+// two passes at once would only share the same memory bus.
 //
 // Any thread may submit. A job is called on the compute thread only, and `step` must not throw.
 #pragma once
@@ -25,6 +26,8 @@ class Job {
     virtual ~Job() = default;
     // Does one step. True when the job is done; it is then forgotten.
     virtual bool step() = 0;
+    // The next step only ends the job, so it is taken before all others. Must be quick: it is asked under a lock.
+    virtual bool cancelled() const { return false; }
 };
 
 class Scheduler {
@@ -41,7 +44,7 @@ class Scheduler {
 
   private:
     void run();
-    // The most urgent job, or null when there is none; `mutex_` is held.
+    // A cancelled job, or else the most urgent one; null when there is none. `mutex_` is held.
     std::shared_ptr<Job> take(size_t& priority);
 
     std::mutex mutex_;

@@ -90,10 +90,15 @@ void Session::release() {
     released_.notify_all();
 }
 
-void Session::close() {
-    std::unique_lock lock(mutex_);
+void Session::cancel() {
+    std::lock_guard lock(mutex_);
     closed_ = true;
     if (running_) running_->cancel();
+}
+
+void Session::close() {
+    cancel();
+    std::unique_lock lock(mutex_);
     released_.wait(lock, [this] { return !running_; });
     context_.reset();
     cached_.clear();

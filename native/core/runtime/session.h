@@ -45,7 +45,9 @@ class Session {
     // Reserves the session for one job. Throws SESSION_BUSY or CLOSED.
     void acquire(CancellationPtr cancellation);
     void release();
-    // Cancels the running job, waits for it and frees the KV cache. May be called twice; not from the compute thread.
+    // Cancels the running job and takes no more.
+    void cancel();
+    // As `cancel`; then waits for the job and frees the KV cache. May be called twice; not from the compute thread.
     void close();
 
     // For the job that holds the session, on the compute thread:

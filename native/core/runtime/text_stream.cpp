@@ -22,8 +22,7 @@ std::string TextStream::push(std::string_view bytes) {
     const size_t swallowed = std::min(skip_, bytes.size());
     skip_ -= swallowed;
     pending_ += bytes.substr(swallowed);
-    size_t cut = std::string::npos;
-    for (const std::string& stop : stops_) cut = std::min(cut, pending_.find(stop));
+    size_t cut = first_stop();
     stopped_ = cut != std::string::npos;
     if (!stopped_) cut = pending_.size() - held_back();
     std::string certain = pending_.substr(0, cut);
@@ -35,6 +34,21 @@ std::string TextStream::push(std::string_view bytes) {
 std::string TextStream::finish() {
     pending_.resize(pending_.size() - incomplete_tail(pending_));
     return std::exchange(pending_, "");
+}
+
+// Where the stop string begins that is complete first, so that it does not matter how tokens cut the text.
+size_t TextStream::first_stop() const {
+    size_t first = std::string::npos;
+    size_t first_end = std::string::npos;
+    for (const std::string& stop : stops_) {
+        const size_t begin = pending_.find(stop);
+        if (begin == std::string::npos) continue;
+        const size_t end = begin + stop.size();
+        if (end > first_end || (end == first_end && begin > first)) continue;
+        first = begin;
+        first_end = end;
+    }
+    return first;
 }
 
 size_t TextStream::held_back() const {

@@ -25,6 +25,7 @@ class TextStream {
     bool stopped() const { return stopped_; }
 
   private:
+    size_t first_stop() const;
     size_t held_back() const;
 
     size_t skip_;

@@ -1,0 +1,228 @@
+#include "plan/placement.h"
+
+#include <algorithm>
+#include <random>
+
+#include "check.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+constexpr uint64_t mib = 1ull << 20;
+constexpr uint64_t gib = 1ull << 30;
+constexpr uint64_t margin = 384 * mib;  // what stays free on a card
+
+// Ten layers of 100 MiB with 1 MiB of KV cache each for 1024 tokens, an output head of 50 MiB and 2 MiB of buffers.
+ModelProfile ten_layers() {
+    ModelProfile model;
+    model.path = "model.gguf";
+    model.layers = 10;
+    model.layer_bytes.assign(10, 100 * mib);
+    model.kv_bytes_per_token.assign(10, 1024);
+    model.embedding_bytes = 60 * mib;
+    model.output_bytes = 50 * mib;
+    return model;
+}
+
+constexpr uint64_t head_and_buffers = 52 * mib;
+constexpr uint64_t layer_and_kv = 101 * mib;
+
+struct Machine {
+    std::vector<uint64_t> cards_free;
+    uint64_t vram_limit = 0;
+    bool use_gpu = true;
+    uint64_t ram_total = 16 * gib;
+    uint64_t ram_available = 8 * gib;
+};
+
+PlacementRequest request_for(const Machine& machine) {
+    PlacementRequest request;
+    request.context_length = 1024;
+    request.batch_size = 512;
+    request.use_gpu = machine.use_gpu;
+    request.vram_limit = machine.vram_limit;
+    for (size_t i = 0; i < machine.cards_free.size(); ++i) {
+        request.cards.push_back({"Card" + std::to_string(i), "a card", machine.cards_free[i]});
+    }
+    request.ram_total = machine.ram_total;
+    request.ram_available = machine.ram_available;
+    return request;
+}
+
+void check(const Machine& machine, uint32_t device_layers, const std::string& device, Location at = Location::here()) {
+    const ModelProfile model = ten_layers();
+    const Placement placement = plan_placement(model, request_for(machine));
+    expect_equal(placement.device_layers, device_layers, at);
+    expect_equal(placement.device, device, at);
+    expect_equal(placement.output_on_device, device_layers > 0, at);
+    expect_equal(placement.layers, 10u, at);
+    expect_equal(placement.context_length, 1024u, at);
+    expect_equal(placement.kv_bytes, 10 * mib, at);
+    expect_equal(placement.device_bytes, device_layers > 0 ? head_and_buffers + device_layers * layer_and_kv : 0, at);
+    const uint64_t on_host = 60 * mib + (10 - device_layers) * 100 * mib + (device_layers > 0 ? 0 : 50 * mib);
+    expect_equal(placement.host_bytes, on_host, at);
+    expect(!placement.explanation.empty(), "an explanation", at);
+    for (const std::string& sentence : placement.explanation) expect(sentence.ends_with("."), "a sentence, got " + show(sentence), at);
+}
+
+void check_refused(const Machine& machine, std::string_view part, Location at = Location::here()) {
+    expect_error(ErrorCode::OutOfMemory, part, [&] { plan_placement(ten_layers(), request_for(machine)); }, at);
+}
+
+void check_explained(const Machine& machine, std::string_view part, Location at = Location::here()) {
+    const Placement placement = plan_placement(ten_layers(), request_for(machine));
+    std::string all;
+    for (const std::string& sentence : placement.explanation) all += sentence + " ";
+    expect(all.find(part) != std::string::npos, show(part) + " in " + show(all), at);
+}
+
+uint64_t between(std::mt19937_64& random, uint64_t least, uint64_t most) {
+    return least + random() % (most - least + 1);
+}
+
+ModelProfile random_model(std::mt19937_64& random) {
+    ModelProfile model;
+    model.layers = static_cast<uint32_t>(between(random, 1, 80));
+    for (uint32_t i = 0; i < model.layers; ++i) {
+        model.layer_bytes.push_back(between(random, 1, 400 * mib));
+        model.kv_bytes_per_token.push_back(between(random, 0, 1 << 16));
+    }
+    model.embedding = static_cast<uint32_t>(between(random, 64, 8192));
+    model.feed_forward = static_cast<uint32_t>(between(random, 64, 32768));
+    model.vocabulary = static_cast<uint32_t>(between(random, 100, 200000));
+    model.embedding_bytes = between(random, 0, 500 * mib);
+    model.output_bytes = between(random, 0, 500 * mib);
+    return model;
+}
+
+PlacementRequest random_request(std::mt19937_64& random) {
+    PlacementRequest request;
+    request.context_length = static_cast<uint32_t>(between(random, 1, 32768));
+    request.batch_size = 512;
+    request.ram_total = request.ram_available = 1024 * gib;
+    for (uint64_t count = between(random, 0, 3); count > 0; --count) {
+        request.cards.push_back({"Card" + std::to_string(count), "a card", between(random, 0, 48 * gib)});
+    }
+    if (between(random, 0, 2) == 0) request.vram_limit = between(random, 1, 48 * gib);
+    return request;
+}
+
+void check_within_budget(const ModelProfile& model, const PlacementRequest& request, const Placement& placement) {
+    const auto at = Location::here();
+    uint64_t most = 0;
+    for (const CardMemory& card : request.cards) most = std::max(most, card.free > margin ? card.free - margin : 0);
+    if (request.vram_limit > 0) most = std::min(most, request.vram_limit);
+    expect(placement.device_bytes <= most, "at most " + show(most) + " bytes of VRAM, got " + show(placement.device_bytes), at);
+    expect(placement.device_layers <= model.layers, "no more layers than there are", at);
+    // What is on the card, counted anew, and nothing that is counted twice or not at all.
+    uint64_t weights = placement.output_on_device ? model.output_bytes : 0;
+    uint64_t kv = 0;
+    for (uint32_t i = model.layers - placement.device_layers; i < model.layers; ++i) {
+        weights += model.layer_bytes[i];
+        kv += model.kv_bytes_per_token[i] * request.context_length;
+    }
+    expect_equal(placement.host_bytes + weights, model.weight_bytes(), at);
+    if (placement.device_layers == 0) {
+        expect_equal(placement.device_bytes, uint64_t{0}, at);
+        return;
+    }
+    expect_equal(placement.device_bytes, weights + kv + compute_buffer_bytes(model, request.context_length, request.batch_size), at);
+    if (placement.device_layers == model.layers) return;
+    const uint32_t next = model.layers - placement.device_layers - 1;
+    expect(placement.device_bytes + model.layer_bytes[next] + model.kv_bytes_per_token[next] * request.context_length > most,
+           "no room for one more layer", at);
+}
+
+}  // namespace
+
+TEST(placement, "fills the card with whole layers") {
+    check({}, 0, "CPU");
+    check({{16 * gib}, 0, false}, 0, "CPU");
+    check({{0}}, 0, "CPU");
+    check({{margin}}, 0, "CPU");
+    check({{margin + head_and_buffers}}, 0, "CPU");
+    check({{margin + head_and_buffers + layer_and_kv - 1}}, 0, "CPU");
+    check({{margin + head_and_buffers + layer_and_kv}}, 1, "Card0");
+    check({{margin + head_and_buffers + 3 * layer_and_kv}}, 3, "Card0");
+    check({{margin + head_and_buffers + 4 * layer_and_kv - 1}}, 3, "Card0");
+    check({{margin + head_and_buffers + 10 * layer_and_kv}}, 10, "Card0");
+    check({{80 * gib}}, 10, "Card0");
+}
+
+TEST(placement, "keeps to the limit of the settings and to what is free, whichever is less") {
+    check({{80 * gib}, head_and_buffers + 2 * layer_and_kv}, 2, "Card0");
+    check({{80 * gib}, head_and_buffers + 3 * layer_and_kv - 1}, 2, "Card0");
+    check({{80 * gib}, 1}, 0, "CPU");
+    check({{margin + head_and_buffers + layer_and_kv}, 80 * gib}, 1, "Card0");
+    check({{}, 80 * gib}, 0, "CPU");
+}
+
+TEST(placement, "takes the card with the most free memory") {
+    check({{2 * gib, 80 * gib, 4 * gib}}, 10, "Card1");
+    check({{0, 0, margin + head_and_buffers + layer_and_kv}}, 1, "Card2");
+}
+
+TEST(placement, "refuses what the machine cannot hold") {
+    const uint64_t weights = 1110 * mib;
+    const uint64_t ram_margin = 256 * mib;
+    check({{}, 0, true, weights + ram_margin}, 0, "CPU");
+    check_refused({{}, 0, true, weights + ram_margin - 1}, "Choose a smaller model");
+    check({{}, 0, true, 16 * gib, ram_margin + 12 * mib}, 0, "CPU");
+    check_refused({{}, 0, true, 16 * gib, ram_margin + 12 * mib - 1}, "Choose a shorter context");
+    check_refused({{}, 0, true, 0, 0}, "1110 MiB");
+    // A card takes its share off the RAM.
+    check({{80 * gib}, 0, true, ram_margin + 60 * mib, ram_margin + 2 * mib}, 10, "Card0");
+}
+
+TEST(placement, "says what decided") {
+    check_explained({}, "No usable graphics card was found");
+    check_explained({{16 * gib}, 0, false}, "switched off");
+    check_explained({{margin}}, "Not even one layer fits");
+    check_explained({{margin + head_and_buffers + 3 * layer_and_kv}}, "3 layers of 10");
+    check_explained({{margin + head_and_buffers + layer_and_kv}}, "1 layer of 10");
+    check_explained({{margin + head_and_buffers + 9 * layer_and_kv}}, "the other 1 layer from RAM");
+    check_explained({{80 * gib}, 500 * mib}, "the setting allows 500 MiB");
+    check_explained({{1 * gib}, 80 * gib}, "640 MiB are used at most");
+    check_explained({}, "KV cache for 1024 tokens: 10 MiB");
+}
+
+TEST(placement, "never exceeds the budget and wastes no room for a layer") {
+    std::mt19937_64 random(1);
+    for (int i = 0; i < 3000; ++i) {
+        const ModelProfile model = random_model(random);
+        const PlacementRequest request = random_request(random);
+        check_within_budget(model, request, plan_placement(model, request));
+    }
+}
+
+TEST(placement, "puts no fewer layers on a card that has more free") {
+    std::mt19937_64 random(2);
+    for (int i = 0; i < 300; ++i) {
+        const ModelProfile model = random_model(random);
+        PlacementRequest request = random_request(random);
+        request.cards = {{"Card", "a card", 0}};
+        uint32_t before = 0;
+        for (uint64_t free = 0; free <= 40 * gib; free += between(random, 1, gib)) {
+            request.cards[0].free = free;
+            const uint32_t layers = plan_placement(model, request).device_layers;
+            expect(layers >= before, "at least " + show(before) + " layers with " + show(free) + " bytes, got " + show(layers));
+            before = layers;
+        }
+    }
+}
+
+TEST(placement, "estimates larger buffers for wider passes, longer contexts and larger models") {
+    ModelProfile model = ten_layers();
+    model.embedding = 896;
+    model.feed_forward = 4864;
+    model.vocabulary = 151936;
+    const auto bytes = [&](uint32_t context, uint32_t batch) { return compute_buffer_bytes(model, context, batch); };
+    expect(bytes(1024, 512) < bytes(2048, 512), "more for a longer context");
+    expect(bytes(1024, 256) < bytes(1024, 512), "more for a wider pass");
+    const uint64_t small = bytes(1024, 512);
+    model.feed_forward *= 2;
+    expect(small < bytes(1024, 512), "more for a wider model");
+    expect(bytes(1u << 24, 1u << 16) > (1ull << 42), "no overflow for the largest arguments");
+}
