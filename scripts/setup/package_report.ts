@@ -14,6 +14,9 @@ export interface PackageReport {
     medianMs: number;
     samplesMs: number[];
     targetMs: number;
+    /** Of the machine while it was measured: with more processes than cores everything takes longer. */
+    cores: number;
+    loadAverage: number;
     measured: string;
   };
 }

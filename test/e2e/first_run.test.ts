@@ -47,10 +47,10 @@ it("offers a model once and shows the walkthrough", async () => {
 
 it("says in the chat what is missing", async () => {
   await window.runCommand("NMOS: New Chat");
-  const input = window.webview.getByRole("textbox", { name: "Message to NMOS" });
+  const input = window.webviewView.getByRole("textbox", { name: "Message to NMOS" });
   await input.fill("Hello");
   await input.press("Enter");
-  const failure = window.webview.getByRole("alert");
+  const failure = window.webviewView.getByRole("alert");
   await failure.getByRole("button", { name: "Download a model" }).waitFor();
 });
 

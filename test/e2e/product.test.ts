@@ -53,7 +53,7 @@ describe("chat", () => {
   it("streams markdown with a code block and applies it to the file", async () => {
     await window.openFile("greet.py");
     await window.runCommand("NMOS: New Chat");
-    const chat = window.webview;
+    const chat = window.webviewView;
     const input = chat.getByRole("textbox", { name: "Message to NMOS" });
     await input.fill(
       "Write a Python function greet(name) that returns the string 'Hello, ' plus the name. Answer with one code block.",
@@ -66,11 +66,11 @@ describe("chat", () => {
     await shot("chat");
 
     await block.getByRole("button", { name: "Apply" }).click();
-    await window.page.locator(".tab.active").filter({ hasText: "Apply to greet.py" }).waitFor();
+    await window.tabInFront("Apply to greet.py");
     await window.proposedCode.filter({ hasText: "return" }).waitFor();
     await shot("apply");
     await window.runCommand("NMOS: Accept Edit");
-    await window.openFile("greet.py");
+    await window.tabInFront(/^greet.py/);
     const saved = await window.savedText("greet.py", "return");
     expect(saved).toContain("def greet(name)");
     expect(saved.match(/def greet/g)).toHaveLength(1);
@@ -80,7 +80,7 @@ describe("chat", () => {
     await window.page.reload();
     await activated(window);
     await window.runCommand("NMOS: Focus on Chat View");
-    await window.webview.locator(".message.assistant.complete .code-block").first().waitFor();
+    await window.webviewView.locator(".message.assistant.complete .code-block").first().waitFor();
   });
 });
 
@@ -90,13 +90,13 @@ describe("edit command", () => {
     await window.press("Control+A");
     await window.runCommand("NMOS: Edit with Instruction");
     await window.answer("Use 3.14159 instead of 3");
-    await window.page.locator(".tab.active").filter({ hasText: "Use 3.14159 instead of 3" }).waitFor();
+    await window.tabInFront("Use 3.14159 instead of 3");
     const accept = window.page.getByRole("button", { name: "Accept Edit" }).first();
     await accept.waitFor();
     await window.proposedCode.filter({ hasText: "3.14159" }).waitFor();
     await shot("edit");
     await accept.click();
-    await window.openFile("shapes.py");
+    await window.tabInFront(/^shapes.py/);
     const saved = await window.savedText("shapes.py", "3.14159");
     expect(saved).toBe("def area(radius):\n    return 3.14159 * radius * radius\n");
   });
@@ -131,7 +131,7 @@ describe("engine host", () => {
 
   it("leaves a clear error when it is killed in the middle of an answer, and answers the next question", async () => {
     await window.runCommand("NMOS: New Chat");
-    const chat = window.webview;
+    const chat = window.webviewView;
     const input = chat.getByRole("textbox", { name: "Message to NMOS" });
     await input.fill("Write the numbers from one to two hundred as English words, one on each line.");
     await input.press("Enter");
@@ -166,7 +166,9 @@ describe("engine host", () => {
     expect(product.hosts()).toHaveLength(1);
     expect(product.extensionHosts()).toHaveLength(2);
     await second.runCommand("NMOS: Show Memory");
-    await second.page.locator(".tab.active").filter({ hasText: "Memory" }).waitFor();
+    await second.tabInFront("Memory");
+    const [host = 0] = product.hosts();
+    await second.webviewEditor.getByText(`process ${host}, serving 2 windows`).waitFor();
     await second.screenshot(join(screenshots, "memory.png"));
   });
 

@@ -39,9 +39,16 @@ export class Workbench {
     return this.page.locator(".ghost-text-decoration, .ghost-text-decoration-preview, .ghost-text");
   }
 
-  /** The contents of the webview in front (VS Code nests it in two frames). */
-  get webview(): FrameLocator {
-    return this.page.frameLocator("iframe.webview.ready").frameLocator("#active-frame");
+  /** The contents of the webview in the side bar (VS Code nests it in two frames), not those of editors. */
+  get webviewView(): FrameLocator {
+    return this.page.frameLocator("iframe.webview.ready[src*='purpose=webviewView']").frameLocator("#active-frame");
+  }
+
+  /** The contents of the webview in the editor in front, such as a preview of Markdown. */
+  get webviewEditor(): FrameLocator {
+    return this.page
+      .frameLocator("iframe.webview.ready:not([src*='purpose=webviewView'])")
+      .frameLocator("#active-frame");
   }
 
   /** The quick input box: command palette, file picker, input boxes and picks of extensions. */
@@ -81,8 +88,13 @@ export class Workbench {
     await this.quickInput.locator("input.input").fill(name);
     await this.quickInput.locator(".monaco-list-row").filter({ hasText: name }).first().waitFor();
     await this.page.keyboard.press("Enter");
-    await this.page.locator(".tab.active").filter({ hasText: name }).waitFor();
+    await this.tabInFront(name);
     await this.focusEditor();
+  }
+
+  /** Waits until the editor with this title, or a part of it, is in front. */
+  async tabInFront(title: string | RegExp): Promise<void> {
+    await this.page.locator(".tab.active").filter({ hasText: title }).waitFor();
   }
 
   async focusEditor(): Promise<void> {
