@@ -42,6 +42,7 @@ export class NodeLlamaCpp implements Contender {
   }
 
   async prefill(tokens: number): Promise<PrefillSample> {
+    await this.ask(tokens + sharedTokens, 1);
     const { promptTokens, firstMs } = await this.ask(tokens + sharedTokens, 1);
     return { tokensPerSecond: (promptTokens / firstMs) * 1000, firstTextMs: firstMs };
   }

@@ -27,7 +27,10 @@ export interface Prompt {
 export interface Contender {
   /** Processes of it that outlive a sample. */
   processIds(): number[];
-  /** Computes a prompt of about so many tokens with an empty KV cache. */
+  /**
+   * Computes a prompt of about so many tokens with an empty KV cache, right after another one of the same length that
+   * does not count: llama-bench warms up like that before each measurement, so the others have to.
+   */
   prefill(tokens: number): Promise<PrefillSample>;
   /** Decodes `tokens` tokens, one after the other, behind about `depth` others; tokens per second. */
   decode(depth: number, tokens: number): Promise<number>;

@@ -36,20 +36,12 @@ export class Nmos implements Contender {
   /** The host's pool keeps several sessions; each is made, and its memory touched, before anything is measured. */
   async warmUp(tokens: number): Promise<void> {
     const mostSessions = 3;
-    for (let count = 0; count < mostSessions; count++) await this.prefill(tokens);
+    for (let count = 0; count < mostSessions; count++) await this.prefillOnce(tokens);
   }
 
   async prefill(tokens: number): Promise<PrefillSample> {
-    const { messages } = await this.prompts.next(tokens + sharedTokens);
-    const { result, askedAt, textsAt } = await ask(this.engine, this.model, messages, 1);
-    const { promptTokens, reusedTokens } = result.usage;
-    const computed = promptTokens - reusedTokens;
-    if (computed < tokens || computed > tokens + sharedTokens) {
-      throw new Error(`Expected the engine to compute ${tokens} tokens of a new prompt, it computed ${computed}.`);
-    }
-    // An answer whose first token is not yet a whole character brings its text with the end.
-    const firstTextMs = (textsAt[0] ?? performance.now()) - askedAt;
-    return { tokensPerSecond: (computed / firstTextMs) * 1000, firstTextMs };
+    await this.prefillOnce(tokens);
+    return this.prefillOnce(tokens);
   }
 
   decode(depth: number, tokens: number): Promise<number> {
@@ -67,6 +59,19 @@ export class Nmos implements Contender {
 
   close(): Promise<void> {
     return this.engine.close();
+  }
+
+  private async prefillOnce(tokens: number): Promise<PrefillSample> {
+    const { messages } = await this.prompts.next(tokens + sharedTokens);
+    const { result, askedAt, textsAt } = await ask(this.engine, this.model, messages, 1);
+    const { promptTokens, reusedTokens } = result.usage;
+    const computed = promptTokens - reusedTokens;
+    if (computed < tokens || computed > tokens + sharedTokens) {
+      throw new Error(`Expected the engine to compute ${tokens} tokens of a new prompt, it computed ${computed}.`);
+    }
+    // An answer whose first token is not yet a whole character brings its text with the end.
+    const firstTextMs = (textsAt[0] ?? performance.now()) - askedAt;
+    return { tokensPerSecond: (computed / firstTextMs) * 1000, firstTextMs };
   }
 }
 
