@@ -62,7 +62,7 @@ class TerminalSession {
 
   async showPlan(): Promise<void> {
     const loaded = await this.engine.request("models/load", { model: this.model, role: "main" });
-    print(describeEngine(await this.engine.request("engine/status", null)));
+    print(describeEngine(await this.engine.request("engine/status", { startEngine: true })));
     print(describePlacement(loaded));
   }
 

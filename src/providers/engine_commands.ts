@@ -22,7 +22,7 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   stack.add(
     registerCommand("nmos.restartEngine", "The engine did not restart", async () => {
       const ended = await engine.endHost();
-      const { library } = await engine.request("engine/status", null);
+      const { library } = await engine.request("engine/status", { startEngine: true });
       void vscode.window.showInformationMessage(`The engine ${ended ? "restarted" : "started"} (${library}).`);
     }),
   );

@@ -34,7 +34,7 @@ export function registerEngineView(engine: EngineClient): EngineView {
   async function seed(): Promise<void> {
     try {
       [status, models] = await Promise.all([
-        engine.request("engine/status", null),
+        engine.request("engine/status", { startEngine: false }),
         engine.request("models/list", null),
       ]);
       changed.fire();

@@ -32,7 +32,7 @@ export function registerMemoryView(engine: EngineClient): Disposable {
   );
   stack.add(
     registerCommand("nmos.showMemory", "Memory could not be shown", async () => {
-      show(memoryReport(await engine.request("engine/status", null)));
+      show(memoryReport(await engine.request("engine/status", { startEngine: true })));
       try {
         await vscode.commands.executeCommand("markdown.showPreview", report);
       } catch {

@@ -112,9 +112,10 @@ export interface LoadedModel {
 export interface EngineStatus {
   hostPid: number;
   hostVersion: string;
-  /** The engine library and its version, such as `llama.cpp v0.4.0`. */
+  /** The engine library and its version, such as `llama.cpp 0.4.0`; empty until the native engine is loaded. */
   library: string;
   clients: number;
+  /** None until the native engine is loaded. */
   devices: DeviceStatus[];
   memory: { totalBytes: number; availableBytes: number; hostProcessBytes: number };
   models: LoadedModel[];
@@ -253,7 +254,8 @@ interface Call<Params, Result, Progress = never> {
 export interface EngineRequests {
   initialize: Call<InitializeParams, InitializeResult>;
   "engine/configure": Call<EngineSettings, null>;
-  "engine/status": Call<null, EngineStatus>;
+  /** `startEngine: false` loads nothing native, so that merely looking wakes no graphics card. */
+  "engine/status": Call<{ startEngine: boolean }, EngineStatus>;
   /** Loads a model if needed and generates a few tokens; never throws for a failing step. */
   "engine/selfTest": Call<{ progressToken?: string }, SelfTestStep[], SelfTestStep>;
   /** Gives the memory of one model, or of all, back. */

@@ -165,10 +165,10 @@ it.each<[name: string, changes: Partial<ChatParams>, code: string]>([
   ["an unknown model", { model: "nothing" }, "MODEL_UNKNOWN"],
   ["a file that is no model", { model: `${process.cwd()}/package.json` }, "MODEL_INVALID"],
 ])("refused with a code, and the engine lives on: %s", async (_, changes, code) => {
-  const { hostPid } = await engine.client.request("engine/status", null);
+  const { hostPid } = await engine.client.request("engine/status", { startEngine: true });
   const failure = await ask("Hello", changes).then(() => null, toEngineError);
   expect(failure?.code).toBe(code);
-  expect((await engine.client.request("engine/status", null)).hostPid).toBe(hostPid);
+  expect((await engine.client.request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
 });
 
 describe("the engine", () => {
@@ -185,13 +185,13 @@ describe("the engine", () => {
 
   it("says where a model lies, and gives its memory back", async () => {
     await ask("Hello", { maxTokens: 1 });
-    const { models, devices, library } = await engine.client.request("engine/status", null);
+    const { models, devices, library } = await engine.client.request("engine/status", { startEngine: true });
     expect(library).toMatch(/^llama\.cpp v?\d/);
     expect(devices[0]?.kind).toBe("cpu");
     expect(models.map(({ ref }) => ref)).toContain(model);
     expect(models[0]?.placement.explanation.join(" ")).toContain("RAM");
     const { freedBytes } = await engine.client.request("engine/unload", {});
     expect(freedBytes).toBeGreaterThan(400e6);
-    expect((await engine.client.request("engine/status", null)).models).toEqual([]);
+    expect((await engine.client.request("engine/status", { startEngine: true })).models).toEqual([]);
   });
 });

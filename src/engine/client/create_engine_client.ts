@@ -17,6 +17,7 @@ import {
 import { call, connect } from "../ipc/rpc";
 import { enginePaths, thisMachine, type Paths } from "../paths";
 import { lockHolder } from "../process_lock";
+import { unlessAborted } from "../unless_aborted";
 import { CrashBackoff } from "./crash_backoff";
 import type { EngineClient, EngineState, RequestOptions } from "./engine_client";
 import { logTail } from "./host_process";
@@ -316,23 +317,6 @@ class HostClient implements ConfigurableEngineClient {
     this.current = state;
     for (const handler of this.stateHandlers) handler(state);
   }
-}
-
-/** Waits for `action`, but no longer than until the signal is aborted: then throws `CANCELLED`. */
-async function unlessAborted<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
-  const cancelled = () => new EngineError("CANCELLED", "The request was cancelled before it was sent.");
-  if (signal?.aborted) throw cancelled();
-  const result = action();
-  if (!signal) return result;
-  return new Promise<T>((resolve, reject) => {
-    const abort = () => {
-      reject(cancelled());
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    result.then(resolve, reject).finally(() => {
-      signal.removeEventListener("abort", abort);
-    });
-  });
 }
 
 function killIfThere(pid: number): void {

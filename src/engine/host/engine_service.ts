@@ -1,7 +1,8 @@
-import { totalmem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import { answerChat, countChatTokens, prefillChat } from "../chat/answer_chat";
 import { completeCode } from "../completion/complete_code";
 import { createModelStore, type LocalModelStore } from "../models/local_model_store";
+import type { NativeEngine } from "../native/addon";
 import { loadAddon } from "../native/load_addon";
 import { modelsDirectory } from "../paths";
 import type { Handlers } from "../ipc/rpc";
@@ -78,7 +79,10 @@ export class EngineService {
         await this.configure(settings);
         return null;
       },
-      "engine/status": () => Promise.resolve(this.status()),
+      "engine/status": ({ startEngine }) => {
+        if (startEngine) this.runtime();
+        return Promise.resolve(this.status());
+      },
       "engine/selfTest": (_, { signal, progress }) =>
         runSelfTest({ runtime: () => this.runtime(), models, signal, onStep: progress }),
       "engine/unload": ({ model }) => models.unload(model),
@@ -99,7 +103,8 @@ export class EngineService {
         await store.remove(model);
         return null;
       },
-      "models/load": ({ model, role }, { progress }) => models.load(model, role, progress),
+      "models/load": ({ model, role }, { signal, progress }) =>
+        models.load(model, role, { signal, onProgress: progress }),
       "completion/complete": (params, { signal, progress }) =>
         models.use(params.model, "fast", async (model) => {
           const result = await completeCode(model, params, { signal, onText: progress });
@@ -120,15 +125,16 @@ export class EngineService {
     };
   }
 
-  status(): EngineStatus {
-    const { engine } = this.runtime();
-    const { totalBytes, availableBytes, processBytes } = engine.memory();
+  /** Loads nothing: what the native engine knows is left out until a request has needed it. */
+  private status(): EngineStatus {
+    const engine = this.native?.engine;
+    const { totalBytes, availableBytes, processBytes } = engine?.memory() ?? ownMemory();
     return {
       hostPid: process.pid,
       hostVersion: this.options.hostVersion,
-      library: `llama.cpp ${engine.libraryVersion}`,
+      library: engine ? `llama.cpp ${engine.libraryVersion}` : "",
       clients: this.options.clients(),
-      devices: engine.devices(),
+      devices: engine?.devices() ?? [],
       memory: { totalBytes, availableBytes, hostProcessBytes: processBytes },
       models: this.models.loaded(),
       loading: this.models.loading(),
@@ -177,6 +183,11 @@ export class EngineService {
       });
     }, notificationDelayMs);
   }
+}
+
+/** As Node sees it, without the native engine. */
+function ownMemory(): ReturnType<NativeEngine["memory"]> {
+  return { totalBytes: totalmem(), availableBytes: freemem(), processBytes: process.memoryUsage.rss() };
 }
 
 /** Refuses settings of a wrong shape before they reach the engine. */

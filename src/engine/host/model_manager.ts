@@ -2,7 +2,8 @@ import { realpathSync } from "node:fs";
 import { EngineError, toEngineError } from "../../shared/errors";
 import type { EngineSettings, LoadedModel, ModelChoice, ModelRef, ModelRole } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
-import type { NativeAddon, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
+import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
+import { unlessAborted } from "../unless_aborted";
 import { NativeModelHandle } from "./native_model_handle";
 
 /** The addon and its one engine, made with the first model. */
@@ -35,7 +36,19 @@ interface Loading {
   ref: ModelRef;
   fraction: number;
   listeners: Set<(fraction: number) => void>;
+  /** Requests that wait for it. */
+  waiting: number;
+  cancellation: NativeCancellation;
+  /** Settings changed meanwhile: it begins again. */
+  outdated: boolean;
   entry: Promise<Entry>;
+}
+
+export interface UseOptions {
+  /** Aborted, the request no longer waits for the model; a load that nobody waits for any more is cancelled. */
+  signal?: AbortSignal;
+  /** How far the model is loaded, from 0 to 1; not called when it is loaded already. */
+  onProgress?: (fraction: number) => void;
 }
 
 /** Long enough for a chat with some files attached, short enough for the KV cache of a small machine. */
@@ -60,11 +73,11 @@ export class ModelManager {
     choice: ModelChoice,
     role: ModelRole,
     action: (handle: NativeModelHandle) => Promise<T>,
-    onProgress?: (fraction: number) => void,
+    options: UseOptions = {},
   ): Promise<T> {
     const installed = await this.options.store.choose(choice, role);
-    const entry = await this.entryFor(installed, onProgress);
-    if (entry.stale) return this.use(choice, role, action, onProgress);
+    const entry = await this.entryFor(installed, options);
+    if (entry.stale) return this.use(choice, role, action, options);
     entry.roles.add(role);
     entry.users += 1;
     try {
@@ -81,13 +94,12 @@ export class ModelManager {
   }
 
   /** Loads a model and says where it lies. */
-  load(choice: ModelChoice, role: ModelRole, onProgress: (fraction: number) => void): Promise<LoadedModel> {
-    return this.use(choice, role, () => Promise.resolve(), onProgress).then(async () => {
-      const { path } = await this.options.store.choose(choice, role);
-      const entry = this.entries.get(keyOf(path));
-      if (!entry) throw new EngineError("CLOSED", `${path} was unloaded at once; try again.`);
-      return describe(entry);
-    });
+  async load(choice: ModelChoice, role: ModelRole, options: UseOptions = {}): Promise<LoadedModel> {
+    await this.use(choice, role, () => Promise.resolve(), options);
+    const { path } = await this.options.store.choose(choice, role);
+    const entry = this.entries.get(keyOf(path));
+    if (!entry) throw new EngineError("CLOSED", `${path} was unloaded at once; try again.`);
+    return describe(entry);
   }
 
   loaded(): LoadedModel[] {
@@ -99,7 +111,14 @@ export class ModelManager {
   }
 
   /** Gives the memory of one model, or of all, back; a model in use goes as soon as its requests have ended. */
-  async unload(ref?: ModelRef): Promise<{ freedBytes: number }> {
+  unload(ref?: ModelRef): Promise<{ freedBytes: number }> {
+    for (const loading of this.loads.values()) {
+      if (ref === undefined || loading.ref === ref) loading.outdated = true;
+    }
+    return this.unloadEntries(ref);
+  }
+
+  private async unloadEntries(ref?: ModelRef): Promise<{ freedBytes: number }> {
     let freedBytes = 0;
     for (const entry of [...this.entries.values()]) {
       if (ref !== undefined && entry.installed.ref !== ref) continue;
@@ -124,25 +143,46 @@ export class ModelManager {
     }
   }
 
-  private async entryFor(installed: InstalledModel, onProgress?: (fraction: number) => void): Promise<Entry> {
+  private async entryFor(installed: InstalledModel, { signal, onProgress }: UseOptions): Promise<Entry> {
     const key = keyOf(installed.path);
     const present = this.entries.get(key);
     if (present && !present.stale) return present;
-    let loading = this.loads.get(key);
-    if (!loading) {
-      loading = { ref: installed.ref, fraction: 0, listeners: new Set(), entry: this.begin(installed, key) };
-      this.loads.set(key, loading);
-      this.options.onChanged();
-    }
+    const loading = this.loads.get(key) ?? this.begin(installed, key);
     if (onProgress) loading.listeners.add(onProgress);
-    return loading.entry;
+    loading.waiting += 1;
+    try {
+      return await unlessAborted(signal, () => loading.entry);
+    } finally {
+      loading.waiting -= 1;
+      if (signal?.aborted && loading.waiting === 0) this.cancel(key, loading);
+    }
   }
 
-  private async begin(installed: InstalledModel, key: string): Promise<Entry> {
+  private begin(installed: InstalledModel, key: string): Loading {
+    const loading: Loading = {
+      ref: installed.ref,
+      fraction: 0,
+      listeners: new Set(),
+      waiting: 0,
+      cancellation: new (this.options.runtime().addon.Cancellation)(),
+      outdated: false,
+      entry: Promise.resolve().then(() => this.finish(installed, key, loading)),
+    };
+    this.loads.set(key, loading);
+    this.options.onChanged();
+    return loading;
+  }
+
+  private cancel(key: string, loading: Loading): void {
+    loading.cancellation.cancel();
+    // Who asks from now on gets a load of its own.
+    if (this.loads.get(key) === loading) this.loads.delete(key);
+    this.options.onChanged();
+  }
+
+  private async finish(installed: InstalledModel, key: string, loading: Loading): Promise<Entry> {
     try {
-      // The caller registers the load before it begins to report progress.
-      await Promise.resolve();
-      const model = await this.loadSmallerIfNeeded(installed, key);
+      const model = await this.loadUpToDate(installed, loading);
       const { addon, engine } = this.options.runtime();
       const handle = new NativeModelHandle(addon, model, installed.ref, {
         threads: this.options.settings().threads,
@@ -154,18 +194,27 @@ export class ModelManager {
       this.options.log(`loaded ${installed.ref}: ${model.placement.explanation.join(" ")}`);
       return entry;
     } finally {
-      this.loads.delete(key);
+      if (this.loads.get(key) === loading) this.loads.delete(key);
       this.options.onChanged();
     }
   }
 
+  private async loadUpToDate(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
+    for (;;) {
+      loading.outdated = false;
+      const model = await this.loadSmallerIfNeeded(installed, loading);
+      if (!isOutdated(loading)) return model;
+      await model.close();
+    }
+  }
+
   /** Short of memory, unloads what is idle first and then halves the context. */
-  private async loadSmallerIfNeeded(installed: InstalledModel, key: string): Promise<NativeModel> {
+  private async loadSmallerIfNeeded(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
     let contextLength = this.options.settings().contextLength || defaultContextLength;
     let mayUnload = true;
     for (;;) {
       try {
-        return await this.loadNative(installed, key, contextLength);
+        return await this.loadNative(installed, loading, contextLength);
       } catch (thrown) {
         const error = toEngineError(thrown);
         if (error.code === "CONTEXT_TOO_LONG" && contextLength > shortestContextLength) {
@@ -174,7 +223,7 @@ export class ModelManager {
           throw error;
         } else if (mayUnload && this.entries.size > 0) {
           mayUnload = false;
-          await this.unload();
+          await this.unloadEntries();
         } else if (contextLength > shortestContextLength) {
           contextLength = Math.floor(contextLength / 2);
         } else {
@@ -185,7 +234,7 @@ export class ModelManager {
     }
   }
 
-  private async loadNative(installed: InstalledModel, key: string, contextLength: number): Promise<NativeModel> {
+  private async loadNative(installed: InstalledModel, loading: Loading, contextLength: number): Promise<NativeModel> {
     const { vramLimitMiB, gpu, threads } = this.options.settings();
     const model = await this.options.runtime().engine.loadModel({
       path: installed.path,
@@ -193,17 +242,20 @@ export class ModelManager {
       gpu,
       threads,
       vramLimitBytes: vramLimitMiB * 2 ** 20,
+      cancellation: loading.cancellation,
       onProgress: (fraction) => {
-        this.report(key, fraction);
+        this.report(loading, fraction);
       },
     });
-    if (!model) throw new EngineError("CLOSED", "The engine is shutting down.");
+    if (!model) {
+      throw loading.cancellation.cancelled
+        ? new EngineError("CANCELLED", `Loading ${installed.name} was cancelled.`)
+        : new EngineError("CLOSED", "The engine is shutting down.");
+    }
     return model;
   }
 
-  private report(key: string, fraction: number): void {
-    const loading = this.loads.get(key);
-    if (!loading) return;
+  private report(loading: Loading, fraction: number): void {
     loading.fraction = fraction;
     for (const listener of loading.listeners) listener(fraction);
     this.options.onChanged();
@@ -215,6 +267,11 @@ export class ModelManager {
     await entry.handle.model.close();
     this.options.onChanged();
   }
+}
+
+/** Read anew: settings may change while a model loads. */
+function isOutdated({ outdated }: Loading): boolean {
+  return outdated;
 }
 
 /** The same file is loaded once, whatever name it was asked for by. */

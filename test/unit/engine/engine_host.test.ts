@@ -55,14 +55,16 @@ describe("start", () => {
     await start();
     const clients = Array.from({ length: 4 }, () => fixture.client());
     expect(fixture.hostPid()).toBeNull();
-    const statuses = await Promise.all(clients.map((one) => one.request("engine/status", null)));
+    const statuses = await Promise.all(clients.map((one) => one.request("engine/status", { startEngine: true })));
     expect(new Set(statuses.map(({ hostPid }) => hostPid))).toEqual(new Set([fixture.hostPid()]));
-    const { clients: connected } = (await clients[0]?.request("engine/status", null)) ?? { clients: 0 };
+    const { clients: connected } = (await clients[0]?.request("engine/status", { startEngine: true })) ?? {
+      clients: 0,
+    };
     expect(connected).toBe(4);
   });
 
   it("leaves what others may not read or write", async () => {
-    await (await start()).client().request("engine/status", null);
+    await (await start()).client().request("engine/status", { startEngine: true });
     const { tokenFile, endpoint, socketDirectory, runtime, logFile } = fixture.paths;
     const modes = [tokenFile, endpoint, socketDirectory ?? runtime, runtime, logFile].map(
       (path) => statSync(path).mode & 0o777,
@@ -72,11 +74,11 @@ describe("start", () => {
 
   it("takes the place of a host that died without cleaning up", async () => {
     const first = (await start()).client();
-    const { hostPid } = await first.request("engine/status", null);
+    const { hostPid } = await first.request("engine/status", { startEngine: true });
     process.kill(hostPid, "SIGKILL");
     await vi.waitUntil(() => fixture.hostPid() === null, patience);
     expect(existsSync(fixture.paths.endpoint)).toBe(true);
-    const { hostPid: next } = await fixture.client().request("engine/status", null);
+    const { hostPid: next } = await fixture.client().request("engine/status", { startEngine: true });
     expect(next).not.toBe(hostPid);
   });
 
@@ -84,7 +86,7 @@ describe("start", () => {
     await start();
     mkdirSync(fixture.paths.runtime, { recursive: true });
     chmodSync(fixture.paths.runtime, 0o777);
-    expect(await codeOf(fixture.client().request("engine/status", null))).toBe("UNAUTHORIZED");
+    expect(await codeOf(fixture.client().request("engine/status", { startEngine: true }))).toBe("UNAUTHORIZED");
     expect(fixture.hostPid()).toBeNull();
   });
 
@@ -92,11 +94,19 @@ describe("start", () => {
     await start({ NMOS_ADDON: "/nowhere/addon.node" });
     const failure = await fixture
       .client()
-      .request("engine/status", null)
+      .request("engine/status", { startEngine: true })
       .then(() => null, toEngineError);
     expect(failure?.code).toBe("BACKEND_UNAVAILABLE");
     expect(failure?.message).toContain("/nowhere/addon.node");
   });
+});
+
+it("merely looking loads nothing native", async () => {
+  await start({ NMOS_ADDON: "/nowhere/addon.node" });
+  const client = fixture.client();
+  const status = await client.request("engine/status", { startEngine: false });
+  expect(status).toMatchObject({ library: "", devices: [], models: [], clients: 1 });
+  expect(status.memory.totalBytes).toBeGreaterThan(0);
 });
 
 describe("handshake", () => {
@@ -114,15 +124,17 @@ describe("handshake", () => {
     ["another protocol", (params) => ({ ...params, protocolVersion: 99 }), "PROTOCOL_MISMATCH"],
     ["settings of a wrong type", (params) => ({ ...params, settings: { threads: "two" } }), "INVALID_ARGUMENT"],
   ])("%s", async (_, change, code) => {
-    await (await start()).client().request("engine/status", null);
+    await (await start()).client().request("engine/status", { startEngine: true });
     const raw = await rawConnection(fixture.paths.endpoint);
     expect(await codeOf(raw.request("initialize", change(valid()) as InitializeParams))).toBe(code);
-    expect(await codeOf(raw.request("engine/status", null))).toBe(code === "none" ? "none" : "UNAUTHORIZED");
+    expect(await codeOf(raw.request("engine/status", { startEngine: true }))).toBe(
+      code === "none" ? "none" : "UNAUTHORIZED",
+    );
     raw.destroy();
   });
 
   it("refuses every method before it", async () => {
-    await (await start()).client().request("engine/status", null);
+    await (await start()).client().request("engine/status", { startEngine: true });
     const raw = await rawConnection(fixture.paths.endpoint);
     expect(await codeOf(raw.request("engine/shutdown", null))).toBe("UNAUTHORIZED");
     expect(await codeOf(raw.request("chat/generate", fixture.chat("/crash")))).toBe("UNAUTHORIZED");
@@ -132,14 +144,14 @@ describe("handshake", () => {
 
   it("survives bytes that are no JSON-RPC", async () => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     for (const garbage of ["GET / HTTP/1.1\r\n\r\n", "Content-Length: 5\r\n\r\n{{{{{", "Content-Length: -1\r\n\r\n"]) {
       const raw = await rawConnection(fixture.paths.endpoint);
       raw.write(garbage);
       raw.destroy();
       await raw.closed;
     }
-    expect((await client.request("engine/status", null)).hostPid).toBe(hostPid);
+    expect((await client.request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
   });
 });
 
@@ -176,20 +188,28 @@ describe("requests", () => {
 
   it("that were cancelled before they were sent start no host", async () => {
     const client = (await start()).client();
-    expect(await codeOf(client.request("engine/status", null, { signal: AbortSignal.abort() }))).toBe("CANCELLED");
+    expect(await codeOf(client.request("engine/status", { startEngine: true }, { signal: AbortSignal.abort() }))).toBe(
+      "CANCELLED",
+    );
     expect(fixture.hostPid()).toBeNull();
   });
 
   it("whose client goes away are cancelled", async () => {
     const [leaving, staying] = [(await start()).client(), fixture.client()];
     const answered = codeOf(leaving.request("chat/generate", { ...fixture.chat("/forever"), maxTokens: 1e6 }));
-    await vi.waitUntil(async () => (await staying.request("engine/status", null)).models[0]?.sessions === 1, patience);
+    await vi.waitUntil(
+      async () => (await staying.request("engine/status", { startEngine: true })).models[0]?.sessions === 1,
+      patience,
+    );
     leaving.dispose();
     expect(await answered).toBe("ENGINE_DIED");
     // A model is unloaded when its last request has ended.
     await staying.request("engine/unload", {});
-    await vi.waitUntil(async () => (await staying.request("engine/status", null)).models.length === 0, patience);
-    expect((await staying.request("engine/status", null)).clients).toBe(1);
+    await vi.waitUntil(
+      async () => (await staying.request("engine/status", { startEngine: true })).models.length === 0,
+      patience,
+    );
+    expect((await staying.request("engine/status", { startEngine: true })).clients).toBe(1);
   });
 
   it.each<[command: string, code: ErrorCode]>([
@@ -198,9 +218,9 @@ describe("requests", () => {
     ["/fail WHAT_IS_THIS", "INTERNAL"],
   ])("carry the code of a native failure: %s", async (command, code) => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     expect(await codeOf(client.request("chat/generate", fixture.chat(command)))).toBe(code);
-    expect((await client.request("engine/status", null)).hostPid).toBe(hostPid);
+    expect((await client.request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
   });
 
   it.each<[name: string, model: string, code: ErrorCode]>([
@@ -241,10 +261,10 @@ describe("requests", () => {
 describe("a host that dies", () => {
   it("between requests is replaced by the next one", async () => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     process.kill(hostPid, "SIGKILL");
     await vi.waitUntil(() => client.state.kind === "stopped", patience);
-    expect((await client.request("engine/status", null)).hostPid).not.toBe(hostPid);
+    expect((await client.request("engine/status", { startEngine: true })).hostPid).not.toBe(hostPid);
   });
 
   it("in the middle of an answer fails that request with a clear error, and the next one works", async () => {
@@ -267,20 +287,20 @@ describe("a host that dies", () => {
       expect(await codeOf(client.request("chat/generate", fixture.chat("/crash")))).toBe("ENGINE_DIED");
       await vi.waitUntil(() => client.state.kind !== "running", patience);
     }
-    const refused = await client.request("engine/status", null).then(() => null, toEngineError);
+    const refused = await client.request("engine/status", { startEngine: true }).then(() => null, toEngineError);
     expect(refused?.code).toBe("ENGINE_UNAVAILABLE");
     expect(refused?.message).toContain("keeps crashing");
     expect(refused?.message).toContain(fixture.paths.logFile);
     expect(client.state.kind).toBe("failed");
     expect(await client.endHost()).toBe(false);
-    expect((await client.request("engine/status", null)).hostPid).toBe(fixture.hostPid());
+    expect((await client.request("engine/status", { startEngine: true })).hostPid).toBe(fixture.hostPid());
   });
 });
 
 describe("the end", () => {
   it("comes after the last client and the time of grace", async () => {
     const client = (await start({ NMOS_HOST_GRACE_MS: "50" })).client();
-    await client.request("engine/status", null);
+    await client.request("engine/status", { startEngine: true });
     client.dispose();
     await vi.waitUntil(() => fixture.hostPid() === null, patience);
     expect(existsSync(fixture.paths.endpoint)).toBe(false);
@@ -289,19 +309,19 @@ describe("the end", () => {
 
   it("does not come while a client is there", async () => {
     const client = (await start({ NMOS_HOST_GRACE_MS: "50" })).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     await new Promise((resolve) => setTimeout(resolve, 400));
     expect(fixture.hostPid()).toBe(hostPid);
   });
 
   it("at one window's wish is no crash for the others", async () => {
     const [one, other] = [(await start()).client(), fixture.client()];
-    await Promise.all([one, other].map((client) => client.request("engine/status", null)));
+    await Promise.all([one, other].map((client) => client.request("engine/status", { startEngine: true })));
     const first = fixture.hostPid();
     for (let times = 0; times < 4; ++times) {
       expect(await one.endHost()).toBe(true);
-      await other.request("engine/status", null);
-      await one.request("engine/status", null);
+      await other.request("engine/status", { startEngine: true });
+      await one.request("engine/status", { startEngine: true });
     }
     expect(fixture.hostPid()).not.toBe(first);
     expect([...one.states, ...other.states].filter(({ kind }) => kind === "failed")).toEqual([]);
@@ -309,15 +329,15 @@ describe("the end", () => {
 
   it("is forced on a host that hangs", async () => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     process.kill(hostPid, "SIGSTOP");
     expect(await client.endHost()).toBe(true);
-    expect((await client.request("engine/status", null)).hostPid).not.toBe(hostPid);
+    expect((await client.request("engine/status", { startEngine: true })).hostPid).not.toBe(hostPid);
   });
 
   it("comes with SIGTERM", async () => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     process.kill(hostPid, "SIGTERM");
     await vi.waitUntil(() => fixture.hostPid() === null, patience);
     expect(existsSync(fixture.paths.endpoint)).toBe(false);
@@ -327,19 +347,19 @@ describe("the end", () => {
 describe("what others delete", () => {
   it("comes back: socket, token and lock", async () => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     const { endpoint, tokenFile, lockFile } = fixture.paths;
     const files = [endpoint, tokenFile, lockFile];
     for (const file of files) rmSync(file);
     await vi.waitUntil(() => files.every((file) => existsSync(file)), patience);
-    expect((await fixture.client().request("engine/status", null)).hostPid).toBe(hostPid);
+    expect((await fixture.client().request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
   });
 
   it("leads to no second host when it is the lock", async () => {
     const client = (await start()).client();
-    const { hostPid } = await client.request("engine/status", null);
+    const { hostPid } = await client.request("engine/status", { startEngine: true });
     rmSync(fixture.paths.lockFile);
-    expect((await fixture.client().request("engine/status", null)).hostPid).toBe(hostPid);
+    expect((await fixture.client().request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
   });
 });
 
@@ -360,7 +380,7 @@ describe("notifications", () => {
     const [one, other] = [(await start()).client(), fixture.client()];
     const seen: string[][] = [];
     other.on("engine/statusChanged", ({ models }) => seen.push(models.map(({ name }) => name)));
-    await other.request("engine/status", null);
+    await other.request("engine/status", { startEngine: true });
     await one.request("chat/generate", fixture.chat("/count 1"));
     await vi.waitUntil(() => seen.at(-1)?.includes("model"), patience);
     await one.request("engine/unload", {});
@@ -381,6 +401,6 @@ describe("the log", () => {
     const directory = dirname(fixture.paths.logFile);
     mkdirSync(dirname(directory), { recursive: true });
     writeFileSync(directory, "a file where the folder should be");
-    expect((await fixture.client().request("engine/status", null)).hostPid).toBe(fixture.hostPid());
+    expect((await fixture.client().request("engine/status", { startEngine: true })).hostPid).toBe(fixture.hostPid());
   });
 });

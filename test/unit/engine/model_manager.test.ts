@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ModelManager, type NativeRuntime } from "../../../src/engine/host/model_manager";
 import type { ModelStore } from "../../../src/engine/models/model_store";
 import type { LoadModelOptions, NativeModel } from "../../../src/engine/native/addon";
+import { toEngineError } from "../../../src/shared/errors";
 import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/protocol";
 import { fakeModelInfo } from "../support/fake_model_handle";
 import { gate } from "./gate";
@@ -11,16 +12,31 @@ interface Machine {
   room?: (loaded: number) => number;
   trainedContext?: number;
   settings?: Partial<EngineSettings>;
+  /** A load takes until then. */
+  until?: Promise<void>;
+}
+
+class Cancellation {
+  cancelled = false;
+  cancel(): void {
+    this.cancelled = true;
+  }
 }
 
 /** A manager over a machine with so much room; keeps what was loaded and closed. */
-function manager({ room = () => Infinity, trainedContext = Infinity, settings = {} }: Machine = {}) {
+function manager({ room = () => Infinity, trainedContext = Infinity, settings = {}, until }: Machine = {}) {
   const events: string[] = [];
   let loaded = 0;
   const refuse = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
-  const loadModel = async ({ path, contextLength, onProgress }: LoadModelOptions): Promise<NativeModel> => {
+  const loadModel = async (options: LoadModelOptions): Promise<NativeModel | null> => {
+    const { path, contextLength, cancellation, onProgress } = options;
     await new Promise((resolve) => setImmediate(resolve));
     onProgress?.(0.5);
+    await until;
+    if (cancellation?.cancelled) {
+      events.push(`cancel ${path}`);
+      return null;
+    }
     if (contextLength > trainedContext) return refuse("CONTEXT_TOO_LONG");
     if (contextLength > room(loaded)) return refuse("OUT_OF_MEMORY");
     loaded += 1;
@@ -39,7 +55,7 @@ function manager({ room = () => Infinity, trainedContext = Infinity, settings = 
     choose: (choice: string) => Promise.resolve({ ref: choice, name: choice, path: choice, roles: [], sizeBytes: 1 }),
   } as unknown as ModelStore;
   const one = new ModelManager({
-    runtime: () => ({ engine: { loadModel } }) as unknown as NativeRuntime,
+    runtime: () => ({ engine: { loadModel }, addon: { Cancellation } }) as unknown as NativeRuntime,
     store,
     settings: () => ({ ...DEFAULT_ENGINE_SETTINGS, ...settings }),
     log: () => undefined,
@@ -49,6 +65,12 @@ function manager({ room = () => Infinity, trainedContext = Infinity, settings = 
 }
 
 const nothing = () => Promise.resolve();
+const codeOf = (thrown: unknown) => toEngineError(thrown).code;
+
+/** Resolves when a load is under way and has reported. */
+async function begun(one: ModelManager): Promise<void> {
+  while (one.loading()[0]?.fraction !== 0.5) await new Promise((resolve) => setImmediate(resolve));
+}
 
 describe("loading", () => {
   it("happens once for requests that come at the same time", async () => {
@@ -63,11 +85,53 @@ describe("loading", () => {
     const { one } = manager();
     const seen: string[] = [];
     const uses = ["first", "second"].map((who) =>
-      one.use("a", "main", nothing, (fraction) => seen.push(`${who} ${String(fraction)}`)),
+      one.use("a", "main", nothing, { onProgress: (fraction) => seen.push(`${who} ${String(fraction)}`) }),
     );
     await Promise.all(uses);
     expect(seen).toEqual(["first 0.5", "second 0.5"]);
     expect(one.loading()).toEqual([]);
+  });
+
+  it("is cancelled when nobody waits for it any more, and a later request loads anew", async () => {
+    const { opened, open } = gate();
+    const { one, events } = manager({ until: opened });
+    const controllers = [new AbortController(), new AbortController()];
+    const loads = controllers.map(({ signal }) => one.load("a", "main", { signal }).then(() => "loaded", codeOf));
+    await begun(one);
+    for (const controller of controllers) controller.abort();
+    expect(await Promise.all(loads)).toEqual(["CANCELLED", "CANCELLED"]);
+    const later = one.load("a", "main");
+    open();
+    expect((await later).ref).toBe("a");
+    expect(events).toEqual(["cancel a", "load a 8192"]);
+    expect(one.loading()).toEqual([]);
+  });
+
+  it("goes on while somebody else waits for it", async () => {
+    const { opened, open } = gate();
+    const { one, events } = manager({ until: opened });
+    const controller = new AbortController();
+    const leaving = one.load("a", "main", { signal: controller.signal }).then(() => "loaded", codeOf);
+    const staying = one.use("a", "fast", nothing);
+    await begun(one);
+    controller.abort();
+    open();
+    expect(await leaving).toBe("CANCELLED");
+    await staying;
+    expect(events).toEqual(["load a 8192"]);
+  });
+
+  it("begins again when settings change meanwhile", async () => {
+    const settings = { contextLength: 2000 };
+    const { opened, open } = gate();
+    const { one, events } = manager({ settings, until: opened });
+    const using = one.use("a", "main", ({ contextLength }) => Promise.resolve(contextLength));
+    await begun(one);
+    settings.contextLength = 3000;
+    await one.unload();
+    open();
+    expect(await using).toBe(3000);
+    expect(events).toEqual(["load a 2000", "close a", "load a 3000"]);
   });
 
   it("that failed is tried again by the next request", async () => {
