@@ -104,6 +104,9 @@ TEST(generation, "ends at stop strings, at the end token and at the end of the c
     const auto stopped = run(small, small.session(), with(counting, [](auto& request) { request.decode->stop = {"nowhere", "9"}; }));
     expect(stopped.finish == Finish::Stop, "a stop");
     expect_equal(stopped.text, plain.substr(0, plain.find("9")));
+    // All of it might have become the stop string, until there was no more to come.
+    const auto held_back = run(small, small.session(), with(counting, [&](auto& request) { request.decode->stop = {plain + "#"}; }));
+    expect_equal(held_back.text, plain);
 
     const Tokens question = small.tokens("<|im_start|>user\nSay hi.<|im_end|>\n<|im_start|>assistant\n", true);
     const auto answer = run(small, small.session(), generate_request(question, 60));
