@@ -13,6 +13,8 @@ export interface PackageReport {
     /** Milliseconds, of all windows: VS Code's own figure, which counts loading the code and calling `activate`. */
     medianMs: number;
     samplesMs: number[];
+    /** VS Code's own Git extension in the same windows: what the machine made of a known piece of work. */
+    gitMedianMs: number;
     targetMs: number;
     /** Of the machine while it was measured: with more processes than cores everything takes longer. */
     cores: number;
