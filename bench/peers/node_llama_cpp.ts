@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Stops } from "../harness/stops";
-import { untilLongEnough, type Conditions, type Contender, type PrefillSample } from "../stack/contender";
+import { untilLongEnough, warmUpTokens, type Conditions, type Contender, type PrefillSample } from "../stack/contender";
 import type { PromptSource } from "../stack/prompts";
 import { sharedTokens } from "../stack/nmos";
 import type { WorkerAnswer, WorkerReply, WorkerRequest, WorkerStart } from "./node_llama_cpp_protocol";
@@ -42,7 +42,7 @@ export class NodeLlamaCpp implements Contender {
   }
 
   async prefill(tokens: number): Promise<PrefillSample> {
-    await this.ask(tokens + sharedTokens, 1);
+    await this.ask(warmUpTokens + sharedTokens, 1);
     const { promptTokens, firstMs } = await this.ask(tokens + sharedTokens, 1);
     return { tokensPerSecond: (promptTokens / firstMs) * 1000, firstTextMs: firstMs };
   }

@@ -23,13 +23,16 @@ export interface Prompt {
   tokens: number;
 }
 
+/** Length of the prompt that does not count: enough to have everything at work, and soon done. */
+export const warmUpTokens = 64;
+
 /** One of the programs that are measured side by side. */
 export interface Contender {
   /** Processes of it that outlive a sample. */
   processIds(): number[];
   /**
-   * Computes a prompt of about so many tokens with an empty KV cache, right after another one of the same length that
-   * does not count: llama-bench warms up like that before each measurement, so the others have to.
+   * Computes a prompt of about so many tokens with an empty KV cache, right after a short one that does not count:
+   * llama-bench warms up before each measurement, so the threads and caches of the others must be awake as well.
    */
   prefill(tokens: number): Promise<PrefillSample>;
   /** Decodes `tokens` tokens, one after the other, behind about `depth` others; tokens per second. */

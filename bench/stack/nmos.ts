@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatResult } from "../../src/shared/protocol";
 import type { Stops } from "../harness/stops";
-import { untilLongEnough, type Conditions, type Contender, type PrefillSample } from "./contender";
+import { untilLongEnough, warmUpTokens, type Conditions, type Contender, type PrefillSample } from "./contender";
 import { startEngine, type EngineUnderTest } from "./engine_under_test";
 import { PromptSource } from "./prompts";
 
@@ -34,13 +34,13 @@ export class Nmos implements Contender {
   }
 
   /** The host's pool keeps several sessions; each is made, and its memory touched, before anything is measured. */
-  async warmUp(tokens: number): Promise<void> {
+  async warmUp(): Promise<void> {
     const mostSessions = 3;
-    for (let count = 0; count < mostSessions; count++) await this.prefillOnce(tokens);
+    for (let count = 0; count < mostSessions; count++) await this.prefillOnce(warmUpTokens);
   }
 
   async prefill(tokens: number): Promise<PrefillSample> {
-    await this.prefillOnce(tokens);
+    await this.prefillOnce(warmUpTokens);
     return this.prefillOnce(tokens);
   }
 

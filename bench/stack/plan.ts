@@ -21,20 +21,20 @@ const models = [
 
 export const fullPlan: StackPlan = {
   models,
-  rounds: 8,
+  rounds: 6,
   prefill: [512, 64],
   decode: { depth: 64, tokens: 128 },
-  overhead: { tokens: 400, longAnswers: 4 },
-  cancellations: 300,
-  patienceMs: 180_000,
+  overhead: { tokens: 300, longAnswers: 4 },
+  cancellations: 200,
+  patienceMs: 120_000,
 };
 
 export const quickPlan: StackPlan = {
   models,
   rounds: 2,
-  prefill: [512, 64],
+  prefill: [256, 64],
   decode: { depth: 64, tokens: 64 },
   overhead: { tokens: 100, longAnswers: 1 },
-  cancellations: 60,
+  cancellations: 40,
   patienceMs: 10_000,
 };

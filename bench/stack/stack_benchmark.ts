@@ -83,9 +83,7 @@ async function measureSpeeds(
     );
   };
   try {
-    const shortest = Math.min(...plan.prefill);
-    await nmos.warmUp(shortest);
-    await nodeLlamaCpp.prefill(shortest);
+    await nmos.warmUp();
     const rows: Row[] = [];
     for (const tokens of plan.prefill) {
       const samples = await alternate(`prefill of ${tokens}`, (contender) => contender.prefill(tokens));
