@@ -50,9 +50,8 @@ export class LlamaBench implements Contender {
   }
 
   private async run(test: readonly string[]): Promise<number> {
-    const { modelPath, threads, batchSize } = this.conditions;
-    const batch = String(batchSize);
-    const common = ["-m", modelPath, "-t", String(threads), "-b", batch, "-ub", batch, "-dev", "none", "-fa", "auto"];
+    const { modelPath, threads } = this.conditions;
+    const common = ["-m", modelPath, "-t", String(threads), "-dev", "none", "-fa", "auto"];
     return tokensPerSecond(await this.output([...common, ...test, "-r", "1", "-o", "json"]));
   }
 

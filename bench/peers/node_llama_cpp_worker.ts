@@ -28,7 +28,6 @@ interface PeerModel {
   detokenize(tokens: Token[]): string;
   createContext(options: {
     contextSize: number;
-    batchSize: number;
     threads: { ideal: number; min: number };
     flashAttention: "auto";
   }): Promise<{ getSequence(): PeerSequence }>;
@@ -51,7 +50,7 @@ async function open({
 }: WorkerStart): Promise<(request: WorkerRequest) => Promise<WorkerAnswer>> {
   const entry = join(directory, "node_modules", "node-llama-cpp", "dist", "index.js");
   const { getLlama } = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
-  const { modelPath, threads, batchSize, contextLength } = conditions;
+  const { modelPath, threads, contextLength } = conditions;
   const llama = await getLlama({
     gpu: false,
     build: "never",
@@ -62,7 +61,6 @@ async function open({
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
   const context = await model.createContext({
     contextSize: contextLength,
-    batchSize,
     threads: { ideal: threads, min: threads },
     flashAttention: "auto",
   });

@@ -5,8 +5,6 @@ export interface Conditions {
   modelPath: string;
   /** Processor threads of a pass. */
   threads: number;
-  /** Tokens of one prefill pass. */
-  batchSize: number;
   /** Tokens. */
   contextLength: number;
 }

@@ -1,7 +1,8 @@
 /**
  * What the whole stack costs: NMOS measured at its client, against the same engine library without a stack around it
  * (llama-bench) and against the other way to use it from Node (node-llama-cpp). All three run the same kernels, with the
- * same threads and batch size and flash attention decided by the library, on the processor alone.
+ * same threads and flash attention decided by the library, on the processor alone; the width of a prefill pass is what
+ * each of them chooses.
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
@@ -23,8 +24,6 @@ import { fullPlan, quickPlan, type StackPlan } from "./plan";
 import { measureOverhead } from "./protocol_overhead";
 import { cancellationRows, decodeRows, overheadRows, prefillRows, type ContenderName } from "./rows";
 
-/** What NMOS takes for a prefill pass on the processor; the peers are told the same. */
-const batchSize = 256;
 const contextLength = 1024;
 
 const names: readonly ContenderName[] = ["nmos", "llama-bench", "node-llama-cpp"];
@@ -44,7 +43,7 @@ export async function runStack(context: BenchmarkContext, plan: StackPlan): Prom
   const patienceMs = plan.patienceMs / plan.models.length;
   for (const { id, label } of plan.models) {
     const modelPath = paths.get(id) ?? "";
-    const conditions: Conditions = { modelPath, threads: physicalCores(), batchSize, contextLength };
+    const conditions: Conditions = { modelPath, threads: physicalCores(), contextLength };
     const speeds = await measureSpeeds(context, { ...plan, patienceMs }, conditions, label, programs);
     rows.push(...speeds.rows);
     disturbedSamples += speeds.disturbed;

@@ -197,6 +197,22 @@ TEST(placement, "never exceeds the budget and wastes no room for a layer") {
     }
 }
 
+TEST(placement, "prefers a card of its own to an integrated one, however much of RAM that one offers") {
+    PlacementRequest request = request_for({.cards_free = {2 * gib, 1 * gib}});
+    request.cards[0].integrated = true;
+    expect_equal(plan_placement(ten_layers(), request).device, std::string("Card1"));
+    request.cards.pop_back();
+    expect_equal(plan_placement(ten_layers(), request).device, std::string("Card0"));
+}
+
+TEST(placement, "counts what an integrated card holds as RAM") {
+    PlacementRequest request = request_for({.cards_free = {4 * gib}});
+    request.cards[0].integrated = true;
+    const Placement placement = plan_placement(ten_layers(), request);
+    expect_equal(placement.device_layers, 10u);
+    expect_equal(placement.host_bytes, ten_layers().weight_bytes());
+}
+
 TEST(placement, "puts no fewer layers on a card that has more free") {
     std::mt19937_64 random(2);
     for (int i = 0; i < 300; ++i) {

@@ -181,8 +181,8 @@ TEST(session, "has the size that was asked for") {
     SmallModel small;
     const uint32_t trained = small.model->info().trained_context;
     expect(small.session(512)->context_length() >= 512, "room for 512 tokens");
-    expect_equal(small.session(512, 64)->batch_size(), 64u);
-    expect_equal(small.session(512)->batch_size(), 256u);
+    expect_equal(small.session(512, 32)->batch_size(), 32u);
+    expect_equal(small.session(512)->batch_size(), 64u);
     expect_error(ErrorCode::ContextTooLong, std::to_string(trained), [&] { small.session(trained + 1); });
     expect_error(ErrorCode::InvalidArgument, "contextLength", [&] { small.session(0); });
     for (const int threads : {-1, 513}) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "runtime/engine_error.h"
 
@@ -91,8 +92,8 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
     placement.kv_bytes = model.kv_bytes(request.context_length);
     placement.host_bytes = model.weight_bytes();
 
-    const auto best = std::max_element(request.cards.begin(), request.cards.end(),
-                                       [](const CardMemory& a, const CardMemory& b) { return a.free < b.free; });
+    // An integrated one offers much of RAM as its memory and is slower all the same.
+    const auto best = std::ranges::max_element(request.cards, {}, [](const CardMemory& card) { return std::pair(!card.integrated, card.free); });
     if (!request.use_gpu) {
         placement.explanation.push_back("Graphics cards are switched off, so the processor computes all layers from RAM.");
     } else if (best == request.cards.end()) {
@@ -105,7 +106,7 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
             placement.device_layers = share->layers;
             placement.output_on_device = true;
             placement.device_bytes = share->bytes;
-            placement.host_bytes -= share->weights;
+            if (!best->integrated) placement.host_bytes -= share->weights;
             placement.explanation.push_back(count(share->layers, "layer") + " of " + std::to_string(model.layers) +
                                             " and the output head with their KV cache take " + mib(share->bytes) + " of it.");
         } else {

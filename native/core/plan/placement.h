@@ -16,6 +16,7 @@ struct CardMemory {
     std::string device;        // ggml's name
     std::string description;   // for people
     uint64_t free = 0;         // bytes
+    bool integrated = false;   // its memory is RAM
 };
 
 struct PlacementRequest {

@@ -40,7 +40,9 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     request.ram_available = memory.available;
     if (!request.use_gpu) return request;
     for (const Device& device : list_devices()) {
-        if (device.kind != DeviceKind::Cpu) request.cards.push_back({device.name, device.description, device.memory_free});
+        if (device.kind != DeviceKind::Cpu) {
+            request.cards.push_back({device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated});
+        }
     }
     // The limit is for all models together; free memory already knows of the others.
     if (request.vram_limit > 0) {

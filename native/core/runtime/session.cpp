@@ -10,9 +10,9 @@ namespace nmos {
 
 namespace {
 
-// A step must be short, so that ghost text does not wait for a chat prompt, and wide enough to keep the device busy.
-// Two processor cores are compute-bound from a few tokens on, a card wants more.
-constexpr uint32_t host_batch_size = 256;
+// A step must be short, because ghost text waits for the end of a step of a chat prompt, and wide enough to keep the
+// device busy. A processor is compute-bound from a few tokens on (two cores gain nothing beyond 64), a card wants more.
+constexpr uint32_t host_batch_size = 64;
 constexpr uint32_t device_batch_size = 512;
 
 uint32_t default_batch_size(const Placement& placement) {

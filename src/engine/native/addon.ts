@@ -122,7 +122,7 @@ export interface NativeModel {
 
 export interface SessionOptions {
   contextLength: number;
-  /** Tokens of one prefill batch; a more urgent request waits for at most one. Default: 256, or 512 when a card holds the whole model. */
+  /** Tokens of one prefill batch; a more urgent request waits for at most one. Default: 64, or 512 when a card holds the whole model. */
   batchSize?: number;
   threads?: number;
 }
