@@ -36,6 +36,7 @@ export async function ensureModel(id: string, options: FetchOptions = {}): Promi
     modelsDirectory: modelsDirectory(),
     totalMemoryBytes: totalmem(),
     proxy: DEFAULT_ENGINE_SETTINGS.proxy,
+    noProxy: DEFAULT_ENGINE_SETTINGS.noProxy,
     mirror: DEFAULT_ENGINE_SETTINGS.mirror,
     log: () => undefined,
   });

@@ -1,12 +1,11 @@
 import * as vscode from "vscode";
 import type { EngineSettings } from "../shared/protocol";
 import { readDownloadSettings, readEngineSettings } from "./settings.generated";
-import { stringValue } from "./setting_values";
+import { stringList, stringValue } from "./setting_values";
 
-/** What the engine host is configured with: `nmos.engine`, `nmos.download` and VS Code's own proxy. */
+/** What the engine host is configured with: `nmos.engine`, `nmos.download` and VS Code's own proxy settings. */
 export function engineSettings(): EngineSettings {
   const engine = readEngineSettings();
-  const http = vscode.workspace.getConfiguration("http");
   return {
     modelsDirectory: engine.modelsDirectory,
     vramLimitMiB: engine.vramLimit,
@@ -14,15 +13,22 @@ export function engineSettings(): EngineSettings {
     threads: engine.threads,
     contextLength: engine.contextLength,
     idleUnloadMinutes: engine.idleUnloadMinutes,
-    proxy: stringValue(http.get("proxy"), ""),
+    ...proxySettings(),
     mirror: readDownloadSettings().mirror,
   };
+}
+
+/** Extensions have no proxy when `http.proxySupport` is off, not even that of the environment. */
+function proxySettings(): Pick<EngineSettings, "proxy" | "noProxy"> {
+  const http = vscode.workspace.getConfiguration("http");
+  if (http.get("proxySupport") === "off") return { proxy: "", noProxy: "*" };
+  return { proxy: stringValue(http.get("proxy"), ""), noProxy: stringList(http.get("noProxy"), []).join(",") };
 }
 
 /** Calls back with the new settings after any of them changed. */
 export function onEngineSettingsChanged(handler: (settings: EngineSettings) => void): vscode.Disposable {
   return vscode.workspace.onDidChangeConfiguration((change) => {
-    const sections = ["nmos.engine", "nmos.download", "http.proxy"];
+    const sections = ["nmos.engine", "nmos.download", "http.proxy", "http.noProxy", "http.proxySupport"];
     if (sections.some((section) => change.affectsConfiguration(section))) handler(engineSettings());
   });
 }

@@ -12,7 +12,13 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
+
+/**
+ * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
+ * Long enough for a chat with some files attached, short enough for the KV cache of a small machine.
+ */
+export const DEFAULT_CONTEXT_LENGTH = 8192;
 
 /** A catalogue id such as `qwen2.5-coder-0.5b`, or the absolute path of a local GGUF file. */
 export type ModelRef = string;
@@ -38,12 +44,14 @@ export interface EngineSettings {
   gpu: "auto" | "off";
   /** Processor threads for a pass; 0: as many as there are physical cores. */
   threads: number;
-  /** Context of the main model in tokens; 0: chosen from memory, at most what the model was trained for. */
+  /** Context of the main model in tokens; 0: DEFAULT_CONTEXT_LENGTH. Less when memory is short. */
   contextLength: number;
   /** Unload models after so many minutes without a request; 0: never. */
   idleUnloadMinutes: number;
   /** Proxy for downloads as a URL; empty: from the environment (HTTPS_PROXY, NO_PROXY). */
   proxy: string;
+  /** Hosts reached without the proxy beside those of NO_PROXY, separated by commas; `*`: all. */
+  noProxy: string;
   /** Base address for model downloads that replaces the hub's (a mirror); empty: the hub. */
   mirror: string;
 }
@@ -56,6 +64,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   contextLength: 0,
   idleUnloadMinutes: 15,
   proxy: "",
+  noProxy: "",
   mirror: "",
 };
 

@@ -163,8 +163,8 @@ export class EngineService {
   }
 
   private storeSettings() {
-    const { modelsDirectory: setting, proxy, mirror } = this.settings;
-    return { modelsDirectory: modelsDirectory(setting), proxy, mirror };
+    const { modelsDirectory: setting, proxy, noProxy, mirror } = this.settings;
+    return { modelsDirectory: modelsDirectory(setting), proxy, noProxy, mirror };
   }
 
   /** Tells every client the status, soon. */

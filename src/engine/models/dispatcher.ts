@@ -4,9 +4,10 @@ import { EngineError } from "../../shared/errors";
 
 /**
  * Connections through the proxy of the setting, else through the one of the environment (HTTPS_PROXY, HTTP_PROXY);
- * hosts in NO_PROXY are reached directly in both cases. The caller destroys it.
+ * hosts in `noProxy` (separated by commas, `*` for all) and in NO_PROXY are reached directly in both cases. The caller
+ * destroys it.
  */
-export function createDispatcher(proxy: string): Dispatcher {
+export function createDispatcher(proxy: string, noProxy: string): Dispatcher {
   if (proxy && !/^https?:\/\/[^/]/.test(proxy)) {
     throw new EngineError(
       "DOWNLOAD_FAILED",
@@ -16,10 +17,17 @@ export function createDispatcher(proxy: string): Dispatcher {
   const trust = { ca: trustedCertificates() };
   return new EnvHttpProxyAgent({
     ...(proxy && { httpProxy: proxy, httpsProxy: proxy }),
+    noProxy: withEnvironment(noProxy),
     connect: trust,
     requestTls: trust,
     proxyTls: trust,
   });
+}
+
+/** The library takes the environment's list only when it is given none. */
+function withEnvironment(noProxy: string): string {
+  const lists = [noProxy, process.env["no_proxy"] ?? process.env["NO_PROXY"] ?? ""];
+  return lists.includes("*") ? "*" : lists.join(",");
 }
 
 /** Reads a certificate store, each certificate as PEM. */

@@ -21,6 +21,8 @@ export interface DownloadOptions {
   sizeBytes: number;
   /** Address of a proxy; empty: the one of the environment, if any. */
   proxy: string;
+  /** Hosts reached without the proxy, separated by commas. */
+  noProxy: string;
   signal: AbortSignal;
   onProgress: (progress: FileProgress) => void;
   timing?: DownloadTiming;
@@ -36,7 +38,7 @@ const progressEveryMs = 200;
  * target at a time: the caller locks.
  */
 export async function downloadFile(options: DownloadOptions): Promise<void> {
-  const dispatcher = createDispatcher(options.proxy);
+  const dispatcher = createDispatcher(options.proxy, options.noProxy);
   try {
     await new Download(options, dispatcher).run();
   } catch (thrown) {

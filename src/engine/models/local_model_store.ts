@@ -22,6 +22,8 @@ export interface ModelStoreOptions {
   totalMemoryBytes: number;
   /** Address of a proxy; empty: the one of the environment, if any. */
   proxy: string;
+  /** Hosts reached without the proxy, separated by commas. */
+  noProxy: string;
   /** Replaces the hub's address; empty: the hub. */
   mirror: string;
   log: (line: string) => void;
@@ -30,7 +32,7 @@ export interface ModelStoreOptions {
   freeBytes?: FreeBytes;
 }
 
-type StoreSettings = Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "mirror">;
+type StoreSettings = Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "noProxy" | "mirror">;
 
 export interface LocalModelStore extends ModelStore {
   /** Takes changed settings over. Another folder stops the downloads under way; else they go on with the old ones. */
@@ -150,7 +152,7 @@ class DirectoryModelStore implements LocalModelStore {
     signal: AbortSignal,
     onProgress: (progress: FileProgress) => void,
   ): Promise<string> {
-    const { modelsDirectory, proxy, mirror, timing, freeBytes, log } = this.options;
+    const { modelsDirectory, proxy, noProxy, mirror, timing, freeBytes, log } = this.options;
     const { verified } = this;
     const { file, sha256, sizeBytes } = entry;
     const target = join(modelsDirectory, file);
@@ -162,7 +164,7 @@ class DirectoryModelStore implements LocalModelStore {
         log(`downloading ${entry.id}`);
         const url = downloadUrl(entry, mirror);
         const injected = { ...(timing && { timing }), ...(freeBytes && { freeBytes }) };
-        await downloadFile({ url, target, sha256, sizeBytes, proxy, signal, onProgress, ...injected });
+        await downloadFile({ url, target, sha256, sizeBytes, proxy, noProxy, signal, onProgress, ...injected });
         verified.add(file, sha256);
         log(`downloaded ${entry.id} to ${target}`);
       }

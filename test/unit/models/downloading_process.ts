@@ -11,6 +11,7 @@ const store = createModelStore({
   modelsDirectory,
   totalMemoryBytes: 2 ** 34,
   proxy: "",
+  noProxy: "",
   mirror,
   log: () => undefined,
   catalogue,

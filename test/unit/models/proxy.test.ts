@@ -13,29 +13,37 @@ afterEach(() => {
 });
 
 describe("a download through a proxy", () => {
-  const cases: [known: Known, noProxy: string, status: number, through: boolean, ends: string][] = [
-    ["setting", "", 200, true, "done"],
-    ["environment", "", 200, true, "done"],
-    ["nowhere", "", 200, false, "done"],
-    ["setting", "127.0.0.1", 200, false, "done"],
-    ["environment", "127.0.0.1", 200, false, "done"],
-    ["setting", "", 407, true, "DOWNLOAD_FAILED"],
+  const cases: [known: Known, noProxy: { environment?: string; setting?: string }, status: number, used: boolean][] = [
+    ["setting", {}, 200, true],
+    ["environment", {}, 200, true],
+    ["nowhere", {}, 200, false],
+    ["setting", { environment: "127.0.0.1" }, 200, false],
+    ["environment", { environment: "127.0.0.1" }, 200, false],
+    ["setting", { setting: "127.0.0.1" }, 200, false],
+    ["environment", { setting: "127.0.0.1" }, 200, false],
+    ["environment", { setting: "*" }, 200, false],
+    ["environment", { setting: "*", environment: "a.example" }, 200, false],
+    ["setting", { setting: "a.example", environment: "127.0.0.1" }, 200, false],
+    ["setting", { setting: "127.0.0.1", environment: "a.example" }, 200, false],
+    ["setting", { setting: "a.example", environment: "b.example" }, 200, true],
+    ["setting", {}, 407, true],
   ];
 
-  it.each(cases)("known from %s, NO_PROXY %j, status %i: used %s, %s", async (known, noProxy, status, used, ends) => {
+  it.each(cases)("known from %s, reached directly %j, status %i: used %s", async (known, noProxy, status, used) => {
     const proxy = await startProxy(status);
     for (const name of ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"]) {
       vi.stubEnv(name, known === "environment" ? proxy.url : "");
     }
-    for (const name of ["no_proxy", "NO_PROXY"]) vi.stubEnv(name, noProxy);
+    for (const name of ["no_proxy", "NO_PROXY"]) vi.stubEnv(name, noProxy.environment ?? "");
     const server = await startFileServer([good()]);
     const outcome = await download([], {
       url: `${server.url}/model.gguf`,
       proxy: known === "setting" ? proxy.url : "",
+      noProxy: noProxy.setting ?? "",
       timing: { ...timing, mostFailures: 2 },
     });
     await Promise.all([proxy.close(), server.close()]);
-    expect(outcome.ends, outcome.message).toBe(ends);
+    expect(outcome.ends, outcome.message).toBe(status === 200 ? "done" : "DOWNLOAD_FAILED");
     expect(new Set(proxy.hosts)).toEqual(new Set(used ? [new URL(server.url).host] : []));
   });
 

@@ -44,6 +44,7 @@ export async function download(script: readonly Behaviour[], changes: Partial<Do
     sha256,
     sizeBytes: bytes.length,
     proxy: "",
+    noProxy: "",
     signal: new AbortController().signal,
     onProgress: (one) => progress.push(one),
     timing,

@@ -269,14 +269,14 @@ describe("changed settings", () => {
     const announced = vi.fn();
     const listening = store.onChanged(announced);
     const other = folderWith([middle]);
-    store.update({ modelsDirectory: other, proxy: "", mirror: "" });
+    store.update({ modelsDirectory: other, proxy: "", noProxy: "", mirror: "" });
     expect([await chosen(store, "small", "fast"), await chosen(store, "middle", "fast")]).toEqual([
       "MODEL_NOT_INSTALLED",
       "middle",
     ]);
-    store.update({ modelsDirectory: other, proxy: "http://proxy:1", mirror: "" });
+    store.update({ modelsDirectory: other, proxy: "http://proxy:1", noProxy: "", mirror: "" });
     listening.dispose();
-    store.update({ modelsDirectory: directory(), proxy: "", mirror: "" });
+    store.update({ modelsDirectory: directory(), proxy: "", noProxy: "", mirror: "" });
     expect(announced).toHaveBeenCalledTimes(1);
   });
 });

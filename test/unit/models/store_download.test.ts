@@ -168,7 +168,7 @@ describe("several who want the same model", () => {
     const { store, server } = await storeWith(behaviour);
     const download = expect(store.download("tiny", {})).rejects.toMatchObject({ code: "CANCELLED" });
     await halted;
-    store.update({ modelsDirectory: directory(), proxy: "", mirror: server.url });
+    store.update({ modelsDirectory: directory(), proxy: "", noProxy: "", mirror: server.url });
     await download;
   });
 });

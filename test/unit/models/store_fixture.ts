@@ -45,6 +45,7 @@ export function storeOf(
     modelsDirectory,
     totalMemoryBytes: 16 * 2 ** 30,
     proxy: "",
+    noProxy: "",
     mirror: "",
     log: () => undefined,
     catalogue: models.map(({ entry }) => entry),

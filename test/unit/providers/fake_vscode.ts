@@ -137,6 +137,11 @@ interface Change {
   contentChanges: { rangeOffset: number; rangeLength: number; text: string }[];
 }
 
+interface ConfigurationChange {
+  /** Whether the section is the setting that has changed or one above it. */
+  affectsConfiguration(section: string): boolean;
+}
+
 interface Tab {
   input: TabInputTextDiff;
 }
@@ -175,6 +180,15 @@ export const fake = {
     fake.cancellation = new EventEmitter();
   },
 
+  /** Sets a setting by its full name and tells VS Code's listeners; undefined takes it away. */
+  change(name: string, value: unknown): void {
+    if (value === undefined) fake.settings.delete(name);
+    else fake.settings.set(name, value);
+    configurationChanged.fire({
+      affectsConfiguration: (section) => name === section || name.startsWith(`${section}.`),
+    });
+  },
+
   /** A notebook with one cell. */
   openCell(path: string, text: string, languageId: string): FakeDocument {
     const document = new FakeDocument(
@@ -194,6 +208,7 @@ export const fake = {
 };
 
 const documentChanged = new EventEmitter<Change>();
+const configurationChanged = new EventEmitter<ConfigurationChange>();
 const tabsChanged = new EventEmitter<{ opened: Tab[]; closed: Tab[]; changed: Tab[] }>();
 
 export const commands = {
@@ -229,6 +244,7 @@ export const workspace = {
     return fake.notebooks;
   },
   onDidChangeTextDocument: documentChanged.event,
+  onDidChangeConfiguration: configurationChanged.event,
   getWorkspaceFolder: ({ scheme, path }: Uri) =>
     ["file", "memfs"].includes(scheme) && path.startsWith("/ws/")
       ? { uri: Uri.from({ scheme, path: "/ws" }) }
