@@ -3,15 +3,12 @@ import { readChatSettings, readEngineSettings } from "../config/settings.generat
 import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { toEngineError } from "../shared/errors";
-import type { ChatMessage, ModelState } from "../shared/protocol";
+import { DEFAULT_CONTEXT_LENGTH, type ChatMessage, type ModelState } from "../shared/protocol";
 import { withAbortSignal } from "./abort_signal";
 import type { EngineView } from "./engine_view";
 import { samplingFromOptions } from "./model_options";
 
 const knownKey = "nmos.languageModels";
-
-/** Context offered for a model that is not loaded yet, when neither a setting nor the model says less. */
-const usualContext = 16_384;
 
 /** The role that VS Code gives system messages; not in the stable API. */
 const systemRole = 3;
@@ -92,9 +89,7 @@ export function registerLanguageModelProvider(
 
 function information(model: ModelState, view: EngineView): vscode.LanguageModelChatInformation {
   const loaded = view.status?.models.find((candidate) => candidate.ref === model.ref);
-  const asked = readEngineSettings().contextLength;
-  const contextLength =
-    loaded?.placement.contextLength ?? Math.min(model.contextLength, asked > 0 ? asked : usualContext);
+  const contextLength = loaded?.placement.contextLength ?? expectedContextLength(model);
   const maxOutputTokens = Math.min(readChatSettings().maxTokens, Math.floor(contextLength / 2));
   return {
     id: model.ref,
@@ -107,6 +102,12 @@ function information(model: ModelState, view: EngineView): vscode.LanguageModelC
     maxOutputTokens,
     capabilities: {},
   };
+}
+
+/** What the engine will load the model with; less when memory is short. A file that was never loaded tells no limit. */
+function expectedContextLength({ contextLength }: ModelState): number {
+  const asked = readEngineSettings().contextLength || DEFAULT_CONTEXT_LENGTH;
+  return contextLength === 0 ? asked : Math.min(asked, contextLength);
 }
 
 /** Models here read text only: other parts are left out. */

@@ -1,6 +1,13 @@
 import { realpathSync } from "node:fs";
 import { EngineError, toEngineError } from "../../shared/errors";
-import type { EngineSettings, LoadedModel, ModelChoice, ModelRef, ModelRole } from "../../shared/protocol";
+import {
+  DEFAULT_CONTEXT_LENGTH,
+  type EngineSettings,
+  type LoadedModel,
+  type ModelChoice,
+  type ModelRef,
+  type ModelRole,
+} from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
 import { unlessAborted } from "../unless_aborted";
@@ -51,8 +58,6 @@ export interface UseOptions {
   onProgress?: (fraction: number) => void;
 }
 
-/** Long enough for a chat with some files attached, short enough for the KV cache of a small machine. */
-const defaultContextLength = 8192;
 const shortestContextLength = 1024;
 
 /** One for ghost text and two conversations keep their caches at the same time. */
@@ -210,7 +215,7 @@ export class ModelManager {
 
   /** Short of memory, unloads what is idle first and then halves the context. */
   private async loadSmallerIfNeeded(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
-    let contextLength = this.options.settings().contextLength || defaultContextLength;
+    let contextLength = this.options.settings().contextLength || DEFAULT_CONTEXT_LENGTH;
     let mayUnload = true;
     for (;;) {
       try {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { EngineError } from "../../../src/shared/errors";
-import type { ModelState } from "../../../src/shared/protocol";
+import { DEFAULT_CONTEXT_LENGTH, type ModelState } from "../../../src/shared/protocol";
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 
@@ -9,7 +9,7 @@ const host = vi.hoisted(() => {
     constructor(readonly value: string) {}
   }
   const registered = new Map<string, unknown>();
-  return { TextPart, registered, missing: false };
+  return { TextPart, registered, missing: false, contextLength: undefined as number | undefined };
 });
 
 vi.mock("vscode", async () => {
@@ -29,7 +29,11 @@ vi.mock("vscode", async () => {
         },
       };
     },
-    workspace: { getConfiguration: () => ({ get: () => undefined }) },
+    workspace: {
+      getConfiguration: () => ({
+        get: (key: string) => (key === "engine.contextLength" ? host.contextLength : undefined),
+      }),
+    },
   };
 });
 
@@ -54,7 +58,7 @@ interface Provider {
 const token = { isCancellationRequested: false, onCancellationRequested: () => ({ dispose: () => undefined }) };
 const model = { id: "m", maxOutputTokens: 512 };
 
-function state(ref: string, installed: boolean): ModelState {
+function state(ref: string, installed: boolean, contextLength = 4_096): ModelState {
   return {
     ref,
     name: ref,
@@ -62,7 +66,7 @@ function state(ref: string, installed: boolean): ModelState {
     sizeBytes: 1,
     license: "MIT",
     licenseUrl: "",
-    contextLength: 4_096,
+    contextLength,
     requiredBytes: 1,
     installed,
     path: "",
@@ -99,6 +103,7 @@ describe("models for other extensions", () => {
   beforeEach(() => {
     host.registered.clear();
     host.missing = false;
+    host.contextLength = undefined;
   });
 
   test("the installed models are offered, with room for an answer", async () => {
@@ -107,6 +112,22 @@ describe("models for other extensions", () => {
     expect(offered.map(({ id }) => id)).toEqual(["a"]);
     expect(offered[0]?.maxInputTokens).toBe(4_096 - 1_024);
     expect(offered[0]?.maxOutputTokens).toBe(1_024);
+  });
+
+  const contexts: [what: string, trained: number, setting: number | undefined, offered: number][] = [
+    ["trained for less than usual", 4_096, undefined, 4_096],
+    ["trained for more than usual", 32_768, undefined, DEFAULT_CONTEXT_LENGTH],
+    ["a local file, of which nothing is known", 0, undefined, DEFAULT_CONTEXT_LENGTH],
+    ["a local file and a setting", 0, 16_384, 16_384],
+    ["a setting above what it was trained for", 4_096, 16_384, 4_096],
+    ["a setting below", 32_768, 2_048, 2_048],
+  ];
+  test.each(contexts)("as much context is offered as the engine will load: %s", async (_, trained, setting, length) => {
+    host.contextLength = setting;
+    const { provider } = start(() => [state("a", true, trained)]);
+    const [offered] = await provider.provideLanguageModelChatInformation({ silent: false }, token);
+    expect(offered && offered.maxInputTokens + offered.maxOutputTokens).toBe(length);
+    expect(offered?.maxOutputTokens).toBe(Math.min(1_024, length / 2));
   });
 
   test("a silent question starts no engine and answers what was known the last time", async () => {
