@@ -3,7 +3,7 @@ import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { ModelRef, ModelRole, ModelState } from "../shared/protocol";
 import { downloadModel } from "./model_download";
-import { byUsefulness, formatBytes, modelDetail, modelNote } from "./model_text";
+import { byUsefulness, formatBytes, modelDetail, modelNote, removable } from "./model_text";
 import { registerCommand } from "./report_failure";
 
 interface ModelItem extends vscode.QuickPickItem {
@@ -98,8 +98,7 @@ async function pickFile(): Promise<ModelRef | undefined> {
 
 async function removeModel(engine: EngineClient): Promise<void> {
   const models = await engine.request("models/list", null);
-  const onDisk = models.filter((model) => model.installed || model.partialBytes > 0).sort(byUsefulness);
-  const model = await pickModel(onDisk, "Remove a model from this machine");
+  const model = await pickModel(removable(models).sort(byUsefulness), "Remove a model from this machine");
   if (!model) return;
   const remove = "Remove";
   const size = formatBytes(model.installed ? model.sizeBytes : model.partialBytes);

@@ -41,6 +41,11 @@ export function byUsefulness(a: ModelState, b: ModelState): number {
   return rank(a) - rank(b) || a.sizeBytes - b.sizeBytes;
 }
 
+/** What can be removed because it can be downloaded again. A file of the user's own goes by its path and is left alone. */
+export function removable(models: readonly ModelState[]): ModelState[] {
+  return models.filter(({ ref, path, installed, partialBytes }) => ref !== path && (installed || partialBytes > 0));
+}
+
 /** The model to begin with: ghost text first, as it is what works without being asked for. */
 export function recommendedModel(models: readonly ModelState[]): ModelState | undefined {
   return (

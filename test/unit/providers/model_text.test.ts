@@ -7,6 +7,7 @@ import {
   modelNote,
   progressMessage,
   recommendedModel,
+  removable,
 } from "../../../src/providers/model_text";
 import type { DownloadProgress, ModelState } from "../../../src/shared/protocol";
 
@@ -78,6 +79,16 @@ describe("models in lists", () => {
       .sort(byUsefulness)
       .map(({ ref }) => ref),
     ["installed", "recommended", "small", "large", "too large"],
+  );
+  check(
+    "removable: of the catalogue and on disk, whole or in part",
+    removable([
+      model("installed", { installed: true }),
+      model("begun", { partialBytes: 1 }),
+      model("not here"),
+      model("/models/own.gguf", { installed: true, path: "/models/own.gguf", license: "" }),
+    ]).map(({ ref }) => ref),
+    ["installed", "begun"],
   );
   check(
     "ghost text is recommended first",
