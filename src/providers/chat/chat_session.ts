@@ -1,6 +1,6 @@
 import type { EngineClient } from "../../engine/client/engine_client";
 import type { Attachment, AttachmentLabel, ChatState, ModelOption, ToView } from "../../shared/chat_messages";
-import type { ChatResult } from "../../shared/protocol";
+import type { ChatResult, ModelRef } from "../../shared/protocol";
 import {
   appendText,
   ask,
@@ -26,8 +26,8 @@ export interface ChatSessionOptions {
   engine: EngineClient;
   store: ConversationStore;
   settings: () => ChatSettings;
-  /** Whether the chat's model is in memory, so that counting tokens loads nothing. */
-  modelLoaded: () => boolean;
+  /** Whether a model is in memory, so that counting tokens loads nothing. */
+  isLoaded: (model: ModelRef) => boolean;
   /** Sends to the view, if there is one. */
   post: (message: ToView) => void;
 }
@@ -54,6 +54,8 @@ export class ChatSession {
   private draft = "";
   private models: ModelOption[] = [];
   private meter: ChatState["meter"] = null;
+  /** The model that gave the last answer when `auto` was chosen: which one that means is up to the engine. */
+  private automatic: ModelRef | undefined;
   private readonly answers = new Map<string, Answer>();
   private counting: NodeJS.Timeout | undefined;
   private counts = 0;
@@ -86,6 +88,8 @@ export class ChatSession {
 
   /** Reads which models there are, for the picker. */
   async refreshModels(): Promise<void> {
+    // With other models installed `auto` may mean another one.
+    this.automatic = undefined;
     const models = await this.options.engine.request("models/list", null);
     this.models = models
       .map(({ ref, name, installed }) => ({ ref, name, installed }))
@@ -225,17 +229,25 @@ export class ChatSession {
     this.refresh();
   }
 
-  private generate(
+  private async generate(
     conversation: Conversation,
     signal: AbortSignal,
     onProgress: (text: string) => void,
   ): Promise<ChatResult> {
     const { model, systemPrompt, temperature, maxTokens } = this.options.settings();
-    return this.options.engine.request(
+    const result = await this.options.engine.request(
       "chat/generate",
       { model, messages: toMessages(conversation, systemPrompt), maxTokens, sampling: { temperature } },
       { signal, onProgress },
     );
+    if (model === "auto") this.automatic = result.model;
+    return result;
+  }
+
+  private modelLoaded(): boolean {
+    const { model } = this.options.settings();
+    const chosen = model === "auto" ? this.automatic : model;
+    return chosen !== undefined && this.options.isLoaded(chosen);
   }
 
   /** A draft alone is no reason to load a model. */
@@ -243,7 +255,7 @@ export class ChatSession {
     clearTimeout(this.counting);
     const asked = ++this.counts;
     this.counting = setTimeout(() => {
-      if (!this.options.modelLoaded()) return;
+      if (!this.modelLoaded()) return;
       this.count(() => asked === this.counts && !this.disposed).catch(() => {
         // The next answer tells what is wrong; the meter can wait.
       });

@@ -33,7 +33,7 @@ export function registerChat(
       engine,
       store,
       settings: readChatSettings,
-      modelLoaded: () => engineView.status?.models.some(({ roles }) => roles.includes("main")) ?? false,
+      isLoaded: (model) => engineView.status?.models.some(({ ref, path }) => ref === model || path === model) ?? false,
       post: (message) => {
         view.post(message);
       },

@@ -22,7 +22,8 @@ class Bench {
   readonly calls: Call[] = [];
   readonly posted: ToView[] = [];
   counted = 0;
-  modelLoaded = false;
+  model = "auto";
+  loaded: string[] = [];
   session = this.start();
 
   /** A window with what the one before has kept. */
@@ -37,6 +38,7 @@ class Bench {
         params: ChatParams,
         options: { signal: AbortSignal; onProgress: (t: string) => void },
       ) => {
+        if (method === "models/list") return Promise.resolve([]);
         if (method === "chat/countTokens") return Promise.resolve({ tokens: ++this.counted, contextLength: 100 });
         return new Promise<ChatResult>((resolve, reject) => {
           let text = "";
@@ -62,8 +64,8 @@ class Bench {
     this.session = new ChatSession({
       engine: engine as unknown as ConstructorParameters<typeof ChatSession>[0]["engine"],
       store,
-      settings: () => ({ model: "auto", systemPrompt: "Be brief.", temperature: 0, maxTokens: 50 }),
-      modelLoaded: () => this.modelLoaded,
+      settings: () => ({ model: this.model, systemPrompt: "Be brief.", temperature: 0, maxTokens: 50 }),
+      isLoaded: (model) => this.loaded.includes(model),
       post: (message) => this.posted.push(message),
     });
     return this.session;
@@ -263,14 +265,39 @@ describe("over a reload of the window", () => {
 
 describe("the meter", () => {
   test("counts a draft only while the model is loaded, once the user pauses", async () => {
+    bench.model = "m";
     bench.session.setDraft("a");
     await vi.advanceTimersByTimeAsync(1_000);
     expect(bench.counted).toBe(0);
-    bench.modelLoaded = true;
+    bench.loaded = ["m"];
     for (const draft of ["ab", "abc"]) bench.session.setDraft(draft);
     await vi.advanceTimersByTimeAsync(1_000);
     expect(bench.counted).toBe(1);
     expect(bench.posted.at(-1)).toEqual({ type: "meter", tokens: 1, contextLength: 100 });
+  });
+
+  test("a draft loads no other model than the one in memory", async () => {
+    bench.loaded = ["m"];
+    bench.model = "large";
+    bench.session.setDraft("a");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(bench.counted).toBe(0);
+  });
+
+  test("with the model chosen automatically a draft is counted by the one that answered", async () => {
+    bench.loaded = ["m"];
+    bench.session.setDraft("a");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(bench.counted).toBe(0);
+    void bench.session.send("Why?");
+    await bench.last.end({ model: "m" });
+    bench.session.setDraft("ab");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(bench.counted).toBe(1);
+    await bench.session.refreshModels();
+    bench.session.setDraft("abc");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(bench.counted).toBe(1);
   });
 });
 
