@@ -5,15 +5,18 @@ import { scopeOf } from "./document_file";
 import { registerCommand } from "./report_failure";
 import { languageEnabled } from "./language_switch";
 
-export type Availability = "on" | "off" | "off for language" | "snoozed";
+export type Availability = "on" | "off" | "off for language" | "off in editor" | "snoozed";
 
-/** Whether ghost text is wanted: overall, for a language, or not for a while. */
+/** Whether ghost text is wanted: overall, for a language, by the editor at all, or not for a while. */
 export interface CompletionToggle extends Disposable {
   availability(document: vscode.TextDocument | undefined): Availability;
   /** Milliseconds since the epoch at which snoozing ends; 0 when it is not snoozed. */
   readonly snoozedUntil: number;
   readonly onChanged: vscode.Event<void>;
 }
+
+/** VS Code's own setting, without which it asks no extension for ghost text while the user types. */
+export const editorSwitch = "editor.inlineSuggest.enabled";
 
 const snoozes = [5, 15, 60, 240];
 
@@ -68,16 +71,18 @@ export function registerCompletionToggle(): CompletionToggle {
   );
   stack.add(
     vscode.workspace.onDidChangeConfiguration((change) => {
-      if (change.affectsConfiguration("nmos.completion")) changed.fire();
+      if (["nmos.completion", editorSwitch].some((section) => change.affectsConfiguration(section))) changed.fire();
     }),
   );
 
   return {
     availability(document) {
       if (snoozedUntil > Date.now()) return "snoozed";
-      const { enabled, languages } = readCompletionSettings(document && scopeOf(document));
+      const scope = document && scopeOf(document);
+      const { enabled, languages } = readCompletionSettings(scope);
       if (!enabled) return "off";
-      return document && !languageEnabled(languages, document.languageId) ? "off for language" : "on";
+      if (document && !languageEnabled(languages, document.languageId)) return "off for language";
+      return vscode.workspace.getConfiguration(undefined, scope).get(editorSwitch) === false ? "off in editor" : "on";
     },
     get snoozedUntil() {
       return snoozedUntil;

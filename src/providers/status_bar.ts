@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import type { CompletionToggle } from "./completion_toggle";
+import { editorSwitch, type CompletionToggle } from "./completion_toggle";
 import { documentVerdict } from "./document_filter";
 import type { DocumentVerdict } from "./document_verdict";
 import type { EngineView } from "./engine_view";
@@ -9,6 +9,7 @@ import { statusText } from "./status_text";
 
 interface MenuItem extends vscode.QuickPickItem {
   command?: string;
+  arguments?: string[];
 }
 
 const whyNot: Record<Exclude<DocumentVerdict, "eligible">, string> = {
@@ -53,6 +54,12 @@ export function registerStatusBar(view: EngineView, toggle: CompletionToggle): D
   stack.add(view.onChanged(update));
   stack.add(toggle.onChanged(update));
   stack.add(vscode.window.onDidChangeActiveTextEditor(update));
+  stack.add(
+    // A document whose language changes is opened anew in the same editor.
+    vscode.workspace.onDidOpenTextDocument((document) => {
+      if (document === vscode.window.activeTextEditor?.document) update();
+    }),
+  );
   stack.add(vscode.workspace.onDidGrantWorkspaceTrust(update));
   stack.add(
     registerCommand("nmos.showMenu", "The menu could not be shown", async () => {
@@ -60,7 +67,7 @@ export function registerStatusBar(view: EngineView, toggle: CompletionToggle): D
         title: "NMOS",
         placeHolder: current().tooltip,
       });
-      if (chosen?.command) await vscode.commands.executeCommand(chosen.command);
+      if (chosen?.command) await vscode.commands.executeCommand(chosen.command, ...(chosen.arguments ?? []));
     }),
   );
   update();
@@ -78,6 +85,16 @@ function menu(view: EngineView, toggle: CompletionToggle): MenuItem[] {
   const separator = { label: "", kind: vscode.QuickPickItemKind.Separator };
   return [
     ...remedies.map(({ title, command }) => ({ label: `$(lightbulb) ${title}`, command })),
+    ...(availability === "off in editor"
+      ? [
+          {
+            label: "$(settings-gear) Ghost text in VS Code's own settings …",
+            description: "off",
+            command: "workbench.action.openSettings",
+            arguments: [editorSwitch],
+          },
+        ]
+      : []),
     ...(remedies.length > 0 ? [separator] : []),
     {
       label: availability === "snoozed" ? "$(debug-start) Resume ghost text" : "$(symbol-event) Ghost text on or off",

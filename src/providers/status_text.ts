@@ -23,6 +23,8 @@ export interface StatusText {
   severity: "none" | "warning" | "error";
 }
 
+const offInEditor = "Ghost text of every extension is off: VS Code's setting editor.inlineSuggest.enabled.";
+
 /** The most important thing first: what keeps ghost text from coming, then what the engine does. */
 export function statusText(facts: StatusFacts): StatusText {
   if (!facts.workspaceTrusted) {
@@ -60,6 +62,8 @@ export function statusText(facts: StatusFacts): StatusText {
       return { text: "$(circle-slash) NMOS: off", tooltip: "Ghost text is off.", severity: "none" };
     case "off for language":
       return { text: "$(circle-slash) NMOS", tooltip: "Ghost text is off for this language.", severity: "none" };
+    case "off in editor":
+      return { text: "$(circle-slash) NMOS: off", tooltip: offInEditor, severity: "none" };
     case "snoozed": {
       const until = new Date(facts.snoozedUntil).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
       return { text: "$(bell-slash) NMOS", tooltip: `Ghost text is snoozed until ${until}.`, severity: "none" };

@@ -86,6 +86,12 @@ describe("the status bar", () => {
   );
   check("off", { availability: "off", suggesting: true }, "$(circle-slash) NMOS: off", "off");
   check("off for the language", { availability: "off for language" }, "$(circle-slash) NMOS", "this language");
+  check(
+    "off in VS Code",
+    { availability: "off in editor" },
+    "$(circle-slash) NMOS: off",
+    "editor.inlineSuggest.enabled",
+  );
   check("snoozed", { availability: "snoozed", snoozedUntil: 1 }, "$(bell-slash) NMOS", "snoozed until");
   check("untrusted", { workspaceTrusted: false, failure }, "$(circle-slash) NMOS", "trust");
   check("failed", { failure }, "$(error) NMOS", "too little memory");

@@ -89,7 +89,7 @@ export class FakeDocument {
   constructor(
     readonly uri: Uri,
     public text: string,
-    readonly languageId = "plaintext",
+    public languageId = "plaintext",
   ) {}
 
   get eol(): number {
@@ -101,6 +101,12 @@ export class FakeDocument {
     const change = { rangeOffset: this.text.indexOf(from), rangeLength: from.length, text: to };
     this.text = this.text.replace(from, () => to);
     documentChanged.fire({ document: this, contentChanges: [change] });
+  }
+
+  /** As VS Code does it: closes the document and opens it again. */
+  changeLanguage(languageId: string): void {
+    this.languageId = languageId;
+    documentOpened.fire(this);
   }
 
   get lineCount(): number {
@@ -208,6 +214,7 @@ export const fake = {
 };
 
 const documentChanged = new EventEmitter<Change>();
+const documentOpened = new EventEmitter<FakeDocument>();
 const configurationChanged = new EventEmitter<ConfigurationChange>();
 const tabsChanged = new EventEmitter<{ opened: Tab[]; closed: Tab[]; changed: Tab[] }>();
 
@@ -236,15 +243,19 @@ export const workspace = {
   get isTrusted(): boolean {
     return fake.trusted;
   },
-  getConfiguration: (section: string) => ({
-    get: (key: string) => fake.settings.get(`${section}.${key}`),
-    inspect: (key: string) => ({ globalValue: fake.settings.get(`${section}.${key}`) }),
-  }),
+  getConfiguration(section?: string) {
+    const nameOf = (key: string): string => (section === undefined ? key : `${section}.${key}`);
+    return {
+      get: (key: string) => fake.settings.get(nameOf(key)),
+      inspect: (key: string) => ({ globalValue: fake.settings.get(nameOf(key)) }),
+    };
+  },
   get notebookDocuments(): Notebook[] {
     return fake.notebooks;
   },
   onDidChangeTextDocument: documentChanged.event,
   onDidChangeConfiguration: configurationChanged.event,
+  onDidOpenTextDocument: documentOpened.event,
   getWorkspaceFolder: ({ scheme, path }: Uri) =>
     ["file", "memfs"].includes(scheme) && path.startsWith("/ws/")
       ? { uri: Uri.from({ scheme, path: "/ws" }) }
