@@ -101,7 +101,7 @@ export interface EngineSettings {
   vramLimit: number;
   /** Processor threads to compute with. 0: one for each physical core. */
   threads: number;
-  /** Context of the chat model, in tokens. 0: chosen from memory, at most what the model was trained for. */
+  /** Context of the main model (chat and commands), in tokens. 0: 8192. It gets less when memory is short or the model was trained for less. */
   contextLength: number;
   /** Give a model's memory back after so many minutes without a request. 0: never. */
   idleUnloadMinutes: number;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import manifest from "../../../package.json";
+import { DEFAULT_CONTEXT_LENGTH } from "../../../src/shared/protocol";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -47,19 +48,23 @@ describe("files of the manifest", () => {
 });
 
 describe("settings", () => {
-  const settings = manifest.contributes.configuration.flatMap(({ properties }) => Object.keys(properties));
+  const schemas = Object.assign(
+    {},
+    ...manifest.contributes.configuration.map(({ properties }) => properties),
+  ) as Record<string, { scope: string; markdownDescription: string }>;
 
-  test("every setting that an untrusted workspace may not change is a setting", () => {
-    const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
-    expect(restricted.filter((key) => !settings.includes(key))).toEqual([]);
+  test("an untrusted workspace changes no setting, as the manifest says", () => {
+    const { description, restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
+    expect(description).toContain("settings of the workspace are ignored");
+    expect(restrictedConfigurations).toEqual(Object.keys(schemas));
+  });
+
+  test("the context length without a setting is the engine's", () => {
+    expect(schemas["nmos.engine.contextLength"]?.markdownDescription).toContain(`0: ${DEFAULT_CONTEXT_LENGTH}.`);
   });
 
   test("a workspace chooses no model file, folder or download address", () => {
-    const scopes = Object.assign(
-      {},
-      ...manifest.contributes.configuration.map(({ properties }) => properties),
-    ) as Record<string, { scope: string }>;
     const machine = ["nmos.completion.model", "nmos.chat.model", "nmos.engine.modelsDirectory", "nmos.download.mirror"];
-    expect(machine.map((key) => scopes[key]?.scope)).toEqual(machine.map(() => "machine"));
+    expect(machine.map((key) => schemas[key]?.scope)).toEqual(machine.map(() => "machine"));
   });
 });
