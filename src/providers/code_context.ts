@@ -1,4 +1,5 @@
 import * as vscode from "vscode";
+import { lastLineOf } from "./code_lines";
 import { pathOf } from "./document_file";
 import { isEligible } from "./document_filter";
 import { editorInFront } from "./editor_in_front";
@@ -48,9 +49,8 @@ export async function codeContext(): Promise<CodeContext | undefined> {
   };
 }
 
-/** A selection that ends at the start of a line does not mean that line. */
 function wholeLines(document: vscode.TextDocument, range: vscode.Range): vscode.Range {
-  const last = range.end.character === 0 && range.end.line > range.start.line ? range.end.line - 1 : range.end.line;
+  const last = lastLineOf(range);
   return new vscode.Range(range.start.line, 0, last, document.lineAt(last).text.length);
 }
 

@@ -1,8 +1,5 @@
 /** Pure text work behind edits that are proposed by the model and accepted by the user. */
-
-function indentation(line: string): string {
-  return /^[ \t]*/.exec(line)?.[0] ?? "";
-}
+import { indentation } from "./code_lines";
 
 function firstLineWithText(text: string): string | undefined {
   return text.split("\n").find((line) => line.trim() !== "");

@@ -1,3 +1,5 @@
+import { indentation } from "./code_lines";
+
 /** Lines, both inclusive and 0-based. */
 export interface LineSpan {
   first: number;
@@ -10,10 +12,6 @@ const longestBlock = 80;
 /** Lines kept on each side of the cursor within a block that is too long. */
 const linesAround = 20;
 
-function indentation(line: string): number {
-  return line.length - line.trimStart().length;
-}
-
 /** Goes on with, or closes, a block that began above at the same indentation. */
 const continuation = /^\s*(?:[{)\]}]|end\b|else\b|elif\b|except\b|finally\b|catch\b|<\/)/;
 
@@ -22,7 +20,7 @@ const continuation = /^\s*(?:[{)\]}]|end\b|else\b|elif\b|except\b|finally\b|catc
  * line without indentation above to before the next one below.
  */
 export function enclosingBlock(lines: readonly string[], line: number): LineSpan {
-  const begins = (text: string): boolean => text.trim() !== "" && indentation(text) === 0 && !continuation.test(text);
+  const begins = (text: string): boolean => text.trim() !== "" && indentation(text) === "" && !continuation.test(text);
   let first = line;
   while (first > 0 && !begins(lines[first] ?? "")) first--;
   let last = line;

@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import type { Attachment, AttachmentKind } from "../../shared/chat_messages";
+import { lastLineOf } from "../code_lines";
 import { pathOf } from "../document_file";
 import { isEligible } from "../document_filter";
 import { editorInFront } from "../editor_in_front";
@@ -22,7 +23,7 @@ export function attachmentFromEditor(kind: AttachmentKind): Attachment | null {
   switch (kind) {
     case "selection": {
       if (selection.isEmpty) return refuse("Select some code first, then attach it.");
-      const label = `${path}:${selection.start.line + 1}-${selection.end.line + 1}`;
+      const label = `${path}:${selection.start.line + 1}-${lastLineOf(selection) + 1}`;
       return checked({ ...common, label, content: document.getText(selection) });
     }
     case "file":

@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import type { CodeAction } from "../../shared/chat_messages";
+import { lastLineOf } from "../code_lines";
 import { pathOf } from "../document_file";
 import type { EditReview } from "../edit_review";
 import { editorInFront } from "../editor_in_front";
@@ -34,7 +35,7 @@ async function propose(editor: vscode.TextEditor, code: string, review: EditRevi
   const lines = document.getText().split(/\r?\n/);
   const { first, last, text } = selection.isEmpty
     ? placeCode(lines, selection.active.line, code)
-    : { first: selection.start.line, last: lastLine(selection), text: code };
+    : { first: selection.start.line, last: lastLineOf(selection), text: code };
   const end = Math.min(last, document.lineCount - 1);
   const range = new vscode.Range(first, 0, end, document.lineAt(end).text.length);
   const path = pathOf(document);
@@ -47,9 +48,4 @@ async function propose(editor: vscode.TextEditor, code: string, review: EditRevi
     problems: [],
   };
   await review.propose(context, `Apply to ${path}`, () => Promise.resolve(text));
-}
-
-/** A selection that ends at the start of a line does not mean that line. */
-function lastLine({ start, end }: vscode.Selection): number {
-  return end.character === 0 && end.line > start.line ? end.line - 1 : end.line;
 }

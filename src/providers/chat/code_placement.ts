@@ -1,3 +1,5 @@
+import { indentation } from "../code_lines";
+
 /** Lines to replace (both inclusive, 0-based) and what to put there. */
 export interface CodePlacement {
   first: number;
@@ -51,20 +53,17 @@ function sameDeclaration(line: string, opening: string): boolean {
 
 /** The last line of the block that a line begins, by indentation; a closing bracket at its level belongs to it. */
 function endOfBlock(lines: readonly string[], first: number): number {
-  const depth = indentation(lines[first] ?? "");
+  const depth = indentation(lines[first] ?? "").length;
   let last = first;
   for (let index = first + 1; index < lines.length; ++index) {
     const line = lines[index] ?? "";
     if (line.trim() === "") continue;
-    const deeper = indentation(line) > depth;
-    const closes = indentation(line) === depth && /^[)\]}]|^end\b/.test(line.trim());
+    const own = indentation(line).length;
+    const deeper = own > depth;
+    const closes = own === depth && /^[)\]}]|^end\b/.test(line.trim());
     if (!deeper && !closes) break;
     last = index;
     if (closes) break;
   }
   return last;
-}
-
-function indentation(line: string): number {
-  return line.length - line.trimStart().length;
 }
