@@ -1,8 +1,22 @@
 import { chmodSync, lstatSync, mkdirSync } from "node:fs";
 import { EngineError } from "../shared/errors";
+import type { Paths } from "./paths";
 
 const writableByOthers = 0o022;
 const onlyOwner = 0o700;
+
+/**
+ * Makes sure that the folders in which host and clients find each other are this user's alone; to be called before
+ * anything in them is believed: a socket or a lock of somebody else's would get the token and what the user writes.
+ *
+ * A named pipe of Windows lies in no folder, and Node does not tell whose process answers on one. While a host lives
+ * nobody else can open its pipe, because it was made as the first instance under the default access list. A process that
+ * takes the name while there is no host keeps the engine from starting, and clients talk to it.
+ */
+export function ensurePrivatePlace({ runtime, socketDirectory }: Pick<Paths, "runtime" | "socketDirectory">): void {
+  ensurePrivateDirectory(runtime);
+  if (socketDirectory !== null) ensurePrivateDirectory(socketDirectory);
+}
 
 /**
  * Makes sure that a folder exists and is this user's alone. Throws `UNAUTHORIZED` when somebody else owns it or could

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError, toEngineError } from "../../shared/errors";
@@ -16,6 +17,7 @@ import {
 } from "../../shared/protocol";
 import { call, connect } from "../ipc/rpc";
 import { enginePaths, thisMachine, type Paths } from "../paths";
+import { ensurePrivatePlace } from "../private_directory";
 import { lockHolder } from "../process_lock";
 import { unlessAborted } from "../unless_aborted";
 import { CrashBackoff } from "./crash_backoff";
@@ -122,6 +124,8 @@ class HostClient implements ConfigurableEngineClient {
   async endHost(): Promise<boolean> {
     this.backoff.reset();
     if (this.current.kind === "failed") this.setState({ kind: "stopped" });
+    // Before the process that the lock names is asked to end or killed.
+    ensurePrivatePlace(this.paths);
     const pid = lockHolder(this.paths.lockFile);
     if (pid === null) return false;
     this.expectEnd = true;
@@ -308,7 +312,7 @@ class HostClient implements ConfigurableEngineClient {
     const deadline = Date.now() + patienceMs;
     while (lockHolder(this.paths.lockFile) === pid) {
       if (Date.now() > deadline) return false;
-      await new Promise((resolve) => setTimeout(resolve, gonePollMs));
+      await delay(gonePollMs);
     }
     return true;
   }

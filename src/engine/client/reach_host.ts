@@ -1,7 +1,8 @@
 import { createConnection, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { EngineError } from "../../shared/errors";
 import type { Paths } from "../paths";
-import { ensurePrivateDirectory } from "../private_directory";
+import { ensurePrivatePlace } from "../private_directory";
 import { logTail, startHostProcess, type HostProcessOptions } from "./host_process";
 
 const startTimeoutMs = 20_000;
@@ -16,10 +17,9 @@ const startAgainMs = 250;
  * `UNAUTHORIZED` when the folder of the endpoint is not this user's alone.
  */
 export async function reachHost(paths: Paths, start: HostProcessOptions): Promise<Socket> {
+  ensurePrivatePlace(paths);
   const running = await tryConnect(paths.endpoint);
   if (running) return running;
-  ensurePrivateDirectory(paths.runtime);
-  if (paths.socketDirectory !== null) ensurePrivateDirectory(paths.socketDirectory);
   let host = startHostProcess(start);
   let startedAt = Date.now();
   const deadline = startedAt + startTimeoutMs;
@@ -57,8 +57,4 @@ function tryConnect(endpoint: string): Promise<Socket | null> {
 
 function unavailable(what: string, { logFile }: Paths): EngineError {
   return new EngineError("ENGINE_UNAVAILABLE", `${what} ${logTail(logFile, 3)}`.trimEnd());
-}
-
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

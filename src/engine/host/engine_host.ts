@@ -1,5 +1,6 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
 import { EngineError } from "../../shared/errors";
 import {
@@ -11,7 +12,7 @@ import {
 } from "../../shared/protocol";
 import { connect, notify, serve, type Handler, type Handlers } from "../ipc/rpc";
 import type { Paths } from "../paths";
-import { ensurePrivateDirectory } from "../private_directory";
+import { ensurePrivatePlace } from "../private_directory";
 import { tryProcessLock, type ProcessLock } from "../process_lock";
 import { Endpoint, answers } from "./endpoint";
 import { EngineService, checkSettings } from "./engine_service";
@@ -55,9 +56,8 @@ export class EngineHost {
 
   /** Null when another host of this user is alive. */
   static async start(options: EngineHostOptions): Promise<EngineHost | null> {
-    const { runtime, socketDirectory, lockFile, endpoint } = options.paths;
-    ensurePrivateDirectory(runtime);
-    if (socketDirectory !== null) ensurePrivateDirectory(socketDirectory);
+    const { lockFile, endpoint } = options.paths;
+    ensurePrivatePlace(options.paths);
     const lock = tryProcessLock(lockFile);
     if (!lock) return null;
     // Somebody may have deleted the lock of a living host: who answers on the endpoint is the host.
@@ -221,8 +221,4 @@ function sameSecret(given: unknown, expected: string): boolean {
   if (typeof given !== "string" || given.length !== expected.length) return false;
   const bytes = Buffer.from(given);
   return bytes.length === expected.length && timingSafeEqual(bytes, Buffer.from(expected));
-}
-
-function delay(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,6 +1,7 @@
+import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createConnection } from "node:net";
-import { dirname } from "node:path";
+import { createConnection, createServer } from "node:net";
+import { dirname, resolve } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { call, connect } from "../../../src/engine/ipc/rpc";
 import { EngineError, toEngineError, type ErrorCode } from "../../../src/shared/errors";
@@ -88,6 +89,30 @@ describe("start", () => {
     chmodSync(fixture.paths.runtime, 0o777);
     expect(await codeOf(fixture.client().request("engine/status", { startEngine: true }))).toBe("UNAUTHORIZED");
     expect(fixture.hostPid()).toBeNull();
+  });
+
+  it("asks nobody who listens in a folder that others may write", async () => {
+    await start();
+    const { runtime, endpoint, tokenFile, lockFile } = fixture.paths;
+    mkdirSync(runtime, { recursive: true });
+    writeFileSync(tokenFile, "0".repeat(64));
+    let connections = 0;
+    const impostor = createServer(() => ++connections).listen(endpoint);
+    // A restart by the user must not kill whom the lock names.
+    const racer = resolve("test/unit/engine/lock_racer.ts");
+    const victim = spawn(process.execPath, ["--import", "tsx", racer, lockFile, tokenFile]);
+    try {
+      await vi.waitUntil(() => existsSync(endpoint) && fixture.hostPid() === victim.pid, patience);
+      chmodSync(runtime, 0o777);
+      const client = fixture.client();
+      expect(await codeOf(client.request("engine/status", { startEngine: false }))).toBe("UNAUTHORIZED");
+      expect(await codeOf(client.endHost())).toBe("UNAUTHORIZED");
+      expect(connections).toBe(0);
+      expect([victim.exitCode, victim.signalCode]).toEqual([null, null]);
+    } finally {
+      victim.kill("SIGKILL");
+      impostor.close();
+    }
   });
 
   it("that fails tells the reason from the log", async () => {
