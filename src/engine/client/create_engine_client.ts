@@ -212,7 +212,8 @@ class HostClient implements ConfigurableEngineClient {
 
   private reach(): Promise<Socket> {
     const { extensionRoot, execPath = process.execPath, env = process.env } = this.options;
-    return reachHost(this.paths, { extensionRoot, execPath, env, logFile: this.logFile });
+    const { logFile, runtime: directory } = this.paths;
+    return reachHost(this.paths, { extensionRoot, execPath, env, logFile, directory });
   }
 
   private async greet(socket: Socket): Promise<Link> {

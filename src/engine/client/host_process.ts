@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, resolve } from "node:path";
 
 export interface HostProcessOptions {
   extensionRoot: string;
   logFile: string;
+  /** Folder the host works in. */
+  directory: string;
   /** Executable that runs Node code: `node`, or VS Code's own with ELECTRON_RUN_AS_NODE. */
   execPath: string;
   env: NodeJS.ProcessEnv;
@@ -19,15 +21,24 @@ export interface HostProcess {
  * Starts an engine host that outlives this process. The host writes its log itself; its standard error goes to the same
  * file, so that even the last words of a crash in the native code are kept.
  */
-export function startHostProcess({ extensionRoot, logFile, execPath, env }: HostProcessOptions): HostProcess {
+export function startHostProcess({
+  extensionRoot,
+  logFile,
+  directory,
+  execPath,
+  env,
+}: HostProcessOptions): HostProcess {
   const log = openLog(logFile);
   const host: { ended: HostProcess["ended"] } = { ended: null };
   try {
-    const child = spawn(execPath, [join(extensionRoot, "dist", "engine_host.cjs"), "--extension-root", extensionRoot], {
+    const root = resolve(extensionRoot);
+    const child = spawn(execPath, [resolve(root, "dist", "engine_host.cjs"), "--extension-root", root], {
       detached: true,
       windowsHide: true,
       stdio: ["ignore", log ?? "ignore", log ?? "ignore"],
-      env: { ...env, ELECTRON_RUN_AS_NODE: "1" },
+      // Windows lets nobody delete or rename the folder a process works in, and the window's is the user's project.
+      cwd: directory,
+      env: hostEnvironment(env),
     });
     child.on("exit", (code, signal) => {
       host.ended = { code, signal };
@@ -40,6 +51,20 @@ export function startHostProcess({ extensionRoot, logFile, execPath, env }: Host
     if (log !== null) closeSync(log);
   }
   return host;
+}
+
+/** Variables that name a file, perhaps relative to the window's folder. */
+const pathVariables = ["NMOS_HOME", "NMOS_ADDON"];
+
+/**
+ * The host serves every window and outlives the one that starts it: what that one was given to debug it, or to reach its
+ * own VS Code, is none of the host's.
+ */
+function hostEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(env)
+    .filter(([name]) => !/^(?:NODE_OPTIONS$|VSCODE_)/i.test(name))
+    .map(([name, value]) => [name, value && pathVariables.includes(name) ? resolve(value) : value] as const);
+  return { ...Object.fromEntries(kept), ELECTRON_RUN_AS_NODE: "1" };
 }
 
 /** Null when the log cannot be written (a full disk, a folder without rights): the engine works without one. */

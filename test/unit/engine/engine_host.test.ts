@@ -1,5 +1,15 @@
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { dirname, resolve } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -113,6 +123,20 @@ describe("start", () => {
       victim.kill("SIGKILL");
       impostor.close();
     }
+  });
+
+  it.runIf(process.platform === "linux")("takes nothing over that belongs to the window which starts it", async () => {
+    await start({
+      NODE_OPTIONS: "--require /nowhere/debugger.js",
+      VSCODE_IPC_HOOK: "/nowhere/ipc",
+      OF_THE_USER: "kept",
+    });
+    const { hostPid } = await fixture.client().request("engine/status", { startEngine: true });
+    const environment = readFileSync(`/proc/${String(hostPid)}/environ`, "utf8").split("\0");
+    expect(environment.filter((line) => /^(?:NODE_OPTIONS|VSCODE_\w+|OF_THE_USER)=/.test(line))).toEqual([
+      "OF_THE_USER=kept",
+    ]);
+    expect(readlinkSync(`/proc/${String(hostPid)}/cwd`)).toBe(realpathSync(fixture.paths.runtime));
   });
 
   it("that fails tells the reason from the log", async () => {
