@@ -37,6 +37,10 @@ export class Uri {
     return new Uri("file", path, "");
   }
 
+  static joinPath({ scheme, path, query }: Uri, ...segments: string[]): Uri {
+    return new Uri(scheme, [path, ...segments].join("/"), query);
+  }
+
   toString(): string {
     return `${this.scheme}:${this.path}${this.query === "" ? "" : `?${this.query}`}`;
   }
