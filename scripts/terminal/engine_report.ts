@@ -23,13 +23,14 @@ export function describeEngine({ library, hostVersion, hostPid, memory, devices 
 }
 
 /** Where a model was put, how much memory that takes, and why. */
-export function describePlacement({ name, sizeBytes, placement }: LoadedModel): string {
+export function describePlacement({ name, sizeBytes, placement, sessions }: LoadedModel): string {
   const { device, layers, deviceLayers, hostBytes, deviceBytes, kvBytes, contextLength, explanation } = placement;
   const where = deviceLayers > 0 ? `${deviceLayers} of ${layers} layers on ${device}` : `all ${layers} layers in RAM`;
+  const context = `${contextLength.toLocaleString("en")} tokens`;
   return [
     `Model    ${name} (${mib(sizeBytes)}): ${where}`,
     `Weights  ${mib(hostBytes)} in RAM, ${mib(deviceBytes)} in graphics memory`,
-    `KV cache ${mib(kvBytes)} for a context of ${contextLength.toLocaleString("en")} tokens`,
+    `KV cache ${mib(kvBytes)} for ${sessions > 1 ? `${sessions} sessions of ${context}` : `a context of ${context}`}`,
     ...explanation.map((reason) => `         ${reason}`),
   ].join("\n");
 }

@@ -1,9 +1,13 @@
 import { EngineError } from "../shared/errors";
 
+/** Throws `CANCELLED` when the signal was aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw cancelled();
+}
+
 /** Waits for `action`, but no longer than until the signal is aborted: then throws `CANCELLED`, and the action goes on. */
 export async function unlessAborted<T>(signal: AbortSignal | undefined, action: () => Promise<T>): Promise<T> {
-  const cancelled = () => new EngineError("CANCELLED", "The request was cancelled.");
-  if (signal?.aborted) throw cancelled();
+  throwIfAborted(signal);
   const result = action();
   if (!signal) return result;
   return new Promise<T>((resolve, reject) => {
@@ -15,4 +19,8 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, action: 
       signal.removeEventListener("abort", abort);
     });
   });
+}
+
+function cancelled(): EngineError {
+  return new EngineError("CANCELLED", "The request was cancelled.");
 }

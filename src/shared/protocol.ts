@@ -3,7 +3,8 @@
  *
  * JSON-RPC (vscode-jsonrpc) over a named pipe or unix socket. The first request on a connection is
  * `initialize`; anything before it is refused. Requests are cancelled by `$/cancelRequest`; a cancelled
- * request resolves with what there was so far and `finish: "cancelled"` where its result has a `finish`.
+ * request resolves with what there was so far and `finish: "cancelled"` where its result has a `finish`. One that was
+ * cancelled while it waited for a model to load fails with `CANCELLED`.
  * Streamed values travel as `$/progress` with the request's `progressToken`, in order, all of them before
  * the response.
  *
@@ -101,7 +102,9 @@ export interface Placement {
   layers: number;
   deviceLayers: number;
   hostBytes: number;
+  /** With the KV cache of all sessions. */
   deviceBytes: number;
+  /** Of all sessions, wherever it lies. */
   kvBytes: number;
   contextLength: number;
   /** The reasons in words, a sentence each, for "Show Memory" and the terminal. */
@@ -267,7 +270,7 @@ export interface EngineRequests {
   "engine/status": Call<{ startEngine: boolean }, EngineStatus>;
   /** Loads a model if needed and generates a few tokens; never throws for a failing step. */
   "engine/selfTest": Call<{ progressToken?: string }, SelfTestStep[], SelfTestStep>;
-  /** Gives the memory of one model, or of all, back. */
+  /** Gives the memory of one model, or of all, back; what waits for one of them to load fails with `CANCELLED`. */
   "engine/unload": Call<{ model?: ModelRef }, { freedBytes: number }>;
   /** Ends the host for every window; clients start a new one with their next request. */
   "engine/shutdown": Call<null, null>;

@@ -69,7 +69,7 @@ export class EngineService {
     this.settings = settings;
     this.store.update(this.storeSettings());
     const placement = ["vramLimitMiB", "gpu", "threads", "contextLength"] as const;
-    if (placement.some((key) => before[key] !== settings[key])) await this.models.unload();
+    if (placement.some((key) => before[key] !== settings[key])) await this.models.reload();
   }
 
   handlers(): Omit<Handlers, "initialize"> {
@@ -106,22 +106,34 @@ export class EngineService {
       "models/load": ({ model, role }, { signal, progress }) =>
         models.load(model, role, { signal, onProgress: progress }),
       "completion/complete": (params, { signal, progress }) =>
-        models.use(params.model, "fast", async (model) => {
-          const result = await completeCode(model, params, { signal, onText: progress });
-          return { ...result, model: model.ref };
-        }),
+        models.use(
+          params.model,
+          "fast",
+          async (model) => ({
+            ...(await completeCode(model, params, { signal, onText: progress })),
+            model: model.ref,
+          }),
+          { signal },
+        ),
       "chat/generate": (params, { signal, progress }) =>
-        models.use(params.model, "main", async (model) => {
-          const result = await answerChat(model, params, { signal, onText: progress });
-          return { ...result, model: model.ref };
-        }),
+        models.use(
+          params.model,
+          "main",
+          async (model) => ({
+            ...(await answerChat(model, params, { signal, onText: progress })),
+            model: model.ref,
+          }),
+          { signal },
+        ),
       "chat/prefill": (params, { signal }) =>
-        models.use(params.model, "main", (model) => prefillChat(model, params.messages, { signal })),
-      "chat/countTokens": (params) =>
-        models.use(params.model, "main", async (model) => ({
-          ...(await countChatTokens(model, params.messages)),
-          model: model.ref,
-        })),
+        models.use(params.model, "main", (model) => prefillChat(model, params.messages, { signal }), { signal }),
+      "chat/countTokens": (params, { signal }) =>
+        models.use(
+          params.model,
+          "main",
+          async (model) => ({ ...(await countChatTokens(model, params.messages)), model: model.ref }),
+          { signal },
+        ),
     };
   }
 

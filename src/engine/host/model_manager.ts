@@ -10,7 +10,8 @@ import {
 } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
-import { unlessAborted } from "../unless_aborted";
+import { throwIfAborted, unlessAborted } from "../unless_aborted";
+import { roomForSessions, withSessions } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 
 /** The addon and its one engine, made with the first model. */
@@ -31,22 +32,27 @@ export interface ModelManagerOptions {
 
 interface Entry {
   installed: InstalledModel;
+  key: string;
   roles: Set<ModelRole>;
   handle: NativeModelHandle;
   users: number;
   lastUsed: number;
-  /** Settings changed or an unload was asked for: closed as soon as nobody uses it. */
+  /** Asked for in tokens; the model may have got a shorter one. */
+  askedContext: number;
+  /** To be closed as soon as nobody uses it, and given to no further request. */
   stale: boolean;
 }
 
 interface Loading {
   ref: ModelRef;
+  roles: Set<ModelRole>;
   fraction: number;
   listeners: Set<(fraction: number) => void>;
   /** Requests that wait for it. */
   waiting: number;
   cancellation: NativeCancellation;
-  /** Settings changed meanwhile: it begins again. */
+  askedContext: number;
+  /** What it was begun with has changed meanwhile: it begins again. */
   outdated: boolean;
   entry: Promise<Entry>;
 }
@@ -63,30 +69,43 @@ const shortestContextLength = 1024;
 /** One for ghost text and two conversations keep their caches at the same time. */
 const sessionsPerModel = 3;
 
-/** What a further session leaves free on every device it takes memory of. */
-const sessionMarginBytes = 384 * 2 ** 20;
-
 /** Keeps the models that are in use in memory: loads on demand, once for all requests, and gives memory back. */
 export class ModelManager {
-  private readonly entries = new Map<string, Entry>();
+  /** Every model in memory; of one file at most one is not stale. */
+  private readonly entries = new Set<Entry>();
   private readonly loads = new Map<string, Loading>();
+  private turn: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: ModelManagerOptions) {}
 
   /** Runs `action` with a model that stays loaded meanwhile. */
-  async use<T>(
+  use<T>(
     choice: ModelChoice,
     role: ModelRole,
     action: (handle: NativeModelHandle) => Promise<T>,
     options: UseOptions = {},
   ): Promise<T> {
-    const installed = await this.options.store.choose(choice, role);
-    const entry = await this.entryFor(installed, options);
-    if (entry.stale) return this.use(choice, role, action, options);
+    return this.useEntry(choice, role, ({ handle }) => action(handle), options);
+  }
+
+  /** Loads a model and says where it lies. */
+  load(choice: ModelChoice, role: ModelRole, options: UseOptions = {}): Promise<LoadedModel> {
+    return this.useEntry(choice, role, (entry) => Promise.resolve(describe(entry)), options);
+  }
+
+  private async useEntry<T>(
+    choice: ModelChoice,
+    role: ModelRole,
+    action: (entry: Entry) => Promise<T>,
+    options: UseOptions,
+  ): Promise<T> {
+    const installed = await unlessAborted(options.signal, () => this.options.store.choose(choice, role));
+    const entry = await this.entryFor(installed, role, options);
+    if (entry.stale) return this.useEntry(choice, role, action, options);
     entry.roles.add(role);
     entry.users += 1;
     try {
-      return await action(entry.handle);
+      return await action(entry);
     } finally {
       await this.release(entry);
     }
@@ -98,38 +117,39 @@ export class ModelManager {
     if (entry.stale && entry.users === 0) await this.close(entry);
   }
 
-  /** Loads a model and says where it lies. */
-  async load(choice: ModelChoice, role: ModelRole, options: UseOptions = {}): Promise<LoadedModel> {
-    await this.use(choice, role, () => Promise.resolve(), options);
-    const { path } = await this.options.store.choose(choice, role);
-    const entry = this.entries.get(keyOf(path));
-    if (!entry) throw new EngineError("CLOSED", `${path} was unloaded at once; try again.`);
-    return describe(entry);
-  }
-
   loaded(): LoadedModel[] {
-    return [...this.entries.values()].map(describe);
+    return [...this.entries].map(describe);
   }
 
   loading(): { ref: ModelRef; fraction: number }[] {
     return [...this.loads.values()].map(({ ref, fraction }) => ({ ref, fraction }));
   }
 
-  /** Gives the memory of one model, or of all, back; a model in use goes as soon as its requests have ended. */
+  /**
+   * Gives the memory of one model, or of all, back; a model in use goes as soon as its requests have ended. A load is
+   * cancelled: who waits for it gets `CANCELLED`.
+   */
   unload(ref?: ModelRef): Promise<{ freedBytes: number }> {
-    for (const loading of this.loads.values()) {
-      if (ref === undefined || loading.ref === ref) loading.outdated = true;
+    const isMeant = (other: ModelRef) => ref === undefined || other === ref;
+    for (const [key, loading] of [...this.loads]) {
+      if (isMeant(loading.ref)) this.cancel(key, loading);
     }
-    return this.unloadEntries(ref);
+    return this.retire([...this.entries].filter(({ installed }) => isMeant(installed.ref)));
   }
 
-  private async unloadEntries(ref?: ModelRef): Promise<{ freedBytes: number }> {
+  /** Settings have changed: what is loaded goes as soon as nobody uses it, and loads begin again. */
+  async reload(): Promise<void> {
+    for (const loading of this.loads.values()) loading.outdated = true;
+    await this.retire([...this.entries]);
+  }
+
+  /** Closes those of them that nobody uses, the others when their last request has ended. */
+  private async retire(entries: Entry[]): Promise<{ freedBytes: number }> {
     let freedBytes = 0;
-    for (const entry of [...this.entries.values()]) {
-      if (ref !== undefined && entry.installed.ref !== ref) continue;
+    for (const entry of entries) {
       entry.stale = true;
       if (entry.users > 0) continue;
-      const { hostBytes, deviceBytes } = entry.handle.model.placement;
+      const { hostBytes, deviceBytes } = placementOf(entry);
       freedBytes += hostBytes + deviceBytes;
       await this.close(entry);
     }
@@ -140,19 +160,31 @@ export class ModelManager {
   async unloadIdle(now: number): Promise<void> {
     const { idleUnloadMinutes } = this.options.settings();
     if (idleUnloadMinutes === 0) return;
-    for (const entry of [...this.entries.values()]) {
-      const idle = entry.users === 0 && now - entry.lastUsed >= idleUnloadMinutes * 60_000;
-      if (!idle) continue;
+    for (const entry of this.unused()) {
+      if (now - entry.lastUsed < idleUnloadMinutes * 60_000) continue;
       this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
       await this.close(entry);
     }
   }
 
-  private async entryFor(installed: InstalledModel, { signal, onProgress }: UseOptions): Promise<Entry> {
+  private unused(): Entry[] {
+    return [...this.entries].filter(({ users }) => users === 0);
+  }
+
+  private async entryFor(
+    installed: InstalledModel,
+    role: ModelRole,
+    { signal, onProgress }: UseOptions,
+  ): Promise<Entry> {
     const key = keyOf(installed.path);
-    const present = this.entries.get(key);
-    if (present && !present.stale) return present;
+    const present = [...this.entries].find((entry) => entry.key === key && !entry.stale);
+    if (present && (role === "fast" || present.askedContext === this.contextFor([role]))) return present;
+    // Loaded for ghost text, without the context that the user has set for the chat.
+    if (present) await this.retire([present]);
+    throwIfAborted(signal);
     const loading = this.loads.get(key) ?? this.begin(installed, key);
+    loading.roles.add(role);
+    if (loading.askedContext !== this.contextFor(loading.roles)) loading.outdated = true;
     if (onProgress) loading.listeners.add(onProgress);
     loading.waiting += 1;
     try {
@@ -166,16 +198,30 @@ export class ModelManager {
   private begin(installed: InstalledModel, key: string): Loading {
     const loading: Loading = {
       ref: installed.ref,
+      roles: new Set(),
       fraction: 0,
       listeners: new Set(),
       waiting: 0,
       cancellation: new (this.options.runtime().addon.Cancellation)(),
+      askedContext: 0,
       outdated: false,
-      entry: Promise.resolve().then(() => this.finish(installed, key, loading)),
+      entry: this.inTurn(() => this.finish(installed, key, loading)),
     };
+    // When everybody who waited has left, nobody is there to be told of a failure.
+    loading.entry.catch(() => undefined);
     this.loads.set(key, loading);
     this.options.onChanged();
     return loading;
+  }
+
+  /**
+   * One load after the other, as the core does it anyway: how much graphics memory one may take is known only when those
+   * before it have theirs.
+   */
+  private inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(action);
+    this.turn = result.catch(() => undefined);
+    return result;
   }
 
   private cancel(key: string, loading: Loading): void {
@@ -192,10 +238,12 @@ export class ModelManager {
       const handle = new NativeModelHandle(addon, model, installed.ref, {
         threads: this.options.settings().threads,
         maxSessions: sessionsPerModel,
-        mayGrow: () => hasRoomForSession(engine, model.placement),
+        room: () => roomForSessions(model.placement, engine, this.vramLeftBytes()),
       });
-      const entry = { installed, roles: new Set<ModelRole>(), handle, users: 0, lastUsed: Date.now(), stale: false };
-      this.entries.set(key, entry);
+      const { askedContext } = loading;
+      const roles = new Set<ModelRole>();
+      const entry = { installed, key, roles, handle, users: 0, lastUsed: Date.now(), askedContext, stale: false };
+      this.entries.add(entry);
       this.options.log(`loaded ${installed.ref}: ${model.placement.explanation.join(" ")}`);
       return entry;
     } finally {
@@ -207,15 +255,33 @@ export class ModelManager {
   private async loadUpToDate(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
     for (;;) {
       loading.outdated = false;
+      loading.askedContext = this.contextFor(loading.roles);
       const model = await this.loadSmallerIfNeeded(installed, loading);
       if (!isOutdated(loading)) return model;
       await model.close();
     }
   }
 
+  /** In tokens. The setting is for the chat: ghost text never fills more than the usual context. */
+  private contextFor(roles: Iterable<ModelRole>): number {
+    const isMain = [...roles].includes("main");
+    return (isMain && this.options.settings().contextLength) || DEFAULT_CONTEXT_LENGTH;
+  }
+
+  /** What the setting still allows beside the models that are loaded. */
+  private vramLeftBytes(): number {
+    const { vramLimitMiB } = this.options.settings();
+    if (vramLimitMiB === 0) return Infinity;
+    const used = [...this.entries].map((entry) => placementOf(entry).deviceBytes);
+    return Math.max(
+      0,
+      used.reduce((left, bytes) => left - bytes, vramLimitMiB * 2 ** 20),
+    );
+  }
+
   /** Short of memory, unloads what is idle first and then halves the context. */
   private async loadSmallerIfNeeded(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
-    let contextLength = this.options.settings().contextLength || DEFAULT_CONTEXT_LENGTH;
+    let contextLength = loading.askedContext;
     let mayUnload = true;
     for (;;) {
       try {
@@ -226,9 +292,9 @@ export class ModelManager {
           contextLength = Math.floor(contextLength / 2);
         } else if (error.code !== "OUT_OF_MEMORY") {
           throw error;
-        } else if (mayUnload && this.entries.size > 0) {
+        } else if (mayUnload && this.unused().length > 0) {
           mayUnload = false;
-          await this.unloadEntries();
+          await this.retire(this.unused());
         } else if (contextLength > shortestContextLength) {
           contextLength = Math.floor(contextLength / 2);
         } else {
@@ -240,24 +306,27 @@ export class ModelManager {
   }
 
   private async loadNative(installed: InstalledModel, loading: Loading, contextLength: number): Promise<NativeModel> {
-    const { vramLimitMiB, gpu, threads } = this.options.settings();
+    const { gpu, threads } = this.options.settings();
+    const vramLeft = this.vramLeftBytes();
+    const { cancellation } = loading;
     const model = await this.options.runtime().engine.loadModel({
       path: installed.path,
       contextLength,
       gpu,
       threads,
-      vramLimitBytes: vramLimitMiB * 2 ** 20,
-      cancellation: loading.cancellation,
+      // 0 stands for no limit; into a single byte nothing fits.
+      vramLimitBytes: vramLeft === Infinity ? 0 : Math.max(1, vramLeft),
+      cancellation,
       onProgress: (fraction) => {
         this.report(loading, fraction);
       },
     });
-    if (!model) {
-      throw loading.cancellation.cancelled
-        ? new EngineError("CANCELLED", `Loading ${installed.name} was cancelled.`)
-        : new EngineError("CLOSED", "The engine is shutting down.");
-    }
-    return model;
+    if (model && !cancellation.cancelled) return model;
+    // Cancelled in its last moment, or by an unload.
+    await model?.close();
+    throw cancellation.cancelled
+      ? new EngineError("CANCELLED", `Loading ${installed.name} was cancelled.`)
+      : new EngineError("CLOSED", "The engine is shutting down.");
   }
 
   private report(loading: Loading, fraction: number): void {
@@ -267,8 +336,8 @@ export class ModelManager {
   }
 
   private async close(entry: Entry): Promise<void> {
-    const key = keyOf(entry.installed.path);
-    if (this.entries.get(key) === entry) this.entries.delete(key);
+    entry.stale = true;
+    this.entries.delete(entry);
     await entry.handle.model.close();
     this.options.onChanged();
   }
@@ -288,23 +357,20 @@ function keyOf(path: string): string {
   }
 }
 
-/** Whether the KV cache of one more session fits into what is free, wherever the layers lie. */
-function hasRoomForSession(engine: NativeEngine, { device, layers, deviceLayers, kvBytes }: NativePlacement): boolean {
-  const onDevice = (kvBytes * deviceLayers) / layers;
-  if (kvBytes - onDevice + sessionMarginBytes > engine.memory().availableBytes) return false;
-  if (deviceLayers === 0) return true;
-  const free = engine.devices().find(({ name }) => name === device)?.memoryFree ?? 0;
-  return onDevice + sessionMarginBytes <= free;
+/** With the KV cache of every session that was made. */
+function placementOf({ handle }: Entry): NativePlacement {
+  return withSessions(handle.model.placement, handle.sessions);
 }
 
-function describe({ installed, roles, handle }: Entry): LoadedModel {
+function describe(entry: Entry): LoadedModel {
+  const { installed, roles, handle } = entry;
   return {
     ref: installed.ref,
     name: installed.name,
     path: installed.path,
     roles: [...roles],
     sizeBytes: handle.info.sizeBytes,
-    placement: handle.model.placement,
+    placement: placementOf(entry),
     sessions: handle.sessions,
   };
 }

@@ -15,8 +15,8 @@ import { SessionPool } from "./session_pool";
 export interface NativeModelHandleOptions {
   threads: number;
   maxSessions: number;
-  /** Whether there is memory for one more session. */
-  mayGrow: () => boolean;
+  /** How many further sessions there is memory for. */
+  room: () => number;
 }
 
 /** A ModelHandle over the addon. AbortSignals become native cancellations here and nowhere else. */

@@ -8,8 +8,8 @@ export interface SessionPoolOptions {
   threads: number;
   /** Sessions are made as requests need them, up to this many. */
   maxSessions: number;
-  /** Whether there is memory for one more; not asked for the first. */
-  mayGrow: () => boolean;
+  /** How many more there is memory for; the first is tried in any case. */
+  room: () => number;
 }
 
 export interface SessionRequest {
@@ -42,7 +42,8 @@ const worthReusing = 0.5;
 /**
  * The sessions of one model. Every request gets the free session whose KV cache shares the longest prefix with its
  * prompt, or a new one, so that two chats and the ghost text of an editor do not throw each other's cache away.
- * One session is kept from everything but ghost text, which therefore never waits for the end of an answer.
+ * One session is kept from everything but ghost text, which therefore does not wait for the end of an answer. Where there
+ * is memory for one session only, it does: it is the first to get it then.
  */
 export class SessionPool {
   private readonly sessions: PooledSession[] = [];
@@ -58,8 +59,9 @@ export class SessionPool {
     this.maxSessions = options.maxSessions;
   }
 
+  /** Those that are being made included. */
   get size(): number {
-    return this.sessions.length;
+    return this.sessions.length + this.creating.length;
   }
 
   /**
@@ -123,7 +125,7 @@ export class SessionPool {
     if (priority === "suggest") return true;
     const held = [...this.sessions.map(({ heldBy }) => heldBy), ...this.creating];
     const others = held.filter((holder) => holder !== null && holder !== "suggest").length;
-    return others < Math.max(1, this.maxSessions - 1);
+    return others < Math.max(1, this.capacity() - 1);
   }
 
   /** The free session to use, or null when a new one is better or none is free. */
@@ -136,8 +138,15 @@ export class SessionPool {
   }
 
   private canCreate(): boolean {
-    const count = this.sessions.length + this.creating.length;
-    return count === 0 || (count < this.maxSessions && this.options.mayGrow());
+    return this.size < this.capacity();
+  }
+
+  /** How many sessions there can be with the memory there is now; those being made may not have taken theirs yet. */
+  private capacity(): number {
+    const missing = this.maxSessions - this.size;
+    if (missing <= 0) return this.size;
+    const room = Math.max(0, this.options.room() - this.creating.length);
+    return Math.max(1, this.size + Math.min(missing, room));
   }
 
   private async createFor(waiter: Waiter): Promise<void> {

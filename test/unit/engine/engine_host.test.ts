@@ -18,12 +18,13 @@ import { EngineError, toEngineError, type ErrorCode } from "../../../src/shared/
 import {
   DEFAULT_ENGINE_SETTINGS,
   PROTOCOL_VERSION,
+  type ChatMessage,
   type InitializeParams,
   type Method,
   type ParamsOf,
   type ResultOf,
 } from "../../../src/shared/protocol";
-import { HostFixture } from "./host_fixture";
+import { HostFixture, type TestClient } from "./host_fixture";
 
 const patience = { timeout: 20_000, interval: 20 };
 
@@ -304,6 +305,63 @@ describe("requests", () => {
     expect(text).not.toBe("");
     controller.abort();
     expect((await Promise.all(chats)).map(({ finish }) => finish)).toEqual(["cancelled", "cancelled", "cancelled"]);
+  });
+});
+
+describe("a request that waits for a model to load", () => {
+  const messages: ChatMessage[] = [{ role: "user", content: "/count 1" }];
+  const completion = { path: "a.txt", languageId: "plaintext", prefix: "", suffix: "", extracts: [] };
+
+  function asked(client: TestClient, method: string, signal?: AbortSignal): Promise<unknown> {
+    const model = fixture.gatedModel;
+    const options = signal ? { signal } : {};
+    switch (method) {
+      case "completion/complete":
+        return client.request(method, { ...completion, model, lines: "single", maxTokens: 4 }, options);
+      case "models/load":
+        return client.request(method, { model, role: "main" }, options);
+      case "chat/generate":
+      case "chat/prefill":
+      case "chat/countTokens":
+        return client.request(method, { model, messages }, options);
+      default:
+        throw new Error(`no such request: ${method}`);
+    }
+  }
+
+  async function loads(client: TestClient): Promise<number> {
+    return (await client.request("engine/status", { startEngine: false })).loading.length;
+  }
+
+  it.each(["completion/complete", "chat/generate", "chat/prefill", "chat/countTokens", "models/load"])(
+    "ends when it is cancelled: %s",
+    async (method) => {
+      const client = (await start()).client();
+      const controller = new AbortController();
+      const ended = codeOf(asked(client, method, controller.signal));
+      await vi.waitUntil(async () => (await loads(client)) === 1, patience);
+      controller.abort();
+      expect(await ended).toBe("CANCELLED");
+      expect(await loads(client)).toBe(0);
+    },
+  );
+
+  it("ends with its window", async () => {
+    const [leaving, staying] = [(await start()).client(), fixture.client()];
+    const ended = codeOf(asked(leaving, "chat/generate"));
+    await vi.waitUntil(async () => (await loads(staying)) === 1, patience);
+    leaving.dispose();
+    expect(await ended).toBe("ENGINE_DIED");
+    await vi.waitUntil(async () => (await loads(staying)) === 0, patience);
+  });
+
+  it("ends when the user unloads the models", async () => {
+    const [waiting, other] = [(await start()).client(), fixture.client()];
+    const ended = codeOf(asked(waiting, "chat/generate"));
+    await vi.waitUntil(async () => (await loads(other)) === 1, patience);
+    await other.request("engine/unload", {});
+    expect(await ended).toBe("CANCELLED");
+    expect(await loads(other)).toBe(0);
   });
 });
 

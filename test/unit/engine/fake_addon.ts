@@ -22,6 +22,8 @@ import { fakeModelInfo } from "../support/fake_model_handle";
  * - `/forever`: numbers until it is cancelled
  * - `/crash`: the process ends as by an assertion in native code
  * - `/fail CODE`: a native error with this code
+ *
+ * A model whose file is called `gated.gguf` loads until it is cancelled.
  */
 const chatTemplate = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
 
@@ -128,8 +130,12 @@ class Engine implements NativeEngine {
     return { totalBytes: 2 ** 34, availableBytes: 2 ** 33, processBytes: 1 };
   }
 
-  loadModel(options: LoadModelOptions): Promise<NativeModel> {
-    return Promise.resolve(model(options));
+  async loadModel(options: LoadModelOptions): Promise<NativeModel | null> {
+    while (options.path.endsWith("gated.gguf")) {
+      if (options.cancellation?.cancelled) return null;
+      await pause();
+    }
+    return model(options);
   }
 
   planModel(): Promise<NativePlacement> {

@@ -34,7 +34,7 @@ export class HostFixture {
       format: "cjs",
       logLevel: "error",
     });
-    writeFileSync(join(directory, "model.gguf"), "GGUF and no more");
+    for (const file of ["model.gguf", "gated.gguf"]) writeFileSync(join(directory, file), "GGUF and no more");
     const env = { ...process.env, NMOS_HOME: join(directory, "home"), NMOS_ADDON: addon, ...environment };
     return new HostFixture(directory, enginePaths(thisMachine(env)), env);
   }
@@ -55,6 +55,11 @@ export class HostFixture {
   /** A chat whose answer is what `command` says; see fake_addon.ts. */
   chat(command: string): ChatParams {
     return { model: join(this.directory, "model.gguf"), messages: [{ role: "user", content: command }] };
+  }
+
+  /** A model that does not finish loading. */
+  get gatedModel(): string {
+    return join(this.directory, "gated.gguf");
   }
 
   /** Process id of the living host, from its lock. */

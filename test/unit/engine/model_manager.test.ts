@@ -7,11 +7,20 @@ import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/share
 import { fakeModelInfo } from "../support/fake_model_handle";
 import { gate } from "./gate";
 
+const mib = 2 ** 20;
+const nothing = () => Promise.resolve();
+
 interface Machine {
   /** Largest context that fits beside what is loaded, in tokens, by the number of loaded models. */
   room?: (loaded: number) => number;
   trainedContext?: number;
   settings?: Partial<EngineSettings>;
+  /** Layers of two that lie on the card. */
+  deviceLayers?: number;
+  /** While a model is looked for. */
+  choosing?: () => Promise<void>;
+  /** A prefill takes until then. */
+  working?: Promise<void>;
   /** A load takes until then. */
   until?: Promise<void>;
 }
@@ -24,8 +33,17 @@ class Cancellation {
 }
 
 /** A manager over a machine with so much room; keeps what was loaded and closed. */
-function manager({ room = () => Infinity, trainedContext = Infinity, settings = {}, until }: Machine = {}) {
+function manager({
+  room = () => Infinity,
+  trainedContext = Infinity,
+  settings = {},
+  until,
+  deviceLayers = 0,
+  choosing = nothing,
+  working = nothing(),
+}: Machine = {}) {
   const events: string[] = [];
+  const limits: (number | undefined)[] = [];
   let loaded = 0;
   const refuse = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
   const loadModel = async (options: LoadModelOptions): Promise<NativeModel | null> => {
@@ -33,6 +51,7 @@ function manager({ room = () => Infinity, trainedContext = Infinity, settings = 
     await new Promise((resolve) => setImmediate(resolve));
     onProgress?.(0.5);
     await until;
+    limits.push(options.vramLimitBytes);
     if (cancellation?.cancelled) {
       events.push(`cancel ${path}`);
       return null;
@@ -43,7 +62,18 @@ function manager({ room = () => Infinity, trainedContext = Infinity, settings = 
     events.push(`load ${path} ${String(contextLength)}`);
     return {
       info: fakeModelInfo(null),
-      placement: { contextLength, layers: 1, deviceLayers: 0, hostBytes: 10, deviceBytes: 1, explanation: [] },
+      placement: {
+        device: "GPU",
+        contextLength,
+        layers: 2,
+        deviceLayers,
+        hostBytes: 10,
+        deviceBytes: deviceLayers * mib,
+        kvBytes: 2 * mib,
+        explanation: [],
+      },
+      createSession: () =>
+        Promise.resolve({ cachedTokens: () => new Int32Array(), prefill: () => working.then(() => ({ queuedMs: 0 })) }),
       close: () => {
         loaded -= 1;
         events.push(`close ${path}`);
@@ -52,19 +82,26 @@ function manager({ room = () => Infinity, trainedContext = Infinity, settings = 
     } as unknown as NativeModel;
   };
   const store = {
-    choose: (choice: string) => Promise.resolve({ ref: choice, name: choice, path: choice, roles: [], sizeBytes: 1 }),
+    choose: async (choice: string) => {
+      await choosing();
+      return { ref: choice, name: choice, path: choice, roles: [], sizeBytes: 1 };
+    },
   } as unknown as ModelStore;
+  const engine = {
+    loadModel,
+    memory: () => ({ availableBytes: 2 ** 40 }),
+    devices: () => [{ name: "GPU", memoryFree: 2 ** 40 }],
+  };
   const one = new ModelManager({
-    runtime: () => ({ engine: { loadModel }, addon: { Cancellation } }) as unknown as NativeRuntime,
+    runtime: () => ({ engine, addon: { Cancellation } }) as unknown as NativeRuntime,
     store,
     settings: () => ({ ...DEFAULT_ENGINE_SETTINGS, ...settings }),
     log: () => undefined,
     onChanged: () => undefined,
   });
-  return { one, events };
+  return { one, events, limits };
 }
 
-const nothing = () => Promise.resolve();
 const codeOf = (thrown: unknown) => toEngineError(thrown).code;
 
 /** Resolves when a load is under way and has reported. */
@@ -107,6 +144,31 @@ describe("loading", () => {
     expect(one.loading()).toEqual([]);
   });
 
+  it("is not begun for a request that was cancelled while its model was looked for", async () => {
+    const { opened, open } = gate();
+    const { one, events } = manager({ choosing: () => opened });
+    const controller = new AbortController();
+    const using = one.use("a", "main", nothing, { signal: controller.signal }).then(() => "used", codeOf);
+    controller.abort();
+    expect(await using).toBe("CANCELLED");
+    open();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect([events, one.loading()]).toEqual([[], []]);
+  });
+
+  it("is cancelled by an unload, and a later request loads anew", async () => {
+    const { opened, open } = gate();
+    const { one, events } = manager({ until: opened });
+    const using = one.use("a", "main", nothing).then(() => "used", codeOf);
+    await begun(one);
+    await one.unload();
+    expect(one.loading()).toEqual([]);
+    open();
+    expect(await using).toBe("CANCELLED");
+    await one.use("a", "main", nothing);
+    expect(events).toEqual(["cancel a", "load a 8192"]);
+  });
+
   it("goes on while somebody else waits for it", async () => {
     const { opened, open } = gate();
     const { one, events } = manager({ until: opened });
@@ -128,7 +190,7 @@ describe("loading", () => {
     const using = one.use("a", "main", ({ contextLength }) => Promise.resolve(contextLength));
     await begun(one);
     settings.contextLength = 3000;
-    await one.unload();
+    await one.reload();
     open();
     expect(await using).toBe(3000);
     expect(events).toEqual(["load a 2000", "close a", "load a 3000"]);
@@ -160,6 +222,90 @@ describe("loading", () => {
     await one.use("b", "main", nothing);
     expect(events).toEqual(["load a 8192", "close a", "load b 8192"]);
   });
+
+  it("of a model that does not fit leaves those in use alone", async () => {
+    const { one, events } = manager({ room: (loaded) => (loaded < 2 ? Infinity : 0) });
+    await one.use("a", "fast", async () => {
+      for (const model of ["b", "c", "a"]) await one.use(model, "main", nothing);
+    });
+    expect(events).toEqual(["load a 8192", "load b 8192", "close b", "load c 8192"]);
+  });
+});
+
+describe("the context of the setting", () => {
+  const settings = { contextLength: 3000 };
+
+  it("is not for ghost text", async () => {
+    const { one, events } = manager({ settings });
+    await one.use("a", "fast", nothing);
+    expect(events).toEqual(["load a 8192"]);
+  });
+
+  it("is there for the chat, and then for ghost text too, also when the model was loaded before", async () => {
+    const { one, events } = manager({ settings });
+    for (const role of ["fast", "main", "fast", "main"] as const) await one.use("a", role, nothing);
+    expect(events).toEqual(["load a 8192", "close a", "load a 3000"]);
+  });
+
+  it("is there for a chat that joins the load of ghost text", async () => {
+    const { opened, open } = gate();
+    const { one } = manager({ settings, until: opened });
+    const contexts: Promise<number>[] = [];
+    for (const role of ["fast", "main"] as const) {
+      contexts.push(one.use("a", role, ({ contextLength }) => Promise.resolve(contextLength)));
+      await begun(one);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    open();
+    expect(await Promise.all(contexts)).toEqual([3000, 3000]);
+    expect(one.loaded()).toHaveLength(1);
+  });
+});
+
+describe("the limit of graphics memory", () => {
+  /** A model takes 1 MiB of the card, the KV cache of its first session included, and each further session another. */
+  const onCard = { deviceLayers: 1 };
+
+  async function useSessions(one: ModelManager, model: string, count: number, open: () => void): Promise<number> {
+    return one.use(model, "main", async (handle) => {
+      const tokens = Array.from({ length: count }, (_, index) => Int32Array.of(index));
+      const runs = tokens.map((prompt) => handle.prefill({ tokens: prompt, priority: "suggest" }));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const { sessions } = handle;
+      open();
+      await Promise.all(runs);
+      return sessions;
+    });
+  }
+
+  it.each<[vramLimitMiB: number, sessions: number]>([
+    [0, 3],
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ])("of %s MiB leaves room for %s sessions", async (vramLimitMiB, sessions) => {
+    const { opened, open } = gate();
+    const { one } = manager({ ...onCard, settings: { vramLimitMiB }, working: opened });
+    expect(await useSessions(one, "a", 5, open)).toBe(sessions);
+    const { placement } = one.loaded()[0] ?? expect.fail("nothing is loaded");
+    expect([placement.deviceBytes, placement.kvBytes]).toEqual([sessions * mib, sessions * 2 * mib]);
+  });
+
+  it("counts every model with all its sessions", async () => {
+    const { opened, open } = gate();
+    const { one, limits } = manager({ ...onCard, settings: { vramLimitMiB: 4 }, working: opened });
+    await useSessions(one, "a", 2, open);
+    expect(await useSessions(one, "b", 5, open)).toBe(2);
+    await one.use("c", "main", nothing);
+    // A limit of 0 would be none at all.
+    expect(limits).toEqual([4 * mib, 2 * mib, 1]);
+  });
+
+  it("counts a model that loads at the same moment", async () => {
+    const { one, limits } = manager({ ...onCard, settings: { vramLimitMiB: 4 } });
+    await Promise.all(["a", "b"].map((model) => one.use(model, "main", nothing)));
+    expect(limits).toEqual([4 * mib, 3 * mib]);
+  });
 });
 
 describe("unloading", () => {
@@ -183,7 +329,7 @@ describe("unloading", () => {
     const { one } = manager();
     await one.use("a", "main", nothing);
     expect(await one.unload("b")).toEqual({ freedBytes: 0 });
-    expect(await one.unload("a")).toEqual({ freedBytes: 11 });
+    expect(await one.unload("a")).toEqual({ freedBytes: 10 });
     expect(one.loaded()).toEqual([]);
   });
 

@@ -10,9 +10,11 @@ interface FakeSession extends Pick<NativeSession, "cachedTokens"> {
   cached: Int32Array;
 }
 
-/** A pool over a model that refuses to make more than `mostSessions`. */
-function pool(changes: Partial<SessionPoolOptions> & { mostSessions?: number; failure?: string } = {}) {
-  const { mostSessions = Infinity, failure = "OUT_OF_MEMORY", ...options } = changes;
+/** A pool over a model that refuses to make more than `mostSessions`, and in a memory that holds `fitting`. */
+function pool(
+  changes: Partial<SessionPoolOptions> & { mostSessions?: number; fitting?: number; failure?: string } = {},
+) {
+  const { mostSessions = Infinity, fitting = Infinity, failure = "OUT_OF_MEMORY", ...options } = changes;
   let made = 0;
   const model = {
     async createSession(): Promise<NativeSession> {
@@ -28,7 +30,13 @@ function pool(changes: Partial<SessionPoolOptions> & { mostSessions?: number; fa
       return session as unknown as NativeSession;
     },
   } as unknown as NativeModel;
-  return new SessionPool(model, { contextLength: 10, threads: 1, maxSessions: 3, mayGrow: () => true, ...options });
+  return new SessionPool(model, {
+    contextLength: 10,
+    threads: 1,
+    maxSessions: 3,
+    room: () => fitting - made,
+    ...options,
+  });
 }
 
 const letters = (text: string) => Int32Array.from(text, (letter) => letter.codePointAt(0) ?? 0);
@@ -137,6 +145,55 @@ describe("ghost text", () => {
   });
 });
 
+describe("ghost text where memory is short", () => {
+  it.each([2, 3])("has a session kept for it as soon as there can be two: room for %s", async (fitting) => {
+    const one = pool({ fitting });
+    const chats = ["a", "b", "c"].map((prompt) => hold(one, prompt, "chat"));
+    await settle();
+    expect(chats.filter(({ number }) => number !== null)).toHaveLength(fitting - 1);
+    expect(await run(one, "ghost", "suggest")).toBe(fitting);
+    for (const { release, done } of chats) {
+      release();
+      await done;
+    }
+  });
+
+  it("keeps its session when there is no memory for a third any more", async () => {
+    let room = 3;
+    const one = pool({ room: () => room });
+    const chat = hold(one, "chat", "chat");
+    await settle();
+    expect(await run(one, "ghost", "suggest")).toBe(2);
+    room = 0;
+    const other = hold(one, "other", "chat");
+    await settle();
+    expect(other.number).toBeNull();
+    expect(await run(one, "ghost", "suggest")).toBe(2);
+    for (const { release, done } of [chat, other]) {
+      release();
+      await done;
+    }
+  });
+
+  it.each<[name: string, memory: Parameters<typeof pool>[0]]>([
+    ["as measured", { fitting: 1 }],
+    ["as the first attempt shows", { mostSessions: 1 }],
+  ])("gets the only session first, when the answer has ended: %s", async (_, memory) => {
+    const one = pool(memory);
+    const answer = hold(one, "answer", "chat");
+    await settle();
+    const order: Priority[] = [];
+    const waiting = (["chat", "suggest", "warm"] as const).map((priority) =>
+      run(one, priority, priority).then(() => order.push(priority)),
+    );
+    await settle();
+    expect([order, one.size]).toEqual([[], 1]);
+    answer.release();
+    await Promise.all(waiting);
+    expect(order).toEqual(["suggest", "chat", "warm"]);
+  });
+});
+
 describe("without memory", () => {
   it("for one more session those that there are must do", async () => {
     const one = pool({ mostSessions: 1 });
@@ -146,7 +203,7 @@ describe("without memory", () => {
   });
 
   it("as measured, none is tried", async () => {
-    const one = pool({ mayGrow: () => false });
+    const one = pool({ room: () => 0 });
     expect(await run(one, "aaaa")).toBe(1);
     expect(await run(one, "bbbb")).toBe(1);
   });
