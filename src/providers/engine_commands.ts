@@ -1,7 +1,8 @@
 import * as vscode from "vscode";
+import { readChatSettings, readCompletionSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import type { SelfTestStep } from "../shared/protocol";
+import type { ModelChoice, ModelRole, SelfTestStep } from "../shared/protocol";
 import { withAbortSignal } from "./abort_signal";
 import { formatBytes } from "./model_text";
 import { registerCommand } from "./report_failure";
@@ -47,7 +48,9 @@ async function runSelfTest(engine: EngineClient, output: vscode.OutputChannel): 
   const steps = await vscode.window.withProgress(
     { location: vscode.ProgressLocation.Window, title: "NMOS: self-test" },
     (_, token) =>
-      withAbortSignal(token, (signal) => engine.request("engine/selfTest", {}, { signal, onProgress: show })),
+      withAbortSignal(token, (signal) =>
+        engine.request("engine/selfTest", { models: chosenModels() }, { signal, onProgress: show }),
+      ),
   );
   for (const step of steps.slice(shown)) show(step);
   const failed = steps.filter((step) => !step.ok);
@@ -56,6 +59,11 @@ async function runSelfTest(engine: EngineClient, output: vscode.OutputChannel): 
       ? `All ${steps.length} steps passed.`
       : `${failed.length} of ${steps.length} steps failed: ${failed.map((step) => step.name).join(", ")}.`,
   );
+}
+
+/** What the user has chosen for ghost text and chat. */
+function chosenModels(): Record<ModelRole, ModelChoice> {
+  return { fast: readCompletionSettings().model, main: readChatSettings().model };
 }
 
 function selfTestLine({ name, ok, detail, milliseconds }: SelfTestStep): string {

@@ -268,8 +268,15 @@ export interface EngineRequests {
   "engine/configure": Call<EngineSettings, null>;
   /** `startEngine: false` loads nothing native, so that merely looking wakes no graphics card. */
   "engine/status": Call<{ startEngine: boolean }, EngineStatus>;
-  /** Loads a model if needed and generates a few tokens; never throws for a failing step. */
-  "engine/selfTest": Call<{ progressToken?: string }, SelfTestStep[], SelfTestStep>;
+  /**
+   * Loads the model of each role if needed and generates a few tokens; never throws for a failing step. A role that is
+   * not given is tested with `auto`.
+   */
+  "engine/selfTest": Call<
+    { models?: Partial<Record<ModelRole, ModelChoice>>; progressToken?: string },
+    SelfTestStep[],
+    SelfTestStep
+  >;
   /** Gives the memory of one model, or of all, back; what waits for one of them to load fails with `CANCELLED`. */
   "engine/unload": Call<{ model?: ModelRef }, { freedBytes: number }>;
   /** Ends the host for every window; clients start a new one with their next request. */

@@ -178,8 +178,10 @@ describe("the engine", () => {
     expect(steps.map(({ ok, name }) => [name, ok])).toEqual([
       ["Load the native engine", true],
       ["Find devices", true],
-      ["Load the model", true],
-      ["Generate text", true],
+      ["Load the model for ghost text", true],
+      ["Generate text with it", true],
+      ["Load the model for chat", true],
+      ["Generate text with it", true],
     ]);
   });
 

@@ -83,8 +83,8 @@ export class EngineService {
         if (startEngine) this.runtime();
         return Promise.resolve(this.status());
       },
-      "engine/selfTest": (_, { signal, progress }) =>
-        runSelfTest({ runtime: () => this.runtime(), models, signal, onStep: progress }),
+      "engine/selfTest": ({ models: choices = {} }, { signal, progress }) =>
+        runSelfTest({ runtime: () => this.runtime(), models, choices, signal, onStep: progress }),
       "engine/unload": ({ model }) => models.unload(model),
       "engine/shutdown": () => {
         setImmediate(this.options.onShutdown);

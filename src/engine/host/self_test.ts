@@ -1,24 +1,28 @@
 import { toEngineError } from "../../shared/errors";
-import type { SelfTestStep } from "../../shared/protocol";
+import type { ModelChoice, ModelRole, SelfTestStep } from "../../shared/protocol";
+import { throwIfAborted } from "../unless_aborted";
+import type { ModelHandle } from "./model_handle";
 import type { ModelManager, NativeRuntime } from "./model_manager";
 
 export interface SelfTestOptions {
   runtime: () => NativeRuntime;
   models: ModelManager;
+  /** The model of each role; `auto` where none is given. */
+  choices: Partial<Record<ModelRole, ModelChoice>>;
   signal: AbortSignal;
   onStep: (step: SelfTestStep) => void;
 }
 
 /** Tries every layer of the engine, from loading the addon to a generated answer; stops at the first that fails. */
-export async function runSelfTest({ runtime, models, signal, onStep }: SelfTestOptions): Promise<SelfTestStep[]> {
+export async function runSelfTest(options: SelfTestOptions): Promise<SelfTestStep[]> {
+  const { runtime, onStep } = options;
   const checks: [name: string, check: () => Promise<string>][] = [
     ["Load the native engine", () => Promise.resolve(`llama.cpp ${runtime().engine.libraryVersion}`)],
     ["Find devices", () => Promise.resolve(describeDevices(runtime()))],
-    [
-      "Load the model",
-      () => models.use("auto", "fast", ({ ref, info }) => Promise.resolve(`${ref}: ${info.description}`)),
-    ],
-    ["Generate text", () => generate(models, signal)],
+    ["Load the model for ghost text", () => load("fast", options)],
+    ["Generate text with it", () => generate("fast", options)],
+    ["Load the model for chat", () => load("main", options)],
+    ["Generate text with it", () => generate("main", options)],
   ];
   const steps: SelfTestStep[] = [];
   for (const [name, check] of checks) {
@@ -40,14 +44,21 @@ function describeDevices({ engine }: NativeRuntime): string {
     .join(", ");
 }
 
-async function generate(models: ModelManager, signal: AbortSignal): Promise<string> {
-  return models.use("auto", "fast", async (model) => {
+function load(role: ModelRole, { models, choices, signal }: SelfTestOptions): Promise<string> {
+  const describe = ({ ref, info }: ModelHandle) => Promise.resolve(`${ref}: ${info.description}`);
+  return models.use(choices[role] ?? "auto", role, describe, { signal });
+}
+
+function generate(role: ModelRole, { models, choices, signal }: SelfTestOptions): Promise<string> {
+  const answer = async (model: ModelHandle) => {
     const tokens = await model.tokenize([{ text: "1 2 3 4 5 6 7 8", special: false }]);
     const result = await model.generate({ tokens, priority: "chat", maxTokens: 16, signal });
+    throwIfAborted(signal);
     if (result.tokens.length === 0) throw new Error("The model ended its answer before the first token.");
     const speed = (result.tokens.length / result.decodeMs) * 1000;
     return `${String(result.tokens.length)} tokens at ${speed.toFixed(1)} tokens/s: ${JSON.stringify(result.text)}`;
-  });
+  };
+  return models.use(choices[role] ?? "auto", role, answer, { signal });
 }
 
 async function timed(name: string, check: () => Promise<string>): Promise<SelfTestStep> {

@@ -365,6 +365,48 @@ describe("a request that waits for a model to load", () => {
   });
 });
 
+describe("the self-test", () => {
+  async function tested(models: ParamsOf<"engine/selfTest">["models"]): Promise<[name: string, detail: string][]> {
+    const steps = await fixture.client().request("engine/selfTest", models ? { models } : {});
+    return steps.slice(2).map(({ name, ok, detail }) => [name, ok ? detail : `failed: ${detail}`]);
+  }
+
+  it("tries the models that the user has chosen", async () => {
+    const { model } = (await start()).chat("");
+    expect(await tested({ fast: model, main: "qwen2.5-coder-7b" })).toEqual([
+      ["Load the model for ghost text", `${model}: fake 1B`],
+      ["Generate text with it", expect.stringMatching(/^1 tokens at/)],
+      ["Load the model for chat", expect.stringMatching(/^failed: .*7B is not installed.*MODEL_NOT_INSTALLED/)],
+    ]);
+    expect(await tested({ fast: model, main: model })).toHaveLength(4);
+  });
+
+  it("tries the usual ones where none is chosen", async () => {
+    await start();
+    for (const models of [undefined, {}]) {
+      expect(await tested(models)).toEqual([
+        ["Load the model for ghost text", expect.stringMatching(/^failed: .*MODEL_NOT_INSTALLED/)],
+      ]);
+    }
+  });
+
+  it("that is stopped waits for no model", async () => {
+    const client = (await start()).client();
+    const controller = new AbortController();
+    const stopped = client.request(
+      "engine/selfTest",
+      { models: { fast: fixture.gatedModel } },
+      {
+        signal: controller.signal,
+        onProgress: ({ name }) => {
+          if (name === "Find devices") controller.abort();
+        },
+      },
+    );
+    expect((await stopped).at(-1)).toMatchObject({ name: "Load the model for ghost text", ok: false });
+  });
+});
+
 describe("a host that dies", () => {
   it("between requests is replaced by the next one", async () => {
     const client = (await start()).client();
