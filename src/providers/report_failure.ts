@@ -27,6 +27,7 @@ export function remediesFor(code: ErrorCode): Remedy[] {
       return [selectModel, openLog];
     case "CONTEXT_TOO_LONG":
     case "DISK_FULL":
+    case "MODEL_IN_USE":
     case "CANCELLED":
       return [];
     case "INVALID_ARGUMENT":

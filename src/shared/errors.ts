@@ -26,6 +26,7 @@ export const ERROR_CODES = [
   // Models and downloads.
   "MODEL_UNKNOWN",
   "MODEL_NOT_INSTALLED",
+  "MODEL_IN_USE",
   "DOWNLOAD_FAILED",
   "CHECKSUM_MISMATCH",
   "DISK_FULL",

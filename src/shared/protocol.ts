@@ -285,6 +285,7 @@ export interface EngineRequests {
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */
   "models/pause": Call<{ model: ModelRef }, null>;
+  /** Fails with `MODEL_IN_USE` while a request works with the model or waits for it. */
   "models/remove": Call<{ model: ModelRef }, null>;
   /** Sets the model for a role; `auto` returns to the recommendation. Kept by the client's settings. */
   "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;

@@ -99,7 +99,7 @@ export class EngineService {
         return null;
       },
       "models/remove": async ({ model }) => {
-        await models.unload(model);
+        await models.unloadUnused(model);
         await store.remove(model);
         return null;
       },

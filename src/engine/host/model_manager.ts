@@ -137,6 +137,22 @@ export class ModelManager {
     return this.retire([...this.entries].filter(({ installed }) => isMeant(installed.ref)));
   }
 
+  /**
+   * Gives the memory of a model back whose file is to go: Windows removes no file that is mapped. Throws `MODEL_IN_USE`
+   * while a request works with it or waits for it.
+   */
+  async unloadUnused(ref: ModelRef): Promise<void> {
+    const entries = [...this.entries].filter(({ installed }) => installed.ref === ref);
+    const isLoading = [...this.loads.values()].some((loading) => loading.ref === ref);
+    if (isLoading || entries.some(({ users }) => users > 0)) {
+      throw new EngineError(
+        "MODEL_IN_USE",
+        `${ref} is in use. Stop the answer or the request that works with it, then remove it.`,
+      );
+    }
+    await this.retire(entries);
+  }
+
   /** Settings have changed: what is loaded goes as soon as nobody uses it, and loads begin again. */
   async reload(): Promise<void> {
     for (const loading of this.loads.values()) loading.outdated = true;

@@ -118,6 +118,8 @@ class DirectoryModelStore implements LocalModelStore {
       new PartialFile(path).discard();
       rmSync(path, { force: true });
       this.verified.forget(entry.file);
+    } catch (thrown) {
+      throw writeError(thrown, path) ?? thrown;
     } finally {
       lock.dispose();
     }

@@ -333,6 +333,29 @@ describe("unloading", () => {
     expect(one.loaded()).toEqual([]);
   });
 
+  it("of a model whose file is to go is refused while it is used", async () => {
+    const { one, events } = manager();
+    await one.use("a", "main", async () => {
+      await expect(one.unloadUnused("a")).rejects.toMatchObject({ code: "MODEL_IN_USE" });
+      await one.unloadUnused("b");
+      await one.use("a", "main", nothing);
+    });
+    expect(events).toEqual(["load a 8192"]);
+    await one.unloadUnused("a");
+    expect(events).toEqual(["load a 8192", "close a"]);
+  });
+
+  it("of a model whose file is to go is refused while it loads", async () => {
+    const { opened, open } = gate();
+    const { one, events } = manager({ until: opened });
+    const using = one.use("a", "main", nothing);
+    await begun(one);
+    await expect(one.unloadUnused("a")).rejects.toMatchObject({ code: "MODEL_IN_USE" });
+    open();
+    await using;
+    expect(events).toEqual(["load a 8192"]);
+  });
+
   const minutes = 60_000;
   it.each<[name: string, setting: number, idleMs: number, unloaded: boolean]>([
     ["too early", 15, 14 * minutes, false],

@@ -11,6 +11,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import * as checksum from "../../../src/engine/models/checksum";
+import { PartialFile } from "../../../src/engine/models/partial_file";
 import { toEngineError } from "../../../src/shared/errors";
 import { storeOf, testModel, type TestModel } from "./store_fixture";
 import { temporaryDirectories } from "./temporary_directory";
@@ -252,6 +253,26 @@ describe("a file in the models folder", () => {
       "middle.gguf",
     ]);
     expect(announced).toBe(1);
+  });
+
+  it.each([
+    ["EBUSY", "DOWNLOAD_FAILED"],
+    ["EPERM", "DOWNLOAD_FAILED"],
+  ])("that the system does not let go (%s) is reported with a code and its path", async (code, reported) => {
+    const folder = folderWith([small]);
+    const refuse = vi.spyOn(PartialFile.prototype, "discard").mockImplementation(() => {
+      throw Object.assign(new Error(code), { code });
+    });
+    try {
+      await expect(storeOf(all, folder).remove("small")).rejects.toMatchObject({
+        code: reported,
+        message: expect.stringContaining(join(folder, "small.gguf")) as unknown,
+      });
+      // The lock is gone: the next attempt gets as far.
+      await expect(storeOf(all, folder).remove("small")).rejects.toMatchObject({ code: reported });
+    } finally {
+      refuse.mockRestore();
+    }
   });
 
   it("of the user's own is not removed", async () => {
