@@ -70,7 +70,7 @@ describe("chat", () => {
     await window.proposedCode.filter({ hasText: "return" }).waitFor();
     await shot("apply");
     await window.runCommand("NMOS: Accept Edit");
-    await window.tabInFront(/^greet.py/);
+    await window.tabInFront("greet.py");
     const saved = await window.savedText("greet.py", "return");
     expect(saved).toContain("def greet(name)");
     expect(saved.match(/def greet/g)).toHaveLength(1);
@@ -90,13 +90,13 @@ describe("edit command", () => {
     await window.press("Control+A");
     await window.runCommand("NMOS: Edit with Instruction");
     await window.answer("Use 3.14159 instead of 3");
-    await window.tabInFront("Use 3.14159 instead of 3");
+    await window.tabInFront("Use 3.14159 instead of 3 (shapes.py)");
     const accept = window.page.getByRole("button", { name: "Accept Edit" }).first();
     await accept.waitFor();
     await window.proposedCode.filter({ hasText: "3.14159" }).waitFor();
     await shot("edit");
     await accept.click();
-    await window.tabInFront(/^shapes.py/);
+    await window.tabInFront("shapes.py");
     const saved = await window.savedText("shapes.py", "3.14159");
     expect(saved).toBe("def area(radius):\n    return 3.14159 * radius * radius\n");
   });
@@ -166,7 +166,7 @@ describe("engine host", () => {
     expect(product.hosts()).toHaveLength(1);
     expect(product.extensionHosts()).toHaveLength(2);
     await second.runCommand("NMOS: Show Memory");
-    await second.tabInFront("Memory");
+    await second.tabInFront(/Memory/);
     const [host = 0] = product.hosts();
     await second.webviewEditor.getByText(`process ${host}, serving 2 windows`).waitFor();
     await second.screenshot(join(screenshots, "memory.png"));

@@ -92,9 +92,9 @@ export class Workbench {
     await this.focusEditor();
   }
 
-  /** Waits until the editor with this title, or a part of it, is in front. */
+  /** Waits until the editor with this title is in front; a diff of a file has the file's name in its title, too. */
   async tabInFront(title: string | RegExp): Promise<void> {
-    await this.page.locator(".tab.active").filter({ hasText: title }).waitFor();
+    await this.page.locator(".tab.active").getByText(title, { exact: true }).waitFor();
   }
 
   async focusEditor(): Promise<void> {
