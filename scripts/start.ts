@@ -24,7 +24,7 @@ interface StartOptions {
   model: string;
   terminal: boolean;
   prompt: string | undefined;
-  vramLimitMiB: number;
+  vramLimitMiB: number | undefined;
 }
 
 function parseOptions(): StartOptions {
@@ -33,13 +33,14 @@ function parseOptions(): StartOptions {
       terminal: { type: "boolean", default: false },
       prompt: { type: "string" },
       model: { type: "string", default: defaultModel },
-      "vram-limit": { type: "string", default: "0" },
+      "vram-limit": { type: "string" },
     },
   });
-  const vramLimitMiB = Number(values["vram-limit"]);
-  if (!Number.isInteger(vramLimitMiB) || vramLimitMiB < 0) {
-    throw new EngineError("INVALID_ARGUMENT", `Expected --vram-limit in whole MiB, got ${values["vram-limit"]}.`);
+  const limit = values["vram-limit"];
+  if (limit !== undefined && !/^\d+$/.test(limit)) {
+    throw new EngineError("INVALID_ARGUMENT", `Expected --vram-limit in whole MiB, got ${limit}.`);
   }
+  const vramLimitMiB = limit === undefined ? undefined : Number(limit);
   const terminal = values.terminal || values.prompt !== undefined;
   return { model: values.model, terminal, prompt: values.prompt, vramLimitMiB };
 }

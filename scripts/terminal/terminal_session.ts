@@ -1,7 +1,7 @@
 /** NMOS in a terminal, through the same client and engine host as in VS Code. */
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
-import { DEFAULT_ENGINE_SETTINGS, type ChatMessage, type ModelRef } from "../../src/shared/protocol";
+import type { ChatMessage, ModelRef } from "../../src/shared/protocol";
 import { askLine } from "./ask_line";
 import { describeEngine, describePlacement, describeSpeed } from "./engine_report";
 import { Interruption } from "./interruption";
@@ -13,7 +13,8 @@ export interface TerminalOptions {
   model: ModelRef;
   /** First question; without it a question about code is asked. */
   prompt: string | undefined;
-  vramLimitMiB: number;
+  /** Without it the settings of the windows hold. */
+  vramLimitMiB: number | undefined;
   /** A host that is still running is older than the code in `extensionRoot` and has to go. */
   replaceHost: boolean;
 }
@@ -37,7 +38,7 @@ export async function runTerminal(options: TerminalOptions): Promise<void> {
   const engine = createEngineClient({
     extensionRoot,
     clientName: "terminal",
-    settings: { ...DEFAULT_ENGINE_SETTINGS, vramLimitMiB },
+    settings: vramLimitMiB === undefined ? {} : { vramLimitMiB },
   });
   try {
     if (replaceHost) await engine.endHost();

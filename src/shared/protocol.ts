@@ -35,7 +35,7 @@ export type Priority = "suggest" | "chat" | "warm";
 
 export type FinishReason = "stop" | "length" | "cancelled";
 
-/** Engine settings. One host serves every window of the user, so the last `engine/configure` wins. */
+/** Engine settings. One host serves every window of the user: the last value given for a setting wins. */
 export interface EngineSettings {
   /** Folder that holds downloaded models; empty: the per-user default. */
   modelsDirectory: string;
@@ -74,7 +74,8 @@ export interface InitializeParams {
   /** Shared secret of this user, read from a file only the user may read. */
   token: string;
   client: { name: string; pid: number };
-  settings?: EngineSettings;
+  /** What is not given stays as it is. */
+  settings?: Partial<EngineSettings>;
 }
 
 export interface InitializeResult {
@@ -265,7 +266,8 @@ interface Call<Params, Result, Progress = never> {
 /** Every request a client can make, by method name. */
 export interface EngineRequests {
   initialize: Call<InitializeParams, InitializeResult>;
-  "engine/configure": Call<EngineSettings, null>;
+  /** What is not given stays as it is. */
+  "engine/configure": Call<Partial<EngineSettings>, null>;
   /** `startEngine: false` loads nothing native, so that merely looking wakes no graphics card. */
   "engine/status": Call<{ startEngine: boolean }, EngineStatus>;
   /**

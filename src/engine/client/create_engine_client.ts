@@ -30,7 +30,8 @@ export interface EngineClientOptions {
   extensionRoot: string;
   /** Shown in the host's log. */
   clientName: string;
-  settings: EngineSettings;
+  /** What is not given is left to the other clients of the host. */
+  settings: Partial<EngineSettings>;
   log?: (line: string) => void;
   execPath?: string;
   /** Environment of the host; `NMOS_HOME` in it is where this client looks for one, too. */
@@ -39,7 +40,7 @@ export interface EngineClientOptions {
 
 export interface ConfigurableEngineClient extends EngineClient {
   /** Sends new settings; a host that is not running gets them when it starts. */
-  updateSettings(settings: EngineSettings): Promise<void>;
+  updateSettings(settings: Partial<EngineSettings>): Promise<void>;
 }
 
 /** A host that accepts the connection but says nothing for so long is taken for hung. */
@@ -73,7 +74,7 @@ class HostClient implements ConfigurableEngineClient {
   private connecting: Promise<Link> | null = null;
   private link: Link | null = null;
   private current: EngineState = { kind: "stopped" };
-  private settings: EngineSettings;
+  private settings: Partial<EngineSettings>;
   /** The host ends on purpose, so that the end of the connection is no crash. */
   private expectEnd = false;
   private disposed = false;
@@ -116,7 +117,7 @@ class HostClient implements ConfigurableEngineClient {
     return this.request(method, params, options);
   }
 
-  async updateSettings(settings: EngineSettings): Promise<void> {
+  async updateSettings(settings: Partial<EngineSettings>): Promise<void> {
     this.settings = settings;
     if (this.link) await this.request("engine/configure", settings);
   }
@@ -256,7 +257,7 @@ class HostClient implements ConfigurableEngineClient {
     }
   }
 
-  private greeting(settings: EngineSettings): InitializeParams {
+  private greeting(settings: Partial<EngineSettings>): InitializeParams {
     return {
       protocolVersion: PROTOCOL_VERSION,
       token: readFileSync(this.paths.tokenFile, "utf8"),

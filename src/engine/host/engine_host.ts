@@ -15,7 +15,7 @@ import type { Paths } from "../paths";
 import { ensurePrivatePlace } from "../private_directory";
 import { tryProcessLock, type ProcessLock } from "../process_lock";
 import { Endpoint, answers } from "./endpoint";
-import { EngineService, checkSettings } from "./engine_service";
+import { EngineService } from "./engine_service";
 
 export interface EngineHostOptions {
   paths: Paths;
@@ -192,7 +192,7 @@ export class EngineHost {
       );
     }
     if (this.ending) throw new EngineError("CLOSED", "The engine host is ending.");
-    if (params.settings) await this.service.configure(checkSettings(params.settings));
+    if (params.settings) await this.service.configure(params.settings);
     this.initialized.add(connection);
     this.options.log(`client ${params.client.name} (process ${String(params.client.pid)}) connected`);
     this.service.announceStatus();

@@ -64,8 +64,9 @@ export class EngineService {
   }
 
   /** Takes settings over. What changes the placement of models gives their memory back; they load again on demand. */
-  async configure(settings: EngineSettings): Promise<void> {
+  async configure(given: Partial<EngineSettings>): Promise<void> {
     const before = this.settings;
+    const settings = { ...before, ...checkSettings(given) };
     this.settings = settings;
     this.store.update(this.storeSettings());
     const placement = ["vramLimitMiB", "gpu", "threads", "contextLength"] as const;
@@ -203,8 +204,9 @@ function ownMemory(): ReturnType<NativeEngine["memory"]> {
 }
 
 /** Refuses settings of a wrong shape before they reach the engine. */
-export function checkSettings(settings: EngineSettings): EngineSettings {
+function checkSettings(settings: Partial<EngineSettings>): Partial<EngineSettings> {
   for (const [key, standard] of Object.entries(DEFAULT_ENGINE_SETTINGS)) {
+    if (!(key in settings)) continue;
     const value: unknown = settings[key as keyof EngineSettings];
     if (typeof value === typeof standard && (typeof value !== "number" || (Number.isFinite(value) && value >= 0)))
       continue;

@@ -19,6 +19,7 @@ import {
   DEFAULT_ENGINE_SETTINGS,
   PROTOCOL_VERSION,
   type ChatMessage,
+  type EngineSettings,
   type InitializeParams,
   type Method,
   type ParamsOf,
@@ -521,6 +522,29 @@ describe("settings", () => {
     expect(await used()).toBe(2048);
     await client.endHost();
     expect(await used()).toBe(2048);
+  });
+});
+
+describe("settings that a client does not give", () => {
+  const contextOf = async (client: TestClient) =>
+    (await client.request("chat/generate", fixture.chat("/count 1"))).contextLength;
+
+  it.each<[name: string, given: Partial<EngineSettings>, contextLength: number]>([
+    ["none", {}, 2048],
+    ["another", { threads: 1 }, 2048],
+    ["this one", { contextLength: 3072 }, 3072],
+  ])("stay those of the others: %s", async (_, given, contextLength) => {
+    await start();
+    const window = fixture.client({ ...DEFAULT_ENGINE_SETTINGS, contextLength: 2048 });
+    expect(await contextOf(window)).toBe(2048);
+    await fixture.client(given).request("engine/status", { startEngine: false });
+    expect(await contextOf(window)).toBe(contextLength);
+  });
+
+  it("are checked also when they change later", async () => {
+    const client = (await start()).client();
+    await client.request("engine/status", { startEngine: false });
+    expect(await codeOf(client.updateSettings({ threads: -1 }))).toBe("INVALID_ARGUMENT");
   });
 });
 

@@ -6,7 +6,7 @@ import { createEngineClient, type ConfigurableEngineClient } from "../../../src/
 import type { EngineState } from "../../../src/engine/client/engine_client";
 import { enginePaths, thisMachine, type Paths } from "../../../src/engine/paths";
 import { lockHolder } from "../../../src/engine/process_lock";
-import { DEFAULT_ENGINE_SETTINGS, type ChatParams } from "../../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS, type ChatParams, type EngineSettings } from "../../../src/shared/protocol";
 
 export interface TestClient extends ConfigurableEngineClient {
   /** Every state the client went through. */
@@ -39,11 +39,11 @@ export class HostFixture {
     return new HostFixture(directory, enginePaths(thisMachine(env)), env);
   }
 
-  client(): TestClient {
+  client(settings: Partial<EngineSettings> = DEFAULT_ENGINE_SETTINGS): TestClient {
     const client = createEngineClient({
       extensionRoot: resolve("."),
       clientName: "test",
-      settings: DEFAULT_ENGINE_SETTINGS,
+      settings,
       env: this.env,
     });
     this.clients.push(client);
