@@ -1,0 +1,296 @@
+#include "device/streaming_device.h"
+
+#include <ggml-backend-impl.h>
+#include <ggml-impl.h>
+
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+// The weight in RAM that an operand is, or is a view of; null when it is something else.
+const ggml_tensor* host_weight(const ggml_tensor* operand) {
+    if (!operand) return nullptr;
+    const ggml_tensor* whole = operand->view_src ? operand->view_src : operand;
+    return HostWeights::of(whole) ? whole : nullptr;
+}
+
+const ggml_tensor* host_weight_of_node(const ggml_tensor* node) {
+    for (const ggml_tensor* operand : node->src) {
+        if (const ggml_tensor* weight = host_weight(operand)) return weight;
+    }
+    return nullptr;
+}
+
+// Tokens that an operation with weights computes.
+uint32_t width_of(const ggml_tensor* node) {
+    return static_cast<uint32_t>(node->op == GGML_OP_MUL_MAT_ID ? node->ne[2] : node->ne[1]);
+}
+
+}  // namespace
+
+struct StreamingDevice::Ggml {
+    ggml_backend_device device;
+    ggml_backend_reg registry;
+
+    explicit Ggml(StreamingDevice& self);
+
+    static StreamingDevice& self(ggml_backend_dev_t device) { return *static_cast<StreamingDevice*>(device->context); }
+    static void properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties);
+    static bool supports_op(ggml_backend_dev_t device, const ggml_tensor* node);
+    static bool supports_type(ggml_backend_dev_t device, ggml_backend_buffer_type_t type);
+    static ggml_backend_t init(ggml_backend_dev_t device, const char* parameters);
+    static void* procedure(ggml_backend_reg_t registry, const char* name);
+};
+
+// One queue of computations, as every llama_context has.
+struct StreamingDevice::Backend {
+    StreamingDevice& device;
+    ggml_backend_ptr compute;
+    ggml_abort_callback is_cancelled = nullptr;
+    void* cancelled_data = nullptr;
+    ggml_backend interface{};
+
+    Backend(StreamingDevice& device, ggml_backend_t compute);
+
+    static Backend& self(ggml_backend_t backend) { return *static_cast<Backend*>(backend->context); }
+    // The wrapped queue of a streaming one, any other queue itself.
+    static ggml_backend_t unwrapped(ggml_backend_t backend);
+
+    ggml_status compute_graph(ggml_cgraph* graph);
+    ggml_status compute_segment(ggml_cgraph* graph, int begin, int end, const HostUnit* unit, HostWeights* weights);
+    bool cancelled() const { return is_cancelled && is_cancelled(cancelled_data); }
+};
+
+ggml_backend_t StreamingDevice::Backend::unwrapped(ggml_backend_t backend) {
+    return StreamingDevice::of(ggml_backend_get_device(backend)) ? self(backend).compute.get() : backend;
+}
+
+// Cuts the graph where the unit in RAM changes; nodes without one belong to the segment before them.
+ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
+    std::lock_guard lock(device.mutex_);
+    int begin = 0;
+    const HostUnit* unit = nullptr;
+    HostWeights* weights = nullptr;
+    for (int i = 0; i < graph->n_nodes; ++i) {
+        const ggml_tensor* weight = host_weight_of_node(graph->nodes[i]);
+        if (!weight) continue;
+        HostWeights* const owner = HostWeights::of(weight);
+        const HostUnit* const next = owner->unit_of(weight);
+        if (next == unit) continue;
+        if (unit) {
+            if (const ggml_status status = compute_segment(graph, begin, i, unit, weights); status != GGML_STATUS_SUCCESS) return status;
+            begin = i;
+        }
+        unit = next;
+        weights = owner;
+    }
+    return compute_segment(graph, begin, graph->n_nodes, unit, weights);
+}
+
+// Computes nodes that share a unit, or that have none.
+ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int begin, int end, const HostUnit* unit, HostWeights* weights) {
+    if (begin == end) return GGML_STATUS_SUCCESS;
+    if (cancelled()) return GGML_STATUS_ABORTED;
+    ggml_cgraph segment = ggml_graph_view(graph, begin, end);
+    if (!unit) return ggml_backend_graph_compute_async(compute.get(), &segment);
+
+    const std::optional<UploadRing::Place> place = device.ring_.acquire(*weights, *unit, compute.get());
+    if (!place) return GGML_STATUS_ALLOC_FAILED;
+    struct Redirected {
+        ggml_tensor* operand;
+        void* data;
+        ggml_backend_buffer_t buffer;
+    };
+    std::vector<Redirected> redirected;
+    uint32_t width = 0;
+    for (int i = begin; i < end; ++i) {
+        for (ggml_tensor* operand : graph->nodes[i]->src) {
+            // One that several nodes use points into the slot already.
+            const ggml_tensor* const weight = operand && operand->buffer != place->buffer ? host_weight(operand) : nullptr;
+            if (!weight) continue;
+            width = std::max(width, width_of(graph->nodes[i]));
+            for (const HostUnit::Weight& of_unit : unit->weights) {
+                if (of_unit.tensor != weight) continue;
+                redirected.push_back({operand, operand->data, operand->buffer});
+                operand->data = place->base + of_unit.slot_offset + operand->view_offs;
+                operand->buffer = place->buffer;
+            }
+        }
+    }
+    const ggml_status status = ggml_backend_graph_compute_async(compute.get(), &segment);
+    for (const Redirected& was : redirected) {
+        was.operand->data = was.data;
+        was.operand->buffer = was.buffer;
+    }
+    device.ring_.done(*unit, compute.get());
+    if (status == GGML_STATUS_SUCCESS) device.ring_.prefetch_behind(*weights, *unit, width);
+    return status;
+}
+
+StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue) {
+    static ggml_guid guid = {'N', 'M', 'O', 'S', '-', 's', 't', 'r', 'e', 'a', 'm', 'i', 'n', 'g', '-', '1'};
+    interface.guid = &guid;
+    interface.device = owner.handle();
+    interface.context = this;
+    ggml_backend_i& to = interface.iface;
+    const ggml_backend_i& from = card_queue->iface;
+    to.get_name = [](ggml_backend_t backend) { return self(backend).device.name_.c_str(); };
+    to.free = [](ggml_backend_t backend) { delete &self(backend); };
+    to.graph_compute = [](ggml_backend_t backend, ggml_cgraph* graph) { return self(backend).compute_graph(graph); };
+    // What the card's queue lacks is lacking here too, so that ggml takes its own ways around it.
+    if (from.set_tensor_async) {
+        to.set_tensor_async = [](ggml_backend_t backend, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
+            ggml_backend_tensor_set_async(self(backend).compute.get(), tensor, data, offset, size);
+        };
+    }
+    if (from.get_tensor_async) {
+        to.get_tensor_async = [](ggml_backend_t backend, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {
+            ggml_backend_tensor_get_async(self(backend).compute.get(), tensor, data, offset, size);
+        };
+    }
+    if (from.cpy_tensor_async) {
+        to.cpy_tensor_async = [](ggml_backend_t source, ggml_backend_t target, const ggml_tensor* read, ggml_tensor* written) {
+            const ggml_backend_t queue = unwrapped(target);
+            return queue->iface.cpy_tensor_async && queue->iface.cpy_tensor_async(unwrapped(source), queue, read, written);
+        };
+    }
+    if (from.synchronize) {
+        to.synchronize = [](ggml_backend_t backend) { ggml_backend_synchronize(self(backend).compute.get()); };
+    }
+    if (from.event_record && from.event_wait) {
+        to.event_record = [](ggml_backend_t backend, ggml_backend_event_t event) { ggml_backend_event_record(event, self(backend).compute.get()); };
+        to.event_wait = [](ggml_backend_t backend, ggml_backend_event_t event) { ggml_backend_event_wait(self(backend).compute.get(), event); };
+    }
+    if (from.graph_optimize) {
+        to.graph_optimize = [](ggml_backend_t backend, ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters) {
+            const ggml_backend_t queue = self(backend).compute.get();
+            queue->iface.graph_optimize(queue, graph, parameters);
+        };
+    }
+}
+
+void StreamingDevice::Ggml::properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties) {
+    ggml_backend_dev_get_props(self(device).card_, properties);
+    properties->name = self(device).name_.c_str();
+    properties->description = self(device).description_.c_str();
+    properties->type = GGML_BACKEND_DEVICE_TYPE_GPU;
+    // Resident weights are copied to the card, also where it could compute from the mapped file.
+    properties->caps.buffer_from_host_ptr = false;
+}
+
+bool StreamingDevice::Ggml::supports_op(ggml_backend_dev_t device, const ggml_tensor* node) {
+    if (!ggml_backend_dev_supports_op(self(device).card_, node)) return false;
+    const ggml_tensor* const weight = host_weight_of_node(node);
+    if (!weight) return true;
+    if (node->op != GGML_OP_MUL_MAT && node->op != GGML_OP_MUL_MAT_ID) return false;
+    const HostUnit* const unit = HostWeights::of(weight)->unit_of(weight);
+    return unit && width_of(node) >= unit->stream_from_width;
+}
+
+bool StreamingDevice::Ggml::supports_type(ggml_backend_dev_t device, ggml_backend_buffer_type_t type) {
+    const HostWeights* const weights = HostWeights::of(type);
+    return weights ? weights->card() == self(device).card_ : ggml_backend_dev_supports_buft(self(device).card_, type);
+}
+
+ggml_backend_t StreamingDevice::Ggml::init(ggml_backend_dev_t device, const char* parameters) {
+    const ggml_backend_t compute = ggml_backend_dev_init(self(device).card_, parameters);
+    return compute ? &(new Backend(self(device), compute))->interface : nullptr;
+}
+
+void* StreamingDevice::Ggml::procedure(ggml_backend_reg_t, const char* name) {
+    if (std::strcmp(name, "ggml_backend_set_abort_callback") == 0) {
+        const ggml_backend_set_abort_callback_t set = [](ggml_backend_t backend, ggml_abort_callback is_cancelled, void* data) {
+            Backend::self(backend).is_cancelled = is_cancelled;
+            Backend::self(backend).cancelled_data = data;
+        };
+        return reinterpret_cast<void*>(set);
+    }
+    if (std::strcmp(name, "ggml_backend_set_n_threads") == 0) {
+        const ggml_backend_set_n_threads_t set = [](ggml_backend_t backend, int threads) {
+            const ggml_backend_t compute = Backend::self(backend).compute.get();
+            const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(compute));
+            const auto inner = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));
+            if (inner) inner(compute, threads);
+        };
+        return reinterpret_cast<void*>(set);
+    }
+    return nullptr;
+}
+
+StreamingDevice::Ggml::Ggml(StreamingDevice& owner) : device{}, registry{} {
+    registry.api_version = GGML_BACKEND_API_VERSION;
+    registry.context = &owner;
+    registry.iface.get_name = [](ggml_backend_reg_t) { return "NMOS"; };
+    registry.iface.get_device_count = [](ggml_backend_reg_t) -> size_t { return 1; };
+    registry.iface.get_device = [](ggml_backend_reg_t of, size_t) { return static_cast<StreamingDevice*>(of->context)->handle(); };
+    registry.iface.get_proc_address = &procedure;
+
+    device.reg = &registry;
+    device.context = &owner;
+    device.iface.get_name = [](ggml_backend_dev_t of) { return self(of).name_.c_str(); };
+    device.iface.get_description = [](ggml_backend_dev_t of) { return self(of).description_.c_str(); };
+    device.iface.get_memory = [](ggml_backend_dev_t of, size_t* free, size_t* total) { ggml_backend_dev_memory(self(of).card_, free, total); };
+    device.iface.get_type = [](ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; };
+    device.iface.get_props = &properties;
+    device.iface.init_backend = &init;
+    device.iface.get_buffer_type = [](ggml_backend_dev_t of) { return ggml_backend_dev_buffer_type(self(of).card_); };
+    device.iface.get_host_buffer_type = [](ggml_backend_dev_t of) { return ggml_backend_dev_host_buffer_type(self(of).card_); };
+    device.iface.supports_op = &supports_op;
+    device.iface.supports_buft = &supports_type;
+    if (const ggml_backend_device_i& card = owner.card_->iface; card.event_new && card.event_free && card.event_synchronize) {
+        device.iface.event_new = [](ggml_backend_dev_t of) { return ggml_backend_event_new(self(of).card_); };
+        device.iface.event_free = [](ggml_backend_dev_t, ggml_backend_event_t event) { ggml_backend_event_free(event); };
+        device.iface.event_synchronize = [](ggml_backend_dev_t, ggml_backend_event_t event) { ggml_backend_event_synchronize(event); };
+    }
+}
+
+StreamingDevice::StreamingDevice(ggml_backend_dev_t card, std::string name)
+    : card_(card), name_(std::move(name)), description_(ggml_backend_dev_description(card)), ring_(card), ggml_(std::make_unique<Ggml>(*this)) {
+    ggml_backend_register(&ggml_->registry);
+}
+
+StreamingDevice& StreamingDevice::over(ggml_backend_dev_t card) {
+    static std::mutex mutex;
+    // Freed never: ggml keeps what was registered until the process ends.
+    static std::map<ggml_backend_dev_t, StreamingDevice*>& devices = *new std::map<ggml_backend_dev_t, StreamingDevice*>;
+    std::lock_guard lock(mutex);
+    StreamingDevice*& device = devices[card];
+    if (!device) device = new StreamingDevice(card, "NMOS" + std::to_string(devices.size() - 1));
+    return *device;
+}
+
+StreamingDevice* StreamingDevice::of(ggml_backend_dev_t device) {
+    return device && device->iface.init_backend == &Ggml::init ? &Ggml::self(device) : nullptr;
+}
+
+ggml_backend_dev_t StreamingDevice::handle() const {
+    return &ggml_->device;
+}
+
+bool StreamingDevice::reserve_slots(uint32_t count, size_t bytes) {
+    std::lock_guard lock(mutex_);
+    return ring_.reserve(count, bytes);
+}
+
+void StreamingDevice::release_slots() {
+    std::lock_guard lock(mutex_);
+    ring_.release();
+}
+
+void StreamingDevice::forget(const HostWeights& weights) {
+    std::lock_guard lock(mutex_);
+    ring_.forget(weights);
+}
+
+UploadCounters StreamingDevice::counters() const {
+    std::lock_guard lock(mutex_);
+    return ring_.counters();
+}
+
+}  // namespace nmos

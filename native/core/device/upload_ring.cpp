@@ -1,0 +1,162 @@
+#include "device/upload_ring.h"
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+// Read by copies that are still under way when the call that began them has returned.
+constexpr std::array<char, 4096> zeros{};
+
+}  // namespace
+
+UploadRing::UploadRing(ggml_backend_dev_t card) : card_(card), copies_(ggml_backend_dev_init(card, nullptr)) {
+    if (!copies_) {
+        throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no second queue.");
+    }
+    ggml_backend_dev_props properties;
+    ggml_backend_dev_get_props(card, &properties);
+    asynchronous_ = properties.caps.async && properties.caps.events;
+}
+
+UploadRing::~UploadRing() {
+    release();
+}
+
+bool UploadRing::reserve(uint32_t count, size_t bytes) {
+    if (bytes > slot_bytes_) {
+        release();
+        slot_bytes_ = bytes;
+    }
+    while (slots_.size() < count && add_slot(slot_bytes_)) {
+    }
+    return !slots_.empty();
+}
+
+bool UploadRing::add_slot(size_t bytes) {
+    auto slot = std::make_unique<Slot>();
+    slot->buffer.reset(ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(card_), bytes));
+    if (!slot->buffer) return false;
+    // Kernels may read a little beyond a weight, and what they read there must be numbers.
+    ggml_backend_buffer_clear(slot->buffer.get(), 0);
+    ggml_tensor& whole = slot->bytes;
+    whole.type = GGML_TYPE_I8;
+    whole.ne[0] = static_cast<int64_t>(bytes);
+    whole.ne[1] = whole.ne[2] = whole.ne[3] = 1;
+    whole.nb[0] = 1;
+    whole.nb[1] = whole.nb[2] = whole.nb[3] = bytes;
+    whole.buffer = slot->buffer.get();
+    whole.data = ggml_backend_buffer_get_base(slot->buffer.get());
+    if (asynchronous_) {
+        slot->ready.reset(ggml_backend_event_new(card_));
+        slot->done.reset(ggml_backend_event_new(card_));
+        if (!slot->ready || !slot->done) return false;
+    }
+    slots_.push_back(std::move(slot));
+    return true;
+}
+
+void UploadRing::release() {
+    ggml_backend_synchronize(copies_.get());
+    for (const auto& slot : slots_) {
+        if (slot->user && asynchronous_) ggml_backend_event_synchronize(slot->done.get());
+    }
+    slots_.clear();
+}
+
+void UploadRing::forget(const HostWeights& weights) {
+    // A copy that reads from the weights may be under way.
+    ggml_backend_synchronize(copies_.get());
+    for (const auto& slot : slots_) {
+        if (slot->weights == &weights) slot->unit = nullptr;
+    }
+}
+
+UploadRing::Slot* UploadRing::find(const HostUnit& unit) {
+    const auto found = std::ranges::find_if(slots_, [&](const auto& slot) { return slot->unit == &unit; });
+    return found == slots_.end() ? nullptr : found->get();
+}
+
+UploadRing::Slot* UploadRing::oldest(const std::vector<const HostUnit*>& needed) {
+    Slot* oldest = nullptr;
+    for (const auto& slot : slots_) {
+        if (slot->in_use || (slot->unit && std::ranges::find(needed, slot->unit) != needed.end())) continue;
+        if (!slot->unit) return slot.get();
+        if (!oldest || slot->turn < oldest->turn) oldest = slot.get();
+    }
+    return oldest;
+}
+
+void UploadRing::copy(Slot& slot, const void* data, size_t offset, size_t size) {
+    if (asynchronous_) ggml_backend_tensor_set_async(copies_.get(), &slot.bytes, data, offset, size);
+    else ggml_backend_tensor_set(&slot.bytes, data, offset, size);
+}
+
+void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& unit) {
+    if (slot.unit && !slot.used) ++counters_.discarded;
+    if (asynchronous_ && slot.user) ggml_backend_event_wait(copies_.get(), slot.done.get());
+    for (const HostUnit::Weight& weight : unit.weights) {
+        const size_t size = ggml_nbytes(weight.tensor);
+        copy(slot, weight.tensor->data, weight.slot_offset, size);
+        counters_.bytes += size;
+        for (size_t done = 0; done < weight.padding; done += zeros.size()) {
+            copy(slot, zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done));
+        }
+    }
+    if (asynchronous_) ggml_backend_event_record(slot.ready.get(), copies_.get());
+    slot.weights = &weights;
+    slot.unit = &unit;
+    slot.used = false;
+    slot.turn = ++turn_;
+}
+
+std::optional<UploadRing::Place> UploadRing::acquire(const HostWeights& weights, const HostUnit& unit, ggml_backend_t compute) {
+    Slot* slot = find(unit);
+    if (slot) {
+        ++counters_.hits;
+    } else {
+        slot = oldest({});
+        if (!slot || unit.slot_bytes > slot_bytes_) return std::nullopt;
+        ++counters_.misses;
+        // What was given to a card without events before may still read the slot.
+        if (!asynchronous_) ggml_backend_synchronize(compute);
+        upload(*slot, weights, unit);
+    }
+    if (asynchronous_) {
+        ggml_backend_event_wait(compute, slot->ready.get());
+        // `done` will stand for this queue only.
+        if (slot->user && slot->user != compute) ggml_backend_event_wait(compute, slot->done.get());
+    }
+    slot->used = slot->in_use = true;
+    slot->turn = ++turn_;
+    return Place{slot->buffer.get(), static_cast<char*>(slot->bytes.data)};
+}
+
+void UploadRing::done(const HostUnit& unit, ggml_backend_t compute) {
+    Slot* slot = find(unit);
+    if (!slot) return;
+    slot->in_use = false;
+    slot->user = compute;
+    if (asynchronous_) ggml_backend_event_record(slot->done.get(), compute);
+}
+
+void UploadRing::prefetch_behind(const HostWeights& weights, const HostUnit& unit, uint32_t width) {
+    if (!asynchronous_) return;
+    std::vector<const HostUnit*> needed;
+    const HostUnit* next = &unit;
+    while (needed.size() < slots_.size()) {
+        next = weights.next_streamed(*next, width);
+        if (!next || std::ranges::find(needed, next) != needed.end()) return;
+        needed.push_back(next);
+        if (find(*next)) continue;
+        Slot* slot = oldest(needed);
+        if (!slot) return;
+        upload(*slot, weights, *next);
+    }
+}
+
+}  // namespace nmos

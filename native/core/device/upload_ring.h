@@ -1,0 +1,89 @@
+// The upload slots of one card: VRAM that units from RAM pass through, one after the other.
+//
+// A slot holds one unit at a time. Uploads run on a queue of their own, which waits until the computation that used the
+// slot before is done; computation waits until the upload is ready. Neither makes the calling thread wait where the card
+// has events; where it has none, uploads are synchronous. Not thread-safe: the streaming device calls it under its lock.
+#pragma once
+
+#include <ggml-backend.h>
+#include <ggml-cpp.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "device/host_weights.h"
+
+namespace nmos {
+
+struct UploadCounters {
+    uint64_t bytes = 0;      // uploaded
+    uint64_t hits = 0;       // units that had been asked for ahead when a computation needed them
+    uint64_t misses = 0;     // units that had not
+    uint64_t discarded = 0;  // units that were uploaded ahead and replaced before any computation used them
+};
+
+class UploadRing {
+  public:
+    explicit UploadRing(ggml_backend_dev_t card);
+    ~UploadRing();
+    UploadRing(const UploadRing&) = delete;
+    UploadRing& operator=(const UploadRing&) = delete;
+
+    // Makes at least `count` slots of at least `bytes`. Fewer, but at least one, when the card refuses memory; false when
+    // it has no room for one. Waits for the card when slots have to be made anew.
+    bool reserve(uint32_t count, size_t bytes);
+    // Waits for the card and gives the memory back.
+    void release();
+    // Forgets what the slots hold of these weights, which are about to be freed.
+    void forget(const HostWeights& weights);
+
+    uint32_t slots() const { return static_cast<uint32_t>(slots_.size()); }
+    size_t slot_bytes() const { return slot_bytes_; }
+    const UploadCounters& counters() const { return counters_; }
+
+    // Where a computation finds the weights of a unit: the memory of a slot, and what the unit's offsets count from.
+    struct Place {
+        ggml_backend_buffer_t buffer = nullptr;
+        char* base = nullptr;
+    };
+    // Makes sure that the unit is, or soon will be, in a slot, and lets what `compute` is given next wait for it. None when
+    // there is no slot that the unit fits in.
+    std::optional<Place> acquire(const HostWeights& weights, const HostUnit& unit, ggml_backend_t compute);
+    // Everything that uses the unit has been given to `compute`: its slot may be filled again when that is done.
+    void done(const HostUnit& unit, ggml_backend_t compute);
+    // Begins to upload the units that passes of `width` need behind `unit`, as far as there are slots. Never replaces a
+    // unit that is needed before the one that would take its place.
+    void prefetch_behind(const HostWeights& weights, const HostUnit& unit, uint32_t width);
+
+  private:
+    struct Slot {
+        ggml_backend_buffer_ptr buffer;
+        ggml_tensor bytes{};  // (slot_bytes) I8: the whole slot as a tensor, to copy into
+        ggml_backend_event_ptr ready;  // the upload has ended
+        ggml_backend_event_ptr done;   // the last computation has ended
+        const HostWeights* weights = nullptr;
+        const HostUnit* unit = nullptr;  // null: empty
+        bool used = false;               // by a computation since its upload
+        bool in_use = false;             // between `acquire` and `done`
+        ggml_backend_t user = nullptr;   // the queue whose computation `done` stands for; null: none yet
+        uint64_t turn = 0;               // of the last upload or use: the smallest is the first to be replaced
+    };
+
+    bool add_slot(size_t bytes);
+    Slot* find(const HostUnit& unit);
+    Slot* oldest(const std::vector<const HostUnit*>& needed);
+    void upload(Slot& slot, const HostWeights& weights, const HostUnit& unit);
+    void copy(Slot& slot, const void* data, size_t offset, size_t size);
+
+    ggml_backend_dev_t card_;
+    ggml_backend_ptr copies_;  // the queue of uploads
+    bool asynchronous_ = false;
+    size_t slot_bytes_ = 0;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    UploadCounters counters_;
+    uint64_t turn_ = 0;
+};
+
+}  // namespace nmos

@@ -1,0 +1,46 @@
+// The unit of placement: what of a model is moved as a whole between RAM and a card.
+#pragma once
+
+#include <ggml.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace nmos {
+
+// In the order of execution inside a layer.
+enum class UnitGroup : uint8_t { Attention, FeedForward, Experts, Output };
+
+struct UnitId {
+    uint32_t layer = 0;  // the output head counts as the layer behind the last
+    UnitGroup group = UnitGroup::Attention;
+
+    auto operator<=>(const UnitId&) const = default;
+};
+
+// Of a tensor by its name in the file, such as "blk.7.ffn_up.weight"; none for the token embedding and other tensors
+// that no pass multiplies with. The head is the layer `output_layer`.
+std::optional<UnitId> unit_of_tensor(std::string_view name, uint32_t output_layer);
+
+// A width no pass has: such a unit is never streamed.
+constexpr uint32_t never_streamed = UINT32_MAX;
+
+// A unit whose weights are in RAM.
+struct HostUnit {
+    struct Weight {
+        ggml_tensor* tensor = nullptr;
+        size_t slot_offset = 0;  // bytes from the beginning of an upload slot
+        size_t padding = 0;      // zero bytes that the card's kernels want behind the weight
+    };
+
+    UnitId id;
+    // Passes at least this wide upload the unit and compute it on the card; narrower ones compute it from RAM.
+    uint32_t stream_from_width = never_streamed;
+    std::vector<Weight> weights;
+    size_t slot_bytes = 0;  // of all weights in an upload slot
+};
+
+}  // namespace nmos

@@ -1,0 +1,101 @@
+// A simulated graphics card, "SIM0", "SIM1", …: a ggml device with memory of its own and queues that work on their own.
+// For tests and benchmarks; never part of the product.
+//
+// Timed: nothing is computed and no data is moved. Every command takes the time that the card's profile says, on the
+// card's one engine of computation and its two copy engines, and whoever waits sleeps until then: what the processor
+// computes meanwhile is real.
+// Exact: every command is carried out by the processor, but as late and in as wild an order as the events between the
+// queues allow. What would be a race on a card gives a wrong result here, and the same one for the same seed.
+//
+// Never destroyed, as ggml never forgets a device. Any thread may call.
+#pragma once
+
+#include <ggml-backend.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "card_profile.h"
+
+namespace nmos::sim {
+
+enum class Mode : uint8_t { Timed, Exact };
+
+struct Traffic {
+    uint64_t uploaded = 0;         // bytes
+    uint64_t downloaded = 0;       // bytes
+    double computing_seconds = 0;  // of the engine, simulated
+    double uploading_seconds = 0;  // of the copy engine, simulated
+};
+
+class SimDevice {
+  public:
+    static SimDevice& create(const CardProfile& profile, Mode mode);
+
+    ggml_backend_dev_t handle() const;
+    const CardProfile& profile() const { return profile_; }
+
+    // Exact: the order of the commands from now on.
+    void set_seed(uint64_t seed);
+    // Another program takes so much VRAM.
+    void set_foreign_bytes(uint64_t bytes);
+    // The next allocation but `after` fails; a negative number: none does.
+    void fail_allocation(int after);
+    Traffic traffic() const;
+
+  private:
+    struct Ggml;
+    struct Queue;
+    struct Event;
+    struct Buffer;
+    enum class Direction : uint8_t { Up, Down };
+
+    SimDevice(CardProfile profile, Mode mode, std::string name);
+
+    ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size, bool host);
+    void free_memory(Buffer& buffer);
+    bool is_pinned(const void* memory) const;
+
+    // Adds a command to a queue; `seconds` of computation.
+    void compute(Queue& queue, ggml_cgraph* graph);
+    // Adds a copy to a queue; returns at once for pinned memory and when it is over for other memory, as drivers do.
+    void transfer(Queue& queue, Direction direction, void* to, const void* from, size_t size);
+    // A copy without a queue, which is over when this returns.
+    void transfer_now(Direction direction, void* to, const void* from, size_t size);
+    void synchronize(Queue& queue);
+    void record(Queue& queue, Event& event);
+    void wait(Queue& queue, const Event& event);
+    void synchronize(const Event& event);
+
+    double seconds_of(const ggml_tensor* node) const;
+    double schedule(double& engine, double earliest, double seconds);
+    double transfer_until(Direction direction, double earliest, const void* host, size_t size);
+    // Runs commands of any queue until `finished`.
+    void run_until(const std::function<bool()>& finished);
+
+    CardProfile profile_;
+    Mode mode_;
+    std::string name_;
+    mutable std::recursive_mutex mutex_;
+    std::vector<Queue*> queues_;
+    std::map<const char*, size_t> pinned_;  // ranges of host memory
+    uint64_t used_ = 0;                     // bytes of VRAM
+    uint64_t foreign_ = 0;                  // bytes of VRAM
+    int failing_allocation_ = -1;
+    Traffic traffic_;
+    // When each engine is free again, in seconds of the steady clock.
+    double engine_free_ = 0;
+    double upload_free_ = 0;
+    double download_free_ = 0;
+    std::mt19937_64 random_{1};
+    std::unique_ptr<Ggml> ggml_;
+};
+
+}  // namespace nmos::sim

@@ -1,0 +1,209 @@
+#include <cstdlib>
+#include <random>
+
+#include "check.h"
+#include "device/streaming_device.h"
+#include "device/weight_unit.h"
+#include "runtime/backends.h"
+#include "runtime/log.h"
+#include "sim_device.h"
+#include "small_model.h"
+#include "streamed_model.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+using Tokens = std::vector<llama_token>;
+
+constexpr uint32_t layers = 30;
+
+void check_unit(std::string_view name, std::optional<UnitId> expected, Location at = Location::here()) {
+    const auto unit = unit_of_tensor(name, layers);
+    expect(unit == expected, std::string(name) + " to belong to " + (expected ? "another unit" : "none"), at);
+}
+
+ggml_backend_dev_t processor() {
+    take_over_library_log();
+    load_backends(library_directory(), true);
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+}
+
+// One for all tests of a process, because ggml forgets no device.
+sim::SimDevice& exact_card() {
+    processor();
+    static sim::SimDevice& card = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
+    return card;
+}
+
+Tokens some_tokens(size_t count, int seed) {
+    std::mt19937 random(static_cast<unsigned>(seed));
+    Tokens tokens(count);
+    for (llama_token& token : tokens) token = static_cast<llama_token>(random() % 49000);
+    return tokens;
+}
+
+// The logits of a wide pass, a narrow one, single tokens and a wide one again.
+std::vector<std::vector<float>> logits_of(StreamedModel& model) {
+    std::vector<std::vector<float>> all;
+    for (const size_t width : {size_t{24}, size_t{5}, size_t{1}, size_t{1}, size_t{1}, size_t{17}}) {
+        all.push_back(model.compute(some_tokens(width, static_cast<int>(all.size()))));
+    }
+    return all;
+}
+
+Streaming random_streaming(std::mt19937& random) {
+    Streaming streaming;
+    streaming.slots = 1 + random() % 4;
+    streaming.memory = random() % 2 == 0 ? HostMemory::Mapped : HostMemory::Pinned;
+    const std::vector<uint32_t> widths{1, 1, 4, 16, never_streamed};
+    for (uint32_t layer = 0; layer < layers; ++layer) {
+        for (const UnitGroup group : {UnitGroup::Attention, UnitGroup::FeedForward}) {
+            if (random() % 2 == 0) streaming.stream_from_width[{layer, group}] = widths[random() % widths.size()];
+        }
+    }
+    return streaming;
+}
+
+Streaming all_feed_forward(uint32_t width, uint32_t slots) {
+    Streaming streaming;
+    streaming.slots = slots;
+    for (uint32_t layer = 0; layer < layers; ++layer) streaming.stream_from_width[{layer, UnitGroup::FeedForward}] = width;
+    return streaming;
+}
+
+std::vector<std::vector<float>> resident_logits(StreamingDevice& device) {
+    StreamedModel model(device, {});
+    return logits_of(model);
+}
+
+void check_equal(const std::vector<std::vector<float>>& actual, const std::vector<std::vector<float>>& expected, const std::string& where,
+                 Location at = Location::here()) {
+    for (size_t pass = 0; pass < expected.size(); ++pass) {
+        expect(actual[pass] == expected[pass], "the resident model's logits from pass " + std::to_string(pass) + " " + where, at);
+    }
+}
+
+}  // namespace
+
+TEST(streaming, "knows a tensor's unit by its name") {
+    check_unit("blk.0.attn_q.weight", UnitId{0, UnitGroup::Attention});
+    check_unit("blk.12.attn_norm.weight", UnitId{12, UnitGroup::Attention});
+    check_unit("blk.7.ffn_up.weight", UnitId{7, UnitGroup::FeedForward});
+    check_unit("blk.7.ffn_gate_inp.weight", UnitId{7, UnitGroup::FeedForward});
+    check_unit("blk.7.ffn_gate_exps.weight", UnitId{7, UnitGroup::Experts});
+    check_unit("blk.7.ffn_down_shexp.weight", UnitId{7, UnitGroup::FeedForward});
+    check_unit("output.weight", UnitId{layers, UnitGroup::Output});
+    check_unit("token_embd.weight", std::nullopt);
+    check_unit("blk.x.ffn_up.weight", std::nullopt);
+    check_unit("blk.7", std::nullopt);
+    check_unit("", std::nullopt);
+}
+
+TEST(streaming, "computes over the processor what a resident model computes, bit for bit") {
+    StreamingDevice& device = StreamingDevice::over(processor());
+    const auto expected = resident_logits(device);
+    std::mt19937 random(1);
+    for (int run = 0; run < 3; ++run) {
+        StreamedModel model(device, random_streaming(random));
+        check_equal(logits_of(model), expected, "of run " + std::to_string(run));
+    }
+}
+
+TEST(streaming, "computes the same whatever the order in which a card's queues work") {
+    StreamingDevice& device = StreamingDevice::over(exact_card().handle());
+    const auto expected = resident_logits(device);
+    std::mt19937 random(2);
+    for (int run = 0; run < 6; ++run) {
+        exact_card().set_seed(random());
+        StreamedModel model(device, random_streaming(random));
+        check_equal(logits_of(model), expected, "of run " + std::to_string(run));
+    }
+}
+
+TEST(streaming, "computes over Vulkan what a resident model computes there, bit for bit") {
+    // Where the machine has no Vulkan driver, there is nothing to compare; with NMOS_TEST_VULKAN a missing one is a failure.
+    processor();
+    load_backends(library_directory(), false);
+    ggml_backend_dev_t card = nullptr;
+    for (const Device& device : list_devices()) {
+        if (device.name.starts_with("Vulkan")) card = device.handle;
+    }
+    expect(card || !std::getenv("NMOS_TEST_VULKAN"), "a Vulkan device");
+    if (!card) return;
+    StreamingDevice& device = StreamingDevice::over(card);
+    const auto expected = resident_logits(device);
+    std::mt19937 random(3);
+    for (int run = 0; run < 2; ++run) {
+        Streaming streaming = random_streaming(random);
+        // Units of the processor would round differently.
+        for (auto& [id, width] : streaming.stream_from_width) width = 1;
+        StreamedModel model(device, streaming);
+        check_equal(logits_of(model), expected, "of run " + std::to_string(run));
+    }
+}
+
+TEST(streaming, "uploads what comes next before it is needed, round the end of the pass") {
+    StreamingDevice& device = StreamingDevice::over(exact_card().handle());
+    StreamedModel model(device, all_feed_forward(1, 3));
+    model.compute(some_tokens(4, 0));
+    const UploadCounters before = device.counters();
+    for (int pass = 0; pass < 4; ++pass) model.compute(some_tokens(1, pass));
+    const UploadCounters after = device.counters();
+    expect_equal(after.misses - before.misses, uint64_t{0});
+    expect_equal(after.hits - before.hits, uint64_t{4 * layers});
+    expect_equal(after.discarded - before.discarded, uint64_t{0});
+}
+
+TEST(streaming, "uploads nothing for passes that are narrower than the width of the units") {
+    StreamingDevice& device = StreamingDevice::over(exact_card().handle());
+    StreamedModel model(device, all_feed_forward(8, 2));
+    const UploadCounters before = device.counters();
+    model.compute(some_tokens(7, 0));
+    expect_equal(device.counters().bytes - before.bytes, uint64_t{0});
+    model.compute(some_tokens(8, 0));
+    expect(device.counters().bytes > before.bytes, "uploads for a pass of 8");
+}
+
+TEST(streaming, "goes on as if nothing had been when a pass was cancelled between two units") {
+    StreamingDevice& device = StreamingDevice::over(exact_card().handle());
+    const auto expected = resident_logits(device);
+    StreamedModel model(device, all_feed_forward(1, 2));
+    for (const int asked : {1, 2, 15, 29}) {
+        model.clear();
+        model.cancel_after(asked);
+        expect(model.compute(some_tokens(24, 0)).empty(), "the pass to be cancelled");
+        model.cancel_after(0);
+        check_equal(logits_of(model), expected, "after a cancel at " + std::to_string(asked));
+    }
+}
+
+TEST(streaming, "works with as many slots as the card grants, and none without one") {
+    sim::SimDevice& card = exact_card();
+    StreamingDevice& device = StreamingDevice::over(card.handle());
+    device.release_slots();
+    card.fail_allocation(1);
+    expect(device.reserve_slots(4, 1 << 20), "one slot");
+    device.release_slots();
+    card.fail_allocation(0);
+    expect(!device.reserve_slots(4, 1 << 20), "no slot");
+    card.fail_allocation(-1);
+}
+
+TEST(streaming, "gives its slots back") {
+    sim::SimDevice& card = exact_card();
+    StreamingDevice& device = StreamingDevice::over(card.handle());
+    device.release_slots();
+    size_t before = 0;
+    size_t total = 0;
+    ggml_backend_dev_memory(card.handle(), &before, &total);
+    {
+        StreamedModel model(device, all_feed_forward(1, 2));
+        model.compute(some_tokens(1, 0));
+    }
+    device.release_slots();
+    size_t after = 0;
+    ggml_backend_dev_memory(card.handle(), &after, &total);
+    expect_equal(after, before);
+}
