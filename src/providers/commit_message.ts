@@ -2,7 +2,7 @@ import * as vscode from "vscode";
 import { isPrivateFile } from "../config/private_files";
 import { readChatSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
-import { commitMessagePrompt } from "../engine/chat/edit_prompts";
+import { commitMessagePrompt, longestDiff } from "../engine/chat/edit_prompts";
 import type { Disposable } from "../shared/disposable";
 import { withAbortSignal } from "./abort_signal";
 import { cleanCommitMessage } from "./commit_text";
@@ -11,9 +11,6 @@ import { gitRepositories, type GitRepository } from "./git_extension";
 import { followLoading } from "./loading_progress";
 import { registerCommand } from "./report_failure";
 import { promptDiff } from "./staged_diff";
-
-/** Characters of a diff that go into the prompt: about a third of the smallest context offered. */
-const longestDiff = 8_000;
 
 /** Tokens of a commit message. */
 const longestMessage = 200;
@@ -53,11 +50,8 @@ function isInside(uri: vscode.Uri, folder: vscode.Uri): boolean {
 
 async function writeMessage(engine: EngineClient, view: EngineView, repository: GitRepository): Promise<void> {
   const staged = repository.state.indexChanges.length > 0;
-  const diff = promptDiff(
-    await repository.diff(staged),
-    (path) => isPrivateFile(vscode.Uri.joinPath(repository.rootUri, path)),
-    longestDiff,
-  );
+  const changes = await repository.diff(staged);
+  const diff = promptDiff(changes, (path) => isPrivateFile(vscode.Uri.joinPath(repository.rootUri, path)), longestDiff);
   if (diff === "") {
     void vscode.window.showInformationMessage("There are no changes to describe.");
     return;
@@ -83,7 +77,7 @@ async function writeMessage(engine: EngineClient, view: EngineView, repository: 
               "chat/generate",
               {
                 model: readChatSettings().model,
-                messages: commitMessagePrompt(diff),
+                messages: commitMessagePrompt(diff, diff !== changes),
                 maxTokens: longestMessage,
                 sampling: { temperature: 0 },
               },

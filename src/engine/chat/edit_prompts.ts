@@ -1,3 +1,4 @@
+import { codeBlock } from "../../shared/code_block";
 import type { ChatMessage } from "../../shared/protocol";
 
 /** Code a command is about. */
@@ -13,8 +14,11 @@ const rewriting =
 const commitRules =
   "You write Git commit messages. Answer with the message alone: a summary line of at most 72 characters in the imperative, and, only if it says more than the summary, an empty line and a short body.";
 
-/** Small models lose the thread in long diffs, and the summary is decided by the first files anyway. */
-const longestDiff = 8000;
+/**
+ * Characters of a diff that a prompt takes: about a third of the smallest context offered. Small models lose the thread in
+ * longer ones anyway.
+ */
+export const longestDiff = 8000;
 
 /** Question for the chat: what does this code do? */
 export function explainPrompt(excerpt: CodeExcerpt): string {
@@ -48,8 +52,11 @@ export function documentPrompt(excerpt: CodeExcerpt): ChatMessage[] {
   );
 }
 
-/** A commit message for staged changes, given as a unified diff. */
-export function commitMessagePrompt(diff: string): ChatMessage[] {
+/**
+ * A commit message for changes, given as a unified diff; `isShortened` when something of it was left out already. What is
+ * too long all the same, because a great many files are named, is cut.
+ */
+export function commitMessagePrompt(diff: string, isShortened = false): ChatMessage[] {
   const cut = diff.length > longestDiff;
   const lastLineEnd = diff.lastIndexOf("\n", longestDiff);
   const shown = cut ? diff.slice(0, lastLineEnd > 0 ? lastLineEnd : longestDiff) : diff;
@@ -57,7 +64,7 @@ export function commitMessagePrompt(diff: string): ChatMessage[] {
     { role: "system", content: commitRules },
     {
       role: "user",
-      content: `Write the commit message for these changes${cut ? " (the beginning of a longer diff)" : ""}:\n\n\`\`\`diff\n${shown}\n\`\`\``,
+      content: `Write the commit message for these changes${cut || isShortened ? " (parts of a longer diff)" : ""}:\n\n${codeBlock(shown, "diff")}`,
     },
   ];
 }
@@ -87,11 +94,8 @@ function rewrite(excerpt: CodeExcerpt, task: string): ChatMessage[] {
   ];
 }
 
-/** A fence longer than any in the code. */
 function fenced({ code, languageId }: CodeExcerpt): string {
-  const longest = Math.max(2, ...[...code.matchAll(/`{3,}/g)].map(([run]) => run.length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${languageId}\n${code}\n${fence}`;
+  return codeBlock(code, languageId);
 }
 
 function trimBlankLines(text: string): string {

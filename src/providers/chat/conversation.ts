@@ -1,4 +1,5 @@
 import type { Attachment, ChatEntry } from "../../shared/chat_messages";
+import { codeBlock } from "../../shared/code_block";
 import { toEngineError } from "../../shared/errors";
 import type { ChatMessage, ChatResult } from "../../shared/protocol";
 
@@ -100,10 +101,7 @@ export function withAttachments(text: string, attachments: readonly Attachment[]
 
 function describe({ kind, label, languageId, content }: Attachment): string {
   if (kind === "problems") return `Problems reported in ${label}:\n${content}`;
-  // The fence must be longer than any in the file.
-  const longest = Math.max(2, ...[...content.matchAll(/`{3,}/g)].map(([run]) => run.length));
-  const fence = "`".repeat(longest + 1);
-  return `${label}:\n${fence}${languageId}\n${content.trimEnd()}\n${fence}`;
+  return `${label}:\n${codeBlock(content.trimEnd(), languageId)}`;
 }
 
 function pending(id: number): ChatEntry {

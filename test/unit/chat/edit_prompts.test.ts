@@ -109,9 +109,17 @@ describe("the prompt for a commit message", () => {
 
   test("a long diff is cut after a line, and said to be", () => {
     const user = commitMessagePrompt("+0123456789\n".repeat(1000)).at(1)?.content ?? "";
-    expect(user).toContain("longer diff");
+    expect(user).toContain("(parts of a longer diff)");
     expect(user.length).toBeLessThan(8200);
     expect(user).toMatch(/\n\+0123456789\n```$/);
+  });
+
+  test("a diff of which something was left out before is said to be", () => {
+    expect(commitMessagePrompt("+a", true).at(1)?.content).toContain("changes (parts of a longer diff):");
+  });
+
+  test("a fence in the diff does not end it", () => {
+    expect(commitMessagePrompt("+```").at(1)?.content).toContain("````diff\n+```\n````");
   });
 
   test("a long diff of one line is cut too", () => {

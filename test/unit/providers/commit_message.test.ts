@@ -74,6 +74,22 @@ test("what is staged, else what has changed, is described", async () => {
   expect(prompts.map((prompt) => /^\+(\w+)/m.exec(prompt)?.[1])).toEqual(["staged", "changed"]);
 });
 
+test.each([
+  [10, false],
+  [1000, true],
+])("a diff of %s lines is said to be shortened: %s", async (lines, shortened) => {
+  const diff = `diff --git a/x.ts b/x.ts\n@@ -1 +1 @@\n${"+a line of it\n".repeat(lines)}`;
+  const asked = vi.spyOn(repository, "diff").mockResolvedValue(diff);
+  let said = "";
+  await write((_, prompt) => {
+    said = prompt;
+    return Promise.resolve("m");
+  });
+  asked.mockRestore();
+  expect(said.includes("(parts of a longer diff)")).toBe(shortened);
+  expect(said.length).toBeLessThan(8200);
+});
+
 test("a failure puts back what was there", async () => {
   const written = await write(({ onProgress }) => {
     onProgress?.("Fi");
