@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import pins from "../../native/engine_libraries.json";
 import { cacheDirectory } from "./cache";
+import { fillOnce } from "./fill_once";
 import { MissingTool } from "./missing_tool";
 import { runCommand } from "./run_command";
 
@@ -42,7 +43,7 @@ export async function ensureEngineLibraries(platform: string = hostPlatform): Pr
 
 async function ensureSources(): Promise<string> {
   const directory = join(cacheDirectory("engine"), `llama.cpp-${pins.llamaCpp.commit.slice(0, 12)}`);
-  return once(directory, async (target) => {
+  return fillOnce(directory, async (target) => {
     const unpacked = await unpack(pins.sources.package, pins.sources.integrity);
     await runCommand("git", ["clone", "--quiet", "--no-checkout", join(unpacked, pins.sources.bundle), target]);
     await runCommand("git", ["-c", "advice.detachedHead=false", "checkout", "--quiet", pins.llamaCpp.commit], {
@@ -53,8 +54,7 @@ async function ensureSources(): Promise<string> {
 
 async function ensureLibraries(platform: string, packages: LibraryPackage[]): Promise<string> {
   const pinned = createHash("sha256").update(JSON.stringify(packages)).digest("hex").slice(0, 12);
-  return once(join(cacheDirectory("engine"), `${platform}-${pinned}`), async (target) => {
-    mkdirSync(target);
+  return fillOnce(join(cacheDirectory("engine"), `${platform}-${pinned}`), async (target) => {
     for (const library of packages) {
       const source = join(await unpack(library.package, library.integrity), library.directory);
       const patterns = library.files.map(glob);
@@ -70,8 +70,7 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
 /** Fetches and unpacks a package; the folder is the package's root. */
 async function unpack(spec: string, integrity: string): Promise<string> {
   const directory = join(cacheDirectory("packages"), spec.replaceAll("/", "+"));
-  return once(directory, async (target) => {
-    mkdirSync(target);
+  return fillOnce(directory, async (target) => {
     console.log(`fetching ${spec}`);
     await runCommand("npm", ["pack", spec, "--silent", "--pack-destination", target]);
     const [tarball] = readdirSync(target);
@@ -86,19 +85,6 @@ async function unpack(spec: string, integrity: string): Promise<string> {
     await runCommand("tar", ["-xzf", tarball, "--strip-components=1"], { cwd: target });
     rmSync(path);
   });
-}
-
-/** Fills `directory` once: `fill` works in a folder beside it that takes its name only when complete. */
-async function once(directory: string, fill: (target: string) => Promise<void>): Promise<string> {
-  if (existsSync(directory)) return directory;
-  const scratch = mkdtempSync(`${directory}.partial-`);
-  try {
-    await fill(join(scratch, "content"));
-    if (!existsSync(directory)) renameSync(join(scratch, "content"), directory);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
-  return directory;
 }
 
 function glob(pattern: string): RegExp {
