@@ -9,6 +9,7 @@ import { cancelledDownload } from "./cancelled";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
 import { writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";
+import { fillsInMiddle } from "./gguf_fim";
 import { localModel, localModels } from "./local_gguf";
 import type { InstalledModel, ModelStore } from "./model_store";
 import { PartialFile } from "./partial_file";
@@ -72,12 +73,11 @@ class DirectoryModelStore implements LocalModelStore {
       roles.map((role) => [role, recommend(this.catalogue, role, this.options.totalMemoryBytes)]),
     );
     const known = this.catalogue.map((entry) => this.stateOf(entry, recommended));
-    const files = new Set(this.catalogue.map(({ file }) => file));
-    return Promise.resolve([...known, ...localModels(this.options.modelsDirectory, files)]);
+    return Promise.resolve([...known, ...this.ownFiles()]);
   }
 
   async choose(choice: ModelChoice, role: ModelRole): Promise<InstalledModel> {
-    if (choice === "auto") return this.install(this.bestInstalled(role));
+    if (choice === "auto") return this.chooseFor(role);
     const entry = this.catalogue.find(({ id }) => id === choice);
     if (!entry && isAbsolute(choice)) return localModel(choice);
     if (!entry) throw unknownModel(choice, this.catalogue);
@@ -184,22 +184,32 @@ class DirectoryModelStore implements LocalModelStore {
     return { ref, name, path, roles: served, sizeBytes };
   }
 
-  private bestInstalled(role: ModelRole): CatalogueEntry {
-    const { totalMemoryBytes } = this.options;
-    const recommended = recommend(this.catalogue, role, totalMemoryBytes);
-    const serving = this.catalogue
-      .filter((entry) => entry.roles.includes(role) && this.isInstalled(entry))
-      .toSorted((a, b) => a.sizeBytes - b.sizeBytes);
-    const fitting = serving.filter((entry) => fits(entry, totalMemoryBytes));
-    const best =
-      serving.find(({ id }) => id === recommended) ?? (role === "fast" ? fitting[0] : fitting.at(-1)) ?? serving[0];
-    if (best) return best;
+  /** The GGUF files in the models folder that are none of the catalogue's. */
+  private ownFiles(): ModelState[] {
+    return localModels(this.options.modelsDirectory, new Set(this.catalogue.map(({ file }) => file)));
+  }
+
+  private chooseFor(role: ModelRole): Promise<InstalledModel> | InstalledModel {
+    const recommended = recommend(this.catalogue, role, this.options.totalMemoryBytes);
+    const serving = this.catalogue.filter((entry) => entry.roles.includes(role) && this.isInstalled(entry));
+    const best = serving.find(({ id }) => id === recommended) ?? this.bestOf(serving, role);
+    if (best) return this.install(best);
+    const own = this.ownFiles().filter(({ path }) => role === "main" || fillsInMiddle(path));
+    const bestOwn = this.bestOf(own, role);
+    if (bestOwn) return localModel(bestOwn.path);
     const proposal = this.catalogue.find(({ id }) => id === recommended);
     if (proposal) throw notInstalled(proposal);
     throw new EngineError(
       "MODEL_NOT_INSTALLED",
       "No model is installed, and this machine has too little memory for those of the catalogue. Choose a GGUF file by its path.",
     );
+  }
+
+  /** For ghost text the smallest that fits the machine, for chat the largest; the smallest when none fits. */
+  private bestOf<M extends Pick<ModelState, "sizeBytes" | "requiredBytes">>(models: M[], role: ModelRole) {
+    const bySize = models.toSorted((a, b) => a.sizeBytes - b.sizeBytes);
+    const fitting = bySize.filter((model) => fits(model, this.options.totalMemoryBytes));
+    return (role === "fast" ? fitting[0] : fitting.at(-1)) ?? bySize[0];
   }
 
   private stateOf(entry: CatalogueEntry, recommended: Map<ModelRole, string | null>): ModelState {

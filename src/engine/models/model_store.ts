@@ -13,7 +13,10 @@ export interface InstalledModel {
 /** What the engine host asks of the models on disk. Fails with `MODEL_UNKNOWN`, `MODEL_NOT_INSTALLED` and the codes of downloads. */
 export interface ModelStore {
   list(): Promise<ModelState[]>;
-  /** `auto` is the recommended installed model for the role, else any installed one of the catalogue that serves the role. */
+  /**
+   * `auto` is the recommended model for the role when it is installed, else any installed one of the catalogue that serves
+   * the role, else a GGUF file of the user's in the models folder; for ghost text one that can fill in the middle.
+   */
   choose(choice: ModelChoice, role: ModelRole): Promise<InstalledModel>;
   /** Joins a download of the same model already under way; resolves with the path of the verified file. */
   download(

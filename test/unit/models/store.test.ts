@@ -57,6 +57,57 @@ describe("auto", () => {
     expect([await chosen(store, "auto", "fast"), await chosen(store, "auto", "main")]).toEqual([fast, main]);
   });
 
+  /** A file as small as its name is short, with these strings of the format in its metadata. */
+  function ownFile(folder: string, name: string, ...strings: string[]): string {
+    const encoded = strings.map((text) => {
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64LE(BigInt(Buffer.byteLength(text)));
+      return Buffer.concat([length, Buffer.from(text)]);
+    });
+    const path = join(folder, `${name}.gguf`);
+    writeFileSync(path, Buffer.concat([Buffer.from("GGUF"), ...encoded, Buffer.alloc(1000 * name.length)]));
+    return path;
+  }
+
+  const tokens = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"];
+  const byKey = ["fim_pre", "fim_suf", "fim_mid"].map((name) => `tokenizer.ggml.${name}_token_id`);
+  const ownFiles: [name: string, files: Record<string, string[]>, fast: string | null, main: string | null][] = [
+    ["without the tokens to fill in the middle", { a: [] }, null, "a"],
+    ["with them", { a: tokens }, "a", "a"],
+    ["with one of them", { a: tokens.slice(0, 1) }, null, "a"],
+    ["that name them in the metadata", { a: byKey }, "a", "a"],
+    ["with longer texts that only hold them", { a: tokens.map((text) => `x${text}`) }, null, "a"],
+    ["of which the smaller can", { a: tokens, bb: [] }, "a", "bb"],
+    ["of which the larger can", { a: [], bb: tokens }, "bb", "bb"],
+  ];
+
+  it.each(ownFiles)("without a model of the catalogue takes the user's files %s", async (_, files, fast, main) => {
+    const folder = directory();
+    for (const [name, strings] of Object.entries(files)) ownFile(folder, name, ...strings);
+    const pathOf = (name: string | null) => (name === null ? "MODEL_NOT_INSTALLED" : join(folder, `${name}.gguf`));
+    const store = storeOf(all, folder);
+    expect([await chosen(store, "auto", "fast"), await chosen(store, "auto", "main")]).toEqual([
+      pathOf(fast),
+      pathOf(main),
+    ]);
+  });
+
+  it("takes a model of the catalogue before the user's files, and theirs for the role that it does not serve", async () => {
+    const folder = folderWith([large]);
+    const own = ownFile(folder, "own", ...tokens);
+    const store = storeOf(all, folder);
+    expect([await chosen(store, "auto", "fast"), await chosen(store, "auto", "main")]).toEqual([own, "large"]);
+  });
+
+  it("notices that a file of the user's was replaced", async () => {
+    const folder = directory();
+    const store = storeOf(all, folder);
+    ownFile(folder, "own");
+    expect(await chosen(store, "auto", "fast")).toBe("MODEL_NOT_INSTALLED");
+    const own = ownFile(folder, "own", ...tokens);
+    expect(await chosen(store, "auto", "fast")).toBe(own);
+  });
+
   it("names the model to download when none is installed", async () => {
     const store = storeOf(all, directory());
     await expect(store.choose("auto", "main")).rejects.toThrow(/Model large is not installed.*Download Model/);
