@@ -24,7 +24,10 @@ export const DEFAULT_CONTEXT_LENGTH = 8192;
 /** A catalogue id such as `qwen2.5-coder-0.5b`, or the absolute path of a local GGUF file. */
 export type ModelRef = string;
 
-/** A ModelRef, or `auto`: the configured or recommended installed model for the purpose. */
+/**
+ * A ModelRef, or `auto`: the recommended model for the role when it is installed, else another installed one that serves
+ * the role. What the user has configured is known to the client alone.
+ */
 export type ModelChoice = string;
 
 /** `fast`: ghost text and drafts. `main`: chat and commands. */
@@ -39,7 +42,7 @@ export type FinishReason = "stop" | "length" | "cancelled";
 export interface EngineSettings {
   /** Folder that holds downloaded models; empty: the per-user default. */
   modelsDirectory: string;
-  /** Largest amount of VRAM to use, in MiB; 0: free memory less a margin. */
+  /** Largest amount of VRAM for all models and their sessions together, in MiB; 0: free memory less a margin. */
   vramLimitMiB: number;
   /** Whether graphics cards are used at all. */
   gpu: "auto" | "off";
@@ -185,7 +188,7 @@ export interface Extract {
 }
 
 export interface CompletionParams {
-  /** `auto`: the configured or recommended fast model that is installed. */
+  /** For the role `fast`. */
   model: ModelChoice;
   path: string;
   languageId: string;
@@ -226,7 +229,7 @@ export interface SamplingOptions {
 }
 
 export interface ChatParams {
-  /** `auto`: the configured or recommended main model that is installed, else the fast one. */
+  /** For the role `main`. */
   model: ModelChoice;
   messages: ChatMessage[];
   maxTokens?: number;
@@ -289,7 +292,7 @@ export interface EngineRequests {
   "models/pause": Call<{ model: ModelRef }, null>;
   /** Fails with `MODEL_IN_USE` while a request works with the model or waits for it. */
   "models/remove": Call<{ model: ModelRef }, null>;
-  /** Sets the model for a role; `auto` returns to the recommendation. Kept by the client's settings. */
+  /** Loads a model ahead of its first request and says where it lies. Streams how far it is, from 0 to 1. */
   "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;
   "completion/complete": Call<CompletionParams, CompletionResult, string>;
   "chat/generate": Call<ChatParams, ChatResult, string>;
