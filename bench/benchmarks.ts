@@ -1,5 +1,6 @@
 import type { Benchmark } from "./benchmark";
+import { memoryBenchmark } from "./memory/memory_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
 
 /** Every benchmark that `npm run bench` knows. */
-export const benchmarks: readonly Benchmark[] = [stackBenchmark];
+export const benchmarks: readonly Benchmark[] = [stackBenchmark, memoryBenchmark];

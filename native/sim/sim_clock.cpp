@@ -14,7 +14,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 // The rest is spun away, because a sleep ends late.
-constexpr double spun_seconds = 80e-6;
+constexpr double spun_seconds = 20e-6;
 
 }  // namespace
 

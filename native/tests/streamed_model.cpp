@@ -38,7 +38,7 @@ StreamedModel::StreamedModel(StreamingDevice& device, const Streaming& streaming
     ErrorCapture errors;
     model_.reset(llama_model_load_from_file(small_model_path().c_str(), params));
     expect(model_ != nullptr, "the model to load: " + errors.text());
-    if (const size_t bytes = weights_->largest_streamed()) expect(device.reserve_slots(streaming.slots, bytes), "upload slots");
+    if (weights_->largest_streamed() > 0) expect(device.reserve_slots(*weights_, streaming.slots), "upload slots");
 
     llama_context_params context = llama_context_default_params();
     context.n_ctx = 256;

@@ -179,30 +179,30 @@ TEST(streaming, "goes on as if nothing had been when a pass was cancelled betwee
     }
 }
 
-TEST(streaming, "works with as many slots as the card grants, and none without one") {
+TEST(streaming, "works with as many slots as the card grants, and with none says so") {
     sim::SimDevice& card = exact_card();
-    StreamingDevice& device = StreamingDevice::over(card.handle());
-    device.release_slots();
+    UploadRing ring(card.handle());
     card.fail_allocation(1);
-    expect(device.reserve_slots(4, 1 << 20), "one slot");
-    device.release_slots();
+    expect(ring.reserve(4, 1 << 20), "one slot");
+    expect_equal(ring.slots(), 1u);
+    ring.release();
     card.fail_allocation(0);
-    expect(!device.reserve_slots(4, 1 << 20), "no slot");
+    expect(!ring.reserve(4, 1 << 20), "no slot");
     card.fail_allocation(-1);
 }
 
-TEST(streaming, "gives its slots back") {
+TEST(streaming, "gives its slots back with the last model that uses them") {
     sim::SimDevice& card = exact_card();
     StreamingDevice& device = StreamingDevice::over(card.handle());
-    device.release_slots();
     size_t before = 0;
     size_t total = 0;
     ggml_backend_dev_memory(card.handle(), &before, &total);
     {
-        StreamedModel model(device, all_feed_forward(1, 2));
-        model.compute(some_tokens(1, 0));
+        StreamedModel first(device, all_feed_forward(1, 2));
+        first.compute(some_tokens(1, 0));
+        { StreamedModel second(device, all_feed_forward(1, 3)); }
+        first.compute(some_tokens(1, 0));
     }
-    device.release_slots();
     size_t after = 0;
     ggml_backend_dev_memory(card.handle(), &after, &total);
     expect_equal(after, before);

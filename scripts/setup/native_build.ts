@@ -26,6 +26,14 @@ export async function buildCoreTests(): Promise<void> {
   await compile();
 }
 
+/** Builds the programs that benchmarks run; resolves with their paths. */
+export async function buildBenchPrograms(): Promise<{ passTimes: string; syntheticModel: string }> {
+  await compile();
+  const program = (name: string): string =>
+    resolve(buildDirectory, process.platform === "win32" ? `${name}.exe` : name);
+  return { passTimes: program("pass_times"), syntheticModel: program("synthetic_model") };
+}
+
 async function compile(...options: string[]): Promise<void> {
   const { sources, libraries } = await ensureEngineLibraries();
   const defines: Record<string, string> = { NMOS_LLAMA_SOURCES: sources, NMOS_LIBRARIES: libraries };

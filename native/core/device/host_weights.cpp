@@ -74,6 +74,7 @@ ggml_backend_buffer_t HostWeights::Ggml::alloc(ggml_backend_buffer_type_t type, 
     ggml_backend_buffer_t memory = nullptr;
     const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(self(type).card_);
     if (pinned && self(type).options_.memory == HostMemory::Pinned) memory = ggml_backend_buft_alloc_buffer(pinned, size);
+    if (!memory) self(type).pinned_ = false;
     if (!memory) memory = ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(processor()), size);
     if (!memory) return nullptr;
     const ggml_backend_buffer_i interface{&free_buffer, &base, &init_tensor, &fill, &set, &get, nullptr, nullptr, nullptr, &clear, nullptr};
@@ -120,7 +121,7 @@ HostWeights::Ggml::Ggml(HostWeights& weights) : device{}, type{} {
 }
 
 HostWeights::HostWeights(ggml_backend_dev_t card, HostWeightsOptions options)
-    : card_(card), options_(std::move(options)), ggml_(std::make_unique<Ggml>(*this)) {}
+    : card_(card), options_(std::move(options)), pinned_(options_.memory == HostMemory::Pinned), ggml_(std::make_unique<Ggml>(*this)) {}
 
 HostWeights::~HostWeights() = default;
 

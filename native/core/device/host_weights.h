@@ -42,6 +42,8 @@ class HostWeights {
     static HostWeights* of(const ggml_tensor* tensor);
 
     ggml_backend_dev_t card() const { return card_; }
+    // The card can read all of it by itself.
+    bool pinned() const { return pinned_; }
     // Null for a tensor that no unit has, which is never streamed.
     const HostUnit* unit_of(const ggml_tensor* tensor) const;
     // In the order of execution.
@@ -59,6 +61,7 @@ class HostWeights {
 
     ggml_backend_dev_t card_;
     HostWeightsOptions options_;
+    bool pinned_;
     std::map<UnitId, HostUnit> units_;
     std::unordered_map<const ggml_tensor*, const HostUnit*> unit_of_;
     std::unique_ptr<Ggml> ggml_;

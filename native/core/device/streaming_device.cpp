@@ -273,19 +273,18 @@ ggml_backend_dev_t StreamingDevice::handle() const {
     return &ggml_->device;
 }
 
-bool StreamingDevice::reserve_slots(uint32_t count, size_t bytes) {
+bool StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) {
     std::lock_guard lock(mutex_);
-    return ring_.reserve(count, bytes);
-}
-
-void StreamingDevice::release_slots() {
-    std::lock_guard lock(mutex_);
-    ring_.release();
+    if (!ring_.reserve(count, weights.largest_streamed())) return false;
+    users_.insert(&weights);
+    return true;
 }
 
 void StreamingDevice::forget(const HostWeights& weights) {
     std::lock_guard lock(mutex_);
+    if (users_.erase(&weights) == 0) return;
     ring_.forget(weights);
+    if (users_.empty()) ring_.release();
 }
 
 UploadCounters StreamingDevice::counters() const {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "device/host_weights.h"
@@ -30,9 +31,10 @@ class StreamingDevice {
     ggml_backend_dev_t handle() const;
     ggml_backend_dev_t card() const { return card_; }
 
-    // As UploadRing, under the lock.
-    bool reserve_slots(uint32_t count, size_t bytes);
-    void release_slots();
+    // Makes slots for the units of these weights, shared with those of other models. Fewer than `count` when the card
+    // refuses memory; false when it has no room for one.
+    bool reserve_slots(const HostWeights& weights, uint32_t count);
+    // The weights are about to be freed. The slots go with the last ones.
     void forget(const HostWeights& weights);
     UploadCounters counters() const;
 
@@ -46,7 +48,8 @@ class StreamingDevice {
     std::string name_;
     std::string description_;
     mutable std::mutex mutex_;
-    UploadRing ring_;  // guarded by mutex_
+    UploadRing ring_;                       // guarded by mutex_
+    std::set<const HostWeights*> users_;    // guarded by mutex_
     std::unique_ptr<Ggml> ggml_;
 };
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "runtime/engine_error.h"
-
 namespace nmos {
 
 namespace {
@@ -14,13 +12,10 @@ constexpr std::array<char, 4096> zeros{};
 
 }  // namespace
 
-UploadRing::UploadRing(ggml_backend_dev_t card) : card_(card), copies_(ggml_backend_dev_init(card, nullptr)) {
-    if (!copies_) {
-        throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no second queue.");
-    }
+UploadRing::UploadRing(ggml_backend_dev_t card) : card_(card) {
     ggml_backend_dev_props properties;
     ggml_backend_dev_get_props(card, &properties);
-    asynchronous_ = properties.caps.async && properties.caps.events;
+    if (properties.caps.async && properties.caps.events) uploader_.emplace(card);
 }
 
 UploadRing::~UploadRing() {
@@ -51,7 +46,7 @@ bool UploadRing::add_slot(size_t bytes) {
     whole.nb[1] = whole.nb[2] = whole.nb[3] = bytes;
     whole.buffer = slot->buffer.get();
     whole.data = ggml_backend_buffer_get_base(slot->buffer.get());
-    if (asynchronous_) {
+    if (uploader_) {
         slot->ready.reset(ggml_backend_event_new(card_));
         slot->done.reset(ggml_backend_event_new(card_));
         if (!slot->ready || !slot->done) return false;
@@ -61,16 +56,17 @@ bool UploadRing::add_slot(size_t bytes) {
 }
 
 void UploadRing::release() {
-    ggml_backend_synchronize(copies_.get());
+    if (uploader_) uploader_->synchronize();
     for (const auto& slot : slots_) {
-        if (slot->user && asynchronous_) ggml_backend_event_synchronize(slot->done.get());
+        if (slot->user && uploader_) ggml_backend_event_synchronize(slot->done.get());
     }
     slots_.clear();
+    slot_bytes_ = 0;
 }
 
 void UploadRing::forget(const HostWeights& weights) {
     // A copy that reads from the weights may be under way.
-    ggml_backend_synchronize(copies_.get());
+    if (uploader_) uploader_->synchronize();
     for (const auto& slot : slots_) {
         if (slot->weights == &weights) slot->unit = nullptr;
     }
@@ -91,23 +87,22 @@ UploadRing::Slot* UploadRing::oldest(const std::vector<const HostUnit*>& needed)
     return oldest;
 }
 
-void UploadRing::copy(Slot& slot, const void* data, size_t offset, size_t size) {
-    if (asynchronous_) ggml_backend_tensor_set_async(copies_.get(), &slot.bytes, data, offset, size);
-    else ggml_backend_tensor_set(&slot.bytes, data, offset, size);
-}
-
 void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& unit) {
     if (slot.unit && !slot.used) ++counters_.discarded;
-    if (asynchronous_ && slot.user) ggml_backend_event_wait(copies_.get(), slot.done.get());
+    Upload upload{&slot.bytes, {}, weights.pinned(), slot.user ? slot.done.get() : nullptr, slot.ready.get()};
     for (const HostUnit::Weight& weight : unit.weights) {
         const size_t size = ggml_nbytes(weight.tensor);
-        copy(slot, weight.tensor->data, weight.slot_offset, size);
+        upload.parts.push_back({weight.tensor->data, weight.slot_offset, size});
         counters_.bytes += size;
         for (size_t done = 0; done < weight.padding; done += zeros.size()) {
-            copy(slot, zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done));
+            upload.parts.push_back({zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done)});
         }
     }
-    if (asynchronous_) ggml_backend_event_record(slot.ready.get(), copies_.get());
+    if (uploader_) {
+        slot.ticket = uploader_->begin(std::move(upload));
+    } else {
+        for (const Upload::Part& part : upload.parts) ggml_backend_tensor_set(&slot.bytes, part.data, part.offset, part.size);
+    }
     slot.weights = &weights;
     slot.unit = &unit;
     slot.used = false;
@@ -123,10 +118,11 @@ std::optional<UploadRing::Place> UploadRing::acquire(const HostWeights& weights,
         if (!slot || unit.slot_bytes > slot_bytes_) return std::nullopt;
         ++counters_.misses;
         // What was given to a card without events before may still read the slot.
-        if (!asynchronous_) ggml_backend_synchronize(compute);
+        if (!uploader_) ggml_backend_synchronize(compute);
         upload(*slot, weights, unit);
     }
-    if (asynchronous_) {
+    if (uploader_) {
+        uploader_->wait_until_given(slot->ticket);
         ggml_backend_event_wait(compute, slot->ready.get());
         // `done` will stand for this queue only.
         if (slot->user && slot->user != compute) ggml_backend_event_wait(compute, slot->done.get());
@@ -141,11 +137,11 @@ void UploadRing::done(const HostUnit& unit, ggml_backend_t compute) {
     if (!slot) return;
     slot->in_use = false;
     slot->user = compute;
-    if (asynchronous_) ggml_backend_event_record(slot->done.get(), compute);
+    if (uploader_) ggml_backend_event_record(slot->done.get(), compute);
 }
 
 void UploadRing::prefetch_behind(const HostWeights& weights, const HostUnit& unit, uint32_t width) {
-    if (!asynchronous_) return;
+    if (!uploader_) return;
     std::vector<const HostUnit*> needed;
     const HostUnit* next = &unit;
     while (needed.size() < slots_.size()) {

@@ -1,8 +1,8 @@
 // The upload slots of one card: VRAM that units from RAM pass through, one after the other.
 //
-// A slot holds one unit at a time. Uploads run on a queue of their own, which waits until the computation that used the
-// slot before is done; computation waits until the upload is ready. Neither makes the calling thread wait where the card
-// has events; where it has none, uploads are synchronous. Not thread-safe: the streaming device calls it under its lock.
+// A slot holds one unit at a time. Uploads run beside the computations: an upload waits until the computation that used
+// the slot before is done, a computation until its upload is ready. Where the card has no asynchronous copies or no
+// events, uploads are synchronous. Not thread-safe: the streaming device calls it under its lock.
 #pragma once
 
 #include <ggml-backend.h>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "device/host_weights.h"
+#include "device/uploader.h"
 
 namespace nmos {
 
@@ -68,6 +69,7 @@ class UploadRing {
         bool used = false;               // by a computation since its upload
         bool in_use = false;             // between `acquire` and `done`
         ggml_backend_t user = nullptr;   // the queue whose computation `done` stands for; null: none yet
+        uint64_t ticket = 0;             // of its last upload
         uint64_t turn = 0;               // of the last upload or use: the smallest is the first to be replaced
     };
 
@@ -75,11 +77,9 @@ class UploadRing {
     Slot* find(const HostUnit& unit);
     Slot* oldest(const std::vector<const HostUnit*>& needed);
     void upload(Slot& slot, const HostWeights& weights, const HostUnit& unit);
-    void copy(Slot& slot, const void* data, size_t offset, size_t size);
 
     ggml_backend_dev_t card_;
-    ggml_backend_ptr copies_;  // the queue of uploads
-    bool asynchronous_ = false;
+    std::optional<Uploader> uploader_;  // none: uploads are synchronous
     size_t slot_bytes_ = 0;
     std::vector<std::unique_ptr<Slot>> slots_;
     UploadCounters counters_;

@@ -4,13 +4,13 @@
 #include <gguf.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <memory>
 #include <optional>
 
+#include "device/weight_unit.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
 
@@ -52,15 +52,6 @@ std::string text(const gguf_context* gguf, const std::string& key) {
     return id >= 0 && gguf_get_kv_type(gguf, id) == GGUF_TYPE_STRING ? gguf_get_val_str(gguf, id) : "";
 }
 
-// The N of a tensor called "blk.N.…".
-std::optional<uint32_t> layer_of(std::string_view tensor) {
-    constexpr std::string_view prefix = "blk.";
-    if (!tensor.starts_with(prefix)) return std::nullopt;
-    uint32_t layer = 0;
-    const auto parsed = std::from_chars(tensor.data() + prefix.size(), tensor.data() + tensor.size(), layer);
-    return parsed.ec == std::errc{} ? std::optional(layer) : std::nullopt;
-}
-
 uint64_t checked_file_size(const std::string& path) {
     const fs::path file(std::u8string(path.begin(), path.end()));
     std::error_code failure;
@@ -95,8 +86,12 @@ void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
         const std::string_view name = gguf_get_tensor_name(gguf, i);
         const uint64_t bytes = gguf_get_tensor_size(gguf, i);
         end = std::max<uint64_t>(end, gguf_get_data_offset(gguf) + gguf_get_tensor_offset(gguf, i) + bytes);
-        if (const auto layer = layer_of(name)) {
-            if (*layer < profile.layers) profile.layer_bytes[*layer] += bytes;
+        const std::optional<UnitId> unit = unit_of_tensor(name, profile.layers);
+        if (unit && unit->group != UnitGroup::Output) {
+            if (unit->layer >= profile.layers) continue;
+            profile.layer_bytes[unit->layer] += bytes;
+            if (unit->group == UnitGroup::Experts) profile.expert_bytes[unit->layer] += bytes;
+            if (unit->group == UnitGroup::FeedForward) profile.feed_forward_bytes[unit->layer] += bytes;
         } else if (name == "token_embd.weight") {
             profile.embedding_bytes += bytes;
         } else {
@@ -138,6 +133,10 @@ ModelProfile read_model_profile(const std::string& path) {
     }
     profile.layers = static_cast<uint32_t>(layers);
     profile.layer_bytes.assign(layers, 0);
+    profile.feed_forward_bytes.assign(layers, 0);
+    profile.expert_bytes.assign(layers, 0);
+    profile.experts = static_cast<uint32_t>(own("expert_count").value_or(0));
+    profile.experts_used = static_cast<uint32_t>(own("expert_used_count").value_or(0));
     profile.trained_context = static_cast<uint32_t>(own("context_length").value_or(0));
     profile.embedding = static_cast<uint32_t>(own("embedding_length").value_or(0));
     profile.feed_forward = static_cast<uint32_t>(own("feed_forward_length").value_or(0));

@@ -17,7 +17,11 @@ struct ModelProfile {
     uint32_t embedding = 0;        // width of the residual stream
     uint32_t feed_forward = 0;     // width of the widest hidden layer
     uint32_t vocabulary = 0;       // tokens
+    uint32_t experts = 0;          // of a layer; 0: one network a layer
+    uint32_t experts_used = 0;     // by a token
     std::vector<uint64_t> layer_bytes;         // (layer) weights
+    std::vector<uint64_t> feed_forward_bytes;  // (layer) those of them in the feed-forward network
+    std::vector<uint64_t> expert_bytes;        // (layer) those of them in experts
     std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token, F16
     uint64_t embedding_bytes = 0;              // the token embedding; always computed by the processor
     uint64_t output_bytes = 0;                 // the output head and norm; tied ones are counted once more

@@ -85,6 +85,37 @@ uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length
     return activations + mask + uint64_t{model.vocabulary} * sizeof(float) * 2;
 }
 
+namespace {
+
+uint64_t resident_weights(const ModelProfile& model, const UnitPlan& units) {
+    uint64_t bytes = units.output_on_card ? model.output_bytes : 0;
+    for (size_t i = 0; i < units.layers.size(); ++i) {
+        if (units.layers[i].on_card) bytes += model.layer_bytes[i] - model.feed_forward_bytes[i];
+        if (units.layers[i].feed_forward_resident) bytes += model.feed_forward_bytes[i];
+    }
+    return bytes;
+}
+
+// Cuts up the layers of a model that does not fit as a whole.
+void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
+    UnitPlan units = plan_units(model, *card.profile, {request.context_length, request.batch_size, budget});
+    if (units.slots == 0) return;
+    placement.device = card.device;
+    placement.device_layers = units.layers_on_card();
+    placement.output_on_device = units.output_on_card;
+    placement.device_bytes = units.vram_bytes;
+    placement.host_bytes = model.weight_bytes() - resident_weights(model, units);
+    placement.copies_host_weights = placement.host_bytes + 4 * ram_margin <= request.ram_available;
+    placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
+    placement.units = std::move(units);
+}
+
+bool has_experts(const ModelProfile& model) {
+    return std::ranges::any_of(model.expert_bytes, [](uint64_t bytes) { return bytes > 0; });
+}
+
+}  // namespace
+
 Placement plan_placement(const ModelProfile& model, const PlacementRequest& request) {
     Placement placement;
     placement.layers = model.layers;
@@ -101,7 +132,12 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
     } else {
         const uint64_t budget = budget_of(*best, request.vram_limit);
         explain_card(request, *best, budget, placement);
-        if (const auto share = fill_card(model, request, budget)) {
+        const auto share = fill_card(model, request, budget);
+        const bool fits = share && share->layers == model.layers;
+        if (!fits && best->profile && !best->integrated && !has_experts(model)) place_units(model, request, *best, budget, placement);
+        if (placement.units) {
+            // Said by the plan.
+        } else if (share) {
             placement.device = best->device;
             placement.device_layers = share->layers;
             placement.output_on_device = true;
@@ -112,7 +148,7 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
         } else {
             placement.explanation.push_back("Not even one layer fits there beside the output head and the compute buffers.");
         }
-        if (placement.device_layers < model.layers) {
+        if (!placement.units && placement.device_layers < model.layers) {
             placement.explanation.push_back("The processor computes the other " + count(model.layers - placement.device_layers, "layer") +
                                             " from RAM.");
         }

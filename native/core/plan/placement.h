@@ -1,14 +1,18 @@
 // Decides which layers of a model a graphics card holds and which the processor computes from RAM.
 //
-// A pure function: no I/O, no clock, no library calls. The split is static: whole layers, the last ones on the card
-// together with the output head, as llama.cpp's n_gpu_layers places them.
+// A pure function: no I/O, no clock, no library calls. Of a card whose speed is known, a model that does not fit is placed
+// unit by unit (unit_plan.h). Of another one, and for mixtures of experts, the split is static: whole layers, the last ones
+// on the card together with the output head, as llama.cpp's n_gpu_layers places them.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "plan/device_profile.h"
 #include "plan/model_profile.h"
+#include "plan/unit_plan.h"
 
 namespace nmos {
 
@@ -17,6 +21,7 @@ struct CardMemory {
     std::string description;   // for people
     uint64_t free = 0;         // bytes
     bool integrated = false;   // its memory is RAM
+    std::optional<DeviceProfile> profile{};  // where it was measured
 };
 
 struct PlacementRequest {
@@ -34,6 +39,8 @@ struct Placement {
     uint32_t layers = 0;
     uint32_t device_layers = 0;
     bool output_on_device = false;
+    std::optional<UnitPlan> units;  // where the layers are cut up
+    bool copies_host_weights = false;  // units in RAM are copied into memory that the card reads, not mapped
     uint64_t host_bytes = 0;     // weights in RAM
     uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM
     uint64_t kv_bytes = 0;       // KV cache, wherever it lies

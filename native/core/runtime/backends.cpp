@@ -4,6 +4,7 @@
 #include <mutex>
 #include <set>
 
+#include "device/streaming_device.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
@@ -112,7 +113,7 @@ std::vector<Device> list_devices() {
     std::vector<Device> devices;
     for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
         const ggml_backend_dev_t handle = ggml_backend_dev_get(i);
-        if (ggml_backend_dev_type(handle) == GGML_BACKEND_DEVICE_TYPE_ACCEL) continue;
+        if (ggml_backend_dev_type(handle) == GGML_BACKEND_DEVICE_TYPE_ACCEL || StreamingDevice::of(handle)) continue;
         Device device;
         device.handle = handle;
         device.name = ggml_backend_dev_name(handle);

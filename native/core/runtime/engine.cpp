@@ -5,12 +5,16 @@
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
+#include "runtime/measure_device.h"
 
 namespace nmos {
 
 namespace {
 
 constexpr int32_t most_threads = 512;
+
+// Tokens.
+constexpr uint32_t widest_pass = 512;
 
 }  // namespace
 
@@ -32,7 +36,7 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     }
     PlacementRequest request;
     request.context_length = options.context_length;
-    request.batch_size = 512;
+    request.batch_size = widest_pass;
     request.use_gpu = options.use_gpu && !cpu_only_;
     request.vram_limit = options.vram_limit;
     const os::Memory memory = os::memory();
@@ -41,7 +45,10 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     if (!request.use_gpu) return request;
     for (const Device& device : list_devices()) {
         if (device.kind != DeviceKind::Cpu) {
-            request.cards.push_back({device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated});
+            CardMemory card{device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated, std::nullopt};
+            std::lock_guard lock(mutex_);
+            if (const auto known = device_profiles_.find(device.name); known != device_profiles_.end()) card.profile = known->second;
+            request.cards.push_back(std::move(card));
         }
     }
     // The limit is for all models together; free memory already knows of the others.
@@ -66,12 +73,33 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
         if (closing_) return nullptr;
     }
     Placement placement = plan_placement(profile, placement_request(options.plan, profile));
+    if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units && measure(placement.device)) {
+        placement = plan_placement(profile, placement_request(options.plan, profile));
+    }
     std::shared_ptr<Model> model = Model::load(options, profile, std::move(placement));
     if (!model) return nullptr;
     std::lock_guard lock(mutex_);
     std::erase_if(models_, [](const auto& weak) { return weak.expired(); });
     models_.push_back(model);
     return model;
+}
+
+bool Engine::measure(const std::string& device) {
+    const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
+    if (!card) return false;
+    // Not the threads that compute passes, which may be at work.
+    const auto count = static_cast<int32_t>(os::physical_cores());
+    ggml_threadpool_params params = ggml_threadpool_params_default(count);
+    const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
+    try {
+        DeviceProfile profile = measure_device(card, {pool.get(), count}, widest_pass);
+        std::lock_guard lock(mutex_);
+        device_profiles_[device] = std::move(profile);
+        return true;
+    } catch (const EngineError& error) {
+        log(LogLevel::Warn, device + " is not measured: " + error.what());
+        return false;
+    }
 }
 
 std::shared_ptr<Session> Engine::create_session(std::shared_ptr<Model> model, const SessionOptions& options, int32_t threads) {

@@ -49,6 +49,8 @@ class Engine {
 
   private:
     ComputeThreads compute_threads(int32_t count);
+    // Remembers how fast the device is; false when it cannot be measured.
+    bool measure(const std::string& device);
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
     void cancel_running();
     std::vector<std::shared_ptr<Model>> open_models() const;
@@ -59,6 +61,7 @@ class Engine {
     std::vector<std::weak_ptr<Model>> models_;
     std::vector<std::weak_ptr<Cancellation>> running_;
     std::map<int32_t, ggml_threadpool_t> pools_;  // by number of threads
+    std::map<std::string, DeviceProfile> device_profiles_;  // by the device's name
     Scheduler scheduler_;
     Worker loader_;
     Worker desk_;

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "device/streaming_device.h"
+
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
 #include "runtime/session.h"
@@ -72,12 +74,51 @@ ggml_backend_dev_t find_device(const std::string& name) {
     return device;
 }
 
+// Tells llama.cpp which tensors belong into RAM. Lives as long as the loading.
+class Overrides {
+  public:
+    Overrides(const UnitPlan& plan, ggml_backend_buffer_type_t ram) {
+        std::string layers;
+        for (size_t i = 0; i < plan.layers.size(); ++i) {
+            if (plan.layers[i].on_card && !plan.layers[i].feed_forward_resident) layers += (layers.empty() ? "" : "|") + std::to_string(i);
+        }
+        pattern_ = "^blk\\.(" + layers + ")\\.ffn_(gate|up|down)\\.weight$";
+        if (!layers.empty()) list_[0] = {pattern_.c_str(), ram};
+    }
+
+    const llama_model_tensor_buft_override* data() const { return list_.data(); }
+
+  private:
+    std::string pattern_;
+    std::array<llama_model_tensor_buft_override, 2> list_{};
+};
+
+std::unique_ptr<HostWeights> make_host_weights(const Placement& placement) {
+    HostWeightsOptions options;
+    options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
+    options.output_layer = placement.layers;
+    const std::vector<LayerPlan>& layers = placement.units->layers;
+    for (uint32_t i = 0; i < layers.size(); ++i) {
+        if (layers[i].stream_from_width != never_streamed) options.stream_from_width[{i, UnitGroup::FeedForward}] = layers[i].stream_from_width;
+    }
+    return std::make_unique<HostWeights>(find_device(placement.device), std::move(options));
+}
+
 }  // namespace
 
 std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
     llama_model_params params = llama_model_default_params();
     std::array<ggml_backend_dev_t, 2> devices{};
-    if (placement.device_layers > 0) devices[0] = find_device(placement.device);
+    std::unique_ptr<HostWeights> host_weights;
+    std::optional<Overrides> overrides;
+    if (placement.units) {
+        host_weights = make_host_weights(placement);
+        overrides.emplace(*placement.units, host_weights->buffer_type());
+        params.tensor_buft_overrides = overrides->data();
+        devices[0] = StreamingDevice::over(host_weights->card()).handle();
+    } else if (placement.device_layers > 0) {
+        devices[0] = find_device(placement.device);
+    }
     params.devices = devices.data();
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
     params.main_gpu = placement.device_layers > 0 ? 0 : -1;
@@ -96,11 +137,20 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
                           options.plan.path + " cannot be loaded: " + (errors.text().empty() ? "no reason was given" : errors.text()) +
                               (memory ? ". Lower the VRAM limit or choose a smaller model." : ". Choose a model this version of llama.cpp supports."));
     }
-    return std::shared_ptr<Model>(new Model(handle, profile, std::move(placement)));
+    std::shared_ptr<Model> model(new Model(handle, std::move(host_weights), profile, std::move(placement)));
+    model->reserve_slots();
+    return model;
 }
 
-Model::Model(llama_model* handle, const ModelProfile& profile, Placement placement)
-    : profile_(profile), placement_(std::move(placement)), handle_(handle) {
+void Model::reserve_slots() {
+    if (!host_weights_ || host_weights_->largest_streamed() == 0) return;
+    if (StreamingDevice::over(host_weights_->card()).reserve_slots(*host_weights_, placement_.units->slots)) return;
+    throw EngineError(ErrorCode::OutOfMemory, "The card has no room left for an upload slot of " +
+                                                  std::to_string(host_weights_->largest_streamed() >> 20) + " MiB. Lower the VRAM limit or close other programs.");
+}
+
+Model::Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, const ModelProfile& profile, Placement placement)
+    : profile_(profile), placement_(std::move(placement)), host_weights_(std::move(host_weights)), handle_(handle) {
     const llama_vocab* vocab = llama_model_get_vocab(handle);
     vocabulary_.emplace(vocab);
     info_.path = profile_.path;
@@ -117,7 +167,14 @@ Model::Model(llama_model* handle, const ModelProfile& profile, Placement placeme
     info_.metadata = read_metadata(handle);
 }
 
-Model::~Model() = default;
+Model::~Model() {
+    free_weights();
+}
+
+void Model::free_weights() {
+    if (handle_ && host_weights_) StreamingDevice::over(host_weights_->card()).forget(*host_weights_);
+    handle_.reset();
+}
 
 void Model::check_open() const {
     if (closed_) throw EngineError(ErrorCode::Closed, "The model " + info_.path + " was closed; load it again.");
@@ -154,7 +211,7 @@ void Model::close() {
     for (const auto& weak : sessions) {
         if (const auto session = weak.lock()) session->close();
     }
-    handle_.reset();
+    free_weights();
 }
 
 }  // namespace nmos

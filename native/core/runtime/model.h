@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "device/host_weights.h"
 #include "plan/placement.h"
 #include "runtime/cancellation.h"
 #include "runtime/vocabulary.h"
@@ -79,11 +80,14 @@ class Model {
         void operator()(llama_model* model) const { llama_model_free(model); }
     };
 
-    Model(llama_model* handle, const ModelProfile& profile, Placement placement);
+    Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
+    void reserve_slots();
+    void free_weights();
 
     ModelProfile profile_;
     Placement placement_;
+    std::unique_ptr<HostWeights> host_weights_;  // of units that are not on the card; null without a unit plan
     std::unique_ptr<llama_model, Free> handle_;
     std::optional<Vocabulary> vocabulary_;
     ModelInfo info_;

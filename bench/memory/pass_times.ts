@@ -1,0 +1,84 @@
+import { spawn } from "node:child_process";
+import type { Stops } from "../harness/stops";
+
+export interface PassTimes {
+  width: number;
+  seconds: number[];
+  /** The planner's; 0 where nothing was predicted. */
+  predicted: number;
+  /** Of the simulated card's engine and of its copies to the card, a pass. */
+  cardSeconds: number;
+  uploadSeconds: number;
+  uploadedBytes: number;
+}
+
+export interface PassTimesReport {
+  loadSeconds: number;
+  vramBytes: number;
+  passes: PassTimes[];
+  /** Of NMOS only. */
+  measureSeconds?: number;
+  explanation?: string;
+  slotHits?: number;
+  slotMisses?: number;
+}
+
+export interface Setting {
+  program: string;
+  libraries: string;
+  model: string;
+  card: string;
+  threads: number;
+  contextLength: number;
+}
+
+/** How llama.cpp divides a model between card and processor. */
+export interface StaticSplit {
+  /** n_gpu_layers. */
+  layers: number;
+  /** Regular expression of the tensors that stay with the processor. */
+  override?: string;
+}
+
+/** Passes with NMOS's placement, or with a static split of llama.cpp; null when the split does not fit the card. */
+export async function timePasses(
+  { program, libraries, model, card, threads, contextLength }: Setting,
+  split: StaticSplit | null,
+  widths: readonly number[],
+  repeats: number,
+  stops: Stops,
+): Promise<PassTimesReport | null> {
+  const common = [libraries, model, card, String(threads), String(contextLength), widths.join(","), String(repeats)];
+  const args = split
+    ? ["upstream", ...common, String(split.layers), ...(split.override ? [split.override] : [])]
+    : ["nmos", ...common];
+  const { status, output, errors } = await run(program, args, stops);
+  if (status === 0) return JSON.parse(output) as PassTimesReport;
+  if (split && /this split/.test(errors)) return null;
+  throw new Error(`pass_times ${args.join(" ")} ended with ${status}: ${errors.slice(-2000)}`);
+}
+
+function run(
+  program: string,
+  args: readonly string[],
+  stops: Stops,
+): Promise<{ status: number; output: string; errors: string }> {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const forget = stops.add(() => {
+    child.kill("SIGKILL");
+  });
+  let output = "";
+  let errors = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  return new Promise<{ status: number; output: string; errors: string }>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      resolve({ status: code ?? 1, output, errors: signal ? `${errors} (${signal})` : errors });
+    });
+  }).finally(forget);
+}

@@ -1,0 +1,207 @@
+// Times passes over a model on a simulated card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
+//
+//   pass_times nmos     LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
+//   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS [OVERRIDE]
+//
+// LAYERS is llama.cpp's n_gpu_layers; tensors whose name the regular expression OVERRIDE finds stay with the processor.
+// Both sides compute with llama_decode over the same device, threads, context and widest pass.
+#include <llama.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "device/streaming_device.h"
+#include "plan/placement.h"
+#include "platform/os.h"
+#include "runtime/backends.h"
+#include "runtime/log.h"
+#include "runtime/measure_device.h"
+#include "runtime/model.h"
+#include "runtime/session.h"
+#include "sim_clock.h"
+#include "sim_device.h"
+
+using namespace nmos;
+
+namespace {
+
+constexpr uint32_t widest_pass = 512;
+
+struct Arguments {
+    std::string mode;
+    std::string libraries;
+    std::string model;
+    std::string card;
+    int threads = 0;
+    uint32_t context = 0;
+    std::vector<uint32_t> widths;
+    int repeats = 0;
+    int layers = 0;
+    std::string override_pattern;
+};
+
+Arguments parse(const std::vector<std::string>& words) {
+    const size_t expected = !words.empty() && words[0] == "nmos" ? 8 : 9;
+    if (words.size() < expected) throw std::invalid_argument("Expected the arguments that the head of pass_times.cpp describes.");
+    Arguments arguments{words[0], words[1], words[2], words[3], std::stoi(words[4]), static_cast<uint32_t>(std::stoul(words[5])), {}, std::stoi(words[7]), 0, ""};
+    std::stringstream widths(words[6]);
+    for (std::string width; std::getline(widths, width, ',');) arguments.widths.push_back(static_cast<uint32_t>(std::stoul(width)));
+    if (words.size() > 8) arguments.layers = std::stoi(words[8]);
+    if (words.size() > 9) arguments.override_pattern = words[9];
+    return arguments;
+}
+
+ComputeThreads make_threads(int count) {
+    ggml_threadpool_params params = ggml_threadpool_params_default(count);
+    return {cpu_functions().threadpool_new(&params), count};
+}
+
+std::string list(const std::vector<double>& values) {
+    std::ostringstream text;
+    for (size_t i = 0; i < values.size(); ++i) text << (i > 0 ? "," : "[") << values[i];
+    return text.str() + "]";
+}
+
+// Seconds of passes of one width, each over an empty KV cache, one right after the other.
+std::vector<double> time_passes(int repeats, const std::function<void()>& pass) {
+    std::vector<double> seconds;
+    // A single pass is one that takes long: it needs no warming up.
+    if (repeats > 1) pass();
+    for (int i = 0; i < repeats; ++i) {
+        const double begin = sim::now();
+        pass();
+        seconds.push_back(sim::now() - begin);
+    }
+    return seconds;
+}
+
+std::vector<llama_token> tokens_of(uint32_t width) {
+    std::vector<llama_token> tokens(width);
+    for (uint32_t i = 0; i < width; ++i) tokens[i] = static_cast<llama_token>(1000 + i * 7);
+    return tokens;
+}
+
+void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, const sim::Traffic& before, const sim::Traffic& after, double predicted) {
+    const double passes = static_cast<double>(seconds.size() > 1 ? seconds.size() + 1 : 1);
+    std::printf("%s{\"width\":%u,\"seconds\":%s,\"predicted\":%g,\"cardSeconds\":%g,\"uploadSeconds\":%g,\"uploadedBytes\":%.0f}", first ? "" : ",", width,
+                list(seconds).c_str(), predicted, (after.computing_seconds - before.computing_seconds) / passes,
+                (after.uploading_seconds - before.uploading_seconds) / passes, static_cast<double>(after.uploaded - before.uploaded) / passes);
+}
+
+void run_nmos(const Arguments& arguments, sim::SimDevice& card) {
+    const ComputeThreads threads = make_threads(arguments.threads);
+    const double measuring = sim::now();
+    const DeviceProfile device = measure_device(card.handle(), threads, widest_pass);
+    const double measured = sim::now() - measuring;
+
+    const ModelProfile profile = read_model_profile(arguments.model);
+    const os::Memory memory = os::memory();
+    PlacementRequest request;
+    request.context_length = arguments.context;
+    request.batch_size = widest_pass;
+    size_t total = 0;
+    ggml_backend_dev_memory(card.handle(), &request.vram_limit, &total);
+    // The whole card, as upstream's best split takes it; the margin for other programs lies on top.
+    request.cards.push_back({ggml_backend_dev_name(card.handle()), "", uint64_t{1} << 50, false, device});
+    request.ram_total = memory.total;
+    request.ram_available = memory.available;
+    LoadOptions options;
+    options.plan.path = arguments.model;
+    const double loading = sim::now();
+    const std::shared_ptr<Model> model = Model::load(options, profile, plan_placement(profile, request));
+    const double loaded = sim::now() - loading;
+    const auto session = Session::create(model, {arguments.context, widest_pass}, threads);
+    session->acquire(std::make_shared<Cancellation>());
+
+    const Placement& placement = model->placement();
+    std::printf("{\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", measured, loaded,
+                static_cast<unsigned long long>(placement.device_bytes));
+    for (const std::string& sentence : placement.explanation) std::printf("%s ", sentence.c_str());
+    std::printf("\",\"passes\":[");
+    bool first = true;
+    for (const uint32_t width : arguments.widths) {
+        const std::vector<llama_token> tokens = tokens_of(width);
+        const sim::Traffic before = card.traffic();
+        const auto seconds = time_passes(arguments.repeats, [&] {
+            session->keep_common_prefix({}, false);
+            if (!session->compute(tokens, true)) throw std::runtime_error("The pass was cancelled.");
+            session->logits();
+        });
+        const double predicted = placement.units ? predict_pass(profile, device, *placement.units, width) : 0;
+        print_pass(first, width, seconds, before, card.traffic(), predicted);
+        first = false;
+    }
+    const UploadCounters counters = StreamingDevice::over(card.handle()).counters();
+    std::printf("],\"slotHits\":%llu,\"slotMisses\":%llu}\n", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
+}
+
+void run_upstream(const Arguments& arguments, sim::SimDevice& card) {
+    std::array<ggml_backend_dev_t, 2> devices{arguments.layers > 0 ? card.handle() : nullptr, nullptr};
+    std::array<llama_model_tensor_buft_override, 2> overrides{};
+    if (!arguments.override_pattern.empty()) overrides[0] = {arguments.override_pattern.c_str(), ggml_backend_cpu_buffer_type()};
+    llama_model_params params = llama_model_default_params();
+    params.devices = devices.data();
+    params.split_mode = LLAMA_SPLIT_MODE_NONE;
+    params.main_gpu = arguments.layers > 0 ? 0 : -1;
+    params.n_gpu_layers = arguments.layers;
+    params.tensor_buft_overrides = overrides.data();
+    const double loading = sim::now();
+    const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(llama_model_load_from_file(arguments.model.c_str(), params), &llama_model_free);
+    const double loaded = sim::now() - loading;
+    if (!model) throw std::runtime_error("llama.cpp does not load the model with this split.");
+    llama_context_params context_params = llama_context_default_params();
+    context_params.n_ctx = arguments.context;
+    context_params.n_batch = context_params.n_ubatch = widest_pass;
+    context_params.n_seq_max = 1;
+    context_params.n_threads = context_params.n_threads_batch = arguments.threads;
+    context_params.no_perf = true;
+    const std::unique_ptr<llama_context, decltype(&llama_free)> context(llama_init_from_model(model.get(), context_params), &llama_free);
+    if (!context) throw std::runtime_error("llama.cpp finds no room for the context with this split.");
+    llama_attach_threadpool(context.get(), make_threads(arguments.threads).pool, nullptr);
+
+    size_t free = 0;
+    size_t total = 0;
+    ggml_backend_dev_memory(card.handle(), &free, &total);
+    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%zu,\"passes\":[", loaded, total - free);
+    bool first = true;
+    for (const uint32_t width : arguments.widths) {
+        std::vector<llama_token> tokens = tokens_of(width);
+        const sim::Traffic before = card.traffic();
+        const auto seconds = time_passes(arguments.repeats, [&] {
+            llama_memory_clear(llama_get_memory(context.get()), false);
+            if (llama_decode(context.get(), llama_batch_get_one(tokens.data(), static_cast<int32_t>(width))) != 0) throw std::runtime_error("The pass failed.");
+            llama_get_logits_ith(context.get(), -1);
+        });
+        print_pass(first, width, seconds, before, card.traffic(), 0);
+        first = false;
+    }
+    std::printf("]}\n");
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    try {
+        const Arguments arguments = parse({words + 1, words + count});
+        const auto profile = sim::find_card_profile(arguments.card);
+        if (!profile) throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
+        take_over_library_log();
+        load_backends(arguments.libraries, true);
+        sim::SimDevice& card = sim::SimDevice::create(*profile, sim::Mode::Timed);
+        if (arguments.mode == "nmos") run_nmos(arguments, card);
+        else run_upstream(arguments, card);
+    } catch (const std::exception& failure) {
+        std::fprintf(stderr, "%s\n", failure.what());
+        return 1;
+    }
+    std::fflush(stdout);
+    // Devices are never destroyed; their destructors have nothing to say here.
+    std::_Exit(0);
+}

@@ -1,0 +1,62 @@
+// Decides for every unit of a model where its weights live and who computes with them, so that passes are as short as the
+// machine allows. Pure: no I/O, no clock, no library calls.
+//
+// Attention stays on the card together with the KV cache, for the last layers first; what VRAM is left goes to
+// feed-forward networks and upload slots. The networks in RAM are either computed by the processor or uploaded while card
+// and processor compute something else; wide passes upload all of them from the width on where that is faster. Of all these
+// plans, the one is best with which a typical request, a prompt and its answer, is predicted to take the least time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "device/weight_unit.h"
+#include "plan/device_profile.h"
+#include "plan/model_profile.h"
+
+namespace nmos {
+
+struct PlanRequest {
+    uint32_t context_length = 0;  // tokens
+    uint32_t widest_pass = 0;     // tokens
+    uint64_t vram_bytes = 0;      // for weights, KV cache, compute buffers and upload slots
+};
+
+struct LayerPlan {
+    bool on_card = false;  // attention and KV cache
+    bool feed_forward_resident = false;
+    // A network in RAM: passes at least this wide upload it. 1: every pass; never_streamed: none, as also below the card.
+    uint32_t stream_from_width = never_streamed;
+};
+
+struct PassPrediction {
+    uint32_t width = 0;
+    double seconds = 0;
+};
+
+struct UnitPlan {
+    std::vector<LayerPlan> layers;
+    bool output_on_card = false;
+    uint32_t slots = 0;
+    uint64_t slot_bytes = 0;
+    uint64_t vram_bytes = 0;                   // all of what is on the card
+    std::vector<PassPrediction> predictions;   // widths ascending
+    double request_seconds = 0;                // of a typical request
+    double static_split_request_seconds = 0;   // of one when whole layers are on the card or not, at best
+    std::vector<std::string> explanation;      // a sentence each
+
+    uint32_t layers_on_card() const;
+    uint32_t resident_networks() const;
+    uint32_t streamed_networks() const;  // by every pass
+};
+
+// The widths that a plan predicts.
+std::vector<uint32_t> predicted_widths(uint32_t widest_pass);
+
+UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request);
+
+// Seconds of a pass over the plan's units.
+double predict_pass(const ModelProfile& model, const DeviceProfile& device, const UnitPlan& plan, uint32_t width);
+
+}  // namespace nmos

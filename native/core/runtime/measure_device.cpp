@@ -1,0 +1,139 @@
+#include "runtime/measure_device.h"
+
+#include <ggml-cpp.h>
+#include <ggml-cpu.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "plan/unit_plan.h"
+#include "runtime/engine_error.h"
+
+namespace nmos {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A matrix as large models have them, in the type most of their weights have.
+constexpr int64_t columns = 4096;
+constexpr int64_t rows = 8192;
+constexpr ggml_type type = GGML_TYPE_Q4_K;
+
+// Together beyond the caches of a processor, as the weights of a model are.
+constexpr size_t matrices = 4;
+
+// From this width on the arithmetic takes the time and not the memory, so one matrix is enough.
+constexpr uint32_t arithmetic_width = 16;
+
+constexpr size_t upload_bytes = 32 << 20;
+constexpr size_t exchanged_bytes = 16 << 10;
+
+double seconds_of(const std::function<void()>& work) {
+    const auto begin = Clock::now();
+    work();
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// The fastest of several: what disturbs a measurement only ever makes it slower.
+double best_of(int times, const std::function<void()>& work) {
+    double best = seconds_of(work);
+    while (--times > 0) best = std::min(best, seconds_of(work));
+    return best;
+}
+
+ggml_backend_buffer_ptr allocate(ggml_backend_buffer_type_t buffer_type, size_t bytes) {
+    ggml_backend_buffer_ptr buffer(ggml_backend_buft_alloc_buffer(buffer_type, bytes));
+    if (!buffer) throw EngineError(ErrorCode::OutOfMemory, "There is no room for a matrix to measure the card with. Close other programs.");
+    return buffer;
+}
+
+// Matrices in the memory of a device, and what multiplies them.
+class Multiplication {
+  public:
+    Multiplication(ggml_backend_t backend, uint32_t width, size_t count) : backend_(backend) {
+        context_.reset(ggml_init({3 * (count + 1) * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
+        ggml_tensor* const input = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, width);
+        graph_ = ggml_new_graph(context_.get());
+        for (size_t i = 0; i < count; ++i) {
+            ggml_tensor* const matrix = ggml_new_tensor_2d(context_.get(), type, columns, rows);
+            bytes_ += static_cast<double>(ggml_nbytes(matrix));
+            ggml_build_forward_expand(graph_, ggml_mul_mat(context_.get(), matrix, input));
+        }
+        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_get_default_buffer_type(backend)));
+        if (!buffer_) throw EngineError(ErrorCode::OutOfMemory, "There is no room for matrices to measure with. Close other programs.");
+        ggml_backend_buffer_clear(buffer_.get(), 0);
+    }
+
+    double seconds_per_byte(int times) const {
+        const auto compute = [this] { ggml_backend_graph_compute(backend_, graph_); };
+        compute();
+        return best_of(times, compute) / bytes_;
+    }
+
+  private:
+    ggml_backend_t backend_;
+    ggml_context_ptr context_;
+    ggml_backend_buffer_ptr buffer_;
+    ggml_cgraph* graph_ = nullptr;
+    double bytes_ = 0;
+};
+
+WidthCurve measure_widths(ggml_backend_t backend, uint32_t widest_pass) {
+    std::vector<WidthCurve::Point> points;
+    for (const uint32_t width : predicted_widths(widest_pass)) {
+        const bool arithmetic = width >= arithmetic_width;
+        const Multiplication multiplication(backend, width, arithmetic ? 1 : matrices);
+        points.push_back({width, multiplication.seconds_per_byte(arithmetic ? 2 : 4)});
+    }
+    return WidthCurve(std::move(points));
+}
+
+void measure_bus(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProfile& profile) {
+    const ggml_backend_buffer_ptr vram = allocate(ggml_backend_dev_buffer_type(card), upload_bytes);
+    const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card);
+    ggml_backend_buffer_ptr host(pinned ? ggml_backend_buft_alloc_buffer(pinned, upload_bytes) : nullptr);
+    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (!host) host = allocate(ggml_backend_dev_buffer_type(processor), upload_bytes);
+    ggml_backend_buffer_clear(host.get(), 0);
+    void* const memory = ggml_backend_buffer_get_base(host.get());
+
+    const ggml_context_ptr context(ggml_init({ggml_tensor_overhead(), nullptr, true}));
+    ggml_tensor* const target = ggml_new_tensor_1d(context.get(), GGML_TYPE_I8, static_cast<int64_t>(upload_bytes));
+    ggml_backend_tensor_alloc(vram.get(), target, ggml_backend_buffer_get_base(vram.get()));
+    const auto upload = [&](size_t size) {
+        ggml_backend_tensor_set_async(queue, target, memory, 0, size);
+        ggml_backend_synchronize(queue);
+    };
+    upload(upload_bytes);
+    profile.upload_seconds = best_of(20, [&] { upload(exchanged_bytes); });
+    const double whole = best_of(3, [&] { upload(upload_bytes); });
+    profile.upload_bytes_per_second = static_cast<double>(upload_bytes) / std::max(1e-9, whole - profile.upload_seconds);
+    profile.exchange_seconds = best_of(20, [&] {
+        ggml_backend_tensor_get(target, memory, 0, exchanged_bytes);
+        ggml_backend_tensor_set(target, memory, 0, exchanged_bytes);
+    });
+}
+
+}  // namespace
+
+DeviceProfile measure_device(ggml_backend_dev_t card, ComputeThreads threads, uint32_t widest_pass) {
+    DeviceProfile profile;
+    const ggml_backend_ptr on_card(ggml_backend_dev_init(card, nullptr));
+    if (!on_card) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no queue.");
+    measure_bus(card, on_card.get(), profile);
+    profile.card = measure_widths(on_card.get(), widest_pass);
+
+    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    const ggml_backend_ptr on_processor(ggml_backend_dev_init(processor, nullptr));
+    const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(processor);
+    using SetThreads = decltype(&ggml_backend_cpu_set_n_threads);
+    using SetPool = decltype(&ggml_backend_cpu_set_threadpool);
+    reinterpret_cast<SetThreads>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"))(on_processor.get(), threads.count);
+    reinterpret_cast<SetPool>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_cpu_set_threadpool"))(on_processor.get(), threads.pool);
+    profile.processor = measure_widths(on_processor.get(), widest_pass);
+    return profile;
+}
+
+}  // namespace nmos

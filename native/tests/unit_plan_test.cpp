@@ -1,0 +1,178 @@
+#include "plan/unit_plan.h"
+
+#include <random>
+
+#include "check.h"
+#include "plan/pass_time.h"
+#include "plan/placement.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+constexpr uint64_t mib = 1ull << 20;
+
+// 10 ns a byte on the processor, 1 ns on the card, whatever the width; 2 ns to upload one; nothing else costs time.
+DeviceProfile simple_device() {
+    DeviceProfile device;
+    device.card = WidthCurve({{1, 1e-9}});
+    device.processor = WidthCurve({{1, 10e-9}});
+    device.upload_bytes_per_second = 0.5e9;
+    return device;
+}
+
+void check_seconds(const std::string& places, uint32_t slots, double expected, Location at = Location::here()) {
+    std::vector<PlacedUnit> units;
+    for (const char place : places) {
+        units.push_back({1'000'000, place == 'c' ? Place::Card : place == 'p' ? Place::Processor : Place::Streamed});
+    }
+    const double seconds = pass_seconds(units, 1, slots, simple_device());
+    expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s for " + places + ", got " + show(seconds), at);
+}
+
+void check_curve(const WidthCurve& curve, uint32_t width, double expected, Location at = Location::here()) {
+    expect(std::abs(curve.at(width) - expected) < 1e-12, show(expected) + " at " + show(width) + ", got " + show(curve.at(width)), at);
+}
+
+double between(std::mt19937_64& random, double least, double most) {
+    return least + (most - least) * static_cast<double>(random() % 1'000'001) / 1e6;
+}
+
+ModelProfile random_model(std::mt19937_64& random) {
+    ModelProfile model;
+    model.layers = 1 + random() % 40;
+    const double network = between(random, 1, 300);
+    const double attention = between(random, 1, 60);
+    for (uint32_t i = 0; i < model.layers; ++i) {
+        // A little more for some of them, as quantisers do.
+        const auto bytes = static_cast<uint64_t>(network * (random() % 3 == 0 ? 1.2 : 1.0) * mib);
+        model.feed_forward_bytes.push_back(bytes);
+        model.layer_bytes.push_back(bytes + static_cast<uint64_t>(attention * mib));
+        model.expert_bytes.push_back(0);
+        model.kv_bytes_per_token.push_back(random() % 8192);
+    }
+    model.embedding = 1024 + random() % 4096;
+    model.feed_forward = model.embedding * 3;
+    model.vocabulary = 32000;
+    model.output_bytes = static_cast<uint64_t>(between(random, 1, 500) * mib);
+    return model;
+}
+
+DeviceProfile random_device(std::mt19937_64& random) {
+    DeviceProfile device;
+    const double card = between(random, 0.001e-9, 0.05e-9);
+    const double processor = between(random, 0.02e-9, 0.3e-9);
+    device.card = WidthCurve({{1, card}, {64, card * between(random, 1, 4)}, {512, card * between(random, 4, 40)}});
+    device.processor = WidthCurve({{1, processor}, {4, processor * between(random, 1, 4)}, {64, processor * between(random, 4, 60)}});
+    device.upload_bytes_per_second = between(random, 2e9, 26e9);
+    device.upload_seconds = between(random, 0, 20e-6);
+    device.exchange_seconds = between(random, 0, 100e-6);
+    return device;
+}
+
+PlanRequest random_request(std::mt19937_64& random) {
+    return {static_cast<uint32_t>(128 + random() % 16384), 512, static_cast<uint64_t>(between(random, 0, 12000) * mib)};
+}
+
+uint64_t vram_of(const ModelProfile& model, const PlanRequest& request, const UnitPlan& plan) {
+    if (plan.layers_on_card() == 0) return 0;
+    uint64_t bytes = model.output_bytes + compute_buffer_bytes(model, request.context_length, request.widest_pass) + plan.slots * plan.slot_bytes;
+    for (size_t i = 0; i < plan.layers.size(); ++i) {
+        if (plan.layers[i].on_card) bytes += model.layer_bytes[i] - model.feed_forward_bytes[i] + model.kv_bytes_per_token[i] * request.context_length;
+        if (plan.layers[i].feed_forward_resident) bytes += model.feed_forward_bytes[i];
+    }
+    return bytes;
+}
+
+void check_plan(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) {
+    const UnitPlan plan = plan_units(model, device, request);
+    expect_equal(plan.vram_bytes, vram_of(model, request, plan));
+    expect(plan.vram_bytes <= request.vram_bytes || plan.layers_on_card() == 0, "no more than " + show(request.vram_bytes) + " bytes, got " + show(plan.vram_bytes));
+    expect(plan.request_seconds <= plan.static_split_request_seconds, "no slower than the best static split");
+    bool below = true;
+    for (size_t i = 0; i < plan.layers.size(); ++i) {
+        const LayerPlan& layer = plan.layers[i];
+        expect(layer.on_card || below, "the last layers on the card, and no others");
+        below &= !layer.on_card;
+        expect(!layer.feed_forward_resident || layer.on_card, "a resident network only in a layer of the card");
+        if (layer.stream_from_width == never_streamed) continue;
+        expect(plan.slots > 0 && plan.slot_bytes >= model.feed_forward_bytes[i], "a slot that the network fits in");
+        expect(layer.on_card && !layer.feed_forward_resident, "only networks in RAM, of layers of the card, to be streamed");
+    }
+    for (const std::string& sentence : plan.explanation) expect(sentence.ends_with("."), "a sentence, got " + show(sentence));
+}
+
+}  // namespace
+
+TEST(unit_plan, "interpolates between measured widths and lets no wider pass be faster") {
+    const WidthCurve curve({{1, 2.0}, {4, 8.0}, {8, 6.0}, {16, 16.0}});
+    check_curve(curve, 1, 2.0);
+    check_curve(curve, 2, 4.0);
+    check_curve(curve, 4, 8.0);
+    check_curve(curve, 6, 8.0);
+    check_curve(curve, 8, 8.0);
+    check_curve(curve, 12, 12.0);
+    check_curve(curve, 32, 32.0);
+    check_curve(WidthCurve(), 7, 0.0);
+}
+
+TEST(unit_plan, "adds up what happens one after the other and hides uploads behind it") {
+    check_seconds("", 2, 0);
+    check_seconds("ccc", 0, 0.003);
+    check_seconds("cpc", 0, 0.012);
+    check_seconds("pp", 0, 0.020);
+    // One that stays in its slot from pass to pass would need no upload, but the ring does not count on that.
+    check_seconds("s", 1, 0.003);
+    check_seconds("ss", 1, 0.006);
+    check_seconds("ssss", 2, 0.008);
+    check_seconds("psps", 2, 0.022);
+    check_seconds("cscs", 2, 0.004);
+    check_seconds("cccccccs", 1, 0.008);
+    check_seconds("cs", 1, 0.003);
+    check_seconds("cccccccs", 2, 0.008);
+}
+
+TEST(unit_plan, "never exceeds the budget and is never slower than the best static split") {
+    std::mt19937_64 random(1);
+    for (int i = 0; i < 150; ++i) check_plan(random_model(random), random_device(random), random_request(random));
+}
+
+TEST(unit_plan, "is not slower with more memory or a faster bus") {
+    std::mt19937_64 random(2);
+    for (int i = 0; i < 40; ++i) {
+        const ModelProfile model = random_model(random);
+        DeviceProfile device = random_device(random);
+        PlanRequest request = random_request(random);
+        double before = plan_units(model, device, request).request_seconds;
+        for (int step = 0; step < 4; ++step) {
+            if (step % 2 == 0) request.vram_bytes += static_cast<uint64_t>(between(random, 0, 1000) * mib);
+            else device.upload_bytes_per_second *= between(random, 1, 2);
+            const double after = plan_units(model, device, request).request_seconds;
+            // Networks are spread evenly over the layers, which is not always the very best order of them.
+            expect(after <= before * 1.05, "at most " + show(before) + " s, got " + show(after));
+            before = std::min(before, after);
+        }
+    }
+}
+
+TEST(unit_plan, "uploads in wide passes what the processor computes in narrow ones") {
+    ModelProfile model;
+    model.layers = 10;
+    model.layer_bytes.assign(10, 120 * mib);
+    model.feed_forward_bytes.assign(10, 100 * mib);
+    model.expert_bytes.assign(10, 0);
+    model.kv_bytes_per_token.assign(10, 1024);
+    model.output_bytes = 100 * mib;
+    DeviceProfile device;
+    device.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
+    device.processor = WidthCurve({{1, 0.03e-9}, {512, 15e-9}});
+    device.upload_bytes_per_second = 5e9;
+    const UnitPlan plan = plan_units(model, device, {1024, 512, 800 * mib});
+    uint32_t from = 0;
+    for (const LayerPlan& layer : plan.layers) {
+        if (layer.on_card && !layer.feed_forward_resident) from = std::max(from, layer.stream_from_width);
+    }
+    expect(from > 1 && from <= 64, "a width between 1 and 64, got " + show(from));
+    expect_equal(plan.resident_networks() + plan.slots <= 8, true);
+}
