@@ -23,6 +23,8 @@ interface Scenario {
 
 const contextLength = 2048;
 const draftWidths = [4, 8, 16];
+/** Of a prompt that decides which split is best for prompts. */
+const promptWidth = 64;
 
 const scenarios: readonly Scenario[] = [
   { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "gtx1650-4gb", decodeTarget: 1.6 },
@@ -52,19 +54,24 @@ async function runMemory(context: BenchmarkContext): Promise<BenchmarkResult> {
 async function measure({ log, quick, stops }: BenchmarkContext, scenario: Scenario, setting: Setting): Promise<Row[]> {
   const name = `${scenario.label} ${scenario.card}`;
   log(`${name}: looking for llama.cpp's best split`);
-  const split = await bestSplit(scenario, setting, stops, log, name);
+  const splits = await bestSplits(scenario, setting, stops, log, name);
   const rounds = quick ? 1 : 3;
-  const prefill = quick ? [64] : [64, 512];
+  const prefill = quick ? [promptWidth] : [promptWidth, 512];
+  /** What is best at decoding need not be best at prompts. */
+  const byWidth = [
+    [splits.narrow, [1, ...draftWidths]],
+    [splits.wide, prefill],
+  ] as const;
   const ours: PassTimesReport[] = [];
   const theirs: PassTimesReport[] = [];
   for (let round = 0; round < rounds; round++) {
     log(`${name}: passes, round ${round + 1} of ${rounds}`);
-    for (const side of round % 2 === 0 ? [null, split] : [split, null]) {
-      const narrow = await timePasses(setting, side, [1, ...draftWidths], 7, stops);
-      // Some wide passes of the processor take minutes: they are measured once.
-      const wide = round === 0 ? await timePasses(setting, side, prefill, 1, stops) : null;
-      if (!narrow) throw new Error(`${name}: the split that fitted before does not fit now.`);
-      (side ? theirs : ours).push({ ...narrow, passes: [...narrow.passes, ...(wide?.passes ?? [])] });
+    for (const upstream of round % 2 === 0 ? [false, true] : [true, false]) {
+      for (const [split, widths] of upstream ? byWidth : [[null, [1, ...draftWidths, ...prefill]] as const]) {
+        const report = await timePasses(setting, split, widths, 7, stops);
+        if (!report) throw new Error(`${name}: the split that fitted before does not fit now.`);
+        (upstream ? theirs : ours).push(report);
+      }
     }
   }
   log(`${name}: ${ours[0]?.explanation ?? ""}`);
@@ -74,7 +81,7 @@ async function measure({ log, quick, stops }: BenchmarkContext, scenario: Scenar
     comparisonRow({
       id: `${name} ${id}`,
       unit: "ms",
-      peer: `llama.cpp, ${describe(split)}`,
+      peer: `llama.cpp, ${describe(width >= promptWidth ? splits.wide : splits.narrow)}`,
       ours: seconds(ours, width).map((value) => value * 1000),
       theirs: seconds(theirs, width).map((value) => value * 1000),
       better: "lower",
@@ -96,44 +103,51 @@ async function measure({ log, quick, stops }: BenchmarkContext, scenario: Scenar
   ];
 }
 
-function describe({ layers, override }: StaticSplit): string {
-  return override ? `feed-forward networks of ${override.split("|").length} layers on the processor` : `-ngl ${layers}`;
+function describe({ layers, memory, override }: StaticSplit): string {
+  const networks = override && `feed-forward networks of ${override.split("|").length} layers on the processor`;
+  return `${networks ?? `-ngl ${layers}`}, ${memory}`;
 }
 
-/** Whole layers, as many as fit and a few fewer, and all layers with the fewest networks left to the processor. */
-async function bestSplit(
+/**
+ * The splits that are best at decoding and at a prompt of 64 tokens: whole layers, as many as fit and one fewer, and all
+ * layers with the fewest networks left to the processor; each with mapped and with pinned weights.
+ */
+async function bestSplits(
   { layers }: Scenario,
   setting: Setting,
   stops: BenchmarkContext["stops"],
   log: BenchmarkContext["log"],
   name: string,
-): Promise<StaticSplit> {
-  const networks = (count: number): StaticSplit => ({
-    layers: layers + 1,
-    override: `^blk\\.(${Array.from({ length: count }, (_, layer) => layer).join("|")})\\.ffn_`,
+): Promise<{ narrow: StaticSplit; wide: StaticSplit }> {
+  const counts = Array.from({ length: layers + 1 }, (_, index) => index);
+  const whole = counts.map((less): StaticSplit => ({ layers: layers + 1 - less, memory: "mapped" }));
+  const networks = counts.slice(1).map((count): StaticSplit => {
+    const left = Array.from({ length: count }, (_, layer) => layer).join("|");
+    return { layers: layers + 1, memory: "mapped", override: `^blk\\.(${left})\\.ffn_` };
   });
-  const tried: { split: StaticSplit; seconds: number }[] = [];
-  /** Tries splits in the order given, from too much to less, until `wanted` of them have fitted. */
-  const sweep = async (splits: readonly StaticSplit[], wanted: number): Promise<void> => {
+  const tried: { split: StaticSplit; decode: number; prefill: number }[] = [];
+  const attempt = async (split: StaticSplit): Promise<boolean> => {
+    const report = await timePasses(setting, split, [1, promptWidth], 5, stops);
+    if (!report) return false;
+    const [decode = NaN, prefill = NaN] = report.passes.map(({ seconds }) => median(seconds));
+    tried.push({ split, decode, prefill });
+    log(
+      `${name}: ${describe(split)}: ${(decode * 1000).toFixed(1)} ms a token, ${(prefill * 1000).toFixed(0)} ms a prompt`,
+    );
+    return true;
+  };
+  for (const splits of [whole, networks]) {
     let fitted = 0;
     for (const split of splits) {
-      if (fitted === wanted) return;
-      const report = await timePasses(setting, split, [1], 5, stops);
-      if (!report) continue;
-      fitted += 1;
-      const [pass] = report.passes;
-      if (pass) tried.push({ split, seconds: median(pass.seconds) });
+      if (!(await attempt(split))) continue;
+      await attempt({ ...split, memory: "pinned" });
+      if (++fitted === 2) break;
     }
+  }
+  const best = (figure: "decode" | "prefill"): StaticSplit => {
+    const [first] = [...tried].sort((a, b) => a[figure] - b[figure]);
+    if (!first) throw new Error(`${name}: expected a split that fits the card.`);
+    return first.split;
   };
-  const counts = Array.from({ length: layers + 1 }, (_, index) => index);
-  await sweep(
-    counts.map((less) => ({ layers: layers + 1 - less })),
-    3,
-  );
-  await sweep(counts.slice(1).map(networks), 3);
-  tried.sort((a, b) => a.seconds - b.seconds);
-  for (const { split, seconds } of tried) log(`${name}: ${describe(split)}: ${(seconds * 1000).toFixed(1)} ms a token`);
-  const [best] = tried;
-  if (!best) throw new Error(`${name}: expected a split that fits the card.`);
-  return best.split;
+  return { narrow: best("decode"), wide: best("prefill") };
 }

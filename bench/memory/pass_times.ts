@@ -36,6 +36,8 @@ export interface Setting {
 export interface StaticSplit {
   /** n_gpu_layers. */
   layers: number;
+  /** Where the weights in RAM lie. */
+  memory: "mapped" | "pinned";
   /** Regular expression of the tensors that stay with the processor. */
   override?: string;
 }
@@ -50,7 +52,7 @@ export async function timePasses(
 ): Promise<PassTimesReport | null> {
   const common = [libraries, model, card, String(threads), String(contextLength), widths.join(","), String(repeats)];
   const args = split
-    ? ["upstream", ...common, String(split.layers), ...(split.override ? [split.override] : [])]
+    ? ["upstream", ...common, String(split.layers), split.memory, ...(split.override ? [split.override] : [])]
     : ["nmos", ...common];
   const { status, output, errors } = await run(program, args, stops);
   if (status === 0) return JSON.parse(output) as PassTimesReport;

@@ -1,9 +1,9 @@
 // Times passes over a model on a simulated card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
 //
 //   pass_times nmos     LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
-//   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS [OVERRIDE]
+//   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS mapped|pinned [OVERRIDE]
 //
-// LAYERS is llama.cpp's n_gpu_layers; tensors whose name the regular expression OVERRIDE finds stay with the processor.
+// LAYERS is llama.cpp's n_gpu_layers; the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
 
@@ -34,6 +34,9 @@ namespace {
 
 constexpr uint32_t widest_pass = 512;
 
+// Wider passes take so long that one of them says enough.
+constexpr uint32_t widest_repeated = 32;
+
 struct Arguments {
     std::string mode;
     std::string libraries;
@@ -44,17 +47,19 @@ struct Arguments {
     std::vector<uint32_t> widths;
     int repeats = 0;
     int layers = 0;
+    bool pinned = false;
     std::string override_pattern;
 };
 
 Arguments parse(const std::vector<std::string>& words) {
-    const size_t expected = !words.empty() && words[0] == "nmos" ? 8 : 9;
+    const size_t expected = !words.empty() && words[0] == "nmos" ? 8 : 10;
     if (words.size() < expected) throw std::invalid_argument("Expected the arguments that the head of pass_times.cpp describes.");
-    Arguments arguments{words[0], words[1], words[2], words[3], std::stoi(words[4]), static_cast<uint32_t>(std::stoul(words[5])), {}, std::stoi(words[7]), 0, ""};
+    Arguments arguments{words[0], words[1], words[2], words[3], std::stoi(words[4]), static_cast<uint32_t>(std::stoul(words[5])), {}, std::stoi(words[7]), 0, false, ""};
     std::stringstream widths(words[6]);
     for (std::string width; std::getline(widths, width, ',');) arguments.widths.push_back(static_cast<uint32_t>(std::stoul(width)));
     if (words.size() > 8) arguments.layers = std::stoi(words[8]);
-    if (words.size() > 9) arguments.override_pattern = words[9];
+    if (words.size() > 9) arguments.pinned = words[9] == "pinned";
+    if (words.size() > 10) arguments.override_pattern = words[10];
     return arguments;
 }
 
@@ -72,7 +77,7 @@ std::string list(const std::vector<double>& values) {
 // Seconds of passes of one width, each over an empty KV cache, one right after the other.
 std::vector<double> time_passes(int repeats, const std::function<void()>& pass) {
     std::vector<double> seconds;
-    // A single pass is one that takes long: it needs no warming up.
+    // What takes long needs no warming up.
     if (repeats > 1) pass();
     for (int i = 0; i < repeats; ++i) {
         const double begin = sim::now();
@@ -129,7 +134,7 @@ void run_nmos(const Arguments& arguments, sim::SimDevice& card) {
     for (const uint32_t width : arguments.widths) {
         const std::vector<llama_token> tokens = tokens_of(width);
         const sim::Traffic before = card.traffic();
-        const auto seconds = time_passes(arguments.repeats, [&] {
+        const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] {
             session->keep_common_prefix({}, false);
             if (!session->compute(tokens, true)) throw std::runtime_error("The pass was cancelled.");
             session->logits();
@@ -145,13 +150,16 @@ void run_nmos(const Arguments& arguments, sim::SimDevice& card) {
 void run_upstream(const Arguments& arguments, sim::SimDevice& card) {
     std::array<ggml_backend_dev_t, 2> devices{arguments.layers > 0 ? card.handle() : nullptr, nullptr};
     std::array<llama_model_tensor_buft_override, 2> overrides{};
-    if (!arguments.override_pattern.empty()) overrides[0] = {arguments.override_pattern.c_str(), ggml_backend_cpu_buffer_type()};
+    if (!arguments.override_pattern.empty()) {
+        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(card.handle()) : ggml_backend_cpu_buffer_type()};
+    }
     llama_model_params params = llama_model_default_params();
     params.devices = devices.data();
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
     params.main_gpu = arguments.layers > 0 ? 0 : -1;
     params.n_gpu_layers = arguments.layers;
     params.tensor_buft_overrides = overrides.data();
+    params.load_mode = arguments.pinned ? LLAMA_LOAD_MODE_NONE : LLAMA_LOAD_MODE_MMAP;
     const double loading = sim::now();
     const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(llama_model_load_from_file(arguments.model.c_str(), params), &llama_model_free);
     const double loaded = sim::now() - loading;
@@ -174,7 +182,7 @@ void run_upstream(const Arguments& arguments, sim::SimDevice& card) {
     for (const uint32_t width : arguments.widths) {
         std::vector<llama_token> tokens = tokens_of(width);
         const sim::Traffic before = card.traffic();
-        const auto seconds = time_passes(arguments.repeats, [&] {
+        const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] {
             llama_memory_clear(llama_get_memory(context.get()), false);
             if (llama_decode(context.get(), llama_batch_get_one(tokens.data(), static_cast<int32_t>(width))) != 0) throw std::runtime_error("The pass failed.");
             llama_get_logits_ith(context.get(), -1);

@@ -399,6 +399,11 @@ SimDevice::Ggml::Ggml(SimDevice& owner) {
     to.get_buffer_type = [](ggml_backend_dev_t of) { return &self(of).ggml_->memory; };
     to.get_host_buffer_type = [](ggml_backend_dev_t of) { return &self(of).ggml_->pinned; };
     to.supports_op = [](ggml_backend_dev_t, const ggml_tensor* node) { return ggml_backend_dev_supports_op(sim::processor(), node); };
+    // As CUDA's and Vulkan's devices do: ggml's scheduler then copies weights from host memory for passes this wide.
+    to.offload_op = [](ggml_backend_dev_t, const ggml_tensor* node) {
+        constexpr int64_t least_width = 32;
+        return (node->op == GGML_OP_MUL_MAT && node->ne[1] >= least_width) || (node->op == GGML_OP_MUL_MAT_ID && node->ne[2] >= least_width);
+    };
     to.supports_buft = [](ggml_backend_dev_t of, ggml_backend_buffer_type_t type) { return type == &self(of).ggml_->memory; };
     to.event_new = [](ggml_backend_dev_t of) {
         auto* const event = new Event;

@@ -141,7 +141,14 @@ StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_qu
     ggml_backend_i& to = interface.iface;
     const ggml_backend_i& from = card_queue->iface;
     to.get_name = [](ggml_backend_t backend) { return self(backend).device.name_.c_str(); };
-    to.free = [](ggml_backend_t backend) { delete &self(backend); };
+    to.free = [](ggml_backend_t backend) {
+        Backend& queue = self(backend);
+        {
+            std::lock_guard lock(queue.device.mutex_);
+            queue.device.ring_.forget(queue.compute.get());
+        }
+        delete &queue;
+    };
     to.graph_compute = [](ggml_backend_t backend, ggml_cgraph* graph) { return self(backend).compute_graph(graph); };
     // What the card's queue lacks is lacking here too, so that ggml takes its own ways around it.
     if (from.set_tensor_async) {

@@ -64,6 +64,15 @@ void UploadRing::release() {
     slot_bytes_ = 0;
 }
 
+void UploadRing::forget(ggml_backend_t compute) {
+    ggml_backend_synchronize(compute);
+    if (uploader_) uploader_->synchronize();
+    // A driver may look into the queue that an event was recorded on.
+    for (const auto& slot : slots_) {
+        if (slot->user == compute) slot->user = nullptr;
+    }
+}
+
 void UploadRing::forget(const HostWeights& weights) {
     // A copy that reads from the weights may be under way.
     if (uploader_) uploader_->synchronize();

@@ -37,6 +37,8 @@ class UploadRing {
     bool reserve(uint32_t count, size_t bytes);
     // Waits for the card and gives the memory back.
     void release();
+    // The queue is about to be freed: waits for what it was given, and for uploads that wait for that.
+    void forget(ggml_backend_t compute);
     // Forgets what the slots hold of these weights, which are about to be freed.
     void forget(const HostWeights& weights);
 
