@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { runProgram } from "../harness/run_program";
 import type { Stops } from "../harness/stops";
 
 export interface PassTimes {
@@ -54,33 +54,8 @@ export async function timePasses(
   const args = split
     ? ["upstream", ...common, String(split.layers), split.memory, ...(split.override ? [split.override] : [])]
     : ["nmos", ...common];
-  const { status, output, errors } = await run(program, args, stops);
+  const { status, output, errors } = await runProgram(program, args, stops);
   if (status === 0) return JSON.parse(output) as PassTimesReport;
   if (split && /this split/.test(errors)) return null;
   throw new Error(`pass_times ${args.join(" ")} ended with ${status}: ${errors.slice(-2000)}`);
-}
-
-function run(
-  program: string,
-  args: readonly string[],
-  stops: Stops,
-): Promise<{ status: number; output: string; errors: string }> {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const forget = stops.add(() => {
-    child.kill("SIGKILL");
-  });
-  let output = "";
-  let errors = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
-  return new Promise<{ status: number; output: string; errors: string }>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      resolve({ status: code ?? 1, output, errors: signal ? `${errors} (${signal})` : errors });
-    });
-  }).finally(forget);
 }

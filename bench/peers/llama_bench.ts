@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
 import { dirname } from "node:path";
+import { runProgram } from "../harness/run_program";
 import type { Stops } from "../harness/stops";
 import type { Conditions, Contender, PrefillSample } from "../stack/contender";
 
@@ -55,26 +55,10 @@ export class LlamaBench implements Contender {
     return tokensPerSecond(await this.output([...common, ...test, "-r", "1", "-o", "json"]));
   }
 
-  private output(args: readonly string[]): Promise<string> {
+  private async output(args: readonly string[]): Promise<string> {
     // It looks for backends in its own folder and in the current one: let both be the one with the pinned ones.
-    const child = spawn(this.program, args, { cwd: dirname(this.program), stdio: ["ignore", "pipe", "pipe"] });
-    const forget = this.stops.add(() => {
-      child.kill("SIGKILL");
-    });
-    let output = "";
-    let errors = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      errors += text;
-    });
-    return new Promise<string>((resolve, reject) => {
-      child.on("error", reject);
-      child.on("close", (status, signal) => {
-        if (status === 0) resolve(output);
-        else reject(new Error(`llama-bench ended with ${signal ?? `status ${status ?? 0}`}: ${errors.slice(-2000)}`));
-      });
-    }).finally(forget);
+    const { status, output, errors } = await runProgram(this.program, args, this.stops, { cwd: dirname(this.program) });
+    if (status !== 0) throw new Error(`llama-bench ended with ${status}: ${errors.slice(-2000)}`);
+    return output;
   }
 }

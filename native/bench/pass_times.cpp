@@ -112,9 +112,12 @@ void run_nmos(const Arguments& arguments, sim::SimDevice& card) {
     request.context_length = arguments.context;
     request.batch_size = widest_pass;
     size_t total = 0;
-    ggml_backend_dev_memory(card.handle(), &request.vram_limit, &total);
-    // The whole card, as upstream's best split takes it; the margin for other programs lies on top.
-    request.cards.push_back({ggml_backend_dev_name(card.handle()), "", uint64_t{1} << 50, false, device});
+    size_t free = 0;
+    ggml_backend_dev_memory(card.handle(), &free, &total);
+    request.vram_limit = free;
+    // The whole card, as upstream's best split takes it; the margin for other programs comes on top.
+    constexpr uint64_t margin = uint64_t{1} << 30;
+    request.cards.push_back({ggml_backend_dev_name(card.handle()), card.profile().name, request.vram_limit + margin, false, device});
     request.ram_total = memory.total;
     request.ram_available = memory.available;
     LoadOptions options;

@@ -1,0 +1,36 @@
+import { spawn } from "node:child_process";
+import type { Stops } from "./stops";
+
+export interface ProgramResult {
+  /** Exit status, or what ended the program otherwise. */
+  status: number | NodeJS.Signals;
+  output: string;
+  errors: string;
+}
+
+/** Runs a program to its end, which comes with the benchmark's at the latest. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  stops: Stops,
+  options: { cwd?: string } = {},
+): Promise<ProgramResult> {
+  const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  const forget = stops.add(() => {
+    child.kill("SIGKILL");
+  });
+  let output = "";
+  let errors = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  return new Promise<ProgramResult>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status, signal) => {
+      resolve({ status: signal ?? status ?? 1, output, errors });
+    });
+  }).finally(forget);
+}
