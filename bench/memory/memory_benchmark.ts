@@ -25,6 +25,8 @@ const contextLength = 2048;
 const draftWidths = [4, 8, 16];
 /** Of a prompt that decides which split is best for prompts. */
 const promptWidth = 64;
+const prefill = [promptWidth, 512];
+const rounds = 3;
 
 const scenarios: readonly Scenario[] = [
   { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "gtx1650-4gb", decodeTarget: 1.6 },
@@ -51,12 +53,10 @@ async function runMemory(context: BenchmarkContext): Promise<BenchmarkResult> {
   return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
 }
 
-async function measure({ log, quick, stops }: BenchmarkContext, scenario: Scenario, setting: Setting): Promise<Row[]> {
+async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, setting: Setting): Promise<Row[]> {
   const name = `${scenario.label} ${scenario.card}`;
   log(`${name}: looking for llama.cpp's best split`);
   const splits = await bestSplits(scenario, setting, stops, log, name);
-  const rounds = quick ? 1 : 3;
-  const prefill = quick ? [promptWidth] : [promptWidth, 512];
   /** What is best at decoding need not be best at prompts. */
   const byWidth = [
     [splits.narrow, [1, ...draftWidths]],
