@@ -7,7 +7,7 @@ export interface CompletionSettings {
   enabled: boolean;
   /** Languages with ghost text, by language identifier. `*` stands for every language that is not listed. */
   languages: Record<string, boolean>;
-  /** Model for ghost text: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine. */
+  /** Model for ghost text: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine if it is installed, else another installed one, else a GGUF file in the models folder. */
   model: string;
   /** Whether suggestions span several lines. */
   multiline: "auto" | "always" | "never";
@@ -70,7 +70,7 @@ export function readPrivacySettings(scope?: vscode.ConfigurationScope): PrivacyS
 }
 
 export interface ChatSettings {
-  /** Model for chat and commands: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine. */
+  /** Model for chat and commands: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine if it is installed, else another installed one, else a GGUF file in the models folder. */
   model: string;
   /** Instruction at the beginning of every chat. */
   systemPrompt: string;
