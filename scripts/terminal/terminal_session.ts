@@ -1,7 +1,8 @@
 /** NMOS in a terminal, through the same client and engine host as in VS Code. */
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
-import type { ChatMessage, ModelRef } from "../../src/shared/protocol";
+import { EngineError } from "../../src/shared/errors";
+import type { ChatMessage, CompletionResult, ModelRef } from "../../src/shared/protocol";
 import { askLine } from "./ask_line";
 import { describeEngine, describePlacement, describeSpeed } from "./engine_report";
 import { Interruption } from "./interruption";
@@ -68,13 +69,22 @@ class TerminalSession {
   }
 
   async complete(): Promise<void> {
-    const { text, usage } = await this.interruption.around((signal) =>
-      this.engine.request(
-        "completion/complete",
-        { ...unfinished, model: this.model, extracts: [], lines: "auto", maxTokens: 64 },
-        { signal },
-      ),
-    );
+    let completion: CompletionResult;
+    try {
+      completion = await this.interruption.around((signal) =>
+        this.engine.request(
+          "completion/complete",
+          { ...unfinished, model: this.model, extracts: [], lines: "auto", maxTokens: 64 },
+          { signal },
+        ),
+      );
+    } catch (error) {
+      // A model for chat only can still answer.
+      if (!(error instanceof EngineError && error.code === "MODEL_UNSUPPORTED")) throw error;
+      print(`\n${error.message}`);
+      return;
+    }
+    const { text, usage } = completion;
     print(`\n> Complete this code at the mark:\n\n${indent(`${unfinished.prefix}«${text}»${unfinished.suffix}`)}`);
     print(`[${describeSpeed(usage)}]`);
   }
