@@ -238,7 +238,10 @@ void SimDevice::transfer(Queue& queue, Direction direction, void* to, const void
         std::lock_guard lock(mutex_);
         if (mode_ == Mode::Exact) {
             (direction == Direction::Up ? traffic_.uploaded : traffic_.downloaded) += size;
-            queue.add([to, from, size] { std::memcpy(to, from, size); });
+            const bool lost = direction == Direction::Down && size == lost_download_;
+            queue.add([to, from, size, lost] {
+                if (!lost) std::memcpy(to, from, size);
+            });
         } else {
             queue.free_at = transfer_until(direction, queue.free_at, host, size);
             if (direction == Direction::Down) std::memset(to, 0, size);
@@ -450,6 +453,11 @@ void SimDevice::set_foreign_bytes(uint64_t bytes) {
 void SimDevice::fail_allocation(int after) {
     std::lock_guard lock(mutex_);
     failing_allocation_ = after;
+}
+
+void SimDevice::lose_downloads(size_t bytes) {
+    std::lock_guard lock(mutex_);
+    lost_download_ = bytes;
 }
 
 Traffic SimDevice::traffic() const {

@@ -48,6 +48,8 @@ class SimDevice {
     void set_foreign_bytes(uint64_t bytes);
     // The next allocation but `after` fails; a negative number: none does.
     void fail_allocation(int after);
+    // Exact: copies of so many bytes to RAM are lost from now on; 0: none.
+    void lose_downloads(size_t bytes);
     Traffic traffic() const;
 
   private:
@@ -89,6 +91,7 @@ class SimDevice {
     uint64_t used_ = 0;                     // bytes of VRAM
     uint64_t foreign_ = 0;                  // bytes of VRAM
     int failing_allocation_ = -1;
+    size_t lost_download_ = 0;              // bytes
     Traffic traffic_;
     // When each engine is free again, in seconds of the steady clock.
     double engine_free_ = 0;

@@ -21,9 +21,10 @@ std::string pattern_of(const UnitId& id) {
 
 StreamedModel::StreamedModel(StreamingDevice& device, const Streaming& streaming)
     : device_(device), model_(nullptr, &llama_model_free), context_(nullptr, &llama_free) {
-    weights_ = std::make_unique<HostWeights>(device.card(), HostWeightsOptions{streaming.memory, layers, streaming.stream_from_width});
+    weights_ = std::make_unique<HostWeights>(device.card(), HostWeightsOptions{streaming.memory, layers, streaming.stream_from_width, streaming.networks});
     std::vector<std::string> patterns;
     for (const auto& [id, width] : streaming.stream_from_width) patterns.push_back(pattern_of(id));
+    for (const auto& [layer, cut] : streaming.networks) patterns.push_back(pattern_of({layer, UnitGroup::FeedForward}));
     std::vector<llama_model_tensor_buft_override> overrides;
     for (const std::string& pattern : patterns) overrides.push_back({pattern.c_str(), weights_->buffer_type()});
     overrides.push_back({nullptr, nullptr});
@@ -38,6 +39,7 @@ StreamedModel::StreamedModel(StreamingDevice& device, const Streaming& streaming
     ErrorCapture errors;
     model_.reset(llama_model_load_from_file(small_model_path().c_str(), params));
     expect(model_ != nullptr, "the model to load: " + errors.text());
+    expect(weights_->settle([](float) { return true; }), "the weights to settle");
     if (weights_->largest_streamed() > 0) expect(device.reserve_slots(*weights_, streaming.slots), "upload slots");
 
     llama_context_params context = llama_context_default_params();

@@ -16,6 +16,7 @@ struct Streaming {
     HostMemory memory = HostMemory::Mapped;
     uint32_t slots = 2;
     std::map<UnitId, uint32_t> stream_from_width;  // of the units in RAM; the others are resident
+    std::map<uint32_t, NetworkCut> networks;       // by layer; those that are cut up
 };
 
 class StreamedModel {

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <string_view>
+
+#include "runtime/engine_error.h"
 
 namespace nmos {
 
@@ -70,12 +74,9 @@ size_t round_up(size_t bytes, size_t unit) {
 
 }  // namespace
 
+// Where the file cannot be mapped.
 ggml_backend_buffer_t HostWeights::Ggml::alloc(ggml_backend_buffer_type_t type, size_t size) {
-    ggml_backend_buffer_t memory = nullptr;
-    const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(self(type).card_);
-    if (pinned && self(type).options_.memory == HostMemory::Pinned) memory = ggml_backend_buft_alloc_buffer(pinned, size);
-    if (!memory) self(type).pinned_ = false;
-    if (!memory) memory = ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(processor()), size);
+    const ggml_backend_buffer_t memory = ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(processor()), size);
     if (!memory) return nullptr;
     const ggml_backend_buffer_i interface{&free_buffer, &base, &init_tensor, &fill, &set, &get, nullptr, nullptr, nullptr, &clear, nullptr};
     return ggml_backend_buffer_init(type, interface, memory, size);
@@ -93,11 +94,11 @@ ggml_status HostWeights::Ggml::init_tensor(ggml_backend_buffer_t buffer, ggml_te
     return GGML_STATUS_SUCCESS;
 }
 
-void HostWeights::Ggml::properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties) {
+void HostWeights::Ggml::properties(ggml_backend_dev_t, ggml_backend_dev_props* properties) {
     *properties = {};
     properties->name = properties->description = "NMOS_RAM";
     properties->type = GGML_BACKEND_DEVICE_TYPE_ACCEL;
-    properties->caps.buffer_from_host_ptr = self(device).options_.memory == HostMemory::Mapped;
+    properties->caps.buffer_from_host_ptr = true;
     properties->caps.mmap_support = true;
 }
 
@@ -121,7 +122,7 @@ HostWeights::Ggml::Ggml(HostWeights& weights) : device{}, type{} {
 }
 
 HostWeights::HostWeights(ggml_backend_dev_t card, HostWeightsOptions options)
-    : card_(card), options_(std::move(options)), pinned_(options_.memory == HostMemory::Pinned), ggml_(std::make_unique<Ggml>(*this)) {}
+    : card_(card), options_(std::move(options)), ggml_(std::make_unique<Ggml>(*this)) {}
 
 HostWeights::~HostWeights() = default;
 
@@ -137,20 +138,110 @@ HostWeights* HostWeights::of(const ggml_tensor* tensor) {
     return tensor->buffer ? of(tensor->buffer->buft) : nullptr;
 }
 
+// While llama.cpp loads; what a tensor holds is not known yet.
 void HostWeights::add(ggml_tensor* tensor) {
     const std::optional<UnitId> id = unit_of_tensor(tensor->name, options_.output_layer);
     if (!id) return;
+    if (id->group == UnitGroup::FeedForward && options_.networks.contains(id->layer)) {
+        NetworkTensors& whole = networks_[id->layer].whole;
+        const std::string_view name = tensor->name;
+        if (name.ends_with(".ffn_gate.weight")) whole.gate = tensor;
+        if (name.ends_with(".ffn_up.weight")) whole.up = tensor;
+        if (name.ends_with(".ffn_down.weight")) whole.down = tensor;
+        return;
+    }
     HostUnit& unit = units_[*id];
     unit.id = *id;
     if (const auto width = options_.stream_from_width.find(*id); width != options_.stream_from_width.end()) {
         unit.stream_from_width = width->second;
     }
-    const ggml_backend_buffer_type_t vram = ggml_backend_dev_buffer_type(card_);
-    const size_t wanted = ggml_backend_buft_get_alloc_size(vram, tensor);
-    const size_t offset = round_up(unit.slot_bytes, ggml_backend_buft_get_alignment(vram));
-    unit.weights.push_back({tensor, offset, wanted - ggml_nbytes(tensor)});
-    unit.slot_bytes = offset + wanted;
+    add_weight(unit, tensor);
     unit_of_[tensor] = &unit;
+}
+
+void HostWeights::add_weight(HostUnit& unit, ggml_tensor* tensor) {
+    // As it lies in a slot.
+    ggml_tensor packed = *tensor;
+    packed.nb[1] = ggml_row_size(packed.type, packed.ne[0]);
+    packed.nb[2] = packed.nb[1] * static_cast<size_t>(packed.ne[1]);
+    packed.nb[3] = packed.nb[2] * static_cast<size_t>(packed.ne[2]);
+    const ggml_backend_buffer_type_t vram = ggml_backend_dev_buffer_type(card_);
+    const size_t wanted = ggml_backend_buft_get_alloc_size(vram, &packed);
+    const size_t offset = round_up(unit.slot_bytes, ggml_backend_buft_get_alignment(vram));
+    unit.weights.push_back({tensor, offset, wanted - ggml_nbytes(&packed)});
+    unit.slot_bytes = offset + wanted;
+}
+
+void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
+    HostNetwork& network = networks_[layer];
+    const NetworkTensors& whole = network.whole;
+    const auto all = whole.all();
+    const bool complete = std::ranges::all_of(all, [](const ggml_tensor* tensor) { return tensor != nullptr; });
+    const int64_t hidden = complete ? whole.gate->ne[1] : 0;
+    const bool fits = complete && cut.pieces > 0 && hidden % cut.pieces == 0 && whole.up->ne[1] == hidden && whole.down->ne[0] == hidden &&
+                      hidden / cut.pieces % ggml_blck_size(whole.down->type) == 0 && cut.resident + cut.streamed <= cut.pieces;
+    if (!fits) {
+        throw EngineError(ErrorCode::ModelUnsupported, "Expected the feed-forward network of layer " + std::to_string(layer) + " to divide into " +
+                                                           std::to_string(cut.pieces) + " pieces, but it does not. Choose another model.");
+    }
+    const int64_t rows = hidden / cut.pieces;
+    int64_t begin = 0;
+    const auto share = [&](uint32_t pieces) -> NetworkShare& {
+        network.shares.push_back({std::make_unique<NetworkShare>(whole, begin, rows * pieces), nullptr});
+        begin += rows * pieces;
+        return *network.shares.back().network;
+    };
+    const auto in_ram = [&](uint32_t pieces, uint32_t stream_from_width) {
+        NetworkShare& part = share(pieces);
+        const UnitId id{layer, UnitGroup::FeedForward, static_cast<uint32_t>(network.shares.size())};
+        const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card_);
+        HostUnit& unit = units_[id];
+        unit.id = id;
+        unit.stream_from_width = stream_from_width;
+        unit.pinned = options_.memory == HostMemory::Pinned && pinned && part.move_into(pinned);
+        for (ggml_tensor* weight : part.weights().all()) add_weight(unit, weight);
+        network.shares.back().unit = &unit;
+    };
+    if (cut.resident > 0 && !share(cut.resident).move_into(ggml_backend_dev_buffer_type(card_))) {
+        throw EngineError(ErrorCode::OutOfMemory, "The card has no room for the feed-forward network of layer " + std::to_string(layer) +
+                                                      ". Lower the VRAM limit or close other programs.");
+    }
+    if (cut.streamed > 0) in_ram(cut.streamed, 1);
+    if (cut.rest() > 0) in_ram(cut.rest(), cut.stream_rest_from_width);
+    for (const ggml_tensor* tensor : all) network_of_[tensor] = &network;
+    largest_result_ = std::max(largest_result_, static_cast<size_t>(whole.down->ne[1]) * options_.widest_pass * sizeof(float));
+}
+
+// Copies a unit that is no share of a network into pinned memory, when the system grants it.
+void HostWeights::pin(HostUnit& unit) {
+    const ggml_backend_buffer_type_t type = ggml_backend_dev_host_buffer_type(card_);
+    ggml_backend_buffer_ptr memory(type ? ggml_backend_buft_alloc_buffer(type, unit.slot_bytes) : nullptr);
+    if (!memory) return;
+    for (const HostUnit::Weight& weight : unit.weights) {
+        char* const copy = static_cast<char*>(ggml_backend_buffer_get_base(memory.get())) + weight.slot_offset;
+        std::memcpy(copy, weight.tensor->data, ggml_nbytes(weight.tensor));
+        weight.tensor->data = copy;
+    }
+    unit.pinned = true;
+    pinned_.push_back(std::move(memory));
+}
+
+bool HostWeights::settle(const std::function<bool(float)>& go_on) {
+    const auto count = static_cast<float>(options_.networks.size());
+    if (options_.memory == HostMemory::Pinned) {
+        for (auto& [id, unit] : units_) pin(unit);
+    }
+    float done = 0;
+    for (const auto& [layer, network] : options_.networks) {
+        if (!go_on(done++ / count)) return false;
+        cut(layer, network);
+    }
+    return true;
+}
+
+HostNetwork* HostWeights::network_of(const ggml_tensor* tensor) const {
+    const auto found = network_of_.find(tensor);
+    return found == network_of_.end() ? nullptr : found->second;
 }
 
 const HostUnit* HostWeights::unit_of(const ggml_tensor* tensor) const {

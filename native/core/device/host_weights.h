@@ -1,31 +1,49 @@
-// The weights of one model that are not resident on a card: a ggml buffer type whose memory is RAM, and the units in it.
+// The weights of one model that are not resident on a card, or not as a whole: a ggml buffer type whose memory is RAM, and
+// the units in it.
 //
-// llama.cpp's tensor overrides put tensors there while it loads; the processor computes from it directly, and a streaming
-// device uploads from it. Made before the model is loaded, freed after it. `unit_of` may be called from any thread once
-// the model is loaded.
+// llama.cpp's tensor overrides put tensors there while it loads, as the pages of the file itself. `settle` then gives every
+// share of them its place. The processor computes from RAM directly, and a streaming device uploads from it. Made before the
+// model is loaded, freed after it. What is const may be called from any thread once the weights have settled.
 #pragma once
 
 #include <ggml-backend.h>
+#include <ggml-cpu.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
+#include "device/network.h"
 #include "device/weight_unit.h"
 
 namespace nmos {
 
 enum class HostMemory : uint8_t {
     Mapped,  // the pages of the file itself: no copy, and the system may drop them
-    Pinned,  // of the card's host buffer type where it has one and grants it, else ordinary memory
+    Pinned,  // copied into memory that the card reads by itself, as far as the system grants it
 };
 
 struct HostWeightsOptions {
     HostMemory memory = HostMemory::Mapped;
     uint32_t output_layer = 0;
-    // Units that are streamed from some width on; the others are always computed by the processor.
+    // Units other than the networks below that are streamed from some width on; other ones are always computed by the
+    // processor.
     std::map<UnitId, uint32_t> stream_from_width;
+    std::map<uint32_t, NetworkCut> networks;  // by layer
+    uint32_t widest_pass = 512;               // tokens
+};
+
+// A network that is cut up.
+struct HostNetwork {
+    struct Share {
+        std::unique_ptr<NetworkShare> network;
+        const HostUnit* unit = nullptr;  // null: resident
+    };
+
+    NetworkTensors whole;        // in the mapped file
+    std::vector<Share> shares;   // in the order of the hidden dimension
 };
 
 class HostWeights {
@@ -42,10 +60,19 @@ class HostWeights {
     static HostWeights* of(const ggml_tensor* tensor);
 
     ggml_backend_dev_t card() const { return card_; }
-    // The card can read all of it by itself.
-    bool pinned() const { return pinned_; }
+    // Cuts up the networks, copies what is resident into VRAM and what is pinned into such memory. Between two networks it is
+    // asked with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the
+    // card has no room.
+    bool settle(const std::function<bool(float)>& go_on);
     // Null for a tensor that no unit has, which is never streamed.
     const HostUnit* unit_of(const ggml_tensor* tensor) const;
+    // Null for one of no network that is cut up. For the device that computes it.
+    HostNetwork* network_of(const ggml_tensor* tensor) const;
+    // Bytes of the largest result of a network, in a pass of the widest kind; 0: no network is cut up.
+    size_t largest_result() const { return largest_result_; }
+    // The threads that compute shares on the processor; null: some of their own.
+    void set_threadpool(ggml_threadpool_t pool) { threadpool_ = pool; }
+    ggml_threadpool_t threadpool() const { return threadpool_; }
     // In the order of execution.
     std::vector<const HostUnit*> units() const;
     // The first unit behind `unit` that a pass of `width` streams, beyond the end from the beginning; null when there is
@@ -58,12 +85,19 @@ class HostWeights {
     struct Ggml;
 
     void add(ggml_tensor* tensor);
+    void add_weight(HostUnit& unit, ggml_tensor* tensor);
+    void cut(uint32_t layer, const NetworkCut& cut);
+    void pin(HostUnit& unit);
 
     ggml_backend_dev_t card_;
     HostWeightsOptions options_;
-    bool pinned_;
     std::map<UnitId, HostUnit> units_;
     std::unordered_map<const ggml_tensor*, const HostUnit*> unit_of_;
+    std::map<uint32_t, HostNetwork> networks_;  // by layer
+    std::unordered_map<const ggml_tensor*, HostNetwork*> network_of_;
+    std::vector<ggml_backend_buffer_ptr> pinned_;
+    size_t largest_result_ = 0;
+    ggml_threadpool_t threadpool_ = nullptr;
     std::unique_ptr<Ggml> ggml_;
 };
 

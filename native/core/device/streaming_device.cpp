@@ -3,10 +3,13 @@
 #include <ggml-backend-impl.h>
 #include <ggml-impl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <vector>
 
+#include "device/network.h"
+#include "device/processor.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
@@ -27,9 +30,56 @@ const ggml_tensor* host_weight_of_node(const ggml_tensor* node) {
     return nullptr;
 }
 
+// The network that is cut up whose weight the node multiplies with, or null.
+HostNetwork* network_of_node(const ggml_tensor* node) {
+    const ggml_tensor* const weight = host_weight_of_node(node);
+    return weight ? HostWeights::of(weight)->network_of(weight) : nullptr;
+}
+
+// A result of the same shape as `like` somewhere else.
+ggml_tensor tensor_at(const ggml_tensor& like, const Memory& memory) {
+    ggml_tensor tensor{};
+    tensor.type = like.type;
+    std::copy(std::begin(like.ne), std::end(like.ne), std::begin(tensor.ne));
+    std::copy(std::begin(like.nb), std::end(like.nb), std::begin(tensor.nb));
+    tensor.buffer = memory.buffer;
+    tensor.data = memory.data;
+    std::memcpy(tensor.name, like.name, sizeof tensor.name);
+    return tensor;
+}
+
 // Tokens that an operation with weights computes.
 uint32_t width_of(const ggml_tensor* node) {
     return static_cast<uint32_t>(node->op == GGML_OP_MUL_MAT_ID ? node->ne[2] : node->ne[1]);
+}
+
+// Adds two results on the card.
+struct Sum {
+    ggml_tensor first{};
+    ggml_tensor second{};
+    ggml_tensor total{};
+    ggml_context_ptr context;
+    ggml_cgraph* nodes = nullptr;
+
+    // `like` has the shape.
+    ggml_cgraph* graph(const ggml_tensor& like, const Memory& a, const Memory& b, const Memory& target);
+};
+
+ggml_cgraph* Sum::graph(const ggml_tensor& like, const Memory& a, const Memory& b, const Memory& target) {
+    first = tensor_at(like, a);
+    second = tensor_at(like, b);
+    total = tensor_at(like, target);
+    total.op = GGML_OP_ADD;
+    total.flags = GGML_TENSOR_FLAG_COMPUTE;
+    total.src[0] = &first;
+    total.src[1] = &second;
+    if (!nodes) {
+        constexpr size_t tensors = 3;
+        context.reset(ggml_init({ggml_graph_overhead_custom(tensors, false), nullptr, true}));
+        nodes = ggml_new_graph_custom(context.get(), tensors, false);
+        ggml_build_forward_expand(nodes, &total);
+    }
+    return nodes;
 }
 
 }  // namespace
@@ -52,6 +102,10 @@ struct StreamingDevice::Ggml {
 struct StreamingDevice::Backend {
     StreamingDevice& device;
     ggml_backend_ptr compute;
+    Processor processor;
+    ggml_backend_event_ptr fetched;   // the input of a network is in RAM; null where the card has no events
+    ggml_backend_buffer_ptr results;  // two results of shares, on the card
+    Sum sum;
     ggml_abort_callback is_cancelled = nullptr;
     void* cancelled_data = nullptr;
     ggml_backend interface{};
@@ -64,6 +118,15 @@ struct StreamingDevice::Backend {
 
     ggml_status compute_graph(ggml_cgraph* graph);
     ggml_status compute_segment(ggml_cgraph* graph, int begin, int end, const HostUnit* unit, HostWeights* weights);
+    // A network whose shares card and processor compute at the same time.
+    ggml_status compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes);
+    // A multiplication with a network's weight that is not part of the network's usual nodes.
+    ggml_status compute_on_processor(HostWeights& weights, ggml_tensor* node);
+    bool reserve_results(size_t bytes);
+    bool reserve_exchange(HostWeights& weights, size_t input, size_t hidden, size_t result);
+    // Begins to bring a tensor into RAM; it is there when `await_input` returns.
+    void fetch_input(const ggml_tensor* tensor);
+    void await_input();
     bool cancelled() const { return is_cancelled && is_cancelled(cancelled_data); }
 };
 
@@ -71,7 +134,8 @@ ggml_backend_t StreamingDevice::Backend::unwrapped(ggml_backend_t backend) {
     return StreamingDevice::of(ggml_backend_get_device(backend)) ? self(backend).compute.get() : backend;
 }
 
-// Cuts the graph where the unit in RAM changes; nodes without one belong to the segment before them.
+// Cuts the graph at networks that are cut up, and where the unit in RAM changes; nodes without one belong to the segment
+// before them.
 ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
     std::lock_guard lock(device.mutex_);
     int begin = 0;
@@ -81,6 +145,17 @@ ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
         const ggml_tensor* weight = host_weight_of_node(graph->nodes[i]);
         if (!weight) continue;
         HostWeights* const owner = HostWeights::of(weight);
+        if (HostNetwork* const network = owner->network_of(weight)) {
+            ggml_status status = compute_segment(graph, begin, i, unit, weights);
+            if (status != GGML_STATUS_SUCCESS) return status;
+            const auto nodes = NetworkNodes::find(graph, i, network->whole);
+            status = nodes ? compute_network(*owner, *network, *nodes) : compute_on_processor(*owner, graph->nodes[i]);
+            if (status != GGML_STATUS_SUCCESS) return status;
+            if (nodes) i += NetworkNodes::count - 1;
+            begin = i + 1;
+            unit = nullptr;
+            continue;
+        }
         const HostUnit* const next = owner->unit_of(weight);
         if (next == unit) continue;
         if (unit) {
@@ -133,7 +208,130 @@ ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int be
     return status;
 }
 
-StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue) {
+ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes) {
+    if (cancelled()) return GGML_STATUS_ABORTED;
+    const uint32_t width = width_of(nodes.down);
+    const size_t result_bytes = ggml_nbytes(nodes.down);
+    const size_t shares = network.shares.size();
+    if (shares > 1 && !reserve_results(std::max(result_bytes, weights.largest_result()))) return GGML_STATUS_ALLOC_FAILED;
+    const Memory whole = Memory::of(nodes.down);
+    Memory first = whole;
+    Memory second = whole;
+    if (shares > 1) {
+        first = {results.get(), static_cast<char*>(ggml_backend_buffer_get_base(results.get()))};
+        second = first.behind(ggml_backend_buffer_get_size(results.get()) / 2);
+    }
+
+    size_t begun = 0;
+    const auto target = [&] { return begun == 0 ? first : second; };
+    // What is in `target` counts from now on.
+    const auto add = [&] {
+        if (++begun == 1) return GGML_STATUS_SUCCESS;
+        return ggml_backend_graph_compute_async(compute.get(), sum.graph(*nodes.down, first, second, begun == shares ? whole : first));
+    };
+    const HostUnit* last_streamed = nullptr;
+    const auto compute_on_card = [&](HostNetwork::Share& share) {
+        NetworkShare::Places places{{}, Memory::of(nodes.input()), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), target()};
+        if (share.unit) {
+            const auto slot = device.ring_.acquire(weights, *share.unit, compute.get());
+            if (!slot) return GGML_STATUS_ALLOC_FAILED;
+            for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = {slot->buffer, slot->base + share.unit->weights[i].slot_offset};
+        } else {
+            for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = Memory::of(share.network->weights().all()[i]);
+        }
+        const ggml_status status = ggml_backend_graph_compute_async(compute.get(), share.network->graph(nodes, places));
+        if (share.unit) {
+            device.ring_.done(*share.unit, compute.get());
+            last_streamed = share.unit;
+        }
+        return status == GGML_STATUS_SUCCESS ? add() : status;
+    };
+
+    HostNetwork::Share* beside = nullptr;  // computed by the processor at the same time
+    for (HostNetwork::Share& share : network.shares) {
+        if (share.unit && width < share.unit->stream_from_width) beside = &share;
+    }
+    if (beside) {
+        const size_t hidden_bytes = static_cast<size_t>(beside->network->hidden()) * width * sizeof(float);
+        if (!reserve_exchange(weights, ggml_nbytes(nodes.input()), 2 * hidden_bytes, result_bytes)) return GGML_STATUS_ALLOC_FAILED;
+        fetch_input(nodes.input());
+    }
+    std::vector<HostNetwork::Share*> still_coming;
+    for (HostNetwork::Share& share : network.shares) {
+        if (&share == beside) continue;
+        if (beside && share.unit && !device.ring_.given(*share.unit)) {
+            still_coming.push_back(&share);
+        } else if (const ggml_status status = compute_on_card(share); status != GGML_STATUS_SUCCESS) {
+            return status;
+        }
+    }
+    if (beside) {
+        await_input();
+        NetworkShare::Places places{{}, processor.input(), processor.hidden(), {}, processor.hidden(), processor.result()};
+        places.up = processor.hidden().behind(static_cast<size_t>(beside->network->hidden()) * width * sizeof(float));
+        for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = Memory::of(beside->network->weights().all()[i]);
+        if (const ggml_status status = processor.compute(beside->network->graph(nodes, places)); status != GGML_STATUS_SUCCESS) return status;
+        ggml_tensor result = tensor_at(*nodes.down, target());
+        ggml_backend_tensor_set_async(compute.get(), &result, processor.result().data, 0, result_bytes);
+        if (const ggml_status status = add(); status != GGML_STATUS_SUCCESS) return status;
+    }
+    for (HostNetwork::Share* share : still_coming) {
+        if (const ggml_status status = compute_on_card(*share); status != GGML_STATUS_SUCCESS) return status;
+    }
+    // Not before the processor's result is on its way, which would have to wait for a whole unit.
+    if (last_streamed) device.ring_.prefetch_behind(weights, *last_streamed, width);
+    return GGML_STATUS_SUCCESS;
+}
+
+ggml_status StreamingDevice::Backend::compute_on_processor(HostWeights& weights, ggml_tensor* node) {
+    if (cancelled()) return GGML_STATUS_ABORTED;
+    const size_t bytes = ggml_nbytes(node);
+    if (!reserve_exchange(weights, ggml_nbytes(node->src[1]), 0, bytes)) return GGML_STATUS_ALLOC_FAILED;
+    fetch_input(node->src[1]);
+    await_input();
+    ggml_tensor input = tensor_at(*node->src[1], processor.input());
+    ggml_tensor result = tensor_at(*node, processor.result());
+    result.op = node->op;
+    std::memcpy(result.op_params, node->op_params, sizeof result.op_params);
+    result.src[0] = node->src[0];
+    result.src[1] = &input;
+    const ggml_context_ptr context(ggml_init({ggml_graph_overhead_custom(4, false), nullptr, true}));
+    ggml_cgraph* const graph = ggml_new_graph_custom(context.get(), 4, false);
+    ggml_build_forward_expand(graph, &result);
+    const ggml_status status = processor.compute(graph);
+    if (status == GGML_STATUS_SUCCESS) ggml_backend_tensor_set_async(compute.get(), node, processor.result().data, 0, bytes);
+    return status;
+}
+
+bool StreamingDevice::Backend::reserve_results(size_t bytes) {
+    if (results && ggml_backend_buffer_get_size(results.get()) >= 2 * bytes) return true;
+    ggml_backend_synchronize(compute.get());
+    results.reset(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(compute.get()), 2 * bytes));
+    return results != nullptr;
+}
+
+bool StreamingDevice::Backend::reserve_exchange(HostWeights& weights, size_t input, size_t hidden, size_t result) {
+    processor.set_threadpool(weights.threadpool());
+    if (processor.has_room(input, hidden, result)) return true;
+    ggml_backend_synchronize(compute.get());
+    return processor.reserve(input, hidden, result);
+}
+
+void StreamingDevice::Backend::fetch_input(const ggml_tensor* tensor) {
+    ggml_backend_tensor_get_async(compute.get(), tensor, processor.input().data, 0, ggml_nbytes(tensor));
+    // Into other memory a driver may copy only when it is waited for.
+    if (fetched && processor.pinned()) ggml_backend_event_record(fetched.get(), compute.get());
+    else ggml_backend_synchronize(compute.get());
+}
+
+void StreamingDevice::Backend::await_input() {
+    if (fetched && processor.pinned()) ggml_backend_event_synchronize(fetched.get());
+}
+
+StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue), processor(owner.card_) {
+    ggml_backend_dev_props properties;
+    ggml_backend_dev_get_props(owner.card_, &properties);
+    if (properties.caps.async && properties.caps.events) fetched.reset(ggml_backend_event_new(owner.card_));
     static ggml_guid guid = {'N', 'M', 'O', 'S', '-', 's', 't', 'r', 'e', 'a', 'm', 'i', 'n', 'g', '-', '1'};
     interface.guid = &guid;
     interface.device = owner.handle();
@@ -176,6 +374,10 @@ StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_qu
     }
     if (from.graph_optimize) {
         to.graph_optimize = [](ggml_backend_t backend, ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters) {
+            // Reordered, a network could not be told from other nodes.
+            for (int i = 0; i < graph->n_nodes; ++i) {
+                if (network_of_node(graph->nodes[i])) return;
+            }
             const ggml_backend_t queue = self(backend).compute.get();
             queue->iface.graph_optimize(queue, graph, parameters);
         };
@@ -196,6 +398,9 @@ bool StreamingDevice::Ggml::supports_op(ggml_backend_dev_t device, const ggml_te
     const ggml_tensor* const weight = host_weight_of_node(node);
     if (!weight) return true;
     if (node->op != GGML_OP_MUL_MAT && node->op != GGML_OP_MUL_MAT_ID) return false;
+    if (HostWeights::of(weight)->network_of(weight)) {
+        return node->src[0] == weight && ggml_is_contiguous(node->src[1]) && node->src[1]->ne[2] == 1 && node->src[1]->ne[3] == 1;
+    }
     const HostUnit* const unit = HostWeights::of(weight)->unit_of(weight);
     return unit && width_of(node) >= unit->stream_from_width;
 }
@@ -213,13 +418,16 @@ ggml_backend_t StreamingDevice::Ggml::init(ggml_backend_dev_t device, const char
 void* StreamingDevice::Ggml::procedure(ggml_backend_reg_t, const char* name) {
     if (std::strcmp(name, "ggml_backend_set_abort_callback") == 0) {
         const ggml_backend_set_abort_callback_t set = [](ggml_backend_t backend, ggml_abort_callback is_cancelled, void* data) {
-            Backend::self(backend).is_cancelled = is_cancelled;
-            Backend::self(backend).cancelled_data = data;
+            Backend& queue = Backend::self(backend);
+            queue.is_cancelled = is_cancelled;
+            queue.cancelled_data = data;
+            queue.processor.set_abort_callback(is_cancelled, data);
         };
         return reinterpret_cast<void*>(set);
     }
     if (std::strcmp(name, "ggml_backend_set_n_threads") == 0) {
         const ggml_backend_set_n_threads_t set = [](ggml_backend_t backend, int threads) {
+            Backend::self(backend).processor.set_threads(threads);
             const ggml_backend_t compute = Backend::self(backend).compute.get();
             const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(compute));
             const auto inner = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));

@@ -10,6 +10,13 @@ namespace {
 // Read by copies that are still under way when the call that began them has returned.
 constexpr std::array<char, 4096> zeros{};
 
+Upload::Part part_of(const HostUnit::Weight& weight) {
+    const ggml_tensor* const tensor = weight.tensor;
+    const size_t row = ggml_row_size(tensor->type, tensor->ne[0]);
+    if (tensor->nb[1] == row) return {tensor->data, weight.slot_offset, ggml_nbytes(tensor), 1, 0};
+    return {tensor->data, weight.slot_offset, row, static_cast<size_t>(tensor->ne[1]), tensor->nb[1]};
+}
+
 }  // namespace
 
 UploadRing::UploadRing(ggml_backend_dev_t card) : card_(card) {
@@ -98,24 +105,39 @@ UploadRing::Slot* UploadRing::oldest(const std::vector<const HostUnit*>& needed)
 
 void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& unit) {
     if (slot.unit && !slot.used) ++counters_.discarded;
-    Upload upload{&slot.bytes, {}, weights.pinned(), slot.user ? slot.done.get() : nullptr, slot.ready.get()};
+    Upload upload{&slot.bytes, {}, unit.pinned, slot.user ? slot.done.get() : nullptr, slot.ready.get()};
     for (const HostUnit::Weight& weight : unit.weights) {
-        const size_t size = ggml_nbytes(weight.tensor);
-        upload.parts.push_back({weight.tensor->data, weight.slot_offset, size});
+        const Upload::Part part = part_of(weight);
+        const size_t size = part.rows * part.size;
+        upload.parts.push_back(part);
         counters_.bytes += size;
         for (size_t done = 0; done < weight.padding; done += zeros.size()) {
-            upload.parts.push_back({zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done)});
+            upload.parts.push_back({zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done), 1, 0});
         }
     }
     if (uploader_) {
         slot.ticket = uploader_->begin(std::move(upload));
     } else {
-        for (const Upload::Part& part : upload.parts) ggml_backend_tensor_set(&slot.bytes, part.data, part.offset, part.size);
+        std::vector<char> rows;
+        for (const Upload::Part& part : upload.parts) {
+            const void* data = part.data;
+            if (part.rows > 1) {
+                rows.resize(part.rows * part.size);
+                part.pack(0, part.rows, rows.data());
+                data = rows.data();
+            }
+            ggml_backend_tensor_set(&slot.bytes, data, part.offset, part.rows * part.size);
+        }
     }
     slot.weights = &weights;
     slot.unit = &unit;
     slot.used = false;
     slot.turn = ++turn_;
+}
+
+bool UploadRing::given(const HostUnit& unit) {
+    const Slot* const slot = find(unit);
+    return slot && (!uploader_ || uploader_->given(slot->ticket));
 }
 
 std::optional<UploadRing::Place> UploadRing::acquire(const HostWeights& weights, const HostUnit& unit, ggml_backend_t compute) {

@@ -51,6 +51,8 @@ class UploadRing {
         ggml_backend_buffer_t buffer = nullptr;
         char* base = nullptr;
     };
+    // Nobody would have to wait for the unit but the card.
+    bool given(const HostUnit& unit);
     // Makes sure that the unit is, or soon will be, in a slot, and lets what `compute` is given next wait for it. None when
     // there is no slot that the unit fits in.
     std::optional<Place> acquire(const HostWeights& weights, const HostUnit& unit, ggml_backend_t compute);

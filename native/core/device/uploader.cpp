@@ -15,14 +15,22 @@ constexpr size_t piece_bytes = 4 << 20;
 
 }  // namespace
 
+void Upload::Part::pack(size_t first_row, size_t count, char* to) const {
+    const char* from = static_cast<const char*>(data) + first_row * stride;
+    for (size_t row = 0; row < count; ++row) std::memcpy(to + row * size, from + row * stride, size);
+}
+
 Uploader::Uploader(ggml_backend_dev_t card) : queue_(ggml_backend_dev_init(card, nullptr)) {
     if (!queue_) {
         throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no second queue.");
     }
     const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card);
+    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     for (Piece& piece : pieces_) {
         piece.copied.reset(ggml_backend_event_new(card));
         if (pinned) piece.staging.reset(ggml_backend_buft_alloc_buffer(pinned, piece_bytes));
+        if (!piece.staging) piece.staging.reset(ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(processor), piece_bytes));
+        if (!piece.staging) throw EngineError(ErrorCode::OutOfMemory, "There is no memory for a piece of an upload. Close other programs.");
     }
     thread_ = std::thread([this] {
         os::name_this_thread("nmos-upload");
@@ -41,6 +49,10 @@ Uploader::~Uploader() {
 }
 
 uint64_t Uploader::begin(Upload upload) {
+    if (upload.pinned) {
+        copy_at_once(upload);
+        return 0;
+    }
     uint64_t ticket = 0;
     {
         std::lock_guard lock(mutex_);
@@ -49,6 +61,11 @@ uint64_t Uploader::begin(Upload upload) {
     }
     wake_.notify_one();
     return ticket;
+}
+
+bool Uploader::given(uint64_t ticket) {
+    std::lock_guard lock(mutex_);
+    return given_ >= ticket;
 }
 
 void Uploader::wait_until_given(uint64_t ticket) {
@@ -63,6 +80,7 @@ void Uploader::synchronize() {
         last = begun_;
     }
     wait_until_given(last);
+    std::lock_guard lock(queue_mutex_);
     ggml_backend_synchronize(queue_.get());
 }
 
@@ -81,24 +99,53 @@ void Uploader::run() {
     }
 }
 
-void Uploader::copy(const Upload& upload) {
+void Uploader::copy_at_once(const Upload& upload) {
+    std::lock_guard lock(queue_mutex_);
     if (upload.after) ggml_backend_event_wait(queue_.get(), upload.after);
-    for (const Upload::Part& part : upload.parts) {
-        for (size_t done = 0; done < part.size; done += piece_bytes) {
-            copy_piece(upload, static_cast<const char*>(part.data) + done, part.offset + done, std::min(piece_bytes, part.size - done));
-        }
-    }
+    for (const Upload::Part& part : upload.parts) ggml_backend_tensor_set_async(queue_.get(), upload.slot, part.data, part.offset, part.size);
     ggml_backend_event_record(upload.ready, queue_.get());
 }
 
-void Uploader::copy_piece(const Upload& upload, const char* data, size_t offset, size_t size) {
+void Uploader::copy(const Upload& upload) {
+    if (upload.after) {
+        std::lock_guard lock(queue_mutex_);
+        ggml_backend_event_wait(queue_.get(), upload.after);
+    }
+    for (const Upload::Part& part : upload.parts) {
+        if (part.rows > 1) {
+            copy_rows(upload, part);
+            continue;
+        }
+        for (size_t done = 0; done < part.size; done += piece_bytes) {
+            const size_t size = std::min(piece_bytes, part.size - done);
+            Piece& piece = next_piece();
+            const void* data = std::memcpy(ggml_backend_buffer_get_base(piece.staging.get()), static_cast<const char*>(part.data) + done, size);
+            send(piece, upload, data, part.offset + done, size);
+        }
+    }
+    std::lock_guard lock(queue_mutex_);
+    ggml_backend_event_record(upload.ready, queue_.get());
+}
+
+void Uploader::copy_rows(const Upload& upload, const Upload::Part& part) {
+    const size_t at_once = std::max<size_t>(1, piece_bytes / part.size);
+    for (size_t row = 0; row < part.rows; row += at_once) {
+        const size_t count = std::min(at_once, part.rows - row);
+        Piece& piece = next_piece();
+        char* const staging = static_cast<char*>(ggml_backend_buffer_get_base(piece.staging.get()));
+        part.pack(row, count, staging);
+        send(piece, upload, staging, part.offset + row * part.size, count * part.size);
+    }
+}
+
+Uploader::Piece& Uploader::next_piece() {
     Piece& piece = pieces_[next_piece_++ % depth];
     if (piece.under_way) ggml_backend_event_synchronize(piece.copied.get());
-    if (!upload.pinned && piece.staging) {
-        void* const staging = ggml_backend_buffer_get_base(piece.staging.get());
-        std::memcpy(staging, data, size);
-        data = static_cast<const char*>(staging);
-    }
+    return piece;
+}
+
+void Uploader::send(Piece& piece, const Upload& upload, const void* data, size_t offset, size_t size) {
+    std::lock_guard lock(queue_mutex_);
     ggml_backend_tensor_set_async(queue_.get(), upload.slot, data, offset, size);
     ggml_backend_event_record(piece.copied.get(), queue_.get());
     piece.under_way = true;

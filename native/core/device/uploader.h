@@ -1,9 +1,10 @@
-// The thread that copies units from RAM into the upload slots of a card.
+// Copies units from RAM into the upload slots of a card.
 //
-// It copies in pieces and never has more than a few of them under way, because a card copies one thing at a time: what
-// the processor has computed must get to the card between two pieces of a unit, not behind all of it. Memory that the
-// card cannot read by itself is copied piece by piece into pinned memory first. Only for cards with asynchronous copies
-// and events. All functions may be called from any thread, but those of one slot from one at a time.
+// What the card can read by itself is given to it at once, by the calling thread: no thread has to wake up for it, which
+// takes long on a processor that computes. Other memory is copied piece by piece into pinned memory first, by a thread of
+// the uploader's, which never has more than a few pieces under way: a card copies one thing at a time, and what the
+// processor has computed must get there between two pieces. Only for cards with asynchronous copies and events. All
+// functions may be called from any thread, but those of one slot from one at a time.
 #pragma once
 
 #include <ggml-backend.h>
@@ -25,7 +26,12 @@ struct Upload {
     struct Part {
         const void* data = nullptr;
         size_t offset = 0;  // bytes from the beginning of the slot
-        size_t size = 0;    // bytes
+        size_t size = 0;    // bytes of a row; in the slot rows lie one right behind the other
+        size_t rows = 1;
+        size_t stride = 0;  // bytes from a row to the next in RAM
+
+        // Copies whole rows one right behind the other.
+        void pack(size_t first_row, size_t count, char* to) const;
     };
 
     ggml_tensor* slot = nullptr;           // I8, the whole slot
@@ -43,8 +49,10 @@ class Uploader {
     Uploader(const Uploader&) = delete;
     Uploader& operator=(const Uploader&) = delete;
 
-    // Returns a ticket. Uploads happen in the order of their tickets.
+    // Returns a ticket, 0 when all has been given to the card already.
     uint64_t begin(Upload upload);
+    // Whether all pieces of it have been given to the card.
+    bool given(uint64_t ticket);
     // Returns when all pieces have been given to the card and `ready` is recorded: a queue can wait for it from then on.
     void wait_until_given(uint64_t ticket);
     // Returns when the card has copied everything that was begun.
@@ -56,15 +64,21 @@ class Uploader {
 
     struct Piece {
         ggml_backend_event_ptr copied;
-        ggml_backend_buffer_ptr staging;  // pinned; null when the card has no such memory to give
+        ggml_backend_buffer_ptr staging;  // pinned, or ordinary memory when the card has no other to give
         bool under_way = false;
     };
 
     void run();
+    // Of pinned memory; `after` and `ready` included.
+    void copy_at_once(const Upload& upload);
     void copy(const Upload& upload);
-    void copy_piece(const Upload& upload, const char* data, size_t offset, size_t size);
+    void copy_rows(const Upload& upload, const Upload::Part& part);
+    // Begins a piece when there is one to begin; its staging memory is free then.
+    Piece& next_piece();
+    void send(Piece& piece, const Upload& upload, const void* data, size_t offset, size_t size);
 
-    ggml_backend_ptr queue_;
+    std::mutex queue_mutex_;
+    ggml_backend_ptr queue_;  // guarded by queue_mutex_
     std::array<Piece, depth> pieces_;
     size_t next_piece_ = 0;
 

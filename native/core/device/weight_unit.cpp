@@ -14,7 +14,8 @@ std::optional<UnitId> unit_of_tensor(std::string_view name, uint32_t output_laye
     const auto [rest, error] = std::from_chars(begin, end, id.layer);
     if (error != std::errc() || rest == end || *rest != '.') return std::nullopt;
     const std::string_view part(rest + 1, end);
-    if (!part.starts_with("ffn_")) return id;
+    // The norm stays with the attention: it is small, and its result is what a network in RAM gets.
+    if (!part.starts_with("ffn_") || part.starts_with("ffn_norm.")) return id;
     id.group = part.find("_exps.") != std::string_view::npos ? UnitGroup::Experts : UnitGroup::FeedForward;
     return id;
 }

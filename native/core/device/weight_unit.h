@@ -17,6 +17,7 @@ enum class UnitGroup : uint8_t { Attention, FeedForward, Experts, Output };
 struct UnitId {
     uint32_t layer = 0;  // the output head counts as the layer behind the last
     UnitGroup group = UnitGroup::Attention;
+    uint32_t share = 0;  // of a network that is cut up
 
     auto operator<=>(const UnitId&) const = default;
 };
@@ -28,10 +29,23 @@ std::optional<UnitId> unit_of_tensor(std::string_view name, uint32_t output_laye
 // A width no pass has: such a unit is never streamed.
 constexpr uint32_t never_streamed = UINT32_MAX;
 
+// How a feed-forward network is divided along its hidden dimension, in pieces of equal size, from the beginning on. Each of
+// the three shares may be empty. A network of one piece is placed as a whole.
+struct NetworkCut {
+    uint32_t pieces = 0;    // 0: the layer has no such network
+    uint32_t resident = 0;  // in VRAM
+    uint32_t streamed = 0;  // uploaded by every pass
+    // The rest is uploaded by passes at least so wide; narrower ones compute it from RAM, beside the card.
+    uint32_t stream_rest_from_width = never_streamed;
+
+    uint32_t in_ram() const { return pieces - resident; }
+    uint32_t rest() const { return pieces - resident - streamed; }
+};
+
 // A unit whose weights are in RAM.
 struct HostUnit {
     struct Weight {
-        ggml_tensor* tensor = nullptr;
+        ggml_tensor* tensor = nullptr;  // as it lies in RAM; its rows need not lie one right behind the other
         size_t slot_offset = 0;  // bytes from the beginning of an upload slot
         size_t padding = 0;      // zero bytes that the card's kernels want behind the weight
     };
@@ -41,6 +55,7 @@ struct HostUnit {
     uint32_t stream_from_width = never_streamed;
     std::vector<Weight> weights;
     size_t slot_bytes = 0;  // of all weights in an upload slot
+    bool pinned = false;    // the card can read them by itself
 };
 
 }  // namespace nmos

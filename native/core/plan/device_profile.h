@@ -33,6 +33,7 @@ struct DeviceProfile {
     double upload_bytes_per_second = 0;  // from pinned memory
     double upload_seconds = 0;           // of a copy, beside its bytes
     double exchange_seconds = 0;         // from the card to the processor and back, around what the processor computes
+    double launch_seconds = 0;           // of an operation on the card, beside what its bytes take
 };
 
 }  // namespace nmos

@@ -1,5 +1,6 @@
 #include "plan/model_profile.h"
 
+#include <ggml-cpp.h>
 #include <ggml.h>
 #include <gguf.h>
 
@@ -68,15 +69,33 @@ uint64_t checked_file_size(const std::string& path) {
     return size;
 }
 
-GgufPtr open_header(const std::string& path) {
+// With the shapes of the tensors.
+std::pair<GgufPtr, ggml_context_ptr> open_header(const std::string& path) {
     ErrorCapture errors;
-    const gguf_init_params params{/* no_alloc */ true, /* ctx */ nullptr};
+    ggml_context* shapes = nullptr;
+    const gguf_init_params params{/* no_alloc */ true, &shapes};
     GgufPtr gguf(gguf_init_from_file(path.c_str(), params), &gguf_free);
     if (!gguf) {
         throw EngineError(ErrorCode::ModelInvalid, "The header of " + path + " cannot be read, the file is damaged or was cut short (" +
                                                        errors.text() + "). Download the model again.");
     }
-    return gguf;
+    return {std::move(gguf), ggml_context_ptr(shapes)};
+}
+
+// Pieces that the network of a layer can be cut into along its hidden dimension, at the borders of quantisation blocks. One
+// for a network that is not gate, up and down and nothing else.
+uint32_t pieces_of(ggml_context* shapes, uint32_t layer, uint64_t network_bytes) {
+    // The largest block of any type of weights.
+    constexpr int64_t piece = 256;
+    const auto find = [&](const char* name) { return ggml_get_tensor(shapes, ("blk." + std::to_string(layer) + "." + name + ".weight").c_str()); };
+    const ggml_tensor* const gate = find("ffn_gate");
+    const ggml_tensor* const up = find("ffn_up");
+    const ggml_tensor* const down = find("ffn_down");
+    if (network_bytes == 0) return 0;
+    if (!gate || !up || !down || ggml_nbytes(gate) + ggml_nbytes(up) + ggml_nbytes(down) != network_bytes) return 1;
+    const int64_t hidden = down->ne[0];
+    const bool divides = gate->ne[1] == hidden && up->ne[1] == hidden && hidden % piece == 0 && ggml_n_dims(gate) == 2 && ggml_n_dims(up) == 2 && ggml_n_dims(down) == 2;
+    return divides ? static_cast<uint32_t>(hidden / piece) : 1;
 }
 
 void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
@@ -121,7 +140,7 @@ ModelProfile read_model_profile(const std::string& path) {
     ModelProfile profile;
     profile.path = path;
     profile.file_bytes = checked_file_size(path);
-    const GgufPtr header = open_header(path);
+    const auto [header, shapes] = open_header(path);
     const gguf_context* gguf = header.get();
     profile.architecture = text(gguf, "general.architecture");
     profile.name = text(gguf, "general.name");
@@ -150,6 +169,7 @@ ModelProfile read_model_profile(const std::string& path) {
     const uint64_t widths = own("attention.key_length").value_or(head_width) + own("attention.value_length").value_or(head_width);
     profile.kv_bytes_per_token.assign(layers, kv_heads * widths * sizeof(ggml_fp16_t));
     measure_tensors(gguf, profile);
+    for (uint32_t layer = 0; layer < profile.layers; ++layer) profile.network_pieces.push_back(pieces_of(shapes.get(), layer, profile.feed_forward_bytes[layer]));
     return profile;
 }
 

@@ -21,6 +21,7 @@ struct ModelProfile {
     uint32_t experts_used = 0;     // by a token
     std::vector<uint64_t> layer_bytes;         // (layer) weights
     std::vector<uint64_t> feed_forward_bytes;  // (layer) those of them in the feed-forward network
+    std::vector<uint32_t> network_pieces;      // (layer) that the network can be cut into; 1: only as a whole, 0: there is none
     std::vector<uint64_t> expert_bytes;        // (layer) those of them in experts
     std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token, F16
     uint64_t embedding_bytes = 0;              // the token embedding; always computed by the processor

@@ -6,49 +6,79 @@
 
 namespace nmos {
 
-double pass_seconds(std::span<const PlacedUnit> units, uint32_t width, uint32_t slots, const DeviceProfile& profile) {
-    double now = 0;               // when the chain of computations has got so far
-    double upload_free = 0;       // when the copy engine is
-    std::deque<double> uploaded;  // when the units in the slots, in their order, are there
-    std::vector<double> released; // when the slot of the n-th streamed unit is free for another
-    size_t begun = 0;             // uploads
+namespace {
 
-    std::vector<uint64_t> streamed;
-    for (const PlacedUnit& unit : units) {
-        if (unit.place == Place::Streamed) streamed.push_back(unit.bytes);
+// The uploads of passes one right behind the other. The n-th upload, counted over all of them, waits for the slot of the one
+// `slots` before it.
+class Uploads {
+  public:
+    Uploads(std::span<const PassStep> steps, uint32_t slots, const DeviceProfile& profile) : slots_(slots), profile_(profile) {
+        for (const PassStep& step : steps) {
+            for (const uint64_t bytes : step.streamed) {
+                if (bytes > 0) sizes_.push_back(bytes);
+            }
+        }
     }
-    // The n-th upload, counted over all passes, waits for the slot of the one `slots` before it.
-    const auto upload = [&] {
-        const double slot_free = begun < slots ? 0 : released[begun - slots];
-        const double bytes = static_cast<double>(streamed[begun % streamed.size()]);
-        upload_free = std::max(upload_free, slot_free) + profile.upload_seconds + bytes / profile.upload_bytes_per_second;
-        uploaded.push_back(upload_free);
-        ++begun;
-    };
+
+    // When the next unit is in its slot.
+    double next() {
+        if (uploaded_.empty()) begin();
+        const double at = uploaded_.front();
+        uploaded_.pop_front();
+        return at;
+    }
+
+    // The card is done with it: its slot is filled again at once.
+    void release(double now) {
+        released_.push_back(now);
+        while (begun_ < released_.size() + slots_ && uploaded_.size() < slots_) begin();
+    }
+
+  private:
+    void begin() {
+        const double slot_free = begun_ < slots_ ? 0 : released_[begun_ - slots_];
+        const double bytes = static_cast<double>(sizes_[begun_ % sizes_.size()]);
+        free_ = std::max(free_, slot_free) + profile_.upload_seconds + bytes / profile_.upload_bytes_per_second;
+        uploaded_.push_back(free_);
+        ++begun_;
+    }
+
+    const uint32_t slots_;
+    const DeviceProfile& profile_;
+    std::vector<uint64_t> sizes_;
+    double free_ = 0;               // when the copy engine is
+    std::deque<double> uploaded_;   // when the units in the slots, in their order, are there
+    std::vector<double> released_;  // when the slot of the n-th streamed unit is free for another
+    size_t begun_ = 0;
+};
+
+}  // namespace
+
+double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t slots, const DeviceProfile& profile) {
+    Uploads uploads(steps, slots, profile);
+    double now = 0;
     constexpr int passes = 3;  // the ring is in its rhythm after two
     double before_last = 0;
     for (int pass = 0; pass < passes; ++pass) {
         before_last = now;
-        bool on_processor = false;
-        for (const PlacedUnit& unit : units) {
-            const WidthCurve& curve = unit.place == Place::Processor ? profile.processor : profile.card;
-            const double seconds = static_cast<double>(unit.bytes) * curve.at(unit.width > 0 ? unit.width : width);
-            if (unit.place == Place::Processor) {
-                now += seconds + (on_processor ? 0 : profile.exchange_seconds);
-                on_processor = true;
-                continue;
+        bool was_on_processor = false;
+        for (const PassStep& step : steps) {
+            const uint32_t tokens = step.width > 0 ? step.width : width;
+            const double per_byte = profile.card.at(tokens);
+            const bool with_card = step.card > 0 || step.streamed[0] > 0 || step.streamed[1] > 0;
+            double processor = now;
+            if (step.processor > 0) {
+                processor += static_cast<double>(step.processor) * profile.processor.at(tokens);
+                if (with_card || !was_on_processor) processor += profile.exchange_seconds;
             }
-            on_processor = false;
-            if (unit.place == Place::Streamed) {
-                if (uploaded.empty()) upload();
-                now = std::max(now, uploaded.front());
-                uploaded.pop_front();
+            double card = now + static_cast<double>(step.card) * per_byte + step.operations * profile.launch_seconds;
+            for (const uint64_t bytes : step.streamed) {
+                if (bytes == 0) continue;
+                card = std::max(card, uploads.next()) + static_cast<double>(bytes) * per_byte;
+                uploads.release(card);
             }
-            now += seconds;
-            if (unit.place != Place::Streamed) continue;
-            released.push_back(now);
-            // A slot is filled again as soon as its unit was computed.
-            while (begun < released.size() + slots && uploaded.size() < slots) upload();
+            now = std::max(card, processor);
+            was_on_processor = !with_card && (step.processor > 0 || was_on_processor);
         }
     }
     return now - before_last;

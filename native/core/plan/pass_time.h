@@ -1,6 +1,7 @@
 // Predicts how long a pass takes when the units of a model are placed in a given way. Pure: no I/O, no clock.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -8,20 +9,18 @@
 
 namespace nmos {
 
-enum class Place : uint8_t {
-    Card,       // resident in VRAM
-    Processor,  // computed from RAM
-    Streamed,   // uploaded for the pass, computed by the card
+// What is computed at the same time: by the card what it holds, then what is uploaded for it, and beside that by the
+// processor what stays in RAM. All of it in bytes of weights that a pass reads.
+struct PassStep {
+    uint64_t card = 0;
+    std::array<uint64_t, 2> streamed{};
+    uint64_t processor = 0;
+    uint32_t width = 0;       // tokens it computes; 0: all of the pass
+    uint32_t operations = 0;  // of the card, other than multiplications with these weights
 };
 
-struct PlacedUnit {
-    uint64_t bytes = 0;  // of weights that a pass reads
-    Place place = Place::Card;
-    uint32_t width = 0;  // tokens it computes; 0: all of the pass
-};
-
-// Seconds of a pass of `width` tokens over the units in their order, in the middle of many such passes: the upload ring of
-// `slots` slots fills round the end of one pass into the next. Card and processor take turns, uploads run beside both.
-double pass_seconds(std::span<const PlacedUnit> units, uint32_t width, uint32_t slots, const DeviceProfile& profile);
+// Seconds of a pass of `width` tokens over the steps in their order, in the middle of many such passes: the upload ring of
+// `slots` slots fills round the end of one pass into the next. Uploads run beside both card and processor.
+double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t slots, const DeviceProfile& profile);
 
 }  // namespace nmos

@@ -91,7 +91,7 @@ uint64_t resident_weights(const ModelProfile& model, const UnitPlan& units) {
     uint64_t bytes = units.output_on_card ? model.output_bytes : 0;
     for (size_t i = 0; i < units.layers.size(); ++i) {
         if (units.layers[i].on_card) bytes += model.layer_bytes[i] - model.feed_forward_bytes[i];
-        if (units.layers[i].feed_forward_resident) bytes += model.feed_forward_bytes[i];
+        bytes += resident_bytes(model, units, i);
     }
     return bytes;
 }

@@ -12,15 +12,23 @@ namespace nmos {
 
 namespace {
 
-constexpr uint32_t most_slots = 4;
-
 // A typical request, in tokens.
 constexpr uint32_t prompt_tokens = 512;
 constexpr uint32_t answer_tokens = 128;
 
-// Spreads `count` of them evenly over the places that are still `free`.
-template <typename Take> void spread(const std::vector<size_t>& free, size_t count, Take take) {
-    for (size_t i = 0; i < count; ++i) take(free[(2 * i + 1) * free.size() / (2 * count)]);
+// Of a layer's attention and of a share of its network, on a card: the usual numbers of llama.cpp's graphs. Those behind one
+// another are begun together, so they count for what they cost beside their bytes.
+constexpr uint32_t attention_operations = 20;
+constexpr uint32_t share_operations = 4;
+
+// What the i-th of `count` gets when `total` are dealt out as evenly as may be.
+uint32_t dealt(uint64_t total, size_t i, size_t count) {
+    return static_cast<uint32_t>(total * (i + 1) / count - total * i / count);
+}
+
+// Of some pieces of a layer's network.
+uint64_t bytes_of(const ModelProfile& model, const UnitPlan& plan, size_t layer, uint32_t pieces) {
+    return pieces > 0 ? model.feed_forward_bytes[layer] * pieces / plan.layers[layer].network.pieces : 0;
 }
 
 class Search {
@@ -28,39 +36,37 @@ class Search {
     Search(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) : model_(model), device_(device), request_(request) {}
 
     UnitPlan best() {
-        std::optional<UnitPlan> best;
-        std::optional<UnitPlan> best_static;
         for (uint32_t on_card = model_.layers + 1; on_card-- > 0;) {
-            if (const auto plan = static_split(on_card)) keep_faster(best_static, *plan);
-            for (const uint32_t slots : {0u, 2u, 3u, most_slots}) {
-                for (const auto& plan : plans(on_card, slots)) keep_faster(best, plan);
-            }
-            // Fewer layers on the card leave room for nothing that would make up for them once all networks fit.
-            if (best && best->resident_networks() == on_card && on_card > 0) break;
+            if (const auto plan = static_split(on_card)) keep_faster(best_static_, *plan);
+            const auto start = bare(on_card);
+            if (!start) continue;
+            for (const uint32_t slots : {0u, 2u, 3u, 4u}) try_shares(*start, slots);
         }
-        if (!best || (best_static && best_static->request_seconds < best->request_seconds)) best = best_static;
-        UnitPlan plan = std::move(*best);
+        if (!best_ || best_static_->request_seconds < best_->request_seconds) best_ = best_static_;
+        UnitPlan plan = std::move(*best_);
         choose_streaming_width(plan);
         for (const uint32_t width : predicted_widths(request_.widest_pass)) plan.predictions.push_back({width, predict_pass(model_, device_, plan, width)});
-        plan.static_split_request_seconds = best_static->request_seconds;
+        plan.static_split_request_seconds = best_static_->request_seconds;
         return plan;
     }
 
   private:
-    uint64_t network_bytes(size_t layer) const { return model_.feed_forward_bytes[layer]; }
     uint64_t kv_bytes(size_t layer) const { return model_.kv_bytes_per_token[layer] * request_.context_length; }
 
-    void keep_faster(std::optional<UnitPlan>& best, UnitPlan plan) const {
+    // Whether it is faster than `best`, and so kept there.
+    bool keep_faster(std::optional<UnitPlan>& best, UnitPlan plan) const {
         const uint32_t width = std::min(prompt_tokens, std::max(1u, request_.widest_pass));
         double prompt = predict_pass(model_, device_, plan, width);
         if (plan.slots > 0) prompt = std::min(prompt, predict_pass(model_, device_, streaming_from(plan, width), width));
         plan.request_seconds = prompt * prompt_tokens / width + predict_pass(model_, device_, plan, 1) * answer_tokens;
-        if (!best || plan.request_seconds < best->request_seconds) best = std::move(plan);
+        if (best && plan.request_seconds >= best->request_seconds) return false;
+        best = std::move(plan);
+        return true;
     }
 
     static UnitPlan streaming_from(UnitPlan plan, uint32_t width) {
         for (LayerPlan& layer : plan.layers) {
-            if (layer.on_card && !layer.feed_forward_resident) layer.stream_from_width = std::min(layer.stream_from_width, width);
+            if (layer.on_card && layer.network.rest() > 0) layer.network.stream_rest_from_width = width;
         }
         return plan;
     }
@@ -69,12 +75,13 @@ class Search {
     std::optional<UnitPlan> bare(uint32_t on_card) const {
         UnitPlan plan;
         plan.layers.resize(model_.layers);
+        for (size_t layer = 0; layer < model_.layers; ++layer) plan.layers[layer].network.pieces = model_.network_pieces[layer];
         if (on_card == 0) return plan;
         plan.output_on_card = true;
         plan.vram_bytes = model_.output_bytes + compute_buffer_bytes(model_, request_.context_length, request_.widest_pass);
         for (size_t layer = model_.layers - on_card; layer < model_.layers; ++layer) {
             plan.layers[layer].on_card = true;
-            plan.vram_bytes += model_.layer_bytes[layer] - network_bytes(layer) - model_.expert_bytes[layer] + kv_bytes(layer);
+            plan.vram_bytes += model_.layer_bytes[layer] - model_.feed_forward_bytes[layer] - model_.expert_bytes[layer] + kv_bytes(layer);
         }
         return plan.vram_bytes <= request_.vram_bytes ? std::optional(plan) : std::nullopt;
     }
@@ -84,51 +91,73 @@ class Search {
         std::optional<UnitPlan> plan = bare(on_card);
         if (!plan) return std::nullopt;
         for (size_t layer = model_.layers - on_card; layer < model_.layers; ++layer) {
-            plan->layers[layer].feed_forward_resident = true;
-            plan->vram_bytes += network_bytes(layer) + model_.expert_bytes[layer];
+            plan->layers[layer].network.resident = plan->layers[layer].network.pieces;
+            plan->layers[layer].experts_on_card = true;
+            plan->vram_bytes += model_.feed_forward_bytes[layer] + model_.expert_bytes[layer];
         }
         return plan->vram_bytes <= request_.vram_bytes ? plan : std::nullopt;
     }
 
-    // As many resident networks as fit beside the slots, and every number of streamed ones.
-    std::vector<UnitPlan> plans(uint32_t on_card, uint32_t slots) const {
-        std::optional<UnitPlan> start = bare(on_card);
-        if (!start || on_card == 0) return {};
-        std::vector<size_t> networks;
-        for (size_t layer = model_.layers - on_card; layer < model_.layers; ++layer) {
-            if (network_bytes(layer) > 0) networks.push_back(layer);
+    // Divisions of the networks: first some from "nothing is streamed" to "all is" with as much resident as fits, then from
+    // the best of them on with ever smaller steps to one that no step makes faster.
+    void try_shares(const UnitPlan& start, uint32_t slots) {
+        const uint64_t pieces = start.networks_on_card().pieces;
+        std::optional<UnitPlan> best;
+        uint64_t streamed = 0;
+        uint64_t resident = 0;
+        const auto attempt = [&](uint64_t upload, uint64_t keep) {
+            // Also when it is below 0 and so beyond all numbers.
+            if (upload > (slots > 0 ? pieces : 0) || keep > pieces) return false;
+            UnitPlan plan = divided(start, slots, upload, keep);
+            if (plan.vram_bytes > request_.vram_bytes || !keep_faster(best, std::move(plan))) return false;
+            streamed = upload;
+            resident = keep;
+            return true;
+        };
+        constexpr uint64_t parts = 16;
+        uint64_t step = std::max<uint64_t>(1, pieces / parts);
+        for (uint64_t upload = 0; upload <= pieces; upload += step) attempt(upload, most_resident(start, slots, upload));
+        for (; best && step > 0; step /= 2) {
+            while (attempt(streamed + step, resident) || attempt(streamed - step, resident) || attempt(streamed, resident + step) ||
+                   attempt(streamed, resident - step) || attempt(streamed + step, resident - step) || attempt(streamed - step, resident + step)) {
+            }
         }
-        for (const size_t layer : networks) start->slot_bytes = std::max(start->slot_bytes, network_bytes(layer));
-        start->slots = slots;
-        if (slots == 0) start->slot_bytes = 0;
-        start->vram_bytes += slots * start->slot_bytes;
-        if (start->vram_bytes > request_.vram_bytes) return {};
-
-        size_t resident = 0;
-        uint64_t left = request_.vram_bytes - start->vram_bytes;
-        // Networks differ a little in size: counted with the largest, so that any of them may be the resident ones.
-        uint64_t largest = 0;
-        for (const size_t layer : networks) largest = std::max(largest, network_bytes(layer));
-        if (largest > 0) resident = std::min<size_t>(networks.size(), left / largest);
-        spread(networks, resident, [&](size_t layer) {
-            start->layers[layer].feed_forward_resident = true;
-            start->vram_bytes += network_bytes(layer);
-        });
-        std::vector<size_t> in_ram;
-        for (const size_t layer : networks) {
-            if (!start->layers[layer].feed_forward_resident) in_ram.push_back(layer);
-        }
-        if (in_ram.empty() && slots > 0) return {};
-        std::vector<UnitPlan> plans;
-        for (size_t streamed = 0; streamed <= (slots > 0 ? in_ram.size() : 0); ++streamed) {
-            UnitPlan plan = *start;
-            spread(in_ram, streamed, [&](size_t layer) { plan.layers[layer].stream_from_width = 1; });
-            plans.push_back(std::move(plan));
-        }
-        return plans;
+        if (best) keep_faster(best_, std::move(*best));
     }
 
-    // Networks that the processor computes for one token are uploaded from the first width on at which that is faster.
+    uint64_t most_resident(const UnitPlan& start, uint32_t slots, uint64_t streamed) const {
+        uint64_t fits = 0;
+        uint64_t beyond = uint64_t{start.networks_on_card().pieces} + 1;
+        while (fits + 1 < beyond) {
+            const uint64_t middle = (fits + beyond) / 2;
+            (divided(start, slots, streamed, middle).vram_bytes <= request_.vram_bytes ? fits : beyond) = middle;
+        }
+        return fits;
+    }
+
+    UnitPlan divided(const UnitPlan& start, uint32_t slots, uint64_t streamed, uint64_t resident) const {
+        UnitPlan plan = start;
+        plan.slots = slots;
+        size_t count = 0;
+        for (const LayerPlan& layer : plan.layers) count += layer.on_card && layer.network.pieces > 0;
+        size_t i = 0;
+        uint64_t others = 0;  // streamed pieces that are still to be placed where resident ones leave room
+        for (size_t layer = 0; layer < plan.layers.size(); ++layer) {
+            NetworkCut& network = plan.layers[layer].network;
+            if (!plan.layers[layer].on_card || network.pieces == 0) continue;
+            network.resident = std::min(network.pieces, dealt(resident, i, count));
+            others += dealt(streamed, i, count);
+            network.streamed = static_cast<uint32_t>(std::min<uint64_t>(network.in_ram(), others));
+            others -= network.streamed;
+            ++i;
+            plan.vram_bytes += resident_bytes(model_, plan, layer);
+            if (slots > 0) plan.slot_bytes = std::max(plan.slot_bytes, bytes_of(model_, plan, layer, std::max(network.streamed, network.rest())));
+        }
+        plan.vram_bytes += slots * plan.slot_bytes;
+        return plan;
+    }
+
+    // What the processor computes for one token is uploaded from the first width on at which that is faster.
     void choose_streaming_width(UnitPlan& plan) const {
         if (plan.slots == 0) return;
         for (const uint32_t width : predicted_widths(request_.widest_pass)) {
@@ -143,6 +172,8 @@ class Search {
     const ModelProfile& model_;
     const DeviceProfile& device_;
     const PlanRequest& request_;
+    std::optional<UnitPlan> best_;
+    std::optional<UnitPlan> best_static_;
 };
 
 std::string sentence(const char* format, double first, double second = 0) {
@@ -158,16 +189,17 @@ void explain(const ModelProfile& model, UnitPlan& plan) {
         return;
     }
     plan.explanation.push_back(sentence("The attention of %.0f of %.0f layers and the output head are on the card.", plan.layers_on_card(), model.layers));
-    plan.explanation.push_back(sentence("%.0f feed-forward networks stay there, too; in all %.0f MiB of graphics memory are used.",
-                                        plan.resident_networks(), static_cast<double>(plan.vram_bytes) / mib));
-    if (plan.slots == 0) return;
-    plan.explanation.push_back(sentence("Through %.0f upload slots, %.0f networks are brought from RAM in every pass; the processor computes the others.",
-                                        plan.slots, plan.streamed_networks()));
-    uint32_t from = never_streamed;
-    for (const LayerPlan& layer : plan.layers) {
-        if (layer.stream_from_width > 1) from = std::min(from, layer.stream_from_width);
+    const NetworkCut all = plan.networks_on_card();
+    const auto percent = [&](uint32_t pieces) { return 100.0 * pieces / std::max(1u, all.pieces); };
+    plan.explanation.push_back(sentence("%.0f%% of their feed-forward networks stay there, too; in all %.0f MiB of graphics memory are used.",
+                                        percent(all.resident), static_cast<double>(plan.vram_bytes) / mib));
+    if (all.streamed > 0) {
+        plan.explanation.push_back(sentence("Through %.0f upload slots, %.0f%% of them are brought from RAM in every pass.", plan.slots, percent(all.streamed)));
     }
-    if (from != never_streamed) plan.explanation.push_back(sentence("Passes of %.0f tokens and more upload all of them.", from));
+    if (all.rest() > 0) plan.explanation.push_back(sentence("At the same time the processor computes %.0f%% of them from RAM.", percent(all.rest())));
+    if (all.stream_rest_from_width != never_streamed) {
+        plan.explanation.push_back(sentence("Passes of %.0f tokens and more upload those, too.", all.stream_rest_from_width));
+    }
 }
 
 }  // namespace
@@ -176,12 +208,20 @@ uint32_t UnitPlan::layers_on_card() const {
     return static_cast<uint32_t>(std::ranges::count_if(layers, &LayerPlan::on_card));
 }
 
-uint32_t UnitPlan::resident_networks() const {
-    return static_cast<uint32_t>(std::ranges::count_if(layers, &LayerPlan::feed_forward_resident));
+NetworkCut UnitPlan::networks_on_card() const {
+    NetworkCut all;
+    for (const LayerPlan& layer : layers) {
+        if (!layer.on_card) continue;
+        all.pieces += layer.network.pieces;
+        all.resident += layer.network.resident;
+        all.streamed += layer.network.streamed;
+        all.stream_rest_from_width = std::min(all.stream_rest_from_width, layer.network.stream_rest_from_width);
+    }
+    return all;
 }
 
-uint32_t UnitPlan::streamed_networks() const {
-    return static_cast<uint32_t>(std::ranges::count_if(layers, [](const LayerPlan& layer) { return layer.stream_from_width == 1; }));
+uint64_t resident_bytes(const ModelProfile& model, const UnitPlan& plan, size_t layer) {
+    return bytes_of(model, plan, layer, plan.layers[layer].network.resident);
 }
 
 std::vector<uint32_t> predicted_widths(uint32_t widest_pass) {
@@ -191,27 +231,31 @@ std::vector<uint32_t> predicted_widths(uint32_t widest_pass) {
 }
 
 double predict_pass(const ModelProfile& model, const DeviceProfile& device, const UnitPlan& plan, uint32_t width) {
-    std::vector<PlacedUnit> units;
+    std::vector<PassStep> steps;
     for (size_t i = 0; i < plan.layers.size(); ++i) {
         const LayerPlan& layer = plan.layers[i];
-        const uint64_t network = model.feed_forward_bytes[i];
-        const uint64_t attention = model.layer_bytes[i] - network - model.expert_bytes[i];
-        units.push_back({attention, layer.on_card ? Place::Card : Place::Processor});
-        if (network > 0) {
-            const bool streamed = layer.on_card && !layer.feed_forward_resident && width >= layer.stream_from_width;
-            units.push_back({network, layer.feed_forward_resident ? Place::Card : streamed ? Place::Streamed : Place::Processor});
+        const uint64_t attention = model.layer_bytes[i] - model.feed_forward_bytes[i] - model.expert_bytes[i];
+        steps.push_back(layer.on_card ? PassStep{attention, {}, 0, 0, attention_operations} : PassStep{0, {}, attention});
+        if (const NetworkCut& network = layer.network; network.pieces > 0) {
+            const auto bytes = [&](uint32_t pieces) { return bytes_of(model, plan, i, pieces); };
+            const uint64_t rest = bytes(network.rest());
+            const bool streams_rest = width >= network.stream_rest_from_width;
+            const auto shares = static_cast<uint32_t>((network.resident > 0) + (network.streamed > 0) + (rest > 0));
+            steps.push_back({bytes(network.resident), {bytes(network.streamed), streams_rest ? rest : 0}, streams_rest ? 0 : rest, 0,
+                             layer.on_card ? shares * share_operations : 0});
         }
         if (model.expert_bytes[i] > 0) {
             // A token reads its own experts; many tokens read them all.
             const double share = std::min(1.0, static_cast<double>(width) * model.experts_used / std::max(1u, model.experts));
             const auto read = static_cast<uint64_t>(share * static_cast<double>(model.expert_bytes[i]));
-            units.push_back({read, layer.feed_forward_resident ? Place::Card : Place::Processor});
+            steps.push_back(layer.experts_on_card ? PassStep{read} : PassStep{0, {}, read});
         }
     }
     // A draft is verified at every token; of a prompt, only the last one is wanted.
     constexpr uint32_t longest_draft = 32;
-    units.push_back({model.output_bytes, plan.output_on_card ? Place::Card : Place::Processor, width > longest_draft ? 1 : width});
-    return pass_seconds(units, width, plan.slots, device);
+    const uint32_t outputs = width > longest_draft ? 1 : width;
+    steps.push_back(plan.output_on_card ? PassStep{model.output_bytes, {}, 0, outputs} : PassStep{0, {}, model.output_bytes, outputs});
+    return pass_seconds(steps, width, plan.slots, device);
 }
 
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) {

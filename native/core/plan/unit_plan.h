@@ -2,9 +2,10 @@
 // machine allows. Pure: no I/O, no clock, no library calls.
 //
 // Attention stays on the card together with the KV cache, for the last layers first; what VRAM is left goes to
-// feed-forward networks and upload slots. The networks in RAM are either computed by the processor or uploaded while card
-// and processor compute something else; wide passes upload all of them from the width on where that is faster. Of all these
-// plans, the one is best with which a typical request, a prompt and its answer, is predicted to take the least time.
+// feed-forward networks and upload slots. Every network of these layers is cut into a share that stays on the card, one that
+// every pass uploads, and a rest, which the processor computes at the same time and wide passes upload, too, from the width
+// on where that is faster. Networks that cannot be cut are one of the three. Of all these plans, the one is best with which
+// a typical request, a prompt and its answer, is predicted to take the least time.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,8 @@ struct PlanRequest {
 
 struct LayerPlan {
     bool on_card = false;  // attention and KV cache
-    bool feed_forward_resident = false;
-    // A network in RAM: passes at least this wide upload it. 1: every pass; never_streamed: none, as also below the card.
-    uint32_t stream_from_width = never_streamed;
+    NetworkCut network;    // below the card nothing is resident or streamed: the processor computes all of the layer
+    bool experts_on_card = false;
 };
 
 struct PassPrediction {
@@ -47,14 +47,17 @@ struct UnitPlan {
     std::vector<std::string> explanation;      // a sentence each
 
     uint32_t layers_on_card() const;
-    uint32_t resident_networks() const;
-    uint32_t streamed_networks() const;  // by every pass
+    // Of all networks of the layers on the card.
+    NetworkCut networks_on_card() const;
 };
 
 // The widths that a plan predicts.
 std::vector<uint32_t> predicted_widths(uint32_t widest_pass);
 
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request);
+
+// Bytes of the layer's feed-forward network that stay on the card.
+uint64_t resident_bytes(const ModelProfile& model, const UnitPlan& plan, size_t layer);
 
 // Seconds of a pass over the plan's units.
 double predict_pass(const ModelProfile& model, const DeviceProfile& device, const UnitPlan& plan, uint32_t width);

@@ -146,7 +146,10 @@ CpuFunctions cpu_functions() {
         return function;
     };
     return {reinterpret_cast<decltype(&ggml_threadpool_new)>(find("ggml_threadpool_new")),
-            reinterpret_cast<decltype(&ggml_threadpool_free)>(find("ggml_threadpool_free"))};
+            reinterpret_cast<decltype(&ggml_threadpool_free)>(find("ggml_threadpool_free")),
+            reinterpret_cast<decltype(&ggml_backend_cpu_set_n_threads)>(find("ggml_backend_set_n_threads")),
+            reinterpret_cast<decltype(&ggml_backend_cpu_set_threadpool)>(find("ggml_backend_cpu_set_threadpool")),
+            reinterpret_cast<decltype(&ggml_backend_cpu_set_abort_callback)>(find("ggml_backend_set_abort_callback"))};
 }
 
 }  // namespace nmos

@@ -35,6 +35,9 @@ std::vector<Device> list_devices();
 struct CpuFunctions {
     decltype(&ggml_threadpool_new) threadpool_new;
     decltype(&ggml_threadpool_free) threadpool_free;
+    decltype(&ggml_backend_cpu_set_n_threads) set_threads;
+    decltype(&ggml_backend_cpu_set_threadpool) set_threadpool;
+    decltype(&ggml_backend_cpu_set_abort_callback) set_abort_callback;
 };
 CpuFunctions cpu_functions();
 

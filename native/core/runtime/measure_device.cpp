@@ -1,13 +1,13 @@
 #include "runtime/measure_device.h"
 
 #include <ggml-cpp.h>
-#include <ggml-cpu.h>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
 
 #include "plan/unit_plan.h"
+#include "runtime/backends.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
@@ -26,6 +26,9 @@ constexpr size_t matrices = 4;
 
 // From this width on the arithmetic takes the time and not the memory, so one matrix is enough.
 constexpr uint32_t arithmetic_width = 16;
+
+// Beyond this width a processor takes time in proportion to it.
+constexpr uint32_t processor_widest = 64;
 
 constexpr size_t upload_bytes = 32 << 20;
 constexpr size_t exchanged_bytes = 16 << 10;
@@ -110,10 +113,62 @@ void measure_bus(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProfile& p
     profile.upload_seconds = best_of(20, [&] { upload(exchanged_bytes); });
     const double whole = best_of(3, [&] { upload(upload_bytes); });
     profile.upload_bytes_per_second = static_cast<double>(upload_bytes) / std::max(1e-9, whole - profile.upload_seconds);
-    profile.exchange_seconds = best_of(20, [&] {
-        ggml_backend_tensor_get(target, memory, 0, exchanged_bytes);
-        ggml_backend_tensor_set(target, memory, 0, exchanged_bytes);
-    });
+}
+
+// Small operations one after the other, whose bytes take next to no time.
+class Chain {
+  public:
+    explicit Chain(ggml_backend_t queue) : queue_(queue) {
+        context_.reset(ggml_init({(2 + operations) * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
+        ggml_tensor* const first = ggml_new_tensor_1d(context_.get(), GGML_TYPE_F32, exchanged_bytes / sizeof(float));
+        graph_ = ggml_new_graph(context_.get());
+        last_ = first;
+        for (size_t i = 0; i < operations; ++i) last_ = ggml_add(context_.get(), last_, first);
+        ggml_build_forward_expand(graph_, last_);
+        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ggml_backend_get_default_buffer_type(queue)));
+        if (!buffer_) throw EngineError(ErrorCode::OutOfMemory, "There is no room for tensors to measure with. Close other programs.");
+        ggml_backend_buffer_clear(buffer_.get(), 0);
+    }
+
+    static constexpr size_t operations = 64;
+    ggml_tensor* result() const { return last_; }
+    void compute() const { ggml_backend_graph_compute_async(queue_, graph_); }
+
+  private:
+    ggml_backend_t queue_;
+    ggml_context_ptr context_;
+    ggml_backend_buffer_ptr buffer_;
+    ggml_cgraph* graph_ = nullptr;
+    ggml_tensor* last_ = nullptr;
+};
+
+void measure_latencies(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProfile& profile) {
+    const Chain chain(queue);
+    const auto chained = [&](int times) {
+        while (times-- > 0) chain.compute();
+        ggml_backend_synchronize(queue);
+    };
+    chained(1);
+    const double once = best_of(5, [&] { chained(1); });
+    profile.launch_seconds = std::max(0.0, best_of(5, [&] { chained(3); }) - once) / (2 * Chain::operations);
+
+    // As a pass does it: the card's result is waited for, the processor's goes back, and the card goes on.
+    const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card);
+    ggml_backend_buffer_ptr host(pinned ? ggml_backend_buft_alloc_buffer(pinned, exchanged_bytes) : nullptr);
+    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (!host) host = allocate(ggml_backend_dev_buffer_type(processor), exchanged_bytes);
+    void* const memory = ggml_backend_buffer_get_base(host.get());
+    constexpr int exchanges = 16;
+    const auto exchanged = [&] {
+        for (int i = 0; i < exchanges; ++i) {
+            ggml_backend_tensor_get_async(queue, chain.result(), memory, 0, exchanged_bytes);
+            ggml_backend_synchronize(queue);
+            ggml_backend_tensor_set_async(queue, chain.result(), memory, 0, exchanged_bytes);
+        }
+        ggml_backend_synchronize(queue);
+    };
+    exchanged();
+    profile.exchange_seconds = best_of(5, exchanged) / exchanges;
 }
 
 }  // namespace
@@ -123,16 +178,14 @@ DeviceProfile measure_device(ggml_backend_dev_t card, ComputeThreads threads, ui
     const ggml_backend_ptr on_card(ggml_backend_dev_init(card, nullptr));
     if (!on_card) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no queue.");
     measure_bus(card, on_card.get(), profile);
+    measure_latencies(card, on_card.get(), profile);
     profile.card = measure_widths(on_card.get(), widest_pass);
 
     const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     const ggml_backend_ptr on_processor(ggml_backend_dev_init(processor, nullptr));
-    const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(processor);
-    using SetThreads = decltype(&ggml_backend_cpu_set_n_threads);
-    using SetPool = decltype(&ggml_backend_cpu_set_threadpool);
-    reinterpret_cast<SetThreads>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"))(on_processor.get(), threads.count);
-    reinterpret_cast<SetPool>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_cpu_set_threadpool"))(on_processor.get(), threads.pool);
-    profile.processor = measure_widths(on_processor.get(), widest_pass);
+    cpu_functions().set_threads(on_processor.get(), threads.count);
+    cpu_functions().set_threadpool(on_processor.get(), threads.pool);
+    profile.processor = measure_widths(on_processor.get(), std::min(widest_pass, processor_widest));
     return profile;
 }
 

@@ -58,13 +58,19 @@ std::map<std::string, std::optional<std::string>> read_special_tokens(const llam
     return tokens;
 }
 
+// Of what llama.cpp loads, and of what is given its place behind that.
 struct LoadProgress {
     const LoadOptions& options;
+    float llama_share;
 
-    static bool report(float fraction, void* self) {
-        const LoadOptions& options = static_cast<LoadProgress*>(self)->options;
+    bool report(float fraction) const {
         if (options.on_progress) options.on_progress(fraction);
         return !options.cancellation || !options.cancellation->cancelled();
+    }
+    bool settled(float fraction) const { return report(llama_share + (1 - llama_share) * fraction); }
+    static bool loaded(float fraction, void* self) {
+        const LoadProgress& progress = *static_cast<LoadProgress*>(self);
+        return progress.report(progress.llama_share * fraction);
     }
 };
 
@@ -80,7 +86,7 @@ class Overrides {
     Overrides(const UnitPlan& plan, ggml_backend_buffer_type_t ram) {
         std::string layers;
         for (size_t i = 0; i < plan.layers.size(); ++i) {
-            if (plan.layers[i].on_card && !plan.layers[i].feed_forward_resident) layers += (layers.empty() ? "" : "|") + std::to_string(i);
+            if (plan.layers[i].on_card && plan.layers[i].network.in_ram() > 0) layers += (layers.empty() ? "" : "|") + std::to_string(i);
         }
         pattern_ = "^blk\\.(" + layers + ")\\.ffn_(gate|up|down)\\.weight$";
         if (!layers.empty()) list_[0] = {pattern_.c_str(), ram};
@@ -99,7 +105,10 @@ std::unique_ptr<HostWeights> make_host_weights(const Placement& placement) {
     options.output_layer = placement.layers;
     const std::vector<LayerPlan>& layers = placement.units->layers;
     for (uint32_t i = 0; i < layers.size(); ++i) {
-        if (layers[i].stream_from_width != never_streamed) options.stream_from_width[{i, UnitGroup::FeedForward}] = layers[i].stream_from_width;
+        const NetworkCut& network = layers[i].network;
+        if (!layers[i].on_card || network.in_ram() == 0) continue;
+        if (network.pieces > 1) options.networks[i] = network;
+        else options.stream_from_width[{i, UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
     }
     return std::make_unique<HostWeights>(find_device(placement.device), std::move(options));
 }
@@ -123,8 +132,9 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
     params.main_gpu = placement.device_layers > 0 ? 0 : -1;
     params.n_gpu_layers = static_cast<int32_t>(placement.device_layers + (placement.output_on_device ? 1 : 0));
-    LoadProgress progress{options};
-    params.progress_callback = &LoadProgress::report;
+    const double in_ram = static_cast<double>(placement.host_bytes) / static_cast<double>(profile.weight_bytes());
+    LoadProgress progress{options, host_weights ? 1 - static_cast<float>(in_ram) : 1};
+    params.progress_callback = &LoadProgress::loaded;
     params.progress_callback_user_data = &progress;
 
     ErrorCapture errors;
@@ -138,6 +148,7 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
                               (memory ? ". Lower the VRAM limit or choose a smaller model." : ". Choose a model this version of llama.cpp supports."));
     }
     std::shared_ptr<Model> model(new Model(handle, std::move(host_weights), profile, std::move(placement)));
+    if (model->host_weights_ && !model->host_weights_->settle([&](float fraction) { return progress.settled(fraction); })) return nullptr;
     model->reserve_slots();
     return model;
 }
@@ -188,6 +199,10 @@ const Vocabulary& Model::vocabulary() const {
 llama_model* Model::handle() const {
     check_open();
     return handle_.get();
+}
+
+void Model::use_threadpool(ggml_threadpool_t pool) {
+    if (host_weights_) host_weights_->set_threadpool(pool);
 }
 
 void Model::add_session(const std::shared_ptr<Session>& session) {

@@ -69,6 +69,9 @@ class Model {
     const Vocabulary& vocabulary() const;
     llama_model* handle() const;
 
+    // The threads that sessions compute with; shares of networks that stay in RAM are computed by the same ones.
+    void use_threadpool(ggml_threadpool_t pool);
+
     // Sessions to close together with the model. Throws CLOSED.
     void add_session(const std::shared_ptr<Session>& session);
     // Cancels and closes the sessions, waits for them and frees the weights. Not from the compute thread.

@@ -58,6 +58,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
 Session::Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads)
     : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)) {
     llama_attach_threadpool(context, threads.pool, nullptr);
+    model_->use_threadpool(threads.pool);
     llama_set_abort_callback(context, &Session::is_cancelled, this);
     positions_.resize(batch_size_);
     outputs_.resize(batch_size_);

@@ -1,0 +1,88 @@
+// A gated feed-forward network, down(glu(gate(x), up(x))), that is cut along its hidden dimension: every share of it is a
+// network of its own with a narrower hidden layer, and the results of all shares add up to that of the whole.
+//
+// So a card can compute one share from VRAM while the processor computes another from RAM. (Megatron-LM divides networks
+// between cards in this way: Shoeybi et al., arXiv 1909.08053.) ggml's own device over several devices was looked at for
+// this: it makes every device compute all that is not divided, attention too, from a copy of those weights, holds all
+// weights in buffers of the devices, and knows no weights that come and go. A card and the processor beside it differ too
+// much for that.
+#pragma once
+
+#include <ggml-cpp.h>
+#include <ggml.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+namespace nmos {
+
+struct NetworkTensors {
+    ggml_tensor* gate = nullptr;  // (embedding, hidden)
+    ggml_tensor* up = nullptr;    // (embedding, hidden)
+    ggml_tensor* down = nullptr;  // (hidden, embedding)
+
+    std::array<ggml_tensor*, 3> all() const { return {gate, up, down}; }
+};
+
+// The nodes of a graph that compute a network, in any order of the first two.
+struct NetworkNodes {
+    static constexpr int count = 4;
+
+    ggml_tensor* gate = nullptr;  // (hidden, width)
+    ggml_tensor* up = nullptr;    // (hidden, width)
+    ggml_tensor* glu = nullptr;   // (hidden, width)
+    ggml_tensor* down = nullptr;  // (embedding, width)
+
+    ggml_tensor* input() const { return gate->src[1]; }  // (embedding, width)
+
+    // Those that begin at `begin`; none when there is anything else among them or something else reads what is hidden.
+    static std::optional<NetworkNodes> find(const ggml_cgraph* graph, int begin, const NetworkTensors& weights);
+};
+
+// Where a tensor is while a graph is computed.
+struct Memory {
+    ggml_backend_buffer_t buffer = nullptr;
+    char* data = nullptr;
+
+    static Memory of(const ggml_tensor* tensor);
+    Memory behind(size_t bytes) const { return {buffer, data + bytes}; }
+};
+
+// A share of a network and the nodes that compute it. Not thread-safe.
+class NetworkShare {
+  public:
+    // The rows [begin, begin + count) of the hidden dimension, as they lie in the memory of the whole network.
+    NetworkShare(const NetworkTensors& whole, int64_t begin, int64_t count);
+    NetworkShare(const NetworkShare&) = delete;
+    NetworkShare& operator=(const NetworkShare&) = delete;
+
+    int64_t hidden() const { return gate_.ne[1]; }
+    NetworkTensors weights() { return {&gate_, &up_, &down_}; }
+    // Copies the weights into a buffer of this type, where the share lies from then on; false when it refuses the memory,
+    // which leaves the share where it was.
+    bool move_into(ggml_backend_buffer_type_t type);
+
+    struct Places {
+        std::array<Memory, 3> weights;  // gate, up, down
+        Memory input, gate, up, glu, result;
+    };
+    // The graph that computes what `nodes` compute of the whole network. Valid until the next call.
+    ggml_cgraph* graph(const NetworkNodes& nodes, const Places& places);
+
+  private:
+    ggml_tensor gate_{};
+    ggml_tensor up_{};
+    ggml_tensor down_{};
+    ggml_context_ptr moved_;          // tensors in `buffer_`
+    ggml_backend_buffer_ptr buffer_;  // none: where the whole network is
+
+    struct Nodes {
+        ggml_tensor weights[3], input, gate, up, glu, down;
+    };
+    Nodes nodes_{};
+    ggml_context_ptr graph_context_;
+    ggml_cgraph* graph_ = nullptr;
+};
+
+}  // namespace nmos

@@ -1,0 +1,188 @@
+#include <ggml-cpp.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <random>
+
+#include "check.h"
+#include "device/streaming_device.h"
+#include "runtime/backends.h"
+#include "runtime/log.h"
+#include "sim_device.h"
+#include "small_model.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+constexpr int64_t embedding = 96;
+constexpr int64_t hidden = 320;
+constexpr uint32_t pieces = 10;
+constexpr uint32_t rest_from_width = 8;
+
+sim::SimDevice& card() {
+    take_over_library_log();
+    load_backends(library_directory(), true);
+    static sim::SimDevice& made = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
+    return made;
+}
+
+std::vector<float> random_numbers(size_t count, int seed) {
+    std::mt19937 random(static_cast<unsigned>(seed));
+    std::vector<float> numbers(count);
+    for (float& number : numbers) number = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+    return numbers;
+}
+
+// A network of one layer in RAM, and what the processor alone makes of it.
+class Network {
+  public:
+    explicit Network(ggml_backend_buffer_type_t type) {
+        context_.reset(ggml_init({8 * ggml_tensor_overhead(), nullptr, true}));
+        gate = weight("blk.0.ffn_gate.weight", embedding, hidden);
+        up = weight("blk.0.ffn_up.weight", embedding, hidden);
+        down = weight("blk.0.ffn_down.weight", hidden, embedding);
+        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
+        int seed = 0;
+        for (ggml_tensor* tensor : {gate, up, down}) {
+            const std::vector<float> numbers = random_numbers(static_cast<size_t>(ggml_nelements(tensor)), seed++);
+            ggml_backend_tensor_set(tensor, numbers.data(), 0, ggml_nbytes(tensor));
+        }
+    }
+
+    ggml_tensor *gate, *up, *down;
+
+  private:
+    ggml_tensor* weight(const char* name, int64_t columns, int64_t rows) {
+        ggml_tensor* const tensor = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, rows);
+        ggml_set_name(tensor, name);
+        return tensor;
+    }
+
+    ggml_context_ptr context_;
+    ggml_backend_buffer_ptr buffer_;
+};
+
+enum class Shape {
+    Usual,
+    HiddenIsRead,  // what is hidden in the network is an output, too
+    NoGate,        // only two of the three weights are there, so it is no network
+};
+
+// What a queue makes of a pass over the network, twice its input added to its output.
+std::vector<float> compute(ggml_backend_t queue, const Network& network, uint32_t width, Shape shape) {
+    const ggml_context_ptr context(ggml_init({16 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
+    ggml_tensor* const raw = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, embedding, width);
+    ggml_tensor* const input = ggml_scale(context.get(), raw, 2.0f);
+    ggml_tensor* const up = ggml_mul_mat(context.get(), network.up, input);
+    ggml_tensor* const glu = shape == Shape::NoGate ? ggml_silu(context.get(), up) : ggml_swiglu_split(context.get(), ggml_mul_mat(context.get(), network.gate, input), up);
+    ggml_tensor* const down = ggml_mul_mat(context.get(), network.down, glu);
+    ggml_tensor* const output = ggml_add(context.get(), down, input);
+    ggml_cgraph* const graph = ggml_new_graph(context.get());
+    if (shape == Shape::HiddenIsRead) ggml_set_output(glu);
+    ggml_build_forward_expand(graph, output);
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_get_default_buffer_type(queue)));
+    const std::vector<float> numbers = random_numbers(static_cast<size_t>(embedding) * width, 9);
+    ggml_backend_tensor_set(raw, numbers.data(), 0, ggml_nbytes(raw));
+    expect_equal(static_cast<int>(ggml_backend_graph_compute(queue, graph)), static_cast<int>(GGML_STATUS_SUCCESS));
+    std::vector<float> result(numbers.size());
+    ggml_backend_tensor_get(output, result.data(), 0, ggml_nbytes(output));
+    return result;
+}
+
+// Of the largest number.
+double relative_difference(const std::vector<float>& actual, const std::vector<float>& expected) {
+    double largest = 0;
+    double difference = 0;
+    for (size_t i = 0; i < expected.size(); ++i) {
+        largest = std::max<double>(largest, std::abs(expected[i]));
+        difference = std::max<double>(difference, std::abs(actual[i] - expected[i]));
+    }
+    return difference / largest;
+}
+
+void check_network(uint32_t resident, uint32_t streamed, Shape shape = Shape::Usual, Location at = Location::here()) {
+    StreamingDevice& device = StreamingDevice::over(card().handle());
+    const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
+    for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) {
+        HostWeights weights(card().handle(), {memory, 1, {}, {{0, {pieces, resident, streamed, rest_from_width}}}, 16});
+        {
+            const Network shared(weights.buffer_type());
+            expect(weights.settle([](float) { return true; }), "the weights to settle", at);
+            if (weights.largest_streamed() > 0) expect(device.reserve_slots(weights, 2), "slots", at);
+            const ggml_backend_ptr queue(ggml_backend_dev_init(device.handle(), nullptr));
+            for (const uint32_t width : {1u, 3u, rest_from_width, 16u, 1u, 24u}) {
+                const auto expected = compute(processor.get(), alone, width, shape);
+                const double difference = relative_difference(compute(queue.get(), shared, width, shape), expected);
+                expect(difference < 1e-5, "the processor's result of " + show(width) + " tokens, got a difference of " + show(difference), at);
+            }
+        }
+        device.forget(weights);
+    }
+}
+
+void check_refused(const NetworkCut& cut, Location at = Location::here()) {
+    HostWeights weights(card().handle(), {HostMemory::Mapped, 1, {}, {{0, cut}}});
+    const Network network(weights.buffer_type());
+    expect_error(ErrorCode::ModelUnsupported, "pieces", [&] { weights.settle([](float) { return true; }); }, at);
+}
+
+}  // namespace
+
+TEST(network, "gives the same result however it is divided between card, slots and processor") {
+    check_network(0, 0);
+    check_network(4, 0);
+    check_network(9, 0);
+    check_network(0, 4);
+    check_network(0, 10);
+    check_network(4, 6);
+    check_network(3, 4);
+    check_network(1, 8);
+}
+
+TEST(network, "gives the same result where the graph is not the usual one") {
+    check_network(3, 4, Shape::HiddenIsRead);
+    check_network(3, 4, Shape::NoGate);
+    check_network(0, 0, Shape::NoGate);
+}
+
+TEST(network, "refuses divisions that do not fit the weights") {
+    check_refused({7, 1, 1});
+    check_refused({10, 6, 5});
+    check_refused({0, 0, 0});
+}
+
+TEST(network, "says so when the card has no room for its share") {
+    HostWeights weights(card().handle(), {HostMemory::Mapped, 1, {}, {{0, {pieces, 5, 0}}}});
+    const Network network(weights.buffer_type());
+    card().fail_allocation(0);
+    expect_error(ErrorCode::OutOfMemory, "layer 0", [&] { weights.settle([](float) { return true; }); });
+    card().fail_allocation(-1);
+}
+
+TEST(network, "stays in the mapped file when the system grants no pinned memory") {
+    StreamingDevice& device = StreamingDevice::over(card().handle());
+    HostWeights weights(card().handle(), {HostMemory::Pinned, 1, {}, {{0, {pieces, 0, 4}}}});
+    const Network network(weights.buffer_type());
+    card().fail_allocation(0);
+    expect(weights.settle([](float) { return true; }), "the weights to settle");
+    card().fail_allocation(-1);
+    const auto units = weights.units();
+    expect_equal(units.size(), size_t{2});
+    expect(!units[0]->pinned && units[1]->pinned, "the second share alone to be pinned");
+    expect(device.reserve_slots(weights, 1), "a slot");
+    const ggml_backend_ptr queue(ggml_backend_dev_init(device.handle(), nullptr));
+    const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
+    expect(relative_difference(compute(queue.get(), network, 2, Shape::Usual), compute(processor.get(), alone, 2, Shape::Usual)) < 1e-5, "the processor's result");
+    device.forget(weights);
+}
+
+TEST(network, "stops settling when it is told to") {
+    HostWeights weights(card().handle(), {HostMemory::Pinned, 1, {}, {{0, {pieces, 0, 4}}}});
+    const Network network(weights.buffer_type());
+    expect(!weights.settle([](float) { return false; }), "the weights not to settle");
+}
