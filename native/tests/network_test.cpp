@@ -103,12 +103,12 @@ double relative_difference(const std::vector<float>& actual, const std::vector<f
     return difference / largest;
 }
 
-void check_network(uint32_t resident, uint32_t streamed, Shape shape = Shape::Usual, Location at = Location::here()) {
+void check_network(const NetworkCut& cut, Shape shape = Shape::Usual, Location at = Location::here()) {
     StreamingDevice& device = StreamingDevice::over(card().handle());
     const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) {
-        HostWeights weights(card().handle(), {memory, 1, {}, {{0, {pieces, resident, streamed, rest_from_width}}}, 16});
+        HostWeights weights(card().handle(), {memory, 1, {}, {{0, cut}}, 16});
         {
             const Network shared(weights.buffer_type());
             expect(weights.settle([](float) { return true; }), "the weights to settle", at);
@@ -124,6 +124,11 @@ void check_network(uint32_t resident, uint32_t streamed, Shape shape = Shape::Us
     }
 }
 
+// Of ten pieces, the last ones in RAM; `early` ones and the rest are uploaded from different widths on.
+NetworkCut cut(uint32_t resident, uint32_t streamed, uint32_t early = 0) {
+    return {pieces, resident, streamed, early, 3, rest_from_width};
+}
+
 void check_refused(const NetworkCut& cut, Location at = Location::here()) {
     HostWeights weights(card().handle(), {HostMemory::Mapped, 1, {}, {{0, cut}}});
     const Network network(weights.buffer_type());
@@ -133,20 +138,24 @@ void check_refused(const NetworkCut& cut, Location at = Location::here()) {
 }  // namespace
 
 TEST(network, "gives the same result however it is divided between card, slots and processor") {
-    check_network(0, 0);
-    check_network(4, 0);
-    check_network(9, 0);
-    check_network(0, 4);
-    check_network(0, 10);
-    check_network(4, 6);
-    check_network(3, 4);
-    check_network(1, 8);
+    check_network(cut(0, 0));
+    check_network(cut(4, 0));
+    check_network(cut(9, 0));
+    check_network(cut(0, 4));
+    check_network(cut(0, 10));
+    check_network(cut(4, 6));
+    check_network(cut(3, 4));
+    check_network(cut(1, 8));
+    check_network(cut(3, 2, 2));
+    check_network(cut(0, 0, 5));
+    check_network(cut(0, 0, 10));
+    check_network(cut(2, 3, 5));
 }
 
 TEST(network, "gives the same result where the graph is not the usual one") {
-    check_network(3, 4, Shape::HiddenIsRead);
-    check_network(3, 4, Shape::NoGate);
-    check_network(0, 0, Shape::NoGate);
+    check_network(cut(3, 4), Shape::HiddenIsRead);
+    check_network(cut(3, 4, 2), Shape::NoGate);
+    check_network(cut(0, 0), Shape::NoGate);
 }
 
 TEST(network, "refuses divisions that do not fit the weights") {

@@ -113,13 +113,16 @@ void check_plan(const ModelProfile& model, const DeviceProfile& device, const Pl
         below &= !layer.on_card;
         const NetworkCut& network = layer.network;
         expect_equal(network.pieces, model.network_pieces[i]);
-        expect(network.resident + network.streamed <= network.pieces, "no more shares than pieces");
+        expect(network.resident + network.streamed + network.early <= network.pieces, "no more shares than pieces");
         if (!layer.on_card) {
-            expect(network.resident == 0 && network.streamed == 0 && network.stream_rest_from_width == never_streamed, "nothing of a network on the card below it");
+            expect(network.resident + network.streamed + network.early == 0 && network.stream_rest_from_width == never_streamed, "nothing of a network on the card below it");
             continue;
         }
         const uint64_t piece = model.feed_forward_bytes[i] / network.pieces;
         if (network.streamed > 0) expect(plan.slots > 0 && plan.slot_bytes >= piece * network.streamed, "a slot that the streamed share fits in");
+        expect(network.early > 0 || network.stream_early_from_width == never_streamed, "no width for a share that is not there");
+        expect(network.early == 0 || network.stream_early_from_width <= network.stream_rest_from_width, "what is early to be uploaded first");
+        if (network.stream_early_from_width != never_streamed) expect(plan.slots > 0 && plan.slot_bytes >= piece * network.early, "a slot that the early share fits in");
         if (network.stream_rest_from_width != never_streamed) expect(network.rest() > 0 && plan.slot_bytes >= piece * network.rest(), "a slot that the rest fits in");
     }
     for (const std::string& sentence : plan.explanation) expect(sentence.ends_with("."), "a sentence, got " + show(sentence));

@@ -179,7 +179,7 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
     const bool complete = std::ranges::all_of(all, [](const ggml_tensor* tensor) { return tensor != nullptr; });
     const int64_t hidden = complete ? whole.gate->ne[1] : 0;
     const bool fits = complete && cut.pieces > 0 && hidden % cut.pieces == 0 && whole.up->ne[1] == hidden && whole.down->ne[0] == hidden &&
-                      hidden / cut.pieces % ggml_blck_size(whole.down->type) == 0 && cut.resident + cut.streamed <= cut.pieces;
+                      hidden / cut.pieces % ggml_blck_size(whole.down->type) == 0 && cut.resident + cut.streamed + cut.early <= cut.pieces;
     if (!fits) {
         throw EngineError(ErrorCode::ModelUnsupported, "Expected the feed-forward network of layer " + std::to_string(layer) + " to divide into " +
                                                            std::to_string(cut.pieces) + " pieces, but it does not. Choose another model.");
@@ -207,6 +207,7 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
                                                       ". Lower the VRAM limit or close other programs.");
     }
     if (cut.streamed > 0) in_ram(cut.streamed, 1);
+    if (cut.early > 0) in_ram(cut.early, cut.stream_early_from_width);
     if (cut.rest() > 0) in_ram(cut.rest(), cut.stream_rest_from_width);
     for (const ggml_tensor* tensor : all) network_of_[tensor] = &network;
     largest_result_ = std::max(largest_result_, static_cast<size_t>(whole.down->ne[1]) * options_.widest_pass * sizeof(float));

@@ -104,7 +104,7 @@ struct StreamingDevice::Backend {
     ggml_backend_ptr compute;
     Processor processor;
     ggml_backend_event_ptr fetched;   // the input of a network is in RAM; null where the card has no events
-    ggml_backend_buffer_ptr results;  // two results of shares, on the card
+    ggml_backend_buffer_ptr scratch;  // two results of shares, on the card
     Sum sum;
     ggml_abort_callback is_cancelled = nullptr;
     void* cancelled_data = nullptr;
@@ -120,14 +120,49 @@ struct StreamingDevice::Backend {
     ggml_status compute_segment(ggml_cgraph* graph, int begin, int end, const HostUnit* unit, HostWeights* weights);
     // A network whose shares card and processor compute at the same time.
     ggml_status compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes);
+    // A share whose input is in RAM already; adds the result to what is in `processor.result()`, or puts it there.
+    ggml_status compute_on_processor(NetworkShare& share, const NetworkNodes& nodes, bool add);
     // A multiplication with a network's weight that is not part of the network's usual nodes.
     ggml_status compute_on_processor(HostWeights& weights, ggml_tensor* node);
-    bool reserve_results(size_t bytes);
+    bool begin_exchange(HostWeights& weights, const NetworkNodes& nodes, const std::vector<HostNetwork::Share*>& shares);
     bool reserve_exchange(HostWeights& weights, size_t input, size_t hidden, size_t result);
     // Begins to bring a tensor into RAM; it is there when `await_input` returns.
     void fetch_input(const ggml_tensor* tensor);
     void await_input();
     bool cancelled() const { return is_cancelled && is_cancelled(cancelled_data); }
+};
+
+// The results of a network's shares on the card: added up one after the other, the last sum where the network's belongs.
+struct StreamingDevice::Results {
+    Backend& queue;
+    const NetworkNodes& nodes;
+    size_t count;
+    size_t added = 0;
+
+    // Room for results of at least so many bytes.
+    bool reserve(size_t largest) {
+        largest = std::max(largest, ggml_nbytes(nodes.down));
+        if (count == 1 || (queue.scratch && ggml_backend_buffer_get_size(queue.scratch.get()) >= 2 * largest)) return true;
+        ggml_backend_synchronize(queue.compute.get());
+        queue.scratch.reset(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(queue.compute.get()), 2 * largest));
+        return queue.scratch != nullptr;
+    }
+
+    // Where the next share's belongs.
+    Memory next() const { return count == 1 ? Memory::of(nodes.down) : half(added == 0 ? 0 : 1); }
+
+    // What is there counts from now on.
+    ggml_status add() {
+        if (++added == 1) return GGML_STATUS_SUCCESS;
+        const Memory target = added == count ? Memory::of(nodes.down) : half(0);
+        return ggml_backend_graph_compute_async(queue.compute.get(), queue.sum.graph(*nodes.down, half(0), half(1), target));
+    }
+
+  private:
+    Memory half(size_t which) const {
+        const ggml_backend_buffer_t buffer = queue.scratch.get();
+        return Memory{buffer, static_cast<char*>(ggml_backend_buffer_get_base(buffer))}.behind(which * ggml_backend_buffer_get_size(buffer) / 2);
+    }
 };
 
 ggml_backend_t StreamingDevice::Backend::unwrapped(ggml_backend_t backend) {
@@ -211,76 +246,72 @@ ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int be
 ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes) {
     if (cancelled()) return GGML_STATUS_ABORTED;
     const uint32_t width = width_of(nodes.down);
-    const size_t result_bytes = ggml_nbytes(nodes.down);
-    const size_t shares = network.shares.size();
-    if (shares > 1 && !reserve_results(std::max(result_bytes, weights.largest_result()))) return GGML_STATUS_ALLOC_FAILED;
-    const Memory whole = Memory::of(nodes.down);
-    Memory first = whole;
-    Memory second = whole;
-    if (shares > 1) {
-        first = {results.get(), static_cast<char*>(ggml_backend_buffer_get_base(results.get()))};
-        second = first.behind(ggml_backend_buffer_get_size(results.get()) / 2);
-    }
+    std::vector<HostNetwork::Share*> on_card;
+    std::vector<HostNetwork::Share*> beside;  // computed by the processor at the same time
+    for (HostNetwork::Share& share : network.shares) (share.unit && width < share.unit->stream_from_width ? beside : on_card).push_back(&share);
+    Results results{*this, nodes, on_card.size() + (beside.empty() ? 0 : 1)};
+    if (!results.reserve(weights.largest_result())) return GGML_STATUS_ALLOC_FAILED;
+    if (!beside.empty() && !begin_exchange(weights, nodes, beside)) return GGML_STATUS_ALLOC_FAILED;
 
-    size_t begun = 0;
-    const auto target = [&] { return begun == 0 ? first : second; };
-    // What is in `target` counts from now on.
-    const auto add = [&] {
-        if (++begun == 1) return GGML_STATUS_SUCCESS;
-        return ggml_backend_graph_compute_async(compute.get(), sum.graph(*nodes.down, first, second, begun == shares ? whole : first));
-    };
     const HostUnit* last_streamed = nullptr;
     const auto compute_on_card = [&](HostNetwork::Share& share) {
-        NetworkShare::Places places{{}, Memory::of(nodes.input()), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), target()};
-        if (share.unit) {
+        NetworkShare::Places places{{}, Memory::of(nodes.input()), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), results.next()};
+        if (!share.unit) {
+            for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = Memory::of(share.network->weights().all()[i]);
+        } else {
             const auto slot = device.ring_.acquire(weights, *share.unit, compute.get());
             if (!slot) return GGML_STATUS_ALLOC_FAILED;
             for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = {slot->buffer, slot->base + share.unit->weights[i].slot_offset};
-        } else {
-            for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = Memory::of(share.network->weights().all()[i]);
         }
         const ggml_status status = ggml_backend_graph_compute_async(compute.get(), share.network->graph(nodes, places));
-        if (share.unit) {
-            device.ring_.done(*share.unit, compute.get());
-            last_streamed = share.unit;
-        }
-        return status == GGML_STATUS_SUCCESS ? add() : status;
+        if (share.unit) device.ring_.done(*share.unit, compute.get());
+        last_streamed = share.unit ? share.unit : last_streamed;
+        return status == GGML_STATUS_SUCCESS ? results.add() : status;
     };
-
-    HostNetwork::Share* beside = nullptr;  // computed by the processor at the same time
-    for (HostNetwork::Share& share : network.shares) {
-        if (share.unit && width < share.unit->stream_from_width) beside = &share;
+    // What this thread would have to wait for comes behind the processor's work.
+    const auto waiting = std::ranges::stable_partition(on_card, [&](const HostNetwork::Share* share) { return beside.empty() || !share->unit || device.ring_.given(*share->unit); });
+    for (auto share = on_card.begin(); share != waiting.begin(); ++share) {
+        if (const ggml_status status = compute_on_card(**share); status != GGML_STATUS_SUCCESS) return status;
     }
-    if (beside) {
-        const size_t hidden_bytes = static_cast<size_t>(beside->network->hidden()) * width * sizeof(float);
-        if (!reserve_exchange(weights, ggml_nbytes(nodes.input()), 2 * hidden_bytes, result_bytes)) return GGML_STATUS_ALLOC_FAILED;
-        fetch_input(nodes.input());
-    }
-    std::vector<HostNetwork::Share*> still_coming;
-    for (HostNetwork::Share& share : network.shares) {
-        if (&share == beside) continue;
-        if (beside && share.unit && !device.ring_.given(*share.unit)) {
-            still_coming.push_back(&share);
-        } else if (const ggml_status status = compute_on_card(share); status != GGML_STATUS_SUCCESS) {
-            return status;
-        }
-    }
-    if (beside) {
+    if (!beside.empty()) {
         await_input();
-        NetworkShare::Places places{{}, processor.input(), processor.hidden(), {}, processor.hidden(), processor.result()};
-        places.up = processor.hidden().behind(static_cast<size_t>(beside->network->hidden()) * width * sizeof(float));
-        for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = Memory::of(beside->network->weights().all()[i]);
-        if (const ggml_status status = processor.compute(beside->network->graph(nodes, places)); status != GGML_STATUS_SUCCESS) return status;
-        ggml_tensor result = tensor_at(*nodes.down, target());
-        ggml_backend_tensor_set_async(compute.get(), &result, processor.result().data, 0, result_bytes);
-        if (const ggml_status status = add(); status != GGML_STATUS_SUCCESS) return status;
+        for (HostNetwork::Share* share : beside) {
+            if (const ggml_status status = compute_on_processor(*share->network, nodes, share != beside.front()); status != GGML_STATUS_SUCCESS) return status;
+        }
+        ggml_tensor result = tensor_at(*nodes.down, results.next());
+        ggml_backend_tensor_set_async(compute.get(), &result, processor.result().data, 0, ggml_nbytes(&result));
+        if (const ggml_status status = results.add(); status != GGML_STATUS_SUCCESS) return status;
     }
-    for (HostNetwork::Share* share : still_coming) {
+    for (HostNetwork::Share* share : waiting) {
         if (const ggml_status status = compute_on_card(*share); status != GGML_STATUS_SUCCESS) return status;
     }
     // Not before the processor's result is on its way, which would have to wait for a whole unit.
     if (last_streamed) device.ring_.prefetch_behind(weights, *last_streamed, width);
     return GGML_STATUS_SUCCESS;
+}
+
+// Begins to bring the input into RAM, where the processor computes these shares.
+bool StreamingDevice::Backend::begin_exchange(HostWeights& weights, const NetworkNodes& nodes, const std::vector<HostNetwork::Share*>& shares) {
+    int64_t widest = 0;
+    for (const HostNetwork::Share* share : shares) widest = std::max(widest, share->network->hidden());
+    const size_t hidden_bytes = static_cast<size_t>(widest) * width_of(nodes.down) * sizeof(float);
+    if (!reserve_exchange(weights, ggml_nbytes(nodes.input()), 2 * hidden_bytes, 2 * ggml_nbytes(nodes.down))) return false;
+    fetch_input(nodes.input());
+    return true;
+}
+
+ggml_status StreamingDevice::Backend::compute_on_processor(NetworkShare& share, const NetworkNodes& nodes, bool add) {
+    const Memory result = processor.result();
+    const Memory second = result.behind(ggml_nbytes(nodes.down));
+    NetworkShare::Places places{{}, processor.input(), processor.hidden(), {}, processor.hidden(), add ? second : result};
+    places.up = processor.hidden().behind(static_cast<size_t>(share.hidden()) * width_of(nodes.down) * sizeof(float));
+    for (size_t i = 0; i < places.weights.size(); ++i) places.weights[i] = Memory::of(share.weights().all()[i]);
+    const ggml_status status = processor.compute(share.graph(nodes, places));
+    if (!add || status != GGML_STATUS_SUCCESS) return status;
+    const auto sums = reinterpret_cast<float*>(result.data);
+    const auto more = reinterpret_cast<const float*>(second.data);
+    for (int64_t i = 0; i < ggml_nelements(nodes.down); ++i) sums[i] += more[i];
+    return status;
 }
 
 ggml_status StreamingDevice::Backend::compute_on_processor(HostWeights& weights, ggml_tensor* node) {
@@ -301,13 +332,6 @@ ggml_status StreamingDevice::Backend::compute_on_processor(HostWeights& weights,
     const ggml_status status = processor.compute(graph);
     if (status == GGML_STATUS_SUCCESS) ggml_backend_tensor_set_async(compute.get(), node, processor.result().data, 0, bytes);
     return status;
-}
-
-bool StreamingDevice::Backend::reserve_results(size_t bytes) {
-    if (results && ggml_backend_buffer_get_size(results.get()) >= 2 * bytes) return true;
-    ggml_backend_synchronize(compute.get());
-    results.reset(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(compute.get()), 2 * bytes));
-    return results != nullptr;
 }
 
 bool StreamingDevice::Backend::reserve_exchange(HostWeights& weights, size_t input, size_t hidden, size_t result) {

@@ -41,6 +41,7 @@ class StreamingDevice {
   private:
     struct Ggml;
     struct Backend;
+    struct Results;
 
     StreamingDevice(ggml_backend_dev_t card, std::string name);
 

@@ -30,16 +30,24 @@ std::optional<UnitId> unit_of_tensor(std::string_view name, uint32_t output_laye
 constexpr uint32_t never_streamed = UINT32_MAX;
 
 // How a feed-forward network is divided along its hidden dimension, in pieces of equal size, from the beginning on. Each of
-// the three shares may be empty. A network of one piece is placed as a whole.
+// the shares may be empty. A network of one piece is placed as a whole.
+//
+// What is neither resident nor always streamed, the processor computes from RAM beside the card, unless the pass is wide: the
+// wider it is, the slower is the processor in comparison with an upload.
 struct NetworkCut {
     uint32_t pieces = 0;    // 0: the layer has no such network
     uint32_t resident = 0;  // in VRAM
     uint32_t streamed = 0;  // uploaded by every pass
-    // The rest is uploaded by passes at least so wide; narrower ones compute it from RAM, beside the card.
-    uint32_t stream_rest_from_width = never_streamed;
+    uint32_t early = 0;     // uploaded by passes at least so wide:
+    uint32_t stream_early_from_width = never_streamed;
+    uint32_t stream_rest_from_width = never_streamed;  // as what is left, the rest; not less than that of the early ones
 
     uint32_t in_ram() const { return pieces - resident; }
-    uint32_t rest() const { return pieces - resident - streamed; }
+    uint32_t rest() const { return pieces - resident - streamed - early; }
+    // Pieces that the processor computes in a pass.
+    uint32_t on_processor(uint32_t width) const {
+        return (width < stream_early_from_width ? early : 0) + (width < stream_rest_from_width ? rest() : 0);
+    }
 };
 
 // A unit whose weights are in RAM.

@@ -65,7 +65,7 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t sl
         for (const PassStep& step : steps) {
             const uint32_t tokens = step.width > 0 ? step.width : width;
             const double per_byte = profile.card.at(tokens);
-            const bool with_card = step.card > 0 || step.streamed[0] > 0 || step.streamed[1] > 0;
+            const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });
             double processor = now;
             if (step.processor > 0) {
                 processor += static_cast<double>(step.processor) * profile.processor.at(tokens);

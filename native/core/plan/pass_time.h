@@ -13,7 +13,7 @@ namespace nmos {
 // processor what stays in RAM. All of it in bytes of weights that a pass reads.
 struct PassStep {
     uint64_t card = 0;
-    std::array<uint64_t, 2> streamed{};
+    std::array<uint64_t, 3> streamed{};
     uint64_t processor = 0;
     uint32_t width = 0;       // tokens it computes; 0: all of the pass
     uint32_t operations = 0;  // of the card, other than multiplications with these weights

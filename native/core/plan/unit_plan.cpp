@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <optional>
+#include <utility>
 
 #include "plan/pass_time.h"
 #include "plan/placement.h"
@@ -15,6 +16,9 @@ namespace {
 // A typical request, in tokens.
 constexpr uint32_t prompt_tokens = 512;
 constexpr uint32_t answer_tokens = 128;
+
+// Tokens.
+constexpr uint32_t longest_draft = 32;
 
 // Of a layer's attention and of a share of its network, on a card: the usual numbers of llama.cpp's graphs. Those behind one
 // another are begun together, so they count for what they cost beside their bytes.
@@ -44,7 +48,7 @@ class Search {
         }
         if (!best_ || best_static_->request_seconds < best_->request_seconds) best_ = best_static_;
         UnitPlan plan = std::move(*best_);
-        choose_streaming_width(plan);
+        if (plan.slots > 0) plan = divide_rest(plan);
         for (const uint32_t width : predicted_widths(request_.widest_pass)) plan.predictions.push_back({width, predict_pass(model_, device_, plan, width)});
         plan.static_split_request_seconds = best_static_->request_seconds;
         return plan;
@@ -157,16 +161,47 @@ class Search {
         return plan;
     }
 
-    // What the processor computes for one token is uploaded from the first width on at which that is faster.
-    void choose_streaming_width(UnitPlan& plan) const {
-        if (plan.slots == 0) return;
-        for (const uint32_t width : predicted_widths(request_.widest_pass)) {
-            if (width == 1) continue;
-            UnitPlan streaming = streaming_from(plan, width);
-            if (predict_pass(model_, device_, streaming, width) >= predict_pass(model_, device_, plan, width)) continue;
-            plan = std::move(streaming);
-            return;
+    // Divides what the processor computes for one token into an earlier and a later share, and chooses for each the width
+    // from which on it is uploaded, so that passes as wide as drafts are take the least time.
+    UnitPlan divide_rest(const UnitPlan& undivided) const {
+        constexpr uint32_t parts = 8;
+        UnitPlan best;
+        double least = 0;
+        for (uint32_t part = 0; part < parts; ++part) {
+            UnitPlan plan = undivided;
+            for (LayerPlan& layer : plan.layers) {
+                if (layer.on_card) layer.network.early = layer.network.rest() * part / parts;
+            }
+            double sum = 0;
+            for (const uint32_t width : predicted_widths(request_.widest_pass)) {
+                if (width == 1) continue;
+                const double seconds = choose_uploads(plan, width);
+                if (width <= longest_draft) sum += seconds / predict_pass(model_, device_, undivided, width);
+            }
+            if (part > 0 && sum >= least) continue;
+            least = sum;
+            best = std::move(plan);
         }
+        return best;
+    }
+
+    // Lets passes from `width` on upload more than narrower ones do where that is faster. Returns their seconds.
+    double choose_uploads(UnitPlan& plan, uint32_t width) const {
+        double least = predict_pass(model_, device_, plan, width);
+        for (const bool all : {false, true}) {
+            UnitPlan more = plan;
+            for (LayerPlan& layer : more.layers) {
+                if (!layer.on_card) continue;
+                NetworkCut& network = layer.network;
+                if (network.early > 0) network.stream_early_from_width = std::min(network.stream_early_from_width, width);
+                if (all && network.rest() > 0) network.stream_rest_from_width = std::min(network.stream_rest_from_width, width);
+            }
+            const double seconds = predict_pass(model_, device_, more, width);
+            if (seconds >= least) continue;
+            least = seconds;
+            plan = std::move(more);
+        }
+        return least;
     }
 
     const ModelProfile& model_;
@@ -196,9 +231,11 @@ void explain(const ModelProfile& model, UnitPlan& plan) {
     if (all.streamed > 0) {
         plan.explanation.push_back(sentence("Through %.0f upload slots, %.0f%% of them are brought from RAM in every pass.", plan.slots, percent(all.streamed)));
     }
-    if (all.rest() > 0) plan.explanation.push_back(sentence("At the same time the processor computes %.0f%% of them from RAM.", percent(all.rest())));
-    if (all.stream_rest_from_width != never_streamed) {
-        plan.explanation.push_back(sentence("Passes of %.0f tokens and more upload those, too.", all.stream_rest_from_width));
+    const uint32_t beside = all.on_processor(1);
+    if (beside > 0) plan.explanation.push_back(sentence("At the same time the processor computes %.0f%% of them from RAM.", percent(beside)));
+    for (const auto& [pieces, width] : {std::pair(all.early, all.stream_early_from_width), std::pair(all.rest(), all.stream_rest_from_width)}) {
+        if (pieces == 0 || width == never_streamed) continue;
+        plan.explanation.push_back(sentence("Passes of %.0f tokens and more upload %.0f%% of them, too.", width, percent(pieces)));
     }
 }
 
@@ -215,6 +252,8 @@ NetworkCut UnitPlan::networks_on_card() const {
         all.pieces += layer.network.pieces;
         all.resident += layer.network.resident;
         all.streamed += layer.network.streamed;
+        all.early += layer.network.early;
+        all.stream_early_from_width = std::min(all.stream_early_from_width, layer.network.stream_early_from_width);
         all.stream_rest_from_width = std::min(all.stream_rest_from_width, layer.network.stream_rest_from_width);
     }
     return all;
@@ -238,10 +277,10 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
         steps.push_back(layer.on_card ? PassStep{attention, {}, 0, 0, attention_operations} : PassStep{0, {}, attention});
         if (const NetworkCut& network = layer.network; network.pieces > 0) {
             const auto bytes = [&](uint32_t pieces) { return bytes_of(model, plan, i, pieces); };
-            const uint64_t rest = bytes(network.rest());
-            const bool streams_rest = width >= network.stream_rest_from_width;
-            const auto shares = static_cast<uint32_t>((network.resident > 0) + (network.streamed > 0) + (rest > 0));
-            steps.push_back({bytes(network.resident), {bytes(network.streamed), streams_rest ? rest : 0}, streams_rest ? 0 : rest, 0,
+            const uint64_t early = width >= network.stream_early_from_width ? bytes(network.early) : 0;
+            const uint64_t rest = width >= network.stream_rest_from_width ? bytes(network.rest()) : 0;
+            const auto shares = static_cast<uint32_t>((network.resident > 0) + (network.streamed > 0) + (network.early > 0) + (network.rest() > 0));
+            steps.push_back({bytes(network.resident), {bytes(network.streamed), early, rest}, bytes(network.on_processor(width)), 0,
                              layer.on_card ? shares * share_operations : 0});
         }
         if (model.expert_bytes[i] > 0) {
@@ -252,7 +291,6 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
         }
     }
     // A draft is verified at every token; of a prompt, only the last one is wanted.
-    constexpr uint32_t longest_draft = 32;
     const uint32_t outputs = width > longest_draft ? 1 : width;
     steps.push_back(plan.output_on_card ? PassStep{model.output_bytes, {}, 0, outputs} : PassStep{0, {}, model.output_bytes, outputs});
     return pass_seconds(steps, width, plan.slots, device);
