@@ -198,11 +198,11 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
         HostUnit& unit = units_[id];
         unit.id = id;
         unit.stream_from_width = stream_from_width;
-        unit.pinned = options_.memory == HostMemory::Pinned && pinned && part.move_into(pinned);
+        unit.pinned = options_.memory == HostMemory::Pinned && pinned && part.move_into(pinned, staging_);
         for (ggml_tensor* weight : part.weights().all()) add_weight(unit, weight);
         network.shares.back().unit = &unit;
     };
-    if (cut.resident > 0 && !share(cut.resident).move_into(ggml_backend_dev_buffer_type(card_))) {
+    if (cut.resident > 0 && !share(cut.resident).move_into(ggml_backend_dev_buffer_type(card_), staging_)) {
         throw EngineError(ErrorCode::OutOfMemory, "The card has no room for the feed-forward network of layer " + std::to_string(layer) +
                                                       ". Lower the VRAM limit or close other programs.");
     }
@@ -237,6 +237,7 @@ bool HostWeights::settle(const std::function<bool(float)>& go_on) {
         if (!go_on(done++ / count)) return false;
         cut(layer, network);
     }
+    staging_ = {};
     return true;
 }
 

@@ -96,6 +96,7 @@ class HostWeights {
     std::map<uint32_t, HostNetwork> networks_;  // by layer
     std::unordered_map<const ggml_tensor*, HostNetwork*> network_of_;
     std::vector<ggml_backend_buffer_ptr> pinned_;
+    std::vector<char> staging_;  // while the weights settle
     size_t largest_result_ = 0;
     ggml_threadpool_t threadpool_ = nullptr;
     std::unique_ptr<Ggml> ggml_;

@@ -3,8 +3,8 @@
 #include <ggml-backend-impl.h>
 #include <ggml-impl.h>
 
+#include <algorithm>
 #include <cstring>
-#include <vector>
 
 namespace nmos {
 
@@ -77,7 +77,7 @@ NetworkShare::NetworkShare(const NetworkTensors& whole, int64_t begin, int64_t c
     down_.data = static_cast<char*>(down_.data) + ggml_row_size(down_.type, begin);
 }
 
-bool NetworkShare::move_into(ggml_backend_buffer_type_t type) {
+bool NetworkShare::move_into(ggml_backend_buffer_type_t type, std::vector<char>& staging) {
     ggml_context_ptr context(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
     std::array<ggml_tensor*, 3> targets{};
     for (size_t i = 0; i < targets.size(); ++i) {
@@ -88,17 +88,23 @@ bool NetworkShare::move_into(ggml_backend_buffer_type_t type) {
     ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), type));
     if (!buffer) return false;
     ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    std::vector<char> packed;
     for (size_t i = 0; i < targets.size(); ++i) {
         ggml_tensor* const weight = weights().all()[i];
         const size_t row = ggml_row_size(weight->type, weight->ne[0]);
-        const auto* data = static_cast<const char*>(weight->data);
-        if (weight->nb[1] != row) {
-            packed.resize(ggml_nbytes(targets[i]));
-            for (size_t r = 0; r < static_cast<size_t>(weight->ne[1]); ++r) std::memcpy(packed.data() + r * row, data + r * weight->nb[1], row);
-            data = packed.data();
+        const size_t bytes = ggml_nbytes(targets[i]);
+        const auto* const data = static_cast<const char*>(weight->data);
+        const auto pack = [&](char* to) {
+            for (size_t r = 0; r < static_cast<size_t>(weight->ne[1]); ++r) std::memcpy(to + r * row, data + r * weight->nb[1], row);
+        };
+        if (weight->nb[1] == row) {
+            ggml_backend_tensor_set(targets[i], data, 0, bytes);
+        } else if (ggml_backend_buffer_is_host(buffer.get())) {
+            pack(static_cast<char*>(targets[i]->data));
+        } else {
+            staging.resize(std::max(staging.size(), bytes));
+            pack(staging.data());
+            ggml_backend_tensor_set(targets[i], staging.data(), 0, bytes);
         }
-        ggml_backend_tensor_set(targets[i], data, 0, ggml_nbytes(targets[i]));
         *weight = *targets[i];
     }
     moved_ = std::move(context);

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace nmos {
 
@@ -60,8 +61,8 @@ class NetworkShare {
     int64_t hidden() const { return gate_.ne[1]; }
     NetworkTensors weights() { return {&gate_, &up_, &down_}; }
     // Copies the weights into a buffer of this type, where the share lies from then on; false when it refuses the memory,
-    // which leaves the share where it was.
-    bool move_into(ggml_backend_buffer_type_t type);
+    // which leaves the share where it was. `staging` is memory to work with, kept from share to share.
+    bool move_into(ggml_backend_buffer_type_t type, std::vector<char>& staging);
 
     struct Places {
         std::array<Memory, 3> weights;  // gate, up, down
