@@ -33,6 +33,20 @@ PlanOptions plan_options(const Options& options) {
     return plan;
 }
 
+Napi::Object layer_to_js(Napi::Env env, const Placement& placement, uint32_t layer) {
+    const bool whole = layer + placement.device_layers >= placement.layers;
+    const NetworkCut cut = placement.units ? placement.units->layers[layer].network : NetworkCut{1, whole ? 1u : 0u};
+    const auto share = [&](uint32_t pieces) { return cut.pieces > 0 ? static_cast<double>(pieces) / cut.pieces : 0.0; };
+    const Napi::Object network = Napi::Object::New(env);
+    network.Set("device", share(cut.resident));
+    network.Set("uploaded", share(cut.streamed));
+    network.Set("host", share(cut.early + cut.rest()));
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("attentionOnDevice", placement.units ? placement.units->layers[layer].on_card : whole);
+    object.Set("network", network);
+    return object;
+}
+
 }  // namespace
 
 Napi::Object to_js(Napi::Env env, const Placement& placement) {
@@ -47,6 +61,22 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     const Napi::Array sentences = Napi::Array::New(env);
     for (const std::string& sentence : placement.explanation) sentences.Set(sentences.Length(), sentence);
     object.Set("explanation", sentences);
+    object.Set("outputOnDevice", placement.output_on_device);
+    const Napi::Array layers = Napi::Array::New(env, placement.layers);
+    for (uint32_t i = 0; i < placement.layers; ++i) layers.Set(i, layer_to_js(env, placement, i));
+    object.Set("layerMap", layers);
+    object.Set("slots", placement.units ? placement.units->slots : 0);
+    object.Set("slotBytes", static_cast<double>(placement.units ? placement.units->slot_bytes : 0));
+    const Napi::Array passes = Napi::Array::New(env);
+    if (placement.units) {
+        for (const PassPrediction& prediction : placement.units->predictions) {
+            const Napi::Object pass = Napi::Object::New(env);
+            pass.Set("tokens", prediction.width);
+            pass.Set("milliseconds", prediction.seconds * 1000);
+            passes.Set(passes.Length(), pass);
+        }
+    }
+    object.Set("predictedPasses", passes);
     return object;
 }
 

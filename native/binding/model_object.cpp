@@ -46,6 +46,7 @@ Napi::Function ModelObject::define(Napi::Env env) {
                        {
                            InstanceAccessor<&ModelObject::info_>("info"),
                            InstanceAccessor<&ModelObject::placement>("placement"),
+                           InstanceAccessor<&ModelObject::activity>("activity"),
                            InstanceMethod<&ModelObject::tokenize>("tokenize"),
                            InstanceMethod<&ModelObject::detokenize>("detokenize"),
                            InstanceMethod<&ModelObject::create_session>("createSession"),
@@ -90,6 +91,28 @@ Napi::Value ModelObject::info_(const Napi::CallbackInfo& call) {
 
 Napi::Value ModelObject::placement(const Napi::CallbackInfo& info) {
     return to_js(info.Env(), model_->placement());
+}
+
+Napi::Value ModelObject::activity(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const ModelActivity activity = model_->activity();
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("passes", static_cast<double>(activity.passes));
+    object.Set("lastPass", env.Null());
+    if (activity.last_tokens > 0) {
+        const Napi::Object pass = Napi::Object::New(env);
+        pass.Set("tokens", activity.last_tokens);
+        pass.Set("milliseconds", activity.last_seconds * 1000);
+        const bool predicted = activity.last_predicted > 0;
+        pass.Set("predictedMilliseconds", predicted ? Napi::Value(Napi::Number::New(env, activity.last_predicted * 1000)) : env.Null());
+        object.Set("lastPass", pass);
+    }
+    object.Set("uploadedBytes", static_cast<double>(activity.uploads.bytes));
+    object.Set("slotHits", static_cast<double>(activity.uploads.hits));
+    object.Set("slotMisses", static_cast<double>(activity.uploads.misses));
+    object.Set("slotDiscarded", static_cast<double>(activity.uploads.discarded));
+    object.Set("waitedMs", activity.uploads.waited * 1000);
+    return object;
 }
 
 Napi::Value ModelObject::tokenize(const Napi::CallbackInfo& info) {

@@ -17,6 +17,7 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   private:
     Napi::Value info_(const Napi::CallbackInfo& info);
     Napi::Value placement(const Napi::CallbackInfo& info);
+    Napi::Value activity(const Napi::CallbackInfo& info);
     Napi::Value tokenize(const Napi::CallbackInfo& info);
     Napi::Value detokenize(const Napi::CallbackInfo& info);
     Napi::Value create_session(const Napi::CallbackInfo& info);

@@ -63,6 +63,18 @@ void TemporaryFile::resize(uint64_t bytes) {
     fs::resize_file(path_, bytes);
 }
 
+TemporaryFolder::~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path(), ignored);
+}
+
+fs::path TemporaryFolder::only_file() const {
+    const fs::directory_iterator entries(path());
+    const std::vector<fs::directory_entry> found(begin(entries), end(entries));
+    expect_equal(found.size(), size_t{1});
+    return found[0].path();
+}
+
 GgufFile& GgufFile::key(std::string_view key, uint32_t type) {
     ++values_;
     value_bytes_ += sized(key) + number(type);

@@ -26,6 +26,19 @@ class TemporaryFile {
     std::filesystem::path path_;
 };
 
+// A folder that is not there yet, removed with all that is put there.
+class TemporaryFolder {
+  public:
+    ~TemporaryFolder();
+
+    std::string path() const { return beside_.path() + ".d"; }
+    // Fails when there is none, or more.
+    std::filesystem::path only_file() const;
+
+  private:
+    TemporaryFile beside_;
+};
+
 // The bytes of a GGUF file, version 3, in the order of the calls: first values, then tensors.
 class GgufFile {
   public:

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "plan/pass_time.h"
 #include "plan/placement.h"
+#include "random_device.h"
 
 using namespace nmos;
 using namespace nmos::testing;
@@ -48,10 +49,6 @@ void check_curve(const WidthCurve& curve, uint32_t width, double expected, Locat
     expect(std::abs(curve.at(width) - expected) < 1e-12, show(expected) + " at " + show(width) + ", got " + show(curve.at(width)), at);
 }
 
-double between(std::mt19937_64& random, double least, double most) {
-    return least + (most - least) * static_cast<double>(random() % 1'000'001) / 1e6;
-}
-
 ModelProfile random_model(std::mt19937_64& random) {
     ModelProfile model;
     model.layers = 1 + random() % 40;
@@ -72,18 +69,6 @@ ModelProfile random_model(std::mt19937_64& random) {
     model.vocabulary = 32000;
     model.output_bytes = static_cast<uint64_t>(between(random, 1, 500) * mib);
     return model;
-}
-
-DeviceProfile random_device(std::mt19937_64& random) {
-    DeviceProfile device;
-    const double card = between(random, 0.001e-9, 0.05e-9);
-    const double processor = between(random, 0.02e-9, 0.3e-9);
-    device.card = WidthCurve({{1, card}, {64, card * between(random, 1, 4)}, {512, card * between(random, 4, 40)}});
-    device.processor = WidthCurve({{1, processor}, {4, processor * between(random, 1, 4)}, {64, processor * between(random, 4, 60)}});
-    device.upload_bytes_per_second = between(random, 2e9, 26e9);
-    device.upload_seconds = between(random, 0, 20e-6);
-    device.exchange_seconds = between(random, 0, 100e-6);
-    return device;
 }
 
 PlanRequest random_request(std::mt19937_64& random) {

@@ -527,7 +527,6 @@ void StreamingDevice::forget(const HostWeights& weights) {
 }
 
 UploadCounters StreamingDevice::counters() const {
-    std::lock_guard lock(mutex_);
     return ring_.counters();
 }
 

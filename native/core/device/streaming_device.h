@@ -36,6 +36,7 @@ class StreamingDevice {
     bool reserve_slots(const HostWeights& weights, uint32_t count);
     // The weights are about to be freed. The slots go with the last ones.
     void forget(const HostWeights& weights);
+    // Does not wait for a pass.
     UploadCounters counters() const;
 
   private:

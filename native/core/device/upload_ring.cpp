@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 namespace nmos {
 
@@ -104,13 +105,13 @@ UploadRing::Slot* UploadRing::oldest(const std::vector<const HostUnit*>& needed)
 }
 
 void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& unit) {
-    if (slot.unit && !slot.used) ++counters_.discarded;
+    if (slot.unit && !slot.used) ++discarded_;
     Upload upload{&slot.bytes, {}, unit.pinned, slot.user ? slot.done.get() : nullptr, slot.ready.get()};
     for (const HostUnit::Weight& weight : unit.weights) {
         const Upload::Part part = part_of(weight);
         const size_t size = part.rows * part.size;
         upload.parts.push_back(part);
-        counters_.bytes += size;
+        bytes_ += size;
         for (size_t done = 0; done < weight.padding; done += zeros.size()) {
             upload.parts.push_back({zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done), 1, 0});
         }
@@ -135,6 +136,10 @@ void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& 
     slot.turn = ++turn_;
 }
 
+UploadCounters UploadRing::counters() const {
+    return {bytes_, waited_, hits_, misses_, discarded_};
+}
+
 bool UploadRing::given(const HostUnit& unit) {
     const Slot* const slot = find(unit);
     return slot && (!uploader_ || uploader_->given(slot->ticket));
@@ -143,17 +148,19 @@ bool UploadRing::given(const HostUnit& unit) {
 std::optional<UploadRing::Place> UploadRing::acquire(const HostWeights& weights, const HostUnit& unit, ggml_backend_t compute) {
     Slot* slot = find(unit);
     if (slot) {
-        ++counters_.hits;
+        ++hits_;
     } else {
         slot = oldest({});
         if (!slot || unit.slot_bytes > slot_bytes_) return std::nullopt;
-        ++counters_.misses;
+        ++misses_;
         // What was given to a card without events before may still read the slot.
         if (!uploader_) ggml_backend_synchronize(compute);
         upload(*slot, weights, unit);
     }
     if (uploader_) {
+        const auto begin = std::chrono::steady_clock::now();
         uploader_->wait_until_given(slot->ticket);
+        waited_ = waited_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
         ggml_backend_event_wait(compute, slot->ready.get());
         // `done` will stand for this queue only.
         if (slot->user && slot->user != compute) ggml_backend_event_wait(compute, slot->done.get());

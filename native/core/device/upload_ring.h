@@ -2,12 +2,13 @@
 //
 // A slot holds one unit at a time. Uploads run beside the computations: an upload waits until the computation that used
 // the slot before is done, a computation until its upload is ready. Where the card has no asynchronous copies or no
-// events, uploads are synchronous. Not thread-safe: the streaming device calls it under its lock.
+// events, uploads are synchronous. Not thread-safe but for the counters: the streaming device calls it under its lock.
 #pragma once
 
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -20,6 +21,7 @@ namespace nmos {
 
 struct UploadCounters {
     uint64_t bytes = 0;      // uploaded
+    double waited = 0;       // seconds that computations waited until an upload had been given to the card
     uint64_t hits = 0;       // units that had been asked for ahead when a computation needed them
     uint64_t misses = 0;     // units that had not
     uint64_t discarded = 0;  // units that were uploaded ahead and replaced before any computation used them
@@ -44,7 +46,7 @@ class UploadRing {
 
     uint32_t slots() const { return static_cast<uint32_t>(slots_.size()); }
     size_t slot_bytes() const { return slot_bytes_; }
-    const UploadCounters& counters() const { return counters_; }
+    UploadCounters counters() const;
 
     // Where a computation finds the weights of a unit: the memory of a slot, and what the unit's offsets count from.
     struct Place {
@@ -86,7 +88,12 @@ class UploadRing {
     std::optional<Uploader> uploader_;  // none: uploads are synchronous
     size_t slot_bytes_ = 0;
     std::vector<std::unique_ptr<Slot>> slots_;
-    UploadCounters counters_;
+    // Read by any thread while passes run, and so without the lock.
+    std::atomic<uint64_t> bytes_{0};
+    std::atomic<uint64_t> hits_{0};
+    std::atomic<uint64_t> misses_{0};
+    std::atomic<uint64_t> discarded_{0};
+    std::atomic<double> waited_{0};
     uint64_t turn_ = 0;
 };
 

@@ -99,7 +99,8 @@ uint64_t resident_weights(const ModelProfile& model, const UnitPlan& units) {
 // Cuts up the layers of a model that does not fit as a whole.
 void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
     UnitPlan units = plan_units(model, *card.profile, {request.context_length, request.batch_size, budget});
-    if (units.slots == 0) return;
+    // Nothing is gained over whole layers.
+    if (units.networks_on_card().in_ram() == 0) return;
     placement.device = card.device;
     placement.device_layers = units.layers_on_card();
     placement.output_on_device = units.output_on_card;

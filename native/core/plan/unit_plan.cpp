@@ -296,6 +296,12 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
     return pass_seconds(steps, width, plan.slots, device);
 }
 
+double predicted_seconds(const UnitPlan& plan, uint32_t width) {
+    std::vector<WidthCurve::Point> points;
+    for (const PassPrediction& prediction : plan.predictions) points.push_back({prediction.width, prediction.seconds});
+    return WidthCurve(std::move(points)).at(width);
+}
+
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) {
     UnitPlan plan = Search(model, device, request).best();
     explain(model, plan);

@@ -54,6 +54,9 @@ struct UnitPlan {
 // The widths that a plan predicts.
 std::vector<uint32_t> predicted_widths(uint32_t widest_pass);
 
+// Between the widths of the plan's predictions, linear.
+double predicted_seconds(const UnitPlan& plan, uint32_t width);
+
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request);
 
 // Bytes of the layer's feed-forward network that stay on the card.

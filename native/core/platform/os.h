@@ -20,6 +20,8 @@ Memory memory();
 // Cores this process may run on, hyper-threads of one core counted once; at least 1.
 unsigned physical_cores();
 
+uint64_t process_id();
+
 // Shown by debuggers and profilers; at most 15 bytes.
 void name_this_thread(const char* name);
 

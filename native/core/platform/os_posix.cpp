@@ -132,6 +132,10 @@ unsigned physical_cores() {
 #endif
 }
 
+uint64_t process_id() {
+    return static_cast<uint64_t>(getpid());
+}
+
 void name_this_thread(const char* name) {
 #if defined(__APPLE__)
     pthread_setname_np(name);

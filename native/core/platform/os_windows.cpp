@@ -97,6 +97,10 @@ unsigned physical_cores() {
     return std::max(1u, cores);
 }
 
+uint64_t process_id() {
+    return GetCurrentProcessId();
+}
+
 void name_this_thread(const char* name) {
     // Looked up by name: Windows before 1607 does not have it, nor do older headers of mingw-w64.
     using SetDescription = HRESULT(WINAPI*)(HANDLE, PCWSTR);

@@ -16,10 +16,20 @@ constexpr int32_t most_threads = 512;
 // Tokens.
 constexpr uint32_t widest_pass = 512;
 
+// In one line.
+std::string what_speed_depends_on(ggml_backend_dev_t card) {
+    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    size_t free = 0;
+    size_t total = 0;
+    ggml_backend_dev_memory(card, &free, &total);
+    return std::string(ggml_version()) + " " + ggml_commit() + "; " + ggml_backend_dev_description(processor) + ", " + std::to_string(os::physical_cores()) +
+           " cores; " + ggml_backend_dev_name(card) + ", " + ggml_backend_dev_description(card) + ", " + std::to_string(total >> 20) + " MiB";
+}
+
 }  // namespace
 
-Engine::Engine(const std::string& library_directory, bool cpu_only)
-    : cpu_only_(cpu_only), loader_("nmos-loader"), desk_("nmos-desk") {
+Engine::Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory)
+    : cpu_only_(cpu_only), profile_cache_(std::move(cache_directory)), loader_("nmos-loader"), desk_("nmos-desk") {
     take_over_library_log();
     load_backends(library_directory, cpu_only);
 }
@@ -76,7 +86,7 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
     if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units && measure(placement.device)) {
         placement = plan_placement(profile, placement_request(options.plan, profile));
     }
-    std::shared_ptr<Model> model = Model::load(options, profile, std::move(placement));
+    const std::shared_ptr<Model> model = load_smaller_until_it_fits(options, profile, std::move(placement));
     if (!model) return nullptr;
     std::lock_guard lock(mutex_);
     std::erase_if(models_, [](const auto& weak) { return weak.expired(); });
@@ -84,15 +94,41 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
     return model;
 }
 
+// Free memory is only what nobody else takes in the meantime, and a driver may refuse what it said was free.
+std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
+    for (;;) {
+        const uint64_t refused = placement.device_bytes;
+        try {
+            return Model::load(options, profile, std::move(placement));
+        } catch (const EngineError& error) {
+            if (error.code() != ErrorCode::OutOfMemory || refused == 0) throw;
+            log(LogLevel::Warn, std::string(error.what()) + " A smaller part of the model is tried.");
+        }
+        PlacementRequest request = placement_request(options.plan, profile);
+        request.vram_limit = refused - refused / 4;
+        // Next to nothing is left: the processor alone.
+        constexpr uint64_t least = 32 << 20;
+        request.use_gpu = request.use_gpu && request.vram_limit >= least;
+        placement = plan_placement(profile, request);
+    }
+}
+
 bool Engine::measure(const std::string& device) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
+    const std::string machine = what_speed_depends_on(card);
+    if (const auto known = profile_cache_.find(device, machine)) {
+        std::lock_guard lock(mutex_);
+        device_profiles_[device] = *known;
+        return true;
+    }
     // Not the threads that compute passes, which may be at work.
     const auto count = static_cast<int32_t>(os::physical_cores());
     ggml_threadpool_params params = ggml_threadpool_params_default(count);
     const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
     try {
         DeviceProfile profile = measure_device(card, {pool.get(), count}, widest_pass);
+        profile_cache_.keep(device, machine, profile);
         std::lock_guard lock(mutex_);
         device_profiles_[device] = std::move(profile);
         return true;

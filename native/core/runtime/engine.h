@@ -16,6 +16,7 @@
 #include "runtime/backends.h"
 #include "runtime/generation.h"
 #include "runtime/model.h"
+#include "runtime/profile_cache.h"
 #include "runtime/scheduler.h"
 #include "runtime/session.h"
 #include "runtime/worker.h"
@@ -24,8 +25,9 @@ namespace nmos {
 
 class Engine {
   public:
-    // Throws BACKEND_UNAVAILABLE.
-    Engine(const std::string& library_directory, bool cpu_only);
+    // `cache_directory` is a folder for what takes long to find out about this machine; empty: it is found out anew. Throws
+    // BACKEND_UNAVAILABLE.
+    Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory = "");
     // As `close`.
     ~Engine();
     Engine(const Engine&) = delete;
@@ -49,13 +51,16 @@ class Engine {
 
   private:
     ComputeThreads compute_threads(int32_t count);
-    // Remembers how fast the device is; false when it cannot be measured.
+    // Plans anew, with less graphics memory each time, when the card refuses what it said was free. As `Model::load`.
+    std::shared_ptr<Model> load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement);
+    // Finds out how fast the device is; false when it cannot be measured.
     bool measure(const std::string& device);
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
     void cancel_running();
     std::vector<std::shared_ptr<Model>> open_models() const;
 
     bool cpu_only_;
+    ProfileCache profile_cache_;
     mutable std::mutex mutex_;
     bool closing_ = false;
     std::vector<std::weak_ptr<Model>> models_;

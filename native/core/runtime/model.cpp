@@ -205,6 +205,23 @@ void Model::use_threadpool(ggml_threadpool_t pool) {
     if (host_weights_) host_weights_->set_threadpool(pool);
 }
 
+void Model::count_pass(uint32_t tokens, double seconds) {
+    std::lock_guard lock(activity_mutex_);
+    ++activity_.passes;
+    if (seconds <= 0) return;
+    activity_.last_tokens = tokens;
+    activity_.last_seconds = seconds;
+    activity_.last_predicted = placement_.units ? predicted_seconds(*placement_.units, tokens) : 0;
+}
+
+ModelActivity Model::activity() const {
+    std::unique_lock lock(activity_mutex_);
+    ModelActivity activity = activity_;
+    lock.unlock();
+    if (host_weights_) activity.uploads = StreamingDevice::over(host_weights_->card()).counters();
+    return activity;
+}
+
 void Model::add_session(const std::shared_ptr<Session>& session) {
     std::lock_guard lock(sessions_mutex_);
     check_open();

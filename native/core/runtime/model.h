@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "device/host_weights.h"
+#include "device/upload_ring.h"
 #include "plan/placement.h"
 #include "runtime/cancellation.h"
 #include "runtime/vocabulary.h"
@@ -54,6 +55,14 @@ struct LoadOptions {
     std::function<void(float)> on_progress;  // 0 to 1, on the loading thread
 };
 
+struct ModelActivity {
+    uint64_t passes = 0;        // computed since the model was loaded
+    uint32_t last_tokens = 0;   // of the last pass whose result was awaited; 0: there was none yet
+    double last_seconds = 0;
+    double last_predicted = 0;  // seconds; 0: nothing is predicted for this placement
+    UploadCounters uploads;     // of all models of the card
+};
+
 class Model {
   public:
     // Loads the weights as `placement` says. Null when cancelled. Throws MODEL_UNSUPPORTED or OUT_OF_MEMORY.
@@ -71,6 +80,11 @@ class Model {
 
     // The threads that sessions compute with; shares of networks that stay in RAM are computed by the same ones.
     void use_threadpool(ggml_threadpool_t pool);
+
+    // A pass of so many tokens was computed, in `seconds`, 0 when nobody waited for it. The compute thread only.
+    void count_pass(uint32_t tokens, double seconds);
+    // Any thread; waits for nothing.
+    ModelActivity activity() const;
 
     // Sessions to close together with the model. Throws CLOSED.
     void add_session(const std::shared_ptr<Session>& session);
@@ -95,6 +109,8 @@ class Model {
     std::optional<Vocabulary> vocabulary_;
     ModelInfo info_;
     std::atomic<bool> closed_{false};
+    mutable std::mutex activity_mutex_;
+    ModelActivity activity_;  // guarded by activity_mutex_
     std::mutex sessions_mutex_;
     std::vector<std::weak_ptr<Session>> sessions_;
 };

@@ -122,6 +122,14 @@ size_t Session::keep_common_prefix(std::span<const llama_token> prompt, bool wan
     return cached_.size();
 }
 
+const float* Session::logits() {
+    // Waits for the card.
+    const float* const logits = llama_get_logits_ith(context_.get(), -1);
+    if (width_ > 0) model_->count_pass(width_, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count());
+    width_ = 0;
+    return logits;
+}
+
 bool Session::compute(std::span<const llama_token> tokens, bool want_logits) {
     const size_t before = cached_.size();
     const auto count = static_cast<int32_t>(tokens.size());
@@ -136,10 +144,13 @@ bool Session::compute(std::span<const llama_token> tokens, bool want_logits) {
     batch.logits = outputs_.data();
 
     watched_ = running_.get();
+    begun_ = std::chrono::steady_clock::now();
     ErrorCapture errors;
     const int32_t status = llama_decode(context_.get(), batch);
     watched_ = nullptr;
     if (status == 0) {
+        width_ = want_logits ? static_cast<uint32_t>(count) : 0;
+        if (!want_logits) model_->count_pass(static_cast<uint32_t>(count), 0);
         std::lock_guard lock(mutex_);
         cached_.insert(cached_.end(), tokens.begin(), tokens.end());
         return true;

@@ -6,6 +6,7 @@
 
 #include <llama.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -59,7 +60,7 @@ class Session {
     // CONTEXT_TOO_LONG, OUT_OF_MEMORY.
     bool compute(std::span<const llama_token> tokens, bool want_logits);
     // (vocabulary) of the last token of the last `compute` that wanted them.
-    const float* logits() const { return llama_get_logits_ith(context_.get(), -1); }
+    const float* logits();
 
   private:
     struct Free {
@@ -80,7 +81,9 @@ class Session {
     std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only
     CancellationPtr running_;          // guarded by mutex_; null when no job holds the session
     bool closed_ = false;              // guarded by mutex_
-    const Cancellation* watched_ = nullptr;  // of the running pass; compute thread only
+    std::chrono::steady_clock::time_point begun_;  // the last pass whose logits were wanted; compute thread only
+    uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
+    const Cancellation* watched_ = nullptr;        // of the running pass; compute thread only
 
     std::vector<llama_pos> positions_;  // (batch)
     std::vector<int8_t> outputs_;       // (batch)

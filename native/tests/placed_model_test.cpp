@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <fstream>
+
+#include "check.h"
+#include "gguf_file.h"
+#include "plan/placement.h"
+#include "platform/os.h"
+#include "random_device.h"
+#include "runtime/backends.h"
+#include "runtime/profile_cache.h"
+#include "runtime/session.h"
+#include "sim_device.h"
+#include "small_model.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+constexpr uint64_t mib = 1 << 20;
+constexpr uint32_t context = 256;
+constexpr uint32_t batch = 32;
+
+// By how much the processor may find another token likelier than the one that a divided model finds: sums of another order
+// round differently (see streaming_test.cpp).
+constexpr double widest_tie = 0.5;
+
+sim::SimDevice& card() {
+    load_backends(library_directory(), true);
+    static sim::SimDevice& made = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
+    return made;
+}
+
+uint64_t free_bytes() {
+    size_t free = 0;
+    size_t total = 0;
+    ggml_backend_dev_memory(card().handle(), &free, &total);
+    return free;
+}
+
+// The logits behind a prompt and behind each of the tokens that follow it, one by one.
+class Passes {
+  public:
+    explicit Passes(std::shared_ptr<Session> session) : session_(std::move(session)) { session_->acquire(std::make_shared<Cancellation>()); }
+    ~Passes() { session_->release(); }
+
+    std::vector<float> behind(const std::vector<llama_token>& tokens, size_t vocabulary) {
+        expect(session_->compute(tokens, true), "the pass to be computed");
+        const float* const logits = session_->logits();
+        return {logits, logits + vocabulary};
+    }
+
+  private:
+    std::shared_ptr<Session> session_;
+};
+
+size_t likeliest(const std::vector<float>& logits) {
+    return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
+}
+
+}  // namespace
+
+TEST(placed_model, "goes on with the processor's text, whatever the plan") {
+    std::mt19937_64 random(5);
+    SmallModel small;
+    const ModelProfile profile = read_model_profile(small_model_path());
+    ggml_threadpool_params params = ggml_threadpool_params_default(1);
+    const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
+    const size_t vocabulary = small.model->vocabulary().size();
+    size_t cut = 0;
+    for (int run = 0; run < 8; ++run) {
+        PlacementRequest request;
+        request.context_length = context;
+        request.batch_size = batch;
+        request.vram_limit = static_cast<uint64_t>(between(random, 35, 110)) * mib;
+        request.cards.push_back({ggml_backend_dev_name(card().handle()), "a card", 3000 * mib, false, random_device(random)});
+        request.ram_total = request.ram_available = run % 2 == 0 ? 8000 * mib : 600 * mib;
+        const Placement placement = plan_placement(profile, request);
+        const NetworkCut all = placement.units ? placement.units->networks_on_card() : NetworkCut{};
+        const std::string plan = show(all.resident) + "+" + show(all.streamed) + "+" + show(all.early) + "+" + show(all.rest()) + " of " + show(all.pieces) + " pieces";
+        cut += all.in_ram() > 0;
+        LoadOptions options;
+        options.plan.path = small_model_path();
+        const std::shared_ptr<Model> model = Model::load(options, profile, placement);
+        Passes placed(Session::create(model, {context, batch}, {pool.get(), 1}));
+        Passes reference(small.session(context, batch));
+
+        std::vector<llama_token> next = small.tokens("The sea was calm that morning, and the captain of the little ship");
+        for (int step = 0; step < 24; ++step) {
+            const std::vector<float> expected = reference.behind(next, vocabulary);
+            const size_t found = likeliest(placed.behind(next, vocabulary));
+            const size_t likely = likeliest(expected);
+            expect(expected[likely] - expected[found] < widest_tie, "the processor's token after " + show(step) + " steps with " + plan + ", got one that is less likely by " + show(expected[likely] - expected[found]));
+            next = {static_cast<llama_token>(likely)};
+        }
+    }
+    expect(cut >= 4, "half of the plans, at least, to cut networks up");
+}
+
+TEST(placed_model, "survives a refusal of memory at any time with a smaller plan or an error that says so") {
+    card();
+    const TemporaryFolder cache;
+    LoadOptions options;
+    options.plan.path = small_model_path();
+    options.plan.context_length = context;
+    options.plan.vram_limit = 90 * mib;
+    // What the simulated card is measured to be, it is only because the processor computes for it.
+    std::string machine;
+    {
+        Engine measuring(library_directory(), false, cache.path());
+        measuring.load(options);
+        std::ifstream file(cache.only_file());
+        std::getline(file, machine);
+        std::getline(file, machine);
+    }
+    DeviceProfile fast;
+    fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
+    fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
+    fast.upload_bytes_per_second = 12e9;
+    ProfileCache(cache.path()).keep(ggml_backend_dev_name(card().handle()), machine, fast);
+
+    Engine engine(library_directory(), false, cache.path());
+    const auto load = [&] { return engine.load(options); };
+    { expect(load()->placement().units.has_value(), "a plan that cuts the model up"); }
+    const uint64_t before = free_bytes();
+    int survived = 0;
+    int refused = 0;
+    for (const int after : {0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 64, 66, 68, 70, 72, 74, 76, 78, 90, 120}) {
+        card().fail_allocation(after);
+        try {
+            const std::shared_ptr<Model> model = load();
+            Passes passes(engine.create_session(model, {context, batch}, 1));
+            expect_equal(passes.behind({1, 2, 3}, model->vocabulary().size()).size(), model->vocabulary().size());
+            expect_equal(passes.behind({4}, model->vocabulary().size()).size(), model->vocabulary().size());
+            ++survived;
+        } catch (const EngineError& error) {
+            expect_equal(error.code(), ErrorCode::OutOfMemory);
+            ++refused;
+        }
+        card().fail_allocation(-1);
+        expect_equal(free_bytes(), before);
+    }
+    expect(survived >= 15 && survived + refused == 20, "most refusals to be survived");
+}

@@ -1,0 +1,28 @@
+// Cards and processors as they may be, for property tests.
+#pragma once
+
+#include <cstdint>
+#include <random>
+
+#include "plan/device_profile.h"
+
+namespace nmos::testing {
+
+inline double between(std::mt19937_64& random, double least, double most) {
+    return least + (most - least) * static_cast<double>(random() % 1'000'001) / 1e6;
+}
+
+inline DeviceProfile random_device(std::mt19937_64& random) {
+    DeviceProfile device;
+    const double card = between(random, 0.001e-9, 0.05e-9);
+    const double processor = between(random, 0.02e-9, 0.3e-9);
+    device.card = WidthCurve({{1, card}, {64, card * between(random, 1, 4)}, {512, card * between(random, 4, 40)}});
+    device.processor = WidthCurve({{1, processor}, {4, processor * between(random, 1, 4)}, {64, processor * between(random, 4, 60)}});
+    device.upload_bytes_per_second = between(random, 2e9, 26e9);
+    device.upload_seconds = between(random, 0, 20e-6);
+    device.exchange_seconds = between(random, 0, 100e-6);
+    device.launch_seconds = between(random, 0, 10e-6);
+    return device;
+}
+
+}  // namespace nmos::testing
