@@ -98,7 +98,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const auto main = std::make_shared<MainThread>(info.Env());
         const auto log = options.function("onLog");
         const bool cpu_only = options.choice("backends", {"all", "cpu"}) == "cpu";
-        context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only,
+        context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only, options.optional_text("cacheDirectory").value_or(""),
                                                    log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
         return info.Env().Undefined();
     });

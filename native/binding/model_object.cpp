@@ -1,6 +1,7 @@
 #include "model_object.h"
 
 #include "addon_data.h"
+#include "cancellation_object.h"
 #include "engine_object.h"
 #include "options.h"
 #include "session_object.h"
@@ -10,6 +11,7 @@ namespace nmos::binding {
 namespace {
 
 constexpr uint64_t longest_context = 1u << 24;
+constexpr uint64_t most_bytes = uint64_t{1} << 50;
 constexpr uint64_t widest_batch = 1u << 16;
 
 // What `create` hands to the constructor.
@@ -50,6 +52,8 @@ Napi::Function ModelObject::define(Napi::Env env) {
                            InstanceMethod<&ModelObject::tokenize>("tokenize"),
                            InstanceMethod<&ModelObject::detokenize>("detokenize"),
                            InstanceMethod<&ModelObject::create_session>("createSession"),
+                           InstanceMethod<&ModelObject::release>("release"),
+                           InstanceMethod<&ModelObject::prefetch>("prefetch"),
                            InstanceMethod<&ModelObject::close>("close"),
                        });
 }
@@ -107,6 +111,7 @@ Napi::Value ModelObject::activity(const Napi::CallbackInfo& info) {
         pass.Set("predictedMilliseconds", predicted ? Napi::Value(Napi::Number::New(env, activity.last_predicted * 1000)) : env.Null());
         object.Set("lastPass", pass);
     }
+    object.Set("releasedBytes", static_cast<double>(activity.released));
     object.Set("uploadedBytes", static_cast<double>(activity.uploads.bytes));
     object.Set("slotHits", static_cast<double>(activity.uploads.hits));
     object.Set("slotMisses", static_cast<double>(activity.uploads.misses));
@@ -151,6 +156,23 @@ Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
         const auto threads = static_cast<int32_t>(options.whole_or("threads", 0, 512, 0));
         auto work = [&engine = context_->engine(), model = model_, session, threads] { return engine.create_session(model, session, threads); };
         context_->on_desk(settler, std::move(work));
+    });
+}
+
+Napi::Value ModelObject::release(const Napi::CallbackInfo& info) {
+    const auto to_number = [](Napi::Env env, uint64_t& bytes) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(bytes)); };
+    return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
+        const uint64_t bytes = info[0].IsUndefined() ? UINT64_MAX : Options(info[0], "release").whole("bytes", 0, most_bytes);
+        context_->on_loader(settler, [model = model_, bytes] { return model->release(bytes); });
+    });
+}
+
+Napi::Value ModelObject::prefetch(const Napi::CallbackInfo& info) {
+    const auto to_number = [](Napi::Env env, uint64_t& bytes) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(bytes)); };
+    return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
+        const CancellationPtr given = info[0].IsUndefined() ? nullptr : CancellationObject::from(Options(info[0], "prefetch"));
+        const CancellationPtr cancellation = given ? given : std::make_shared<Cancellation>();
+        context_->on_loader(settler, [&engine = context_->engine(), model = model_, cancellation] { return engine.prefetch(*model, cancellation); });
     });
 }
 

@@ -21,6 +21,8 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
     Napi::Value tokenize(const Napi::CallbackInfo& info);
     Napi::Value detokenize(const Napi::CallbackInfo& info);
     Napi::Value create_session(const Napi::CallbackInfo& info);
+    Napi::Value release(const Napi::CallbackInfo& info);
+    Napi::Value prefetch(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);
 
     std::shared_ptr<EngineContext> context_;

@@ -158,6 +158,40 @@ TEST(network, "gives the same result where the graph is not the usual one") {
     check_network(cut(0, 0), Shape::NoGate);
 }
 
+TEST(network, "gives the same result while its share of the card's memory is released and when it is restored") {
+    StreamingDevice& device = StreamingDevice::over(card().handle());
+    const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
+    HostWeights weights(card().handle(), {HostMemory::Pinned, 1, {}, {{0, cut(4, 2, 2)}}});
+    {
+        const Network shared(weights.buffer_type());
+        weights.settle([](float) { return true; });
+        expect(device.reserve_slots(weights, 2), "slots");
+        const ggml_backend_ptr queue(ggml_backend_dev_init(device.handle(), nullptr));
+        const auto check = [&](const std::string& when) {
+            for (const uint32_t width : {1u, 5u, 16u}) {
+                const double difference = relative_difference(compute(queue.get(), shared, width, Shape::Usual), compute(processor.get(), alone, width, Shape::Usual));
+                expect(difference < 1e-5, "the processor's result " + when + ", got a difference of " + show(difference));
+            }
+        };
+        constexpr uint64_t bytes = hidden * 4 / pieces * embedding * 3 * sizeof(float);
+        check("before");
+        expect_equal(device.release(weights, UINT64_MAX), bytes);
+        expect_equal(device.release(weights, UINT64_MAX), uint64_t{0});
+        check("while it is released");
+        expect_equal(device.restore(weights, [] { return false; }), uint64_t{0});
+        expect_equal(device.restore(weights, [asked = 0]() mutable { return ++asked < 3; }), uint64_t{0});
+        card().fail_allocation(0);
+        expect_equal(device.restore(weights, [] { return true; }), uint64_t{0});
+        card().fail_allocation(-1);
+        check("after restores that did not come to anything");
+        expect_equal(device.restore(weights, [] { return true; }), bytes);
+        expect_equal(device.restore(weights, [] { return true; }), uint64_t{0});
+        check("when it is restored");
+    }
+    device.forget(weights);
+}
+
 TEST(network, "refuses divisions that do not fit the weights") {
     check_refused({7, 1, 1});
     check_refused({10, 6, 5});

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fstream>
+#include <thread>
 
 #include "check.h"
 #include "gguf_file.h"
@@ -58,6 +59,41 @@ size_t likeliest(const std::vector<float>& logits) {
     return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
+// A folder in which the card is said to be as fast as a real one; what is measured of it, it is only because the processor
+// computes for it.
+class FastCard {
+  public:
+    explicit FastCard(const LoadOptions& options) {
+        std::string machine;
+        {
+            Engine measuring(library_directory(), false, folder_.path());
+            measuring.load(options);
+            std::ifstream file(folder_.only_file());
+            std::getline(file, machine);
+            std::getline(file, machine);
+        }
+        DeviceProfile fast;
+        fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
+        fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
+        fast.upload_bytes_per_second = 12e9;
+        ProfileCache(folder_.path()).keep(ggml_backend_dev_name(card().handle()), machine, fast);
+    }
+
+    std::string path() const { return folder_.path(); }
+
+  private:
+    TemporaryFolder folder_;
+};
+
+LoadOptions tight_options() {
+    card();
+    LoadOptions options;
+    options.plan.path = small_model_path();
+    options.plan.context_length = context;
+    options.plan.vram_limit = 90 * mib;
+    return options;
+}
+
 }  // namespace
 
 TEST(placed_model, "goes on with the processor's text, whatever the plan") {
@@ -98,27 +134,8 @@ TEST(placed_model, "goes on with the processor's text, whatever the plan") {
 }
 
 TEST(placed_model, "survives a refusal of memory at any time with a smaller plan or an error that says so") {
-    card();
-    const TemporaryFolder cache;
-    LoadOptions options;
-    options.plan.path = small_model_path();
-    options.plan.context_length = context;
-    options.plan.vram_limit = 90 * mib;
-    // What the simulated card is measured to be, it is only because the processor computes for it.
-    std::string machine;
-    {
-        Engine measuring(library_directory(), false, cache.path());
-        measuring.load(options);
-        std::ifstream file(cache.only_file());
-        std::getline(file, machine);
-        std::getline(file, machine);
-    }
-    DeviceProfile fast;
-    fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
-    fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
-    fast.upload_bytes_per_second = 12e9;
-    ProfileCache(cache.path()).keep(ggml_backend_dev_name(card().handle()), machine, fast);
-
+    const LoadOptions options = tight_options();
+    const FastCard cache(options);
     Engine engine(library_directory(), false, cache.path());
     const auto load = [&] { return engine.load(options); };
     { expect(load()->placement().units.has_value(), "a plan that cuts the model up"); }
@@ -141,4 +158,45 @@ TEST(placed_model, "survives a refusal of memory at any time with a smaller plan
         expect_equal(free_bytes(), before);
     }
     expect(survived >= 15 && survived + refused == 20, "most refusals to be survived");
+}
+
+TEST(placed_model, "gives graphics memory back and gets it again while passes run") {
+    const LoadOptions options = tight_options();
+    const FastCard cache(options);
+    Engine engine(library_directory(), false, cache.path());
+    const std::shared_ptr<Model> model = engine.load(options);
+    const size_t vocabulary = model->vocabulary().size();
+    Passes passes(engine.create_session(model, {context, batch}, 1));
+    SmallModel small;
+    Passes reference(small.session(context, batch));
+    std::vector<llama_token> next{1, 2, 3};
+    const auto check_pass = [&](const std::string& when) {
+        const std::vector<float> expected = reference.behind(next, vocabulary);
+        const size_t found = likeliest(passes.behind(next, vocabulary));
+        const size_t likely = likeliest(expected);
+        expect(expected[likely] - expected[found] < widest_tie, "the processor's token " + when);
+        next = {static_cast<llama_token>(likely)};
+    };
+    check_pass("at first");
+    const uint64_t before = free_bytes();
+    const uint64_t some = model->release(1);
+    expect(some > 0 && free_bytes() >= before + some, "some memory to come back");
+    check_pass("when some is released");
+    const uint64_t all = some + model->release(UINT64_MAX);
+    expect(all > some, "more memory to come back");
+    expect_equal(model->activity().released, all);
+    check_pass("when all is released");
+
+    const auto cancelled = std::make_shared<Cancellation>();
+    cancelled->cancel();
+    expect_equal(engine.prefetch(*model, cancelled), uint64_t{0});
+    uint64_t restored = 0;
+    std::thread prefetching([&] { restored = engine.prefetch(*model, std::make_shared<Cancellation>()); });
+    for (int pass = 0; pass < 8; ++pass) check_pass("while it is restored");
+    prefetching.join();
+    expect_equal(restored, all);
+    expect_equal(model->activity().released, uint64_t{0});
+    expect_equal(free_bytes(), before);
+    check_pass("when it is restored");
+    expect_equal(model->activity().passes, uint64_t{12});
 }

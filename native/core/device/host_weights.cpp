@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "platform/os.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
@@ -241,6 +242,12 @@ bool HostWeights::settle(const std::function<bool(float)>& go_on) {
     return true;
 }
 
+std::vector<HostNetwork*> HostWeights::networks() {
+    std::vector<HostNetwork*> networks;
+    for (auto& [layer, network] : networks_) networks.push_back(&network);
+    return networks;
+}
+
 HostNetwork* HostWeights::network_of(const ggml_tensor* tensor) const {
     const auto found = network_of_.find(tensor);
     return found == network_of_.end() ? nullptr : found->second;
@@ -255,6 +262,20 @@ std::vector<const HostUnit*> HostWeights::units() const {
     std::vector<const HostUnit*> units;
     for (const auto& [id, unit] : units_) units.push_back(&unit);
     return units;
+}
+
+void HostWeights::page_in(const std::function<bool()>& go_on) const {
+    constexpr size_t at_once = 4 << 20;
+    for (const auto& [id, unit] : units_) {
+        if (unit.pinned) continue;
+        for (const HostUnit::Weight& weight : unit.weights) {
+            const size_t bytes = ggml_nbytes(weight.tensor);
+            for (size_t done = 0; done < bytes; done += at_once) {
+                if (!go_on()) return;
+                os::page_in(static_cast<const char*>(weight.tensor->data) + done, std::min(at_once, bytes - done));
+            }
+        }
+    }
 }
 
 const HostUnit* HostWeights::next_streamed(const HostUnit& unit, uint32_t width) const {

@@ -39,7 +39,9 @@ struct HostWeightsOptions {
 struct HostNetwork {
     struct Share {
         std::unique_ptr<NetworkShare> network;
-        const HostUnit* unit = nullptr;  // null: resident
+        const HostUnit* unit = nullptr;  // null: resident, unless it was released
+
+        bool in_vram() const { return !unit && network->moved(); }
     };
 
     NetworkTensors whole;        // in the mapped file
@@ -68,6 +70,8 @@ class HostWeights {
     const HostUnit* unit_of(const ggml_tensor* tensor) const;
     // Null for one of no network that is cut up. For the device that computes it.
     HostNetwork* network_of(const ggml_tensor* tensor) const;
+    // Those that are cut up, in the order of their layers. For the device that computes them.
+    std::vector<HostNetwork*> networks();
     // Bytes of the largest result of a network, in a pass of the widest kind; 0: no network is cut up.
     size_t largest_result() const { return largest_result_; }
     // The threads that compute shares on the processor; null: some of their own.
@@ -75,6 +79,8 @@ class HostWeights {
     ggml_threadpool_t threadpool() const { return threadpool_; }
     // In the order of execution.
     std::vector<const HostUnit*> units() const;
+    // Reads what is mapped ahead, as long as `go_on` says so; it is asked several times in a few milliseconds.
+    void page_in(const std::function<bool()>& go_on) const;
     // The first unit behind `unit` that a pass of `width` streams, beyond the end from the beginning; null when there is
     // none, `unit` itself when it is the only one.
     const HostUnit* next_streamed(const HostUnit& unit, uint32_t width) const;

@@ -75,40 +75,66 @@ NetworkShare::NetworkShare(const NetworkTensors& whole, int64_t begin, int64_t c
     }
     down_.ne[0] = count;
     down_.data = static_cast<char*>(down_.data) + ggml_row_size(down_.type, begin);
+    home_ = {gate_, up_, down_};
+}
+
+size_t NetworkShare::bytes() const {
+    size_t bytes = 0;
+    for (const ggml_tensor* weight : {&gate_, &up_, &down_}) bytes += ggml_row_size(weight->type, weight->ne[0]) * static_cast<size_t>(weight->ne[1]);
+    return bytes;
+}
+
+std::optional<NetworkShare::Room> NetworkShare::make_room(ggml_backend_buffer_type_t type) const {
+    Room room;
+    room.context.reset(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
+    size_t i = 0;
+    for (const ggml_tensor* weight : {&gate_, &up_, &down_}) {
+        room.weights[i] = ggml_new_tensor_2d(room.context.get(), weight->type, weight->ne[0], weight->ne[1]);
+        ggml_set_name(room.weights[i++], weight->name);
+    }
+    room.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(room.context.get(), type));
+    if (!room.buffer) return std::nullopt;
+    ggml_backend_buffer_set_usage(room.buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    return room;
+}
+
+void NetworkShare::move_to(Room room) {
+    gate_ = *room.weights[0];
+    up_ = *room.weights[1];
+    down_ = *room.weights[2];
+    room_ = std::move(room);
+}
+
+void NetworkShare::move_back() {
+    gate_ = home_[0];
+    up_ = home_[1];
+    down_ = home_[2];
+    room_ = {};
 }
 
 bool NetworkShare::move_into(ggml_backend_buffer_type_t type, std::vector<char>& staging) {
-    ggml_context_ptr context(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
-    std::array<ggml_tensor*, 3> targets{};
-    for (size_t i = 0; i < targets.size(); ++i) {
+    std::optional<Room> room = make_room(type);
+    if (!room) return false;
+    for (size_t i = 0; i < room->weights.size(); ++i) {
         const ggml_tensor* const weight = weights().all()[i];
-        targets[i] = ggml_new_tensor_2d(context.get(), weight->type, weight->ne[0], weight->ne[1]);
-        ggml_set_name(targets[i], weight->name);
-    }
-    ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), type));
-    if (!buffer) return false;
-    ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    for (size_t i = 0; i < targets.size(); ++i) {
-        ggml_tensor* const weight = weights().all()[i];
+        ggml_tensor* const target = room->weights[i];
         const size_t row = ggml_row_size(weight->type, weight->ne[0]);
-        const size_t bytes = ggml_nbytes(targets[i]);
+        const size_t bytes = ggml_nbytes(target);
         const auto* const data = static_cast<const char*>(weight->data);
         const auto pack = [&](char* to) {
             for (size_t r = 0; r < static_cast<size_t>(weight->ne[1]); ++r) std::memcpy(to + r * row, data + r * weight->nb[1], row);
         };
         if (weight->nb[1] == row) {
-            ggml_backend_tensor_set(targets[i], data, 0, bytes);
-        } else if (ggml_backend_buffer_is_host(buffer.get())) {
-            pack(static_cast<char*>(targets[i]->data));
+            ggml_backend_tensor_set(target, data, 0, bytes);
+        } else if (ggml_backend_buffer_is_host(room->buffer.get())) {
+            pack(static_cast<char*>(target->data));
         } else {
             staging.resize(std::max(staging.size(), bytes));
             pack(staging.data());
-            ggml_backend_tensor_set(targets[i], staging.data(), 0, bytes);
+            ggml_backend_tensor_set(target, staging.data(), 0, bytes);
         }
-        *weight = *targets[i];
     }
-    moved_ = std::move(context);
-    buffer_ = std::move(buffer);
+    move_to(std::move(*room));
     return true;
 }
 

@@ -59,9 +59,26 @@ class NetworkShare {
     NetworkShare& operator=(const NetworkShare&) = delete;
 
     int64_t hidden() const { return gate_.ne[1]; }
+    // Where they are at present.
     NetworkTensors weights() { return {&gate_, &up_, &down_}; }
-    // Copies the weights into a buffer of this type, where the share lies from then on; false when it refuses the memory,
-    // which leaves the share where it was. `staging` is memory to work with, kept from share to share.
+    // Bytes of the weights.
+    size_t bytes() const;
+
+    // Room for the weights in other memory.
+    struct Room {
+        ggml_context_ptr context;
+        ggml_backend_buffer_ptr buffer;
+        std::array<ggml_tensor*, 3> weights{};  // gate, up, down
+    };
+    // None when the memory is refused.
+    std::optional<Room> make_room(ggml_backend_buffer_type_t type) const;
+    // The weights were copied there, and lie there from now on.
+    void move_to(Room room);
+    // Back to where the whole network lies; what the share lay in is freed.
+    void move_back();
+    bool moved() const { return room_.buffer != nullptr; }
+    // Makes room, copies and moves at once; false when the memory is refused, which leaves the share where it was. `staging`
+    // is memory to work with, kept from share to share.
     bool move_into(ggml_backend_buffer_type_t type, std::vector<char>& staging);
 
     struct Places {
@@ -75,8 +92,8 @@ class NetworkShare {
     ggml_tensor gate_{};
     ggml_tensor up_{};
     ggml_tensor down_{};
-    ggml_context_ptr moved_;          // tensors in `buffer_`
-    ggml_backend_buffer_ptr buffer_;  // none: where the whole network is
+    std::array<ggml_tensor, 3> home_;  // in the memory of the whole network
+    Room room_;                        // empty: at home
 
     struct Nodes {
         ggml_tensor weights[3], input, gate, up, glu, down;

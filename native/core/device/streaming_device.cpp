@@ -248,7 +248,7 @@ ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, Host
     const uint32_t width = width_of(nodes.down);
     std::vector<HostNetwork::Share*> on_card;
     std::vector<HostNetwork::Share*> beside;  // computed by the processor at the same time
-    for (HostNetwork::Share& share : network.shares) (share.unit && width < share.unit->stream_from_width ? beside : on_card).push_back(&share);
+    for (HostNetwork::Share& share : network.shares) (share.in_vram() || (share.unit && width >= share.unit->stream_from_width) ? on_card : beside).push_back(&share);
     Results results{*this, nodes, on_card.size() + (beside.empty() ? 0 : 1)};
     if (!results.reserve(weights.largest_result())) return GGML_STATUS_ALLOC_FAILED;
     if (!beside.empty() && !begin_exchange(weights, nodes, beside)) return GGML_STATUS_ALLOC_FAILED;
@@ -357,6 +357,10 @@ StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_qu
     ggml_backend_dev_get_props(owner.card_, &properties);
     if (properties.caps.async && properties.caps.events) fetched.reset(ggml_backend_event_new(owner.card_));
     static ggml_guid guid = {'N', 'M', 'O', 'S', '-', 's', 't', 'r', 'e', 'a', 'm', 'i', 'n', 'g', '-', '1'};
+    {
+        std::lock_guard lock(owner.mutex_);
+        owner.queues_.insert(this);
+    }
     interface.guid = &guid;
     interface.device = owner.handle();
     interface.context = this;
@@ -368,6 +372,7 @@ StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_qu
         {
             std::lock_guard lock(queue.device.mutex_);
             queue.device.ring_.forget(queue.compute.get());
+            queue.device.queues_.erase(&queue);
         }
         delete &queue;
     };
@@ -517,6 +522,69 @@ bool StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) 
     if (!ring_.reserve(count, weights.largest_streamed())) return false;
     users_.insert(&weights);
     return true;
+}
+
+uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
+    std::lock_guard lock(mutex_);
+    for (Backend* queue : queues_) ggml_backend_synchronize(queue->compute.get());
+    uint64_t released = 0;
+    std::vector<HostNetwork*> networks = weights.networks();
+    for (auto network = networks.rbegin(); network != networks.rend() && released < bytes; ++network) {
+        for (HostNetwork::Share& share : (*network)->shares) {
+            if (!share.in_vram()) continue;
+            released += share.network->bytes();
+            share.network->move_back();
+        }
+    }
+    return released;
+}
+
+uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool()>& go_on) {
+    std::lock_guard restoring(restore_mutex_);
+    ggml_backend_dev_props properties;
+    ggml_backend_dev_get_props(card_, &properties);
+    if (!restorer_ && properties.caps.async && properties.caps.events) restorer_ = std::make_unique<Uploader>(card_);
+    uint64_t restored = 0;
+    for (HostNetwork* network : weights.networks()) {
+        for (HostNetwork::Share& share : network->shares) {
+            if (share.unit || share.in_vram()) continue;
+            std::optional<NetworkShare::Room> room = go_on() ? share.network->make_room(ggml_backend_dev_buffer_type(card_)) : std::nullopt;
+            if (!room || !copy(*share.network, *room, go_on)) return restored;
+            restored += share.network->bytes();
+            std::lock_guard lock(mutex_);
+            share.network->move_to(std::move(*room));
+        }
+    }
+    return restored;
+}
+
+bool StreamingDevice::copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on) {
+    if (!restorer_) {
+        std::vector<char> rows;
+        for (size_t i = 0; i < room.weights.size(); ++i) {
+            if (!go_on()) return false;
+            const auto part = Upload::Part::of(share.weights().all()[i], 0);
+            rows.resize(part.rows * part.size);
+            part.pack(0, part.rows, rows.data());
+            ggml_backend_tensor_set(room.weights[i], rows.data(), 0, rows.size());
+        }
+        return true;
+    }
+    ggml_tensor whole = bytes_of(room.buffer.get());
+    bool all = true;
+    for (size_t i = 0; i < room.weights.size() && all; ++i) {
+        const auto offset = static_cast<size_t>(static_cast<char*>(room.weights[i]->data) - static_cast<char*>(whole.data));
+        restorer_->wait_until_given(restorer_->begin({&whole, {Upload::Part::of(share.weights().all()[i], offset)}, false, nullptr, nullptr}));
+        all = go_on();
+    }
+    restorer_->synchronize();
+    return all;
+}
+
+void StreamingDevice::fill_slots(const HostWeights& weights) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    const std::vector<const HostUnit*> units = weights.units();
+    if (lock && !units.empty()) ring_.prefetch_behind(weights, *units.back(), 1);
 }
 
 void StreamingDevice::forget(const HostWeights& weights) {

@@ -11,6 +11,7 @@
 #include <ggml-backend.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -34,6 +35,15 @@ class StreamingDevice {
     // Makes slots for the units of these weights, shared with those of other models. Fewer than `count` when the card
     // refuses memory; false when it has no room for one.
     bool reserve_slots(const HostWeights& weights, uint32_t count);
+    // Gives the VRAM of resident shares of networks back, at least `bytes` of it if there are so many, the last layers first;
+    // the processor computes them from then on. Waits for the pass under way. Returns the bytes.
+    uint64_t release(HostWeights& weights, uint64_t bytes);
+    // Brings shares that were released into VRAM again, beside passes that run meanwhile, as far as the card grants memory
+    // and while `go_on` says so: it is asked several times in a few milliseconds. Returns the bytes.
+    uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on);
+    // Begins to upload what the first passes that are one token wide need, as far as there are slots. Does nothing during a
+    // pass, which does that by itself.
+    void fill_slots(const HostWeights& weights);
     // The weights are about to be freed. The slots go with the last ones.
     void forget(const HostWeights& weights);
     // Does not wait for a pass.
@@ -46,12 +56,18 @@ class StreamingDevice {
 
     StreamingDevice(ggml_backend_dev_t card, std::string name);
 
+    // Copies what is in RAM; false when told to stop.
+    bool copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on);
+
     ggml_backend_dev_t card_;
     std::string name_;
     std::string description_;
     mutable std::mutex mutex_;
     UploadRing ring_;                       // guarded by mutex_
     std::set<const HostWeights*> users_;    // guarded by mutex_
+    std::set<Backend*> queues_;             // guarded by mutex_
+    std::mutex restore_mutex_;              // one restores at a time; locked before mutex_
+    std::unique_ptr<Uploader> restorer_;    // guarded by restore_mutex_; made with the first restore
     std::unique_ptr<Ggml> ggml_;
 };
 

@@ -11,13 +11,6 @@ namespace {
 // Read by copies that are still under way when the call that began them has returned.
 constexpr std::array<char, 4096> zeros{};
 
-Upload::Part part_of(const HostUnit::Weight& weight) {
-    const ggml_tensor* const tensor = weight.tensor;
-    const size_t row = ggml_row_size(tensor->type, tensor->ne[0]);
-    if (tensor->nb[1] == row) return {tensor->data, weight.slot_offset, ggml_nbytes(tensor), 1, 0};
-    return {tensor->data, weight.slot_offset, row, static_cast<size_t>(tensor->ne[1]), tensor->nb[1]};
-}
-
 }  // namespace
 
 UploadRing::UploadRing(ggml_backend_dev_t card) : card_(card) {
@@ -46,14 +39,7 @@ bool UploadRing::add_slot(size_t bytes) {
     if (!slot->buffer) return false;
     // Kernels may read a little beyond a weight, and what they read there must be numbers.
     ggml_backend_buffer_clear(slot->buffer.get(), 0);
-    ggml_tensor& whole = slot->bytes;
-    whole.type = GGML_TYPE_I8;
-    whole.ne[0] = static_cast<int64_t>(bytes);
-    whole.ne[1] = whole.ne[2] = whole.ne[3] = 1;
-    whole.nb[0] = 1;
-    whole.nb[1] = whole.nb[2] = whole.nb[3] = bytes;
-    whole.buffer = slot->buffer.get();
-    whole.data = ggml_backend_buffer_get_base(slot->buffer.get());
+    slot->bytes = bytes_of(slot->buffer.get());
     if (uploader_) {
         slot->ready.reset(ggml_backend_event_new(card_));
         slot->done.reset(ggml_backend_event_new(card_));
@@ -108,7 +94,7 @@ void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& 
     if (slot.unit && !slot.used) ++discarded_;
     Upload upload{&slot.bytes, {}, unit.pinned, slot.user ? slot.done.get() : nullptr, slot.ready.get()};
     for (const HostUnit::Weight& weight : unit.weights) {
-        const Upload::Part part = part_of(weight);
+        const auto part = Upload::Part::of(weight.tensor, weight.slot_offset);
         const size_t size = part.rows * part.size;
         upload.parts.push_back(part);
         bytes_ += size;

@@ -20,6 +20,25 @@ void Upload::Part::pack(size_t first_row, size_t count, char* to) const {
     for (size_t row = 0; row < count; ++row) std::memcpy(to + row * size, from + row * stride, size);
 }
 
+Upload::Part Upload::Part::of(const ggml_tensor* weight, size_t offset) {
+    const size_t row = ggml_row_size(weight->type, weight->ne[0]);
+    if (weight->nb[1] == row) return {weight->data, offset, ggml_nbytes(weight), 1, 0};
+    return {weight->data, offset, row, static_cast<size_t>(weight->ne[1]), weight->nb[1]};
+}
+
+ggml_tensor bytes_of(ggml_backend_buffer_t buffer) {
+    const size_t bytes = ggml_backend_buffer_get_size(buffer);
+    ggml_tensor whole{};
+    whole.type = GGML_TYPE_I8;
+    whole.ne[0] = static_cast<int64_t>(bytes);
+    whole.ne[1] = whole.ne[2] = whole.ne[3] = 1;
+    whole.nb[0] = 1;
+    whole.nb[1] = whole.nb[2] = whole.nb[3] = bytes;
+    whole.buffer = buffer;
+    whole.data = ggml_backend_buffer_get_base(buffer);
+    return whole;
+}
+
 Uploader::Uploader(ggml_backend_dev_t card) : queue_(ggml_backend_dev_init(card, nullptr)) {
     if (!queue_) {
         throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no second queue.");
@@ -103,7 +122,7 @@ void Uploader::copy_at_once(const Upload& upload) {
     std::lock_guard lock(queue_mutex_);
     if (upload.after) ggml_backend_event_wait(queue_.get(), upload.after);
     for (const Upload::Part& part : upload.parts) ggml_backend_tensor_set_async(queue_.get(), upload.slot, part.data, part.offset, part.size);
-    ggml_backend_event_record(upload.ready, queue_.get());
+    if (upload.ready) ggml_backend_event_record(upload.ready, queue_.get());
 }
 
 void Uploader::copy(const Upload& upload) {
@@ -124,7 +143,7 @@ void Uploader::copy(const Upload& upload) {
         }
     }
     std::lock_guard lock(queue_mutex_);
-    ggml_backend_event_record(upload.ready, queue_.get());
+    if (upload.ready) ggml_backend_event_record(upload.ready, queue_.get());
 }
 
 void Uploader::copy_rows(const Upload& upload, const Upload::Part& part) {

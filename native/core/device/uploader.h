@@ -30,6 +30,7 @@ struct Upload {
         size_t rows = 1;
         size_t stride = 0;  // bytes from a row to the next in RAM
 
+        static Part of(const ggml_tensor* weight, size_t offset);
         // Copies whole rows one right behind the other.
         void pack(size_t first_row, size_t count, char* to) const;
     };
@@ -38,8 +39,11 @@ struct Upload {
     std::vector<Part> parts;               // stay valid until `wait_until_given`
     bool pinned = false;                   // the card can read the parts by itself
     ggml_backend_event_t after = nullptr;  // what has to happen first; null: nothing
-    ggml_backend_event_t ready = nullptr;  // recorded behind the last piece
+    ggml_backend_event_t ready = nullptr;  // recorded behind the last piece; null: nothing waits for it
 };
+
+// All of a buffer as a tensor of I8, to copy into.
+ggml_tensor bytes_of(ggml_backend_buffer_t buffer);
 
 class Uploader {
   public:

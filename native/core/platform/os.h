@@ -2,6 +2,7 @@
 // All functions may be called from any thread. Paths and names are UTF-8.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,6 +22,9 @@ Memory memory();
 unsigned physical_cores();
 
 uint64_t process_id();
+
+// Reads the pages of a mapped file ahead; they are in RAM when it returns, unless there is no room for them.
+void page_in(const void* memory, size_t bytes);
 
 // Shown by debuggers and profilers; at most 15 bytes.
 void name_this_thread(const char* name);

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -130,6 +131,14 @@ unsigned physical_cores() {
     }
     return std::max(1u, static_cast<unsigned>(cores.size()));
 #endif
+}
+
+void page_in(const void* memory, size_t bytes) {
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto begin = reinterpret_cast<uintptr_t>(memory) / page * page;
+    const uintptr_t end = reinterpret_cast<uintptr_t>(memory) + bytes;
+    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+    for (uintptr_t at = begin; at < end; at += page) static_cast<void>(*reinterpret_cast<const volatile char*>(std::max(at, reinterpret_cast<uintptr_t>(memory))));
 }
 
 uint64_t process_id() {

@@ -97,6 +97,13 @@ unsigned physical_cores() {
     return std::max(1u, cores);
 }
 
+void page_in(const void* memory, size_t bytes) {
+    WIN32_MEMORY_RANGE_ENTRY range{const_cast<void*>(memory), bytes};
+    PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
+    constexpr size_t page = 4096;
+    for (size_t at = 0; at < bytes; at += page) static_cast<void>(static_cast<const volatile char*>(memory)[at]);
+}
+
 uint64_t process_id() {
     return GetCurrentProcessId();
 }

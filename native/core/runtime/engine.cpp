@@ -94,6 +94,15 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
     return model;
 }
 
+uint64_t Engine::prefetch(Model& model, CancellationPtr cancellation) {
+    {
+        std::lock_guard lock(mutex_);
+        running_.push_back(cancellation);
+        if (closing_) cancellation->cancel();
+    }
+    return model.prefetch(cancellation);
+}
+
 // Free memory is only what nobody else takes in the meantime, and a driver may refuse what it said was free.
 std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
     for (;;) {

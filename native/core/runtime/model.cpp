@@ -182,7 +182,34 @@ Model::~Model() {
     free_weights();
 }
 
+uint64_t Model::release(uint64_t bytes) {
+    std::lock_guard moving(memory_mutex_);
+    check_open();
+    if (!host_weights_) return 0;
+    const uint64_t released = StreamingDevice::over(host_weights_->card()).release(*host_weights_, bytes);
+    std::lock_guard lock(activity_mutex_);
+    activity_.released += released;
+    return released;
+}
+
+uint64_t Model::prefetch(const CancellationPtr& cancellation) {
+    std::lock_guard moving(memory_mutex_);
+    check_open();
+    if (!host_weights_) return 0;
+    const auto go_on = [&] { return !closed_ && !(cancellation && cancellation->cancelled()); };
+    StreamingDevice& device = StreamingDevice::over(host_weights_->card());
+    const uint64_t restored = device.restore(*host_weights_, go_on);
+    {
+        std::lock_guard lock(activity_mutex_);
+        activity_.released -= restored;
+    }
+    host_weights_->page_in(go_on);
+    if (go_on()) device.fill_slots(*host_weights_);
+    return restored;
+}
+
 void Model::free_weights() {
+    std::lock_guard moving(memory_mutex_);
     if (handle_ && host_weights_) StreamingDevice::over(host_weights_->card()).forget(*host_weights_);
     handle_.reset();
 }

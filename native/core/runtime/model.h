@@ -60,6 +60,7 @@ struct ModelActivity {
     uint32_t last_tokens = 0;   // of the last pass whose result was awaited; 0: there was none yet
     double last_seconds = 0;
     double last_predicted = 0;  // seconds; 0: nothing is predicted for this placement
+    uint64_t released = 0;      // bytes of weights that belong on the card and are not there at present
     UploadCounters uploads;     // of all models of the card
 };
 
@@ -86,6 +87,15 @@ class Model {
     // Any thread; waits for nothing.
     ModelActivity activity() const;
 
+    // Gives graphics memory back, at least `bytes` of it if there are so many, without which passes take longer: weights that
+    // are in RAM, too, which the processor computes from. Waits for the pass under way. Returns the bytes. Throws CLOSED. Not
+    // on a thread that must not wait.
+    uint64_t release(uint64_t bytes);
+    // Makes the next passes as fast as the plan says: brings what was released back, reads mapped weights into RAM and fills
+    // the upload slots, beside passes that run meanwhile. Ends within milliseconds of the cancellation; what is done by then
+    // stays. Returns the bytes brought back. Throws CLOSED.
+    uint64_t prefetch(const CancellationPtr& cancellation);
+
     // Sessions to close together with the model. Throws CLOSED.
     void add_session(const std::shared_ptr<Session>& session);
     // Cancels and closes the sessions, waits for them and frees the weights. Not from the compute thread.
@@ -109,6 +119,7 @@ class Model {
     std::optional<Vocabulary> vocabulary_;
     ModelInfo info_;
     std::atomic<bool> closed_{false};
+    std::mutex memory_mutex_;  // held while weights move and while they are freed
     mutable std::mutex activity_mutex_;
     ModelActivity activity_;  // guarded by activity_mutex_
     std::mutex sessions_mutex_;
