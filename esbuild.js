@@ -36,7 +36,7 @@ export async function bundle({ production = false, write = true } = {}) {
     build({ ...node, entryPoints: ["src/engine/host/main.ts"], outfile: "dist/engine_host.cjs" }),
     build({
       ...common,
-      entryPoints: ["webview/chat.ts", "webview/chat.css"],
+      entryPoints: ["webview/chat.ts", "webview/chat.css", "webview/memory.ts", "webview/memory.css"],
       outdir: "dist/webview",
       platform: "browser",
       target: "es2022",

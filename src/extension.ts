@@ -12,7 +12,7 @@ import { registerEngineView } from "./providers/engine_view";
 import { registerFirstRun } from "./providers/first_run";
 import { registerInlineCompletion } from "./providers/inline_completion";
 import { registerLanguageModelProvider } from "./providers/language_model_provider";
-import { registerMemoryView } from "./providers/memory_view";
+import { registerMemoryView } from "./providers/memory/memory_view";
 import { registerModelCommands } from "./providers/model_commands";
 import { registerRecentFiles } from "./providers/recent_files";
 import { registerStatusBar } from "./providers/status_bar";
@@ -53,7 +53,7 @@ export function activate(context: vscode.ExtensionContext): void {
   stack.add(registerStatusBar(view, toggle));
   stack.add(registerModelCommands(engine));
   stack.add(registerEngineCommands(engine));
-  stack.add(registerMemoryView(engine));
+  stack.add(registerMemoryView(context, engine));
   stack.add(registerEditorCommands(chat));
   stack.add(registerEditSelection(engine, review));
   stack.add(registerCommitMessage(engine, view));

@@ -1,4 +1,5 @@
 import type { FromView } from "../src/shared/chat_messages";
+import type { FromMemoryView } from "../src/shared/memory_messages";
 
 interface VsCodeApi {
   postMessage(message: unknown): void;
@@ -8,7 +9,7 @@ declare function acquireVsCodeApi(): VsCodeApi;
 
 const api = acquireVsCodeApi();
 
-/** Tells the extension what the user did. */
-export function send(message: FromView): void {
+/** Tells the extension what the user did. Every page sends messages of its own kind. */
+export function send(message: FromView | FromMemoryView): void {
   api.postMessage(message);
 }

@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -113,6 +113,40 @@ export interface Placement {
   contextLength: number;
   /** The reasons in words, a sentence each, for "Show Memory" and the terminal. */
   explanation: string[];
+  outputOnDevice: boolean;
+  /** One for each layer, first to last. */
+  layerMap: LayerPlacement[];
+  /** Upload slots, which all models of the card share; 0: nothing is uploaded. */
+  slots: number;
+  /** Of one slot. */
+  slotBytes: number;
+  /** By width, ascending; empty when nothing was predicted. */
+  predictedPasses: { tokens: number; milliseconds: number }[];
+}
+
+export interface LayerPlacement {
+  /** Whether the card holds the attention and the KV cache. */
+  attentionOnDevice: boolean;
+  /**
+   * Shares of the layer's feed-forward network or experts, which add up to 1 (all 0 when there is none). `device`: stays
+   * in VRAM. `uploaded`: brought through upload slots in every pass. `host`: computed by the processor from RAM; wide
+   * passes upload it, too.
+   */
+  network: { device: number; uploaded: number; host: number };
+}
+
+/** What a loaded model has done so far. */
+export interface Activity {
+  /** Computed since the model was loaded. */
+  passes: number;
+  lastPass: { tokens: number; milliseconds: number; predictedMilliseconds: number | null } | null;
+  /** Through the slots, since the host began, of all models of the card; the further counts, too. */
+  uploadedBytes: number;
+  slotHits: number;
+  slotMisses: number;
+  slotDiscarded: number;
+  /** That passes waited for uploads to be given to the card. */
+  waitedMs: number;
 }
 
 export interface LoadedModel {
@@ -123,6 +157,7 @@ export interface LoadedModel {
   sizeBytes: number;
   placement: Placement;
   sessions: number;
+  activity: Activity;
 }
 
 export interface EngineStatus {

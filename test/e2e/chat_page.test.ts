@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ChatState, ShownEntry, ToView } from "../../src/shared/chat_messages";
+import { evaluate } from "./evaluate";
 import { Product } from "./product";
 import type { Workbench } from "./workbench";
 
@@ -24,16 +25,9 @@ afterEach(async ({ task }) => {
   if (task.result?.state === "fail") await product.keepEvidence(task.name);
 });
 
-/** Runs JavaScript, which is text because these files know no browser's types, in the page. */
-async function evaluate<T>(expression: string): Promise<T> {
-  const frame = await (await window.webviewView.locator("body").elementHandle()).ownerFrame();
-  if (!frame) throw new Error("expected the page of the chat, got none");
-  return frame.evaluate<T>(expression);
-}
-
 /** Says something to the page as the extension does. */
 function tell(message: ToView): Promise<void> {
-  return evaluate(`window.postMessage(${JSON.stringify(message)}, "*")`);
+  return evaluate(window.webviewView, `window.postMessage(${JSON.stringify(message)}, "*")`);
 }
 
 async function show(entries: ShownEntry[]): Promise<void> {
@@ -107,11 +101,14 @@ describe("the content security policy", () => {
   ];
   // As if something had got past the sanitizer.
   it.each(violations)("stops %s", async (markup, directive) => {
-    const stopped = evaluate<string>(`new Promise((resolve) => {
+    const stopped = evaluate<string>(
+      window.webviewView,
+      `new Promise((resolve) => {
       const report = (event) => resolve(event.effectiveDirective);
       document.addEventListener("securitypolicyviolation", report, { once: true });
       document.body.insertAdjacentHTML("beforeend", ${JSON.stringify(markup)});
-    })`);
+    })`,
+    );
     expect(await stopped).toBe(directive);
   });
 });

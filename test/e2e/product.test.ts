@@ -102,6 +102,42 @@ describe("edit command", () => {
   });
 });
 
+/** The passes of all models that the memory view in front shows. */
+async function shownPasses(): Promise<number> {
+  const counts = window.webviewEditor
+    .locator(".facts > div")
+    .filter({ hasText: /^passes/ })
+    .locator("dd");
+  const texts = await counts.allInnerTexts();
+  return texts.reduce((sum, text) => sum + Number(text.replaceAll(",", "")), 0);
+}
+
+describe("memory view", () => {
+  it("follows an answer while it is written", async () => {
+    await window.runCommand("NMOS: Show Memory");
+    await window.tabInFront("NMOS Memory");
+    await window.webviewEditor
+      .getByRole("img", { name: /^\d+ layers\. / })
+      .first()
+      .waitFor();
+    await window.runCommand("NMOS: New Chat");
+    const chat = window.webviewView;
+    const input = chat.getByRole("textbox", { name: "Message to NMOS" });
+    await input.fill("Write the numbers from one to two hundred as English words, one on each line.");
+    await input.press("Enter");
+    const streaming = chat.locator(".message.assistant.streaming .markdown");
+    await streaming.filter({ hasText: "three" }).waitFor();
+    const before = await shownPasses();
+    await expect.poll(shownPasses, { timeout: 60_000 }).toBeGreaterThan(before + 3);
+    await window.webviewEditor.getByText("computing", { exact: true }).first().waitFor();
+    expect(await streaming.count()).toBe(1);
+    await shot("memory_live");
+    await chat.getByRole("button", { name: "Stop" }).click();
+    await streaming.waitFor({ state: "detached" });
+    await expect.poll(() => window.webviewEditor.getByText("computing", { exact: true }).count()).toBe(0);
+  });
+});
+
 /** Kills the engine host of the profile, as a crash in a driver would end it; returns its process id. */
 async function killEngineHost(): Promise<number> {
   const hosts = product.hosts();
@@ -168,7 +204,21 @@ describe("engine host", () => {
     await second.runCommand("NMOS: Show Memory");
     await second.tabInFront(/Memory/);
     const [host = 0] = product.hosts();
-    await second.webviewEditor.getByText(`process ${host}, serving 2 windows`).waitFor();
+    const memory = second.webviewEditor;
+    await memory.getByText(`process ${host}, serving 2 windows`).waitFor();
+    await memory.getByRole("img", { name: /^RAM, .*: engine process [\d,]+ MiB, / }).waitFor();
+    const layers = memory.getByRole("img", { name: /^\d+ layers\. Attention and KV cache of / }).first();
+    const expected = Number.parseInt((await layers.getAttribute("aria-label")) ?? "", 10);
+    expect(expected).toBeGreaterThan(1);
+    // And the output head.
+    expect(await layers.locator(".column").count()).toBe(expected + 1);
+    expect(await layers.locator(".column").last().innerText()).toBe("out");
+
+    // The table opens by keyboard and stays open while pictures come in.
+    const table = memory.getByRole("table").first();
+    await memory.getByText("Layer by layer").first().press("Enter");
+    await table.getByRole("columnheader", { name: "network on the card" }).waitFor();
+    expect(await table.getByRole("rowheader", { name: "output head" }).isVisible()).toBe(true);
     await second.screenshot(join(screenshots, "memory.png"));
   });
 

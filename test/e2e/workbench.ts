@@ -44,7 +44,7 @@ export class Workbench {
     return this.page.frameLocator("iframe.webview.ready[src*='purpose=webviewView']").frameLocator("#active-frame");
   }
 
-  /** The contents of the webview in the editor in front, such as a preview of Markdown. */
+  /** The contents of the webview in the editor in front, such as the memory view. */
   get webviewEditor(): FrameLocator {
     return this.page
       .frameLocator("iframe.webview.ready:not([src*='purpose=webviewView'])")

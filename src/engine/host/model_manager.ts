@@ -388,5 +388,6 @@ function describe(entry: Entry): LoadedModel {
     sizeBytes: handle.info.sizeBytes,
     placement: placementOf(entry),
     sessions: handle.sessions,
+    activity: handle.model.activity,
   };
 }

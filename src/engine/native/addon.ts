@@ -72,6 +72,39 @@ export interface NativePlacement {
   kvBytes: number;
   contextLength: number;
   explanation: string[];
+  outputOnDevice: boolean;
+  /** One for each layer, first to last. */
+  layerMap: NativeLayerPlacement[];
+  /** Upload slots; 0: nothing is uploaded. */
+  slots: number;
+  /** Of one slot. */
+  slotBytes: number;
+  /** By width, ascending; empty when nothing was predicted. */
+  predictedPasses: { tokens: number; milliseconds: number }[];
+}
+
+export interface NativeLayerPlacement {
+  /** Whether the card holds the attention and the KV cache. */
+  attentionOnDevice: boolean;
+  /**
+   * Shares of the layer's feed-forward network or experts, which add up to 1 (all 0 when there is none). `device`: stays
+   * in VRAM. `uploaded`: brought through upload slots in every pass. `host`: computed by the processor from RAM; wide
+   * passes upload it, too.
+   */
+  network: { device: number; uploaded: number; host: number };
+}
+
+export interface NativeActivity {
+  /** Computed since the model was loaded. */
+  passes: number;
+  lastPass: { tokens: number; milliseconds: number; predictedMilliseconds: number | null } | null;
+  /** Through the slots, since the process began, of all models of the card; the further counts, too. */
+  uploadedBytes: number;
+  slotHits: number;
+  slotMisses: number;
+  slotDiscarded: number;
+  /** That passes waited for uploads to be given to the card. */
+  waitedMs: number;
 }
 
 export interface NativeModelInfo {
@@ -111,6 +144,8 @@ export interface PromptPart {
 export interface NativeModel {
   readonly info: NativeModelInfo;
   readonly placement: NativePlacement;
+  /** Cheap; may be read at any time, also while a pass runs. */
+  readonly activity: NativeActivity;
   /** Adds the BOS token in front when the model asks for one and `addBos` is not false. */
   tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array>;
   /** Text of tokens; special tokens are shown when `special`. */

@@ -2,6 +2,7 @@ import type {
   GenerateOptions,
   GenerateResult,
   LoadModelOptions,
+  NativeActivity,
   NativeAddon,
   NativeCancellation,
   NativeDevice,
@@ -96,10 +97,25 @@ function model({ path, contextLength, onProgress }: LoadModelOptions): NativeMod
     kvBytes: 100,
     contextLength,
     explanation: ["Everything in RAM."],
+    outputOnDevice: false,
+    layerMap: [1, 2].map(() => ({ attentionOnDevice: false, network: { device: 0, uploaded: 0, host: 1 } })),
+    slots: 0,
+    slotBytes: 0,
+    predictedPasses: [],
+  };
+  const activity: NativeActivity = {
+    passes: 0,
+    lastPass: null,
+    uploadedBytes: 0,
+    slotHits: 0,
+    slotMisses: 0,
+    slotDiscarded: 0,
+    waitedMs: 0,
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },
     placement,
+    activity,
     tokenize: (parts) =>
       Promise.resolve(
         Int32Array.from(parts.map(({ text }) => text).join(""), (character) => character.codePointAt(0) ?? 0),

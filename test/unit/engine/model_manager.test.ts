@@ -8,6 +8,7 @@ import { fakeModelInfo } from "../support/fake_model_handle";
 import { gate } from "./gate";
 
 const mib = 2 ** 20;
+const layerMap = [{ attentionOnDevice: true, network: { device: 0, uploaded: 0.5, host: 0.5 } }];
 const nothing = () => Promise.resolve();
 
 interface Machine {
@@ -45,6 +46,7 @@ function manager({
   const events: string[] = [];
   const limits: (number | undefined)[] = [];
   let loaded = 0;
+  let passes = 0;
   const refuse = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
   const loadModel = async (options: LoadModelOptions): Promise<NativeModel | null> => {
     const { path, contextLength, cancellation, onProgress } = options;
@@ -71,9 +73,19 @@ function manager({
         deviceBytes: deviceLayers * mib,
         kvBytes: 2 * mib,
         explanation: [],
+        layerMap,
+      },
+      get activity() {
+        return { passes };
       },
       createSession: () =>
-        Promise.resolve({ cachedTokens: () => new Int32Array(), prefill: () => working.then(() => ({ queuedMs: 0 })) }),
+        Promise.resolve({
+          cachedTokens: () => new Int32Array(),
+          prefill: () => {
+            passes += 1;
+            return working.then(() => ({ queuedMs: 0 }));
+          },
+        }),
       close: () => {
         loaded -= 1;
         events.push(`close ${path}`);
@@ -108,6 +120,17 @@ const codeOf = (thrown: unknown) => toEngineError(thrown).code;
 async function begun(one: ModelManager): Promise<void> {
   while (one.loading()[0]?.fraction !== 0.5) await new Promise((resolve) => setImmediate(resolve));
 }
+
+describe("what is loaded", () => {
+  it("tells where its layers lie and what it has done up to now", async () => {
+    const { one } = manager();
+    await one.use("a", "main", async (handle) => {
+      expect(one.loaded()).toMatchObject([{ placement: { layerMap }, activity: { passes: 0 } }]);
+      await handle.prefill({ tokens: Int32Array.of(1), priority: "chat" });
+      expect(one.loaded()).toMatchObject([{ placement: { layerMap }, activity: { passes: 1 } }]);
+    });
+  });
+});
 
 describe("loading", () => {
   it("happens once for requests that come at the same time", async () => {

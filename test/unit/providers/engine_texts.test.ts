@@ -1,40 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { memoryReport } from "../../../src/providers/memory_report";
 import { statusText, type StatusFacts } from "../../../src/providers/status_text";
 import { EngineError } from "../../../src/shared/errors";
-import type { EngineStatus, LoadedModel, ModelState } from "../../../src/shared/protocol";
+import type { ModelState } from "../../../src/shared/protocol";
+import { engineStatus, loadedModel } from "../support/engine_status";
 
-const loaded: LoadedModel = {
-  ref: "m",
-  name: "Model M",
-  path: "/models/m.gguf",
-  roles: ["main"],
-  sizeBytes: 4_600 * 1024 * 1024,
-  sessions: 2,
-  placement: {
-    device: "Vulkan0",
-    layers: 28,
-    deviceLayers: 12,
-    hostBytes: 2_600 * 1024 * 1024,
-    deviceBytes: 2_000 * 1024 * 1024,
-    kvBytes: 224 * 1024 * 1024,
-    contextLength: 8_192,
-    explanation: ["12 of 28 layers fit.", "The rest is computed by the processor."],
-  },
-};
-
-const status: EngineStatus = {
-  hostPid: 7,
-  hostVersion: "0.1.0",
-  library: "llama.cpp v0.4.0",
-  clients: 1,
-  devices: [
-    { name: "CPU", description: "AMD | EPYC", kind: "cpu", memoryTotal: 8 * 1024 ** 3, memoryFree: 4 * 1024 ** 3 },
-  ],
-  memory: { totalBytes: 8 * 1024 ** 3, availableBytes: 4 * 1024 ** 3, hostProcessBytes: 1024 ** 3 },
-  models: [loaded],
-  loading: [],
-};
+const status = engineStatus({ models: [loadedModel()] });
 
 const model: ModelState = {
   ref: "m",
@@ -103,29 +73,5 @@ describe("the status bar", () => {
     { models: [{ ...model, installed: false, downloading: true, partialBytes: 255 }], failure: none },
     "$(cloud-download) NMOS 25%",
     "Downloading Model M.",
-  );
-});
-
-describe("the memory report", () => {
-  function check(name: string, shown: string, expected: string): void {
-    test(name, () => {
-      expect(shown).toContain(expected);
-    });
-  }
-
-  check("engine", memoryReport(status), "Engine 0.1.0 with llama.cpp v0.4.0, process 7, serving 1 window.");
-  check("RAM", memoryReport(status), "| RAM | 1,024 MiB | 4,096 MiB | 8,192 MiB |");
-  check("device", memoryReport(status), "| CPU | AMD \\| EPYC | processor | 4,096 MiB | 8,192 MiB |");
-  check("model", memoryReport(status), "### Model M");
-  check("placement", memoryReport(status), "| placement | 12 of 28 layers on Vulkan0 |");
-  check("context", memoryReport(status), "| context | 8,192 tokens |");
-  check("reasons", memoryReport(status), "- 12 of 28 layers fit.\n- The rest is computed by the processor.");
-  check("no model", memoryReport({ ...status, models: [] }), "No model is loaded.");
-  check("no device yet", memoryReport({ ...status, devices: [] }), "not looked for devices");
-  check("loading", memoryReport({ ...status, loading: [{ ref: "m", fraction: 0.5 }] }), "Loading m: 50%.");
-  check(
-    "processor alone",
-    memoryReport({ ...status, models: [{ ...loaded, placement: { ...loaded.placement, deviceLayers: 0 } }] }),
-    "| placement | all 28 layers on the processor |",
   );
 });

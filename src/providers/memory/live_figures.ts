@@ -1,0 +1,45 @@
+import type { Fact } from "../../shared/memory_messages";
+import type { LoadedModel } from "../../shared/protocol";
+import { count, mib, ms, percent, whole } from "./amounts";
+
+/** The same model a while ago. */
+export interface EarlierActivity {
+  activity: LoadedModel["activity"];
+  seconds: number;
+}
+
+/** What a model does, as it changes. Uploads are left out where there are no slots. */
+export function liveFigures({ activity, placement }: LoadedModel, earlier: EarlierActivity | undefined): Fact[] {
+  const isComputing = earlier !== undefined && activity.passes > earlier.activity.passes;
+  const figures = [
+    { label: "state", value: isComputing ? "computing" : "idle" },
+    { label: "last pass", value: lastPass(activity.lastPass) },
+    { label: "passes", value: whole(activity.passes) },
+  ];
+  if (placement.slots === 0) return figures;
+  const { uploadedBytes, slotHits, slotMisses, slotDiscarded, waitedMs } = activity;
+  const asked = slotHits + slotMisses;
+  return [
+    ...figures,
+    {
+      label: "uploaded to the card, by all models",
+      value: `${mib(uploadedBytes)}${uploadRate(uploadedBytes, earlier)}`,
+    },
+    { label: "found in a slot", value: asked > 0 ? `${whole(slotHits)} (${percent(slotHits / asked)})` : "0" },
+    { label: "not yet in a slot", value: whole(slotMisses) },
+    { label: "uploaded in vain", value: whole(slotDiscarded) },
+    { label: "waited for uploads", value: ms(waitedMs) },
+  ];
+}
+
+function lastPass(pass: LoadedModel["activity"]["lastPass"]): string {
+  if (!pass) return "none yet";
+  const { tokens, milliseconds, predictedMilliseconds } = pass;
+  const predicted = predictedMilliseconds === null ? "" : `, predicted ${ms(predictedMilliseconds)}`;
+  return `${count(tokens, "token")} in ${ms(milliseconds)}${predicted}`;
+}
+
+function uploadRate(bytes: number, earlier: EarlierActivity | undefined): string {
+  if (!earlier || earlier.seconds <= 0) return "";
+  return `, ${mib(Math.max(0, bytes - earlier.activity.uploadedBytes) / earlier.seconds)}/s`;
+}

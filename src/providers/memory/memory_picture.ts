@@ -1,0 +1,93 @@
+import type { Fact, MemoryPicture, ModelPicture } from "../../shared/memory_messages";
+import type { EngineStatus, LoadedModel, Placement } from "../../shared/protocol";
+import { count, mib, ms, whole } from "./amounts";
+import { describeLayers, layerColumns, layerRuns } from "./layer_columns";
+import { liveFigures, type EarlierActivity } from "./live_figures";
+import { memoryTiers } from "./memory_tiers";
+
+/** A status and when it came. */
+export interface Sample {
+  status: EngineStatus;
+  /** In milliseconds, of a clock that only goes forward. */
+  at: number;
+}
+
+/** What the view shows while there is no engine. */
+export const noPicture: MemoryPicture = {
+  engine: "The engine is not running. It starts with the first request.",
+  tiers: [],
+  loading: [],
+  summary: "",
+  models: [],
+};
+
+/** The engine's status as it is drawn; speeds are those since an earlier one. */
+export function memoryPicture(now: Sample, earlier?: Sample): MemoryPicture {
+  const { status } = now;
+  return {
+    engine: describeEngine(status),
+    tiers: memoryTiers(status),
+    loading: status.loading.map(({ ref, fraction }) => ({
+      // A model that is no catalogue entry has its path for a name.
+      label: `Loading ${ref.split(/[\\/]/).at(-1)}`,
+      percent: Math.floor(100 * fraction),
+    })),
+    summary:
+      status.models.length > 0
+        ? `${count(status.models.length, "model")} loaded.`
+        : "No model is loaded. A model loads with the first request and unloads when it is idle.",
+    models: status.models.map((model) => modelPicture(model, earlierActivity(model, now, earlier))),
+  };
+}
+
+function describeEngine({ hostVersion, library, hostPid, clients, devices }: EngineStatus): string {
+  const engine = `Engine ${hostVersion}${library === "" ? "" : ` with ${library}`}, process ${hostPid}, serving ${count(clients, "window")}.`;
+  if (devices.length === 0) return `${engine} It has not looked for graphics cards yet.`;
+  return devices.some(({ kind }) => kind !== "cpu") ? engine : `${engine} It found no graphics card.`;
+}
+
+/** None in another process, nor of a model that was loaded anew since. */
+function earlierActivity(model: LoadedModel, now: Sample, earlier: Sample | undefined): EarlierActivity | undefined {
+  if (earlier?.status.hostPid !== now.status.hostPid) return undefined;
+  const before = earlier.status.models.find(({ ref }) => ref === model.ref);
+  if (!before || before.activity.passes > model.activity.passes) return undefined;
+  return { activity: before.activity, seconds: (now.at - earlier.at) / 1000 };
+}
+
+function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined): ModelPicture {
+  const { name, placement } = model;
+  return {
+    name,
+    description: describeLayers(placement),
+    columns: layerColumns(placement),
+    runs: layerRuns(placement),
+    facts: modelFacts(model),
+    figures: liveFigures(model, earlier),
+    predictions: placement.predictedPasses.map(({ tokens, milliseconds }) => ({
+      label: count(tokens, "token"),
+      value: ms(milliseconds),
+    })),
+    reasons: placement.explanation,
+  };
+}
+
+function modelFacts({ path, roles, sizeBytes, sessions, placement }: LoadedModel): Fact[] {
+  const { deviceBytes, hostBytes, kvBytes, contextLength, slots, slotBytes } = placement;
+  return [
+    { label: "purpose", value: roles.map((role) => (role === "fast" ? "ghost text" : "chat and commands")).join(", ") },
+    { label: "file", value: `${path} (${mib(sizeBytes)})` },
+    { label: "placement", value: describePlacement(placement) },
+    { label: "graphics memory", value: mib(deviceBytes) },
+    { label: "weights in RAM", value: mib(hostBytes) },
+    { label: "KV cache", value: mib(kvBytes) },
+    ...(slots > 0 ? [{ label: "upload slots", value: `${slots} of ${mib(slotBytes)}` }] : []),
+    { label: "context", value: `${whole(contextLength)} tokens` },
+    { label: "sessions", value: `${sessions}` },
+  ];
+}
+
+function describePlacement({ device, layers, deviceLayers }: Placement): string {
+  return deviceLayers > 0
+    ? `${deviceLayers} of ${count(layers, "layer")} on ${device}`
+    : `all ${count(layers, "layer")} on the processor`;
+}
