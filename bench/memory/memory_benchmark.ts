@@ -9,9 +9,9 @@ import { buildBenchPrograms } from "../../scripts/setup/native_build";
 import { ensureSyntheticModel, type SyntheticShape } from "../../scripts/setup/synthetic_model";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
-import { comparisonRow, plainRow, type Row } from "../harness/report";
+import { comparisonRow, limitRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
-import { timePasses, type PassTimesReport, type Setting, type StaticSplit } from "./pass_times";
+import { timePasses, type PassTimes, type PassTimesReport, type Setting, type StaticSplit } from "./pass_times";
 
 interface Scenario {
   shape: SyntheticShape;
@@ -26,6 +26,8 @@ const draftWidths = [4, 8, 16];
 /** Of a prompt that decides which split is best for prompts. */
 const promptWidth = 64;
 const prefill = [promptWidth, 512];
+/** Takes so long that the other widths are measured more often. */
+const longPrefill = 2048;
 const rounds = 3;
 
 const scenarios: readonly Scenario[] = [
@@ -33,6 +35,12 @@ const scenarios: readonly Scenario[] = [
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "gtx1650-4gb", decodeTarget: 1.3 },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "rtx4060-laptop-8gb", decodeTarget: 1.3 },
 ];
+
+/** Where NMOS has nothing to gain and must cost nothing. */
+const plainScenarios = [
+  { label: "3B in graphics memory", layers: 37, card: "gtx1650-4gb" },
+  { label: "3B without a card", layers: 0, card: "none" },
+] as const;
 
 export const memoryBenchmark: Benchmark = {
   name: "memory",
@@ -50,6 +58,13 @@ async function runMemory(context: BenchmarkContext): Promise<BenchmarkResult> {
     const setting = { program: passTimes, libraries, model, card: scenario.card, threads, contextLength };
     rows.push(...(await measure(context, scenario, setting)));
   }
+  if (!context.quick) {
+    const model = await ensureSyntheticModel("qwen2.5-coder-3b");
+    for (const { label, layers, card } of plainScenarios) {
+      const setting = { program: passTimes, libraries, model, card, threads: physicalCores(), contextLength };
+      rows.push(...(await measurePlain(context, label, { layers, memory: "mapped" }, setting)));
+    }
+  }
   return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
 }
 
@@ -57,17 +72,17 @@ async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, set
   const name = `${scenario.label} ${scenario.card}`;
   log(`${name}: looking for llama.cpp's best split`);
   const splits = await bestSplits(scenario, setting, stops, log, name);
-  /** What is best at decoding need not be best at prompts. */
-  const byWidth = [
-    [splits.narrow, [1, ...draftWidths]],
-    [splits.wide, prefill],
-  ] as const;
   const ours: PassTimesReport[] = [];
   const theirs: PassTimesReport[] = [];
   for (let round = 0; round < rounds; round++) {
     log(`${name}: passes, round ${round + 1} of ${rounds}`);
+    const wide = round === 0 ? [...prefill, longPrefill] : prefill;
+    const byWidth = [
+      [splits.narrow, [1, ...draftWidths]],
+      [splits.wide, wide],
+    ] as const;
     for (const upstream of round % 2 === 0 ? [false, true] : [true, false]) {
-      for (const [split, widths] of upstream ? byWidth : [[null, [1, ...draftWidths, ...prefill]] as const]) {
+      for (const [split, widths] of upstream ? byWidth : [[null, [1, ...draftWidths, ...wide]] as const]) {
         const report = await timePasses(setting, split, widths, 7, stops);
         if (!report) throw new Error(`${name}: the split that fitted before does not fit now.`);
         (upstream ? theirs : ours).push(report);
@@ -87,20 +102,93 @@ async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, set
       better: "lower",
       target,
     });
-  const predictions = ours[0]?.passes.filter((pass) => pass.predicted > 0) ?? [];
+  const passes = (width: number) =>
+    ours.flatMap((report) => report.passes.filter((pass) => pass.width === width && pass.predicted > 0));
+  /** Against what the planner, or the card's own work, allows at best. */
+  const bound = (id: string, width: number, peer: string, least: (pass: PassTimes) => number, target: number): Row =>
+    comparisonRow({
+      id: `${name} ${id}`,
+      unit: "ms",
+      peer,
+      ours: passes(width).map((pass) => median(pass.seconds) * 1000),
+      theirs: passes(width).map((pass) => least(pass) * 1000),
+      better: "lower",
+      target,
+    });
+  const copyOrCompute = ({ cardSeconds, uploadSeconds }: PassTimes) => Math.max(cardSeconds, uploadSeconds);
+  const narrowSplit = `llama.cpp, ${describe(splits.narrow)}`;
+  const restores = ours.filter(({ restoredBytes = 0 }) => restoredBytes > 0);
   return [
     row("decode", 1, scenario.decodeTarget),
     ...draftWidths.map((width) => row(`pass of ${width}`, width, 1.5)),
-    ...prefill.map((width) => row(`prefill ${width}`, width, 1)),
-    ...predictions.map(({ width, predicted }) =>
-      plainRow({
-        id: `${name} predicted/measured, width ${width}`,
-        unit: "",
-        value: predicted / median(seconds(ours, width)),
-      }),
+    ...[...prefill, longPrefill].map((width) => row(`prefill ${width}`, width, 1)),
+    ...[...prefill, longPrefill].map((width) =>
+      bound(`prefill ${width}`, width, "the longer of copying and computing", copyOrCompute, 1 / 1.15),
     ),
-    plainRow({ id: `${name} time to measure the machine`, unit: "s", value: ours[0]?.measureSeconds ?? 0 }),
+    ...[1, ...draftWidths, ...prefill].map((width) =>
+      bound(`pass of ${width}`, width, "predicted", ({ predicted }) => predicted, 0.85),
+    ),
+    comparisonRow({
+      id: `${name} load and first token`,
+      unit: "s",
+      peer: narrowSplit,
+      ours: ours.map(({ loadSeconds }) => loadSeconds),
+      theirs: theirs.filter(({ passes: [first] }) => first?.width === 1).map(({ loadSeconds }) => loadSeconds),
+      better: "lower",
+      target: 1 / 1.1,
+    }),
+    ...(restores.length > 0
+      ? [
+          comparisonRow({
+            id: `${name} restore ${((restores[0]?.restoredBytes ?? 0) / 1e9).toFixed(1)} GB`,
+            unit: "s",
+            peer: "the card's bus",
+            ours: restores.map(({ restoreSeconds = 0 }) => restoreSeconds),
+            theirs: restores.map(({ restoredBytes = 0, pinnedBandwidth = 1 }) => restoredBytes / pinnedBandwidth),
+            better: "lower",
+            target: 1 / 1.1,
+          }),
+        ]
+      : []),
+    limitRow({
+      id: `${name} time to measure the machine`,
+      unit: "s",
+      value: ours[0]?.measureSeconds ?? 0,
+      limit: 3,
+    }),
   ];
+}
+
+async function measurePlain(
+  { log, stops }: BenchmarkContext,
+  label: string,
+  split: StaticSplit,
+  setting: Setting,
+): Promise<Row[]> {
+  const widths = [1, promptWidth];
+  const ours: PassTimesReport[] = [];
+  const theirs: PassTimesReport[] = [];
+  for (let round = 0; round < rounds; round++) {
+    log(`${label}: passes, round ${round + 1} of ${rounds}`);
+    for (const upstream of round % 2 === 0 ? [false, true] : [true, false]) {
+      const report = await timePasses(setting, upstream ? split : null, widths, 15, stops);
+      if (!report) throw new Error(`${label}: expected the model to fit.`);
+      (upstream ? theirs : ours).push(report);
+    }
+  }
+  return widths.map((width, index) => {
+    const milliseconds = (reports: PassTimesReport[]) =>
+      reports.map(({ passes }) => median(passes[index]?.seconds ?? []) * 1000);
+    return comparisonRow({
+      id: `${label} ${width === 1 ? "decode" : `prefill ${width}`}`,
+      unit: "ms",
+      peer: `llama.cpp, ${describe(split)}`,
+      ours: milliseconds(ours),
+      theirs: milliseconds(theirs),
+      better: "lower",
+      target: 0.99,
+    });
+  });
 }
 
 function describe({ layers, memory, override }: StaticSplit): string {

@@ -13,6 +13,7 @@ export interface PassTimes {
 }
 
 export interface PassTimesReport {
+  /** With the first token. */
   loadSeconds: number;
   vramBytes: number;
   passes: PassTimes[];
@@ -21,12 +22,17 @@ export interface PassTimesReport {
   explanation?: string;
   slotHits?: number;
   slotMisses?: number;
+  /** Of the graphics memory that was released and filled again; bytes per second of the card's bus. */
+  restoredBytes?: number;
+  restoreSeconds?: number;
+  pinnedBandwidth?: number;
 }
 
 export interface Setting {
   program: string;
   libraries: string;
   model: string;
+  /** A profile of a simulated card, or `none`. */
   card: string;
   threads: number;
   contextLength: number;

@@ -1,12 +1,14 @@
-// Times passes over a model on a simulated card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
+// Times loading a model and passes over it on a simulated card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
 //
 //   pass_times nmos     LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
 //   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS mapped|pinned [OVERRIDE]
 //
+// CARD is a profile of a simulated card, or "none". Widths beyond 512 tokens are several passes of 512.
 // LAYERS is llama.cpp's n_gpu_layers; the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -74,6 +76,14 @@ std::string list(const std::vector<double>& values) {
     return text.str() + "]";
 }
 
+// The tokens in passes of at most the widest kind.
+template <typename Compute> void in_passes(const std::vector<llama_token>& tokens, Compute compute) {
+    for (size_t begin = 0; begin < tokens.size(); begin += widest_pass) {
+        const size_t end = std::min(tokens.size(), begin + widest_pass);
+        compute(tokens.data() + begin, end - begin, end == tokens.size());
+    }
+}
+
 // Seconds of passes of one width, each over an empty KV cache, one right after the other.
 std::vector<double> time_passes(int repeats, const std::function<void()>& pass) {
     std::vector<double> seconds;
@@ -93,6 +103,10 @@ std::vector<llama_token> tokens_of(uint32_t width) {
     return tokens;
 }
 
+sim::Traffic traffic_of(const sim::SimDevice* card) {
+    return card ? card->traffic() : sim::Traffic{};
+}
+
 void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, const sim::Traffic& before, const sim::Traffic& after, double predicted) {
     const double passes = static_cast<double>(seconds.size() > 1 ? seconds.size() + 1 : 1);
     std::printf("%s{\"width\":%u,\"seconds\":%s,\"predicted\":%g,\"cardSeconds\":%g,\"uploadSeconds\":%g,\"uploadedBytes\":%.0f}", first ? "" : ",", width,
@@ -100,33 +114,45 @@ void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, 
                 (after.uploading_seconds - before.uploading_seconds) / passes, static_cast<double>(after.uploaded - before.uploaded) / passes);
 }
 
-void run_nmos(const Arguments& arguments, sim::SimDevice& card) {
+void run_nmos(const Arguments& arguments, sim::SimDevice* card) {
     const ComputeThreads threads = make_threads(arguments.threads);
-    const double measuring = sim::now();
-    const DeviceProfile device = measure_device(card.handle(), threads, widest_pass);
-    const double measured = sim::now() - measuring;
-
     const ModelProfile profile = read_model_profile(arguments.model);
     const os::Memory memory = os::memory();
     PlacementRequest request;
     request.context_length = arguments.context;
     request.batch_size = widest_pass;
-    size_t total = 0;
-    size_t free = 0;
-    ggml_backend_dev_memory(card.handle(), &free, &total);
-    request.vram_limit = free;
-    // The whole card, as upstream's best split takes it; the margin for other programs comes on top.
-    constexpr uint64_t margin = uint64_t{1} << 30;
-    request.cards.push_back({ggml_backend_dev_name(card.handle()), card.profile().name, request.vram_limit + margin, false, device});
+    request.use_gpu = card != nullptr;
     request.ram_total = memory.total;
     request.ram_available = memory.available;
+    double measured = 0;
+    DeviceProfile device;
+    if (card) {
+        const double measuring = sim::now();
+        device = measure_device(card->handle(), threads, widest_pass);
+        measured = sim::now() - measuring;
+        size_t total = 0;
+        size_t free = 0;
+        ggml_backend_dev_memory(card->handle(), &free, &total);
+        request.vram_limit = free;
+        // The whole card, as upstream's best split takes it; the margin for other programs comes on top.
+        constexpr uint64_t margin = uint64_t{1} << 30;
+        request.cards.push_back({ggml_backend_dev_name(card->handle()), card->profile().name, request.vram_limit + margin, false, device});
+    }
     LoadOptions options;
     options.plan.path = arguments.model;
     const double loading = sim::now();
     const std::shared_ptr<Model> model = Model::load(options, profile, plan_placement(profile, request));
-    const double loaded = sim::now() - loading;
     const auto session = Session::create(model, {arguments.context, widest_pass}, threads);
     session->acquire(std::make_shared<Cancellation>());
+    const auto pass = [&](const std::vector<llama_token>& tokens) {
+        session->keep_common_prefix({}, false);
+        in_passes(tokens, [&](const llama_token* begin, size_t count, bool last) {
+            if (!session->compute({begin, count}, last)) throw std::runtime_error("The pass was cancelled.");
+        });
+        session->logits();
+    };
+    pass(tokens_of(1));
+    const double loaded = sim::now() - loading;
 
     const Placement& placement = model->placement();
     std::printf("{\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", measured, loaded,
@@ -136,25 +162,30 @@ void run_nmos(const Arguments& arguments, sim::SimDevice& card) {
     bool first = true;
     for (const uint32_t width : arguments.widths) {
         const std::vector<llama_token> tokens = tokens_of(width);
-        const sim::Traffic before = card.traffic();
-        const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] {
-            session->keep_common_prefix({}, false);
-            if (!session->compute(tokens, true)) throw std::runtime_error("The pass was cancelled.");
-            session->logits();
-        });
+        const sim::Traffic before = traffic_of(card);
+        const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
         const double predicted = placement.units ? predict_pass(profile, device, *placement.units, width) : 0;
-        print_pass(first, width, seconds, before, card.traffic(), predicted);
+        print_pass(first, width, seconds, before, traffic_of(card), predicted);
         first = false;
     }
-    const UploadCounters counters = StreamingDevice::over(card.handle()).counters();
-    std::printf("],\"slotHits\":%llu,\"slotMisses\":%llu}\n", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
+    std::printf("]");
+    if (placement.units) {
+        const UploadCounters counters = StreamingDevice::over(card->handle()).counters();
+        std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
+        const uint64_t released = model->release(UINT64_MAX);
+        const double restoring = sim::now();
+        model->prefetch(nullptr);
+        std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,
+                    card->profile().pinned_bandwidth);
+    }
+    std::printf("}\n");
 }
 
-void run_upstream(const Arguments& arguments, sim::SimDevice& card) {
-    std::array<ggml_backend_dev_t, 2> devices{arguments.layers > 0 ? card.handle() : nullptr, nullptr};
+void run_upstream(const Arguments& arguments, sim::SimDevice* card) {
+    std::array<ggml_backend_dev_t, 2> devices{card && arguments.layers > 0 ? card->handle() : nullptr, nullptr};
     std::array<llama_model_tensor_buft_override, 2> overrides{};
     if (!arguments.override_pattern.empty()) {
-        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(card.handle()) : ggml_backend_cpu_buffer_type()};
+        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(card->handle()) : ggml_backend_cpu_buffer_type()};
     }
     llama_model_params params = llama_model_default_params();
     params.devices = devices.data();
@@ -165,7 +196,6 @@ void run_upstream(const Arguments& arguments, sim::SimDevice& card) {
     params.load_mode = arguments.pinned ? LLAMA_LOAD_MODE_NONE : LLAMA_LOAD_MODE_MMAP;
     const double loading = sim::now();
     const std::unique_ptr<llama_model, decltype(&llama_model_free)> model(llama_model_load_from_file(arguments.model.c_str(), params), &llama_model_free);
-    const double loaded = sim::now() - loading;
     if (!model) throw std::runtime_error("llama.cpp does not load the model with this split.");
     llama_context_params context_params = llama_context_default_params();
     context_params.n_ctx = arguments.context;
@@ -177,20 +207,26 @@ void run_upstream(const Arguments& arguments, sim::SimDevice& card) {
     if (!context) throw std::runtime_error("llama.cpp finds no room for the context with this split.");
     llama_attach_threadpool(context.get(), make_threads(arguments.threads).pool, nullptr);
 
+    const auto pass = [&](const std::vector<llama_token>& tokens) {
+        llama_memory_clear(llama_get_memory(context.get()), false);
+        in_passes(tokens, [&](const llama_token* begin, size_t count, bool) {
+            const llama_batch batch = llama_batch_get_one(const_cast<llama_token*>(begin), static_cast<int32_t>(count));
+            if (llama_decode(context.get(), batch) != 0) throw std::runtime_error("The pass failed.");
+        });
+        llama_get_logits_ith(context.get(), -1);
+    };
+    pass(tokens_of(1));
+    const double loaded = sim::now() - loading;
     size_t free = 0;
     size_t total = 0;
-    ggml_backend_dev_memory(card.handle(), &free, &total);
+    if (card) ggml_backend_dev_memory(card->handle(), &free, &total);
     std::printf("{\"loadSeconds\":%g,\"vramBytes\":%zu,\"passes\":[", loaded, total - free);
     bool first = true;
     for (const uint32_t width : arguments.widths) {
-        std::vector<llama_token> tokens = tokens_of(width);
-        const sim::Traffic before = card.traffic();
-        const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] {
-            llama_memory_clear(llama_get_memory(context.get()), false);
-            if (llama_decode(context.get(), llama_batch_get_one(tokens.data(), static_cast<int32_t>(width))) != 0) throw std::runtime_error("The pass failed.");
-            llama_get_logits_ith(context.get(), -1);
-        });
-        print_pass(first, width, seconds, before, card.traffic(), 0);
+        const std::vector<llama_token> tokens = tokens_of(width);
+        const sim::Traffic before = traffic_of(card);
+        const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
+        print_pass(first, width, seconds, before, traffic_of(card), 0);
         first = false;
     }
     std::printf("]}\n");
@@ -202,10 +238,10 @@ int main(int count, char** words) {
     try {
         const Arguments arguments = parse({words + 1, words + count});
         const auto profile = sim::find_card_profile(arguments.card);
-        if (!profile) throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
+        if (!profile && arguments.card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
         take_over_library_log();
         load_backends(arguments.libraries, true);
-        sim::SimDevice& card = sim::SimDevice::create(*profile, sim::Mode::Timed);
+        sim::SimDevice* const card = profile ? &sim::SimDevice::create(*profile, sim::Mode::Timed) : nullptr;
         if (arguments.mode == "nmos") run_nmos(arguments, card);
         else run_upstream(arguments, card);
     } catch (const std::exception& failure) {
