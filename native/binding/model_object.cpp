@@ -162,7 +162,7 @@ Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::release(const Napi::CallbackInfo& info) {
     const auto to_number = [](Napi::Env env, uint64_t& bytes) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(bytes)); };
     return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
-        const uint64_t bytes = info[0].IsUndefined() ? UINT64_MAX : Options(info[0], "release").whole("bytes", 0, most_bytes);
+        const uint64_t bytes = info[0].IsUndefined() ? UINT64_MAX : Options(info[0], "release").whole_or("bytes", 0, most_bytes, UINT64_MAX);
         context_->on_loader(settler, [model = model_, bytes] { return model->release(bytes); });
     });
 }

@@ -103,6 +103,8 @@ export interface EngineSettings {
   threads: number;
   /** Context of the main model (chat and commands), in tokens. 0: 8192. It gets less when memory is short or the model was trained for less. */
   contextLength: number;
+  /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
+  idleReleaseMinutes: number;
   /** Give a model's memory back after so many minutes without a request. 0: never. */
   idleUnloadMinutes: number;
   /** Folder of downloaded models. Empty: a folder of NMOS in your user's application data. */
@@ -119,6 +121,11 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
     contextLength: numberValue(configuration.get("engine.contextLength"), 0, {
       minimum: 0,
       maximum: 1048576,
+      integer: true,
+    }),
+    idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {
+      minimum: 0,
+      maximum: 1440,
       integer: true,
     }),
     idleUnloadMinutes: numberValue(configuration.get("engine.idleUnloadMinutes"), 15, {

@@ -16,6 +16,8 @@ export interface PathsInput {
 export interface Paths {
   models: string;
   logs: string;
+  /** What takes long to find out and may be deleted at any time. */
+  cache: string;
   /** Log of the engine host. */
   logFile: string;
   /** Folder of the token, the lock and, as a rule, the socket; for this user only. */
@@ -44,6 +46,7 @@ export function enginePaths(input: PathsInput = thisMachine(process.env)): Paths
   return {
     models: path.join(data, "models"),
     logs: path.join(data, "logs"),
+    cache: path.join(data, "cache"),
     logFile: path.join(data, "logs", "engine.log"),
     runtime,
     endpoint: socketDirectory === null ? pipeName(input, runtime) : path.join(socketDirectory, socketName),

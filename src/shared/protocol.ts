@@ -50,6 +50,10 @@ export interface EngineSettings {
   threads: number;
   /** Context of the main model in tokens; 0: DEFAULT_CONTEXT_LENGTH. Less when memory is short. */
   contextLength: number;
+  /**
+   * Give graphics memory back after so many minutes without a request, as far as what it holds is in RAM, too; 0: never.
+   */
+  idleReleaseMinutes: number;
   /** Unload models after so many minutes without a request; 0: never. */
   idleUnloadMinutes: number;
   /** Proxy for downloads as a URL; empty: from the environment (HTTPS_PROXY, NO_PROXY). */
@@ -66,6 +70,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   gpu: "auto",
   threads: 0,
   contextLength: 0,
+  idleReleaseMinutes: 5,
   idleUnloadMinutes: 15,
   proxy: "",
   noProxy: "",
@@ -147,6 +152,8 @@ export interface Activity {
   slotDiscarded: number;
   /** That passes waited for uploads to be given to the card. */
   waitedMs: number;
+  /** Weights that belong on the card and were given back for a while; `deviceBytes` does without them. */
+  releasedBytes: number;
 }
 
 export interface LoadedModel {

@@ -54,6 +54,14 @@ const methods: Record<string, { right: Options; call: (options: unknown) => unkn
     right: { contextLength: 256 },
     call: (options) => bench.model.createSession(options as never),
   },
+  release: {
+    right: { bytes: 1 },
+    call: (options) => bench.model.release(options as never),
+  },
+  prefetch: {
+    right: {},
+    call: (options) => bench.model.prefetch(options as never),
+  },
   prefill: {
     right: { tokens, priority: "warm" },
     call: (options) => session.prefill(options as never),
@@ -84,6 +92,7 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
   Engine: [
     ["libraryDirectory", noText],
     ["backends", [null, 1, "gpu", {}]],
+    ["cacheDirectory", [null, 1, {}]],
     ["onLog", noFunction],
   ],
   planModel: planCases,
@@ -93,6 +102,8 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
     ["batchSize", noWhole(1, 2 ** 16)],
     ["threads", noWhole(0, 512)],
   ],
+  release: [["bytes", noWhole(0, 2 ** 50)]],
+  prefetch: [["cancellation", [null, 1, {}, disguised]]],
   prefill: requestCases,
   generate: [
     ...requestCases,
@@ -118,7 +129,7 @@ const flat = Object.entries(cases).flatMap(([method, options]) =>
 );
 
 describe("wrong arguments are named", () => {
-  it.each(Object.keys(methods).filter((name) => name !== "generate.sampler"))(
+  it.each(Object.keys(methods).filter((name) => !["generate.sampler", "release", "prefetch"].includes(name)))(
     "%s without an options object",
     async (name) => {
       for (const wrong of noObject) {
@@ -126,6 +137,12 @@ describe("wrong arguments are named", () => {
       }
     },
   );
+
+  it.each(["release", "prefetch"])("%s with something else than an options object", async (name) => {
+    for (const wrong of noObject.filter((value) => value !== undefined)) {
+      await expectCode(() => methods[name]?.call(wrong), "INVALID_ARGUMENT", name, "object");
+    }
+  });
 
   it.each(flat)("$method: $option", async ({ method, option, wrong }) => {
     const { right, call } = methods[method] ?? {};

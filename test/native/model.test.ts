@@ -84,6 +84,44 @@ describe("tokenize", () => {
   });
 });
 
+describe("activity", () => {
+  it("counts passes and times those whose result was waited for", async () => {
+    const other = await openBench(engine);
+    expect(other.model.activity).toEqual({
+      passes: 0,
+      lastPass: null,
+      uploadedBytes: 0,
+      slotHits: 0,
+      slotMisses: 0,
+      slotDiscarded: 0,
+      waitedMs: 0,
+      releasedBytes: 0,
+    });
+    const session = await other.session();
+    const tokens = await other.tokens("One two three four");
+    await session.prefill({ tokens, priority: "chat" });
+    expect(other.model.activity).toMatchObject({ passes: 1, lastPass: null });
+    await session.generate({ tokens, priority: "chat", maxTokens: 3 });
+    const { passes, lastPass } = other.model.activity;
+    expect(passes).toBeGreaterThan(1);
+    expect(lastPass).toMatchObject({ tokens: 1, predictedMilliseconds: null });
+    expect(lastPass?.milliseconds).toBeGreaterThan(0);
+    await other.model.close();
+  });
+});
+
+describe("graphics memory", () => {
+  it("of a model in RAM is nothing to give back or to fill", async () => {
+    const other = await openBench(engine);
+    expect(await other.model.release()).toBe(0);
+    expect(await other.model.release({})).toBe(0);
+    expect(await other.model.prefetch()).toBe(0);
+    await other.model.close();
+    await expectCode(other.model.release({ bytes: 1 }), "CLOSED", "load it again");
+    await expectCode(other.model.prefetch({}), "CLOSED", "load it again");
+  });
+});
+
 describe("close", () => {
   it("cancels its sessions, ends with CLOSED and leaves others alone", async () => {
     const other = await openBench(engine);

@@ -4,7 +4,7 @@ import { completeCode } from "../completion/complete_code";
 import { createModelStore, type LocalModelStore } from "../models/local_model_store";
 import type { NativeEngine } from "../native/addon";
 import { loadAddon } from "../native/load_addon";
-import { modelsDirectory } from "../paths";
+import { enginePaths, modelsDirectory } from "../paths";
 import type { Handlers } from "../ipc/rpc";
 import { EngineError } from "../../shared/errors";
 import {
@@ -57,8 +57,8 @@ export class EngineService {
       this.announceModels();
     });
     this.idleCheck = setInterval(() => {
-      this.models.unloadIdle(Date.now()).catch((thrown: unknown) => {
-        options.log(`unloading failed: ${String(thrown)}`);
+      this.models.giveBack(Date.now()).catch((thrown: unknown) => {
+        options.log(`giving memory back failed: ${String(thrown)}`);
       });
     }, idleCheckMs);
   }
@@ -167,6 +167,7 @@ export class EngineService {
     const { addon, libraryDirectory } = loadAddon(this.options.extensionRoot);
     const engine = new addon.Engine({
       libraryDirectory,
+      cacheDirectory: enginePaths().cache,
       onLog: (level, text) => {
         if (level !== "debug") this.options.log(`${level}: ${text}`);
       },

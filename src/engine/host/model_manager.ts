@@ -11,6 +11,7 @@ import {
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
+import { GraphicsMemory, missingBytes } from "./graphics_memory";
 import { roomForSessions, withSessions } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 
@@ -35,6 +36,7 @@ interface Entry {
   key: string;
   roles: Set<ModelRole>;
   handle: NativeModelHandle;
+  graphics: GraphicsMemory;
   users: number;
   lastUsed: number;
   /** Asked for in tokens; the model may have got a shorter one. */
@@ -104,6 +106,7 @@ export class ModelManager {
     if (entry.stale) return this.useEntry(choice, role, action, options);
     entry.roles.add(role);
     entry.users += 1;
+    entry.graphics.fill();
     try {
       return await action(entry);
     } finally {
@@ -172,14 +175,31 @@ export class ModelManager {
     return { freedBytes };
   }
 
-  /** Unloads what nobody has used for the time of the setting. */
-  async unloadIdle(now: number): Promise<void> {
-    const { idleUnloadMinutes } = this.options.settings();
-    if (idleUnloadMinutes === 0) return;
+  /** To be called now and then: gives back what has been idle for the times of the settings, and what others need. */
+  async giveBack(now: number): Promise<void> {
+    const { idleReleaseMinutes, idleUnloadMinutes } = this.options.settings();
+    const isIdle = (entry: Entry, minutes: number) => minutes > 0 && now - entry.lastUsed >= minutes * 60_000;
     for (const entry of this.unused()) {
-      if (now - entry.lastUsed < idleUnloadMinutes * 60_000) continue;
-      this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
-      await this.close(entry);
+      if (isIdle(entry, idleUnloadMinutes)) {
+        this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
+        await this.close(entry);
+      } else if (isIdle(entry, idleReleaseMinutes)) {
+        await entry.graphics.release(`idle for ${String(idleReleaseMinutes)} minutes`);
+      }
+    }
+    await this.relieveCards();
+  }
+
+  /** A card that others have filled gets memory of ours back: of models that were not used for the longest time first. */
+  private async relieveCards(): Promise<void> {
+    if (this.entries.size === 0) return;
+    for (const card of this.options.runtime().engine.devices()) {
+      let missing = card.kind === "gpu" ? missingBytes(card.memoryFree) : 0;
+      const entries = [...this.entries].filter(({ handle }) => handle.model.placement.device === card.name);
+      for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
+        if (missing <= 0) break;
+        missing -= await entry.graphics.release(`other programs need that of ${card.name}`, missing);
+      }
     }
   }
 
@@ -258,7 +278,25 @@ export class ModelManager {
       });
       const { askedContext } = loading;
       const roles = new Set<ModelRole>();
-      const entry = { installed, key, roles, handle, users: 0, lastUsed: Date.now(), askedContext, stale: false };
+      const graphics = new GraphicsMemory({
+        addon,
+        engine,
+        model,
+        name: installed.ref,
+        log: this.options.log,
+        onChanged: this.options.onChanged,
+      });
+      const entry = {
+        installed,
+        key,
+        roles,
+        handle,
+        graphics,
+        users: 0,
+        lastUsed: Date.now(),
+        askedContext,
+        stale: false,
+      };
       this.entries.add(entry);
       this.options.log(`loaded ${installed.ref}: ${model.placement.explanation.join(" ")}`);
       return entry;
@@ -373,9 +411,10 @@ function keyOf(path: string): string {
   }
 }
 
-/** With the KV cache of every session that was made. */
-function placementOf({ handle }: Entry): NativePlacement {
-  return withSessions(handle.model.placement, handle.sessions);
+/** As it is now: with the KV cache of every session that was made, and without what was given back. */
+function placementOf({ handle, graphics }: Entry): NativePlacement {
+  const placement = withSessions(handle.model.placement, handle.sessions);
+  return { ...placement, deviceBytes: placement.deviceBytes - graphics.releasedBytes };
 }
 
 function describe(entry: Entry): LoadedModel {

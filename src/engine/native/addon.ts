@@ -22,6 +22,8 @@ export interface NativeCancellation {
 export interface NativeEngineOptions {
   /** Folder of the engine libraries and backends (absolute). */
   libraryDirectory: string;
+  /** Folder for what takes long to find out about this machine; without one it is found out anew. */
+  cacheDirectory?: string;
   /** `all`: every backend whose driver is on the machine. */
   backends?: "all" | "cpu";
   onLog?: (level: "debug" | "info" | "warn" | "error", text: string) => void;
@@ -105,6 +107,8 @@ export interface NativeActivity {
   slotDiscarded: number;
   /** That passes waited for uploads to be given to the card. */
   waitedMs: number;
+  /** Weights that belong on the card and are not there at present. */
+  releasedBytes: number;
 }
 
 export interface NativeModelInfo {
@@ -151,6 +155,17 @@ export interface NativeModel {
   /** Text of tokens; special tokens are shown when `special`. */
   detokenize(tokens: Int32Array, options?: { special?: boolean }): Promise<string>;
   createSession(options: SessionOptions): Promise<NativeSession>;
+  /**
+   * Gives graphics memory back, at least `bytes` of it if there is so much, else all that can be: of weights that are in
+   * RAM, too, from which the processor computes then. Resolves with the bytes. Waits for the pass under way.
+   */
+  release(options?: { bytes?: number }): Promise<number>;
+  /**
+   * Makes the next passes as fast as the placement says: brings back what was released, reads mapped weights into RAM and
+   * fills the upload slots, beside passes that run meanwhile. Ends within milliseconds of a cancellation; what is done by
+   * then stays. Resolves with the bytes brought back.
+   */
+  prefetch(options?: { cancellation?: NativeCancellation }): Promise<number>;
   /** Cancels and closes its sessions first. */
   close(): Promise<void>;
 }

@@ -111,6 +111,7 @@ function model({ path, contextLength, onProgress }: LoadModelOptions): NativeMod
     slotMisses: 0,
     slotDiscarded: 0,
     waitedMs: 0,
+    releasedBytes: 0,
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },
@@ -122,6 +123,8 @@ function model({ path, contextLength, onProgress }: LoadModelOptions): NativeMod
       ),
     detokenize: (tokens) => Promise.resolve(String.fromCodePoint(...tokens)),
     createSession: (options) => Promise.resolve(new Session(options.contextLength)),
+    release: () => Promise.resolve(0),
+    prefetch: () => Promise.resolve(0),
     close: () => Promise.resolve(),
   };
 }

@@ -24,6 +24,10 @@ interface Machine {
   working?: Promise<void>;
   /** A load takes until then. */
   until?: Promise<void>;
+  /** Bytes of a model that the card can give back. */
+  releasable?: number;
+  /** Filling takes until then. */
+  filling?: Promise<void>;
 }
 
 class Cancellation {
@@ -42,7 +46,10 @@ function manager({
   deviceLayers = 0,
   choosing = nothing,
   working = nothing(),
+  releasable = 0,
+  filling = nothing(),
 }: Machine = {}) {
+  const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40 };
   const events: string[] = [];
   const limits: (number | undefined)[] = [];
   let loaded = 0;
@@ -62,6 +69,7 @@ function manager({
     if (contextLength > room(loaded)) return refuse("OUT_OF_MEMORY");
     loaded += 1;
     events.push(`load ${path} ${String(contextLength)}`);
+    let releasedBytes = 0;
     return {
       info: fakeModelInfo(null),
       placement: {
@@ -76,7 +84,21 @@ function manager({
         layerMap,
       },
       get activity() {
-        return { passes };
+        return { passes, releasedBytes };
+      },
+      release: ({ bytes = Infinity }) => {
+        const released = Math.min(bytes, releasable - releasedBytes);
+        releasedBytes += released;
+        events.push(`release ${path} ${String(released / mib)}`);
+        return Promise.resolve(released);
+      },
+      prefetch: async ({ cancellation: stopped }: { cancellation: Cancellation }) => {
+        events.push(`prefetch ${path}`);
+        await filling;
+        if (stopped.cancelled) return 0;
+        events.push(`filled ${path}`);
+        releasedBytes = 0;
+        return releasable;
       },
       createSession: () =>
         Promise.resolve({
@@ -102,7 +124,7 @@ function manager({
   const engine = {
     loadModel,
     memory: () => ({ availableBytes: 2 ** 40 }),
-    devices: () => [{ name: "GPU", memoryFree: 2 ** 40 }],
+    devices: () => [card],
   };
   const one = new ModelManager({
     runtime: () => ({ engine, addon: { Cancellation } }) as unknown as NativeRuntime,
@@ -111,7 +133,7 @@ function manager({
     log: () => undefined,
     onChanged: () => undefined,
   });
-  return { one, events, limits };
+  return { one, events, limits, card };
 }
 
 const codeOf = (thrown: unknown) => toEngineError(thrown).code;
@@ -387,7 +409,75 @@ describe("unloading", () => {
   ])("after a time without requests: %s", async (_, idleUnloadMinutes, idleMs, unloaded) => {
     const { one } = manager({ settings: { idleUnloadMinutes } });
     await one.use("a", "main", nothing);
-    await one.unloadIdle(Date.now() + idleMs);
+    await one.giveBack(Date.now() + idleMs);
     expect(one.loaded()).toHaveLength(unloaded ? 0 : 1);
+  });
+});
+
+describe("graphics memory", () => {
+  const idleFor = (minutes: number) => Date.now() + minutes * 60_000;
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+  it.each<[name: string, setting: number, minutes: number, given: boolean]>([
+    ["too early", 5, 4, false],
+    ["idle", 5, 6, true],
+    ["never", 0, 14, false],
+  ])("is given back after a time without requests: %s", async (_, idleReleaseMinutes, minutes, given) => {
+    const { one, events } = manager({ settings: { idleReleaseMinutes }, releasable: 2 * mib, deviceLayers: 2 });
+    await one.use("a", "main", nothing);
+    expect(one.loaded()[0]?.placement.deviceBytes).toBe(2 * mib);
+    await one.giveBack(idleFor(minutes));
+    expect(events.includes("release a 2")).toBe(given);
+    expect(one.loaded()[0]?.placement.deviceBytes).toBe(given ? 0 : 2 * mib);
+  });
+
+  it("is filled again beside the next request, once", async () => {
+    const { opened: filling, open: fill } = gate();
+    const { one, events } = manager({ releasable: 2 * mib, filling });
+    await one.use("a", "main", nothing);
+    await one.giveBack(idleFor(6));
+    await Promise.all([1, 2].map(() => one.use("a", "main", nothing)));
+    expect(events).toEqual(["load a 8192", "release a 2", "prefetch a"]);
+    fill();
+    await settled();
+    await one.use("a", "main", nothing);
+    expect(events.slice(3)).toEqual(["filled a"]);
+  });
+
+  it("is not filled again while others have taken it", async () => {
+    const { one, events, card } = manager({ releasable: 2 * mib });
+    await one.use("a", "main", nothing);
+    await one.giveBack(idleFor(6));
+    card.memoryFree = 129 * mib;
+    await one.use("a", "main", nothing);
+    expect(events).not.toContain("prefetch a");
+    card.memoryFree = 131 * mib;
+    await one.use("a", "main", nothing);
+    expect(events).toContain("prefetch a");
+  });
+
+  it("goes to other programs when they need it, also while it is being filled: the model used longest ago gives first", async () => {
+    const { opened: filling, open: fill } = gate();
+    const { one, events, card } = manager({ releasable: 200 * mib, filling });
+    await one.use("a", "main", nothing);
+    await one.use("b", "main", nothing);
+    card.memoryFree = 100 * mib;
+    await one.giveBack(idleFor(0));
+    expect(events.slice(2)).toEqual(["release a 200", "release b 84"]);
+    card.memoryFree = 2 ** 40;
+    await one.use("a", "main", nothing);
+    card.memoryFree = 100 * mib;
+    await one.giveBack(idleFor(0));
+    fill();
+    await settled();
+    expect(events).not.toContain("filled a");
+  });
+
+  it("stays as it is on a card with room", async () => {
+    const { one, events, card } = manager({ releasable: 200 * mib });
+    await one.use("a", "main", nothing);
+    card.memoryFree = 128 * mib;
+    await one.giveBack(idleFor(0));
+    expect(events).toEqual(["load a 8192"]);
   });
 });

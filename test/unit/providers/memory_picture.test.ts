@@ -307,6 +307,12 @@ describe("the figures", () => {
   check("hits", { slotHits: 3, slotMisses: 1 }, undefined, "found in a slot: 3 (75%)");
   check("misses", { slotMisses: 1 }, undefined, "not yet in a slot: 1");
   check("discarded", { slotDiscarded: 2 }, undefined, "uploaded in vain: 2");
+  check(
+    "given back",
+    { releasedBytes: 3 * 2 ** 20 },
+    undefined,
+    "graphics memory given back until it is needed: 3 MiB",
+  );
   check("waited", { waitedMs: 12.34 }, undefined, "waited for uploads: 12.3 ms");
 
   test("say nothing of uploads where there are no slots", () => {

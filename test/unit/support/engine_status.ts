@@ -14,6 +14,7 @@ const nothingDone: Activity = {
   slotMisses: 0,
   slotDiscarded: 0,
   waitedMs: 0,
+  releasedBytes: 0,
 };
 
 /** A model of four layers, half of it on a card, but for what is given. */
