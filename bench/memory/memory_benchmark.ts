@@ -34,6 +34,7 @@ const scenarios: readonly Scenario[] = [
   { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "gtx1650-4gb", decodeTarget: 1.6 },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "gtx1650-4gb", decodeTarget: 1.3 },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "rtx4060-laptop-8gb", decodeTarget: 1.3 },
+  { shape: "olmoe-1b-7b", label: "7B of 64 experts", layers: 16, card: "gtx1650-4gb", decodeTarget: 1 },
 ];
 
 /** Where NMOS has nothing to gain and must cost nothing. */
@@ -211,7 +212,7 @@ async function bestSplits(
   const whole = counts.map((less): StaticSplit => ({ layers: layers + 1 - less, memory: "mapped" }));
   const networks = counts.slice(1).map((count): StaticSplit => {
     const left = Array.from({ length: count }, (_, layer) => layer).join("|");
-    return { layers: layers + 1, memory: "mapped", override: `^blk\\.(${left})\\.ffn_` };
+    return { layers: layers + 1, memory: "mapped", override: `^blk\\.(${left})\\.ffn_(gate|up|down)(_exps)?\\.weight` };
   });
   const tried: { split: StaticSplit; decode: number; prefill: number }[] = [];
   const attempt = async (split: StaticSplit): Promise<boolean> => {

@@ -29,6 +29,8 @@ PlanOptions plan_options(const Options& options) {
     plan.path = options.text("path");
     plan.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
     plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
+    plan.vram_reserved = options.whole_or("vramReservedBytes", 0, most_bytes, 0);
+    plan.kv_type = options.choice("kvCacheType", {"f16", "q8_0"}) == "q8_0" ? KvType::Q8_0 : KvType::F16;
     plan.use_gpu = options.choice("gpu", {"auto", "off"}) == "auto";
     return plan;
 }
@@ -57,6 +59,7 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     object.Set("hostBytes", static_cast<double>(placement.host_bytes));
     object.Set("deviceBytes", static_cast<double>(placement.device_bytes));
     object.Set("kvBytes", static_cast<double>(placement.kv_bytes));
+    object.Set("kvCacheType", placement.kv_type == KvType::Q8_0 ? "q8_0" : "f16");
     object.Set("contextLength", placement.context_length);
     const Napi::Array sentences = Napi::Array::New(env);
     for (const std::string& sentence : placement.explanation) sentences.Set(sentences.Length(), sentence);

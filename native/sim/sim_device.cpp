@@ -5,10 +5,12 @@
 #include <ggml-impl.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <unordered_map>
 
 #include "sim_clock.h"
@@ -160,6 +162,7 @@ ggml_backend_buffer_t SimDevice::allocate(ggml_backend_buffer_type_t type, size_
         const char* const from = static_cast<const char*>(tensor->data) + offset;
         if (Buffer::self(buffer).host) std::memcpy(data, from, bytes);
         else Buffer::self(buffer).device.transfer_now(Direction::Down, data, from, bytes);
+        if (!Buffer::self(buffer).host) Buffer::self(buffer).device.draw_orders(tensor, data, bytes);
     };
     return ggml_backend_buffer_init(type, interface, new Buffer{*this, memory, size, host}, size);
 }
@@ -210,7 +213,8 @@ double SimDevice::seconds_of(const ggml_tensor* node) const {
     if (node->op == GGML_OP_MUL_MAT_ID) {
         // Only the experts that were chosen are read.
         const double chosen = static_cast<double>(ggml_nelements(node->src[2]));
-        const double share = std::min(1.0, chosen / static_cast<double>(first->ne[2]));
+        const auto experts = static_cast<double>(first->ne[2]);
+        const double share = 1.0 - std::pow(1.0 - 1.0 / experts, chosen);
         bytes -= static_cast<double>(ggml_nbytes(first)) * (1.0 - share);
     }
     if (node->op == GGML_OP_FLASH_ATTN_EXT) operations *= 4.0 * static_cast<double>(second->ne[1]);
@@ -244,7 +248,7 @@ void SimDevice::transfer(Queue& queue, Direction direction, void* to, const void
             });
         } else {
             queue.free_at = transfer_until(direction, queue.free_at, host, size);
-            if (direction == Direction::Down) std::memset(to, 0, size);
+            if (direction == Direction::Down) draw_numbers(to, size);
         }
         if (is_pinned(host)) return;
     }
@@ -260,9 +264,36 @@ void SimDevice::transfer_now(Direction direction, void* to, const void* from, si
             return;
         }
         until = transfer_until(direction, 0, direction == Direction::Up ? from : to, size);
-        if (direction == Direction::Down) std::memset(to, 0, size);
+        if (direction == Direction::Down) draw_numbers(to, size);
     }
     sleep_until(until);
+}
+
+void SimDevice::draw_numbers(void* data, size_t size) {
+    if (noise_.empty()) {
+        noise_.resize(1 << 16);
+        std::uniform_real_distribution<float> number(-1, 1);
+        for (float& value : noise_) value = number(random_);
+    }
+    const auto* const noise = reinterpret_cast<const char*>(noise_.data());
+    for (size_t done = 0; done < size;) {
+        const size_t begin = random_() % (noise_.size() / 2) * sizeof(float);
+        const size_t part = std::min(size - done, noise_.size() * sizeof(float) - begin);
+        std::memcpy(static_cast<char*>(data) + done, noise + begin, part);
+        done += part;
+    }
+}
+
+void SimDevice::draw_orders(const ggml_tensor* tensor, void* data, size_t size) {
+    if (mode_ != Mode::Timed || tensor->type != GGML_TYPE_I32) return;
+    const auto columns = static_cast<size_t>((tensor->view_src ? tensor->view_src : tensor)->ne[0]);
+    std::lock_guard lock(mutex_);
+    std::vector<int32_t> order(columns);
+    std::iota(order.begin(), order.end(), 0);
+    for (size_t done = 0; done < size; done += columns * sizeof(int32_t)) {
+        std::ranges::shuffle(order, random_);
+        std::memcpy(static_cast<char*>(data) + done, order.data(), std::min(size - done, columns * sizeof(int32_t)));
+    }
 }
 
 void SimDevice::record(Queue& queue, Event& event) {
@@ -342,6 +373,7 @@ SimDevice::Queue::Queue(SimDevice& owner) : device(owner) {
     };
     to.get_tensor_async = [](ggml_backend_t backend, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {
         self(backend).device.transfer(self(backend), Direction::Down, data, static_cast<const char*>(tensor->data) + offset, size);
+        self(backend).device.draw_orders(tensor, data, size);
     };
     to.synchronize = [](ggml_backend_t backend) { self(backend).device.synchronize(self(backend)); };
     to.graph_compute = [](ggml_backend_t backend, ggml_cgraph* graph) {

@@ -3,7 +3,7 @@
 //
 // Timed: nothing is computed and no data is moved. Every command takes the time that the card's profile says, on the
 // card's one engine of computation and its two copy engines, and whoever waits sleeps until then: what the processor
-// computes meanwhile is real.
+// computes meanwhile is real. Results are numbers drawn by chance, and so is their order, by which experts are chosen.
 // Exact: every command is carried out by the processor, but as late and in as wild an order as the events between the
 // queues allow. What would be a race on a card gives a wrong result here, and the same one for the same seed.
 //
@@ -71,6 +71,10 @@ class SimDevice {
     void transfer(Queue& queue, Direction direction, void* to, const void* from, size_t size);
     // A copy without a queue, which is over when this returns.
     void transfer_now(Direction direction, void* to, const void* from, size_t size);
+    // What a timed card gives out as results: numbers from -1 to 1.
+    void draw_numbers(void* data, size_t size);
+    // And as the order of numbers, in rows as `tensor` or what it is a view of has them.
+    void draw_orders(const ggml_tensor* tensor, void* data, size_t size);
     void synchronize(Queue& queue);
     void record(Queue& queue, Event& event);
     void wait(Queue& queue, const Event& event);
@@ -98,6 +102,7 @@ class SimDevice {
     double upload_free_ = 0;
     double download_free_ = 0;
     std::mt19937_64 random_{1};
+    std::vector<float> noise_;
     std::unique_ptr<Ggml> ggml_;
 };
 

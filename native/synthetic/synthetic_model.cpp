@@ -10,6 +10,7 @@
 #include <map>
 #include <random>
 #include <stdexcept>
+#include <tuple>
 
 namespace nmos::synthetic {
 
@@ -17,8 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Rows that are really drawn and quantised; a tensor repeats them.
-constexpr int64_t drawn_rows = 64;
+// Rows that are really drawn and quantised; a tensor repeats them. A prime number, so that no two experts are alike.
+constexpr int64_t drawn_rows = 67;
 
 fs::path path_of(const std::string& utf8) {
     return fs::path(std::u8string(utf8.begin(), utf8.end()));
@@ -143,13 +144,14 @@ class Writer {
         }
     }
 
-    // Whole rows of the tensor's type and width. Norms are ones, so that a model of any depth stays within numbers.
+    // Whole rows of the tensor's type and width. Norms, and biases, are ones, so that a model of any depth stays within numbers.
     const std::vector<char>& rows_of(const ggml_tensor* tensor) {
-        std::vector<char>& rows = rows_[{tensor->type, tensor->ne[0]}];
+        const bool is_norm = ggml_n_dims(tensor) == 1;
+        std::vector<char>& rows = rows_[{tensor->type, tensor->ne[0], is_norm}];
         if (!rows.empty()) return rows;
         const auto columns = static_cast<size_t>(tensor->ne[0]);
         std::vector<float> drawn(columns * drawn_rows, 1.0f);
-        if (tensor->type != GGML_TYPE_F32) {
+        if (!is_norm) {
             std::normal_distribution<float> normal(0.0f, 1.0f / std::sqrt(static_cast<float>(columns)));
             for (float& weight : drawn) weight = normal(random_);
         }
@@ -163,7 +165,7 @@ class Writer {
     gguf_context_ptr gguf_;
     ggml_context_ptr context_;
     int64_t vocabulary_ = 0;
-    std::map<std::pair<ggml_type, int64_t>, std::vector<char>> rows_;
+    std::map<std::tuple<ggml_type, int64_t, bool>, std::vector<char>> rows_;  // by type, width and whether it is a norm
     std::mt19937 random_{1};
 };
 
@@ -175,7 +177,7 @@ std::vector<Shape> shapes() {
         {"qwen2.5-coder-7b", "qwen2", 28, 3584, 28, 4, 128, 18944, 0, 0, false},
         {"qwen2.5-coder-14b", "qwen2", 48, 5120, 40, 8, 128, 13824, 0, 0, false},
         {"qwen2.5-coder-32b", "qwen2", 64, 5120, 40, 8, 128, 27648, 0, 0, false},
-        {"small-moe", "qwen3moe", 16, 1024, 16, 4, 64, 768, 32, 4, false},
+        {"olmoe-1b-7b", "qwen3moe", 16, 2048, 16, 16, 128, 1024, 64, 8, false},
         {"tiny", "qwen2", 6, 256, 4, 2, 64, 768, 0, 0, false, 2048},
         {"tiny-moe", "qwen3moe", 4, 256, 4, 2, 64, 256, 8, 2, false, 2048},
     };

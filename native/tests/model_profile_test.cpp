@@ -95,6 +95,8 @@ TEST(model_profile, "reads what a planner needs") {
     // Keys and values of 2 heads, 2 wide, 2 bytes a number.
     expect_equal(profile.kv_bytes_per_token, std::vector<uint64_t>{16, 16});
     expect_equal(profile.kv_bytes(100), uint64_t{3200});
+    // Heads that are narrower than a block.
+    expect_equal(profile.with_kv(KvType::Q8_0).kv_bytes(100), uint64_t{3200});
 }
 
 TEST(model_profile, "counts an output head of its own instead of the embedding") {
@@ -197,6 +199,9 @@ TEST(model_profile, "reads the real model and tells where it was cut") {
     expect_equal(profile.vocabulary, 49152u);
     // 3 heads, 64 wide, keys and values, 2 bytes a number.
     expect_equal(profile.kv_bytes_per_token, std::vector<uint64_t>(30, 3 * 64 * 2 * 2));
+    // A scale of 2 bytes for 32 numbers of one.
+    expect_equal(profile.with_kv(KvType::Q8_0).kv_bytes_per_token, std::vector<uint64_t>(30, 3 * 64 * 2 * 34 / 32));
+    expect_equal(profile.with_kv(KvType::Q8_0).with_kv(KvType::F16).kv_bytes_per_token, profile.kv_bytes_per_token);
     expect(profile.weight_bytes() - profile.embedding_bytes <= profile.file_bytes, "weights that fit into the file");
     expect(profile.weight_bytes() > profile.file_bytes * 9 / 10, "nearly all of the file to be weights");
 

@@ -12,6 +12,7 @@
 #include "runtime/session.h"
 #include "sim_device.h"
 #include "small_model.h"
+#include "synthetic_model.h"
 
 using namespace nmos;
 using namespace nmos::testing;
@@ -94,12 +95,11 @@ LoadOptions tight_options() {
     return options;
 }
 
-}  // namespace
-
-TEST(placed_model, "goes on with the processor's text, whatever the plan") {
+// Random plans that put a part of the layers on the card.
+void check_any_plan(const std::string& path) {
     std::mt19937_64 random(5);
-    SmallModel small;
-    const ModelProfile profile = read_model_profile(small_model_path());
+    SmallModel small(path);
+    const ModelProfile profile = read_model_profile(path);
     ggml_threadpool_params params = ggml_threadpool_params_default(1);
     const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
     const size_t vocabulary = small.model->vocabulary().size();
@@ -108,15 +108,20 @@ TEST(placed_model, "goes on with the processor's text, whatever the plan") {
         PlacementRequest request;
         request.context_length = context;
         request.batch_size = batch;
-        request.vram_limit = static_cast<uint64_t>(between(random, 35, 110)) * mib;
-        request.cards.push_back({ggml_backend_dev_name(card().handle()), "a card", 3000 * mib, false, random_device(random)});
+        request.kv_type = run % 3 == 0 ? KvType::Q8_0 : KvType::F16;
+        const auto layers = static_cast<double>(profile.weight_bytes() - profile.output_bytes - profile.embedding_bytes + profile.kv_bytes(context));
+        request.vram_limit = profile.output_bytes + compute_buffer_bytes(profile, context, batch) + static_cast<uint64_t>(between(random, 0.2, 1) * layers);
+        DeviceProfile device = random_device(random);
+        // For small models these would decide everything.
+        device.exchange_seconds = device.launch_seconds = device.upload_seconds = 0;
+        request.cards.push_back({ggml_backend_dev_name(card().handle()), "a card", 3000 * mib, false, device});
         request.ram_total = request.ram_available = run % 2 == 0 ? 8000 * mib : 600 * mib;
         const Placement placement = plan_placement(profile, request);
         const NetworkCut all = placement.units ? placement.units->networks_on_card() : NetworkCut{};
         const std::string plan = show(all.resident) + "+" + show(all.streamed) + "+" + show(all.early) + "+" + show(all.rest()) + " of " + show(all.pieces) + " pieces";
         cut += all.in_ram() > 0;
         LoadOptions options;
-        options.plan.path = small_model_path();
+        options.plan.path = path;
         const std::shared_ptr<Model> model = Model::load(options, profile, placement);
         Passes placed(Session::create(model, {context, batch}, {pool.get(), 1}));
         Passes reference(small.session(context, batch));
@@ -130,7 +135,25 @@ TEST(placed_model, "goes on with the processor's text, whatever the plan") {
             next = {static_cast<llama_token>(likely)};
         }
     }
-    expect(cut >= 4, "half of the plans, at least, to cut networks up");
+    expect(cut >= 4, "half of the plans, at least, to leave some of the networks in RAM, got " + show(cut));
+}
+
+}  // namespace
+
+TEST(placed_model, "goes on with the processor's text, whatever the plan") {
+    check_any_plan(small_model_path());
+}
+
+TEST(placed_model, "goes on with the processor's text, whatever the plan of a model with wide networks") {
+    const TemporaryFile file;
+    synthetic::write_model(*synthetic::find_shape("tiny"), small_model_path(), file.path());
+    check_any_plan(file.path());
+}
+
+TEST(placed_model, "goes on with the processor's text, whatever the plan of a mixture of experts") {
+    const TemporaryFile file;
+    synthetic::write_model(*synthetic::find_shape("tiny-moe"), small_model_path(), file.path());
+    check_any_plan(file.path());
 }
 
 TEST(placed_model, "survives a refusal of memory at any time with a smaller plan or an error that says so") {

@@ -159,6 +159,33 @@ TEST(placement, "keeps to the limit of the settings and to what is free, whichev
     check({{}, 80 * gib}, 0, "CPU");
 }
 
+TEST(placement, "leaves what another model needs") {
+    const auto layers = [](uint64_t free, uint64_t limit, uint64_t reserved) {
+        PlacementRequest request = request_for({{free}, limit});
+        request.vram_reserved = reserved;
+        return plan_placement(ten_layers(), request).device_layers;
+    };
+    expect_equal(layers(margin + head_and_buffers + 5 * layer_and_kv, 0, 2 * layer_and_kv), 3u);
+    expect_equal(layers(80 * gib, head_and_buffers + 5 * layer_and_kv, layer_and_kv), 4u);
+    expect_equal(layers(80 * gib, head_and_buffers + 5 * layer_and_kv, gib), 0u);
+}
+
+TEST(placement, "puts more layers on a card with a quantised KV cache") {
+    ModelProfile model = ten_layers();
+    model.kv_bytes_per_token.assign(10, 64 << 10);  // 64 MiB a layer
+    PlacementRequest request = request_for({{margin + head_and_buffers + 5 * 164 * mib}});
+    request.kv_type = KvType::Q8_0;
+    const Placement refused = plan_placement(model, request);
+    expect_equal(refused.kv_type, KvType::F16);
+    expect_equal(refused.device_layers, 5u);
+    expect(refused.explanation.back() == "The KV cache of this model cannot be quantised.", "to be told so");
+    model.can_quantise_kv = true;
+    const Placement quantised = plan_placement(model, request);
+    expect_equal(quantised.kv_type, KvType::Q8_0);
+    expect_equal(quantised.kv_bytes, 340 * mib);
+    expect_equal(quantised.device_layers, 6u);
+}
+
 TEST(placement, "takes the card with the most free memory") {
     check({{2 * gib, 80 * gib, 4 * gib}}, 10, "Card1");
     check({{0, 0, margin + head_and_buffers + layer_and_kv}}, 1, "Card2");

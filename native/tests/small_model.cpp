@@ -34,9 +34,9 @@ VocabularyOnly::VocabularyOnly() : model_(nullptr, &llama_model_free) {
     vocabulary_.emplace(llama_model_get_vocab(model_.get()));
 }
 
-SmallModel::SmallModel() : engine(library_directory(), true) {
+SmallModel::SmallModel(const std::string& path) : engine(library_directory(), true) {
     LoadOptions options;
-    options.plan.path = small_model_path();
+    options.plan.path = path;
     options.plan.context_length = 1024;
     options.plan.use_gpu = false;
     model = engine.load(options);

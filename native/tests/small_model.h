@@ -26,9 +26,10 @@ class VocabularyOnly {
     std::optional<Vocabulary> vocabulary_;
 };
 
-// An engine with the model loaded, on the processor. Passes take one thread, so that tests do not depend on cores.
+// An engine with the model, or with another one, loaded on the processor. Passes take one thread, so that tests do not depend
+// on cores.
 struct SmallModel {
-    SmallModel();
+    explicit SmallModel(const std::string& path = small_model_path());
 
     std::shared_ptr<Session> session(uint32_t context_length = 512, uint32_t batch_size = 0);
     std::vector<llama_token> tokens(const std::string& text, bool special = false) const;

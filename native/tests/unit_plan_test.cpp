@@ -55,12 +55,15 @@ ModelProfile random_model(std::mt19937_64& random) {
     const double network = between(random, 1, 300);
     const double attention = between(random, 1, 60);
     const auto pieces = static_cast<uint32_t>(random() % 3 == 0 ? 1 : 1 + random() % 80);
+    const bool experts = random() % 2 == 0;
+    model.experts = 8 + random() % 120;
+    model.experts_used = 1 + random() % 8;
     for (uint32_t i = 0; i < model.layers; ++i) {
         // A little more for some of them, as quantisers do.
         const auto bytes = static_cast<uint64_t>(network * (random() % 3 == 0 ? 1.2 : 1.0) * mib);
-        model.feed_forward_bytes.push_back(bytes);
+        model.network_bytes.push_back(bytes);
         model.layer_bytes.push_back(bytes + static_cast<uint64_t>(attention * mib));
-        model.expert_bytes.push_back(0);
+        model.is_mixture.push_back(pieces == 1 && experts);
         model.network_pieces.push_back(pieces);
         model.kv_bytes_per_token.push_back(random() % 8192);
     }
@@ -78,10 +81,11 @@ PlanRequest random_request(std::mt19937_64& random) {
 uint64_t vram_of(const ModelProfile& model, const PlanRequest& request, const UnitPlan& plan) {
     if (plan.layers_on_card() == 0) return 0;
     uint64_t bytes = model.output_bytes + compute_buffer_bytes(model, request.context_length, request.widest_pass) + plan.slots * plan.slot_bytes;
+    if (plan.networks_on_card().in_ram() > 0) bytes += share_result_bytes(model, request.widest_pass);
     for (size_t i = 0; i < plan.layers.size(); ++i) {
-        if (plan.layers[i].on_card) bytes += model.layer_bytes[i] - model.feed_forward_bytes[i] + model.kv_bytes_per_token[i] * request.context_length;
+        if (plan.layers[i].on_card) bytes += model.layer_bytes[i] - model.network_bytes[i] + model.kv_bytes_per_token[i] * request.context_length;
         const NetworkCut& network = plan.layers[i].network;
-        if (network.pieces > 0) bytes += model.feed_forward_bytes[i] * network.resident / network.pieces;
+        if (network.pieces > 0) bytes += model.network_bytes[i] * network.resident / network.pieces;
     }
     return bytes;
 }
@@ -103,7 +107,7 @@ void check_plan(const ModelProfile& model, const DeviceProfile& device, const Pl
             expect(network.resident + network.streamed + network.early == 0 && network.stream_rest_from_width == never_streamed, "nothing of a network on the card below it");
             continue;
         }
-        const uint64_t piece = model.feed_forward_bytes[i] / network.pieces;
+        const uint64_t piece = model.network_bytes[i] / network.pieces;
         if (network.streamed > 0) expect(plan.slots > 0 && plan.slot_bytes >= piece * network.streamed, "a slot that the streamed share fits in");
         expect(network.early > 0 || network.stream_early_from_width == never_streamed, "no width for a share that is not there");
         expect(network.early == 0 || network.stream_early_from_width <= network.stream_rest_from_width, "what is early to be uploaded first");
@@ -178,8 +182,8 @@ TEST(unit_plan, "uploads in wide passes what the processor computes in narrow on
     ModelProfile model;
     model.layers = 10;
     model.layer_bytes.assign(10, 120 * mib);
-    model.feed_forward_bytes.assign(10, 100 * mib);
-    model.expert_bytes.assign(10, 0);
+    model.network_bytes.assign(10, 100 * mib);
+    model.is_mixture.assign(10, false);
     model.network_pieces.assign(10, 50);
     model.kv_bytes_per_token.assign(10, 1024);
     model.output_bytes = 100 * mib;

@@ -13,6 +13,7 @@ export const syntheticShapes = {
   "qwen2.5-coder-7b": 4.8e9,
   "qwen2.5-coder-14b": 9.1e9,
   "qwen2.5-coder-32b": 20e9,
+  "olmoe-1b-7b": 4.4e9,
 } as const;
 
 export type SyntheticShape = keyof typeof syntheticShapes;

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { FrameLocator, Locator, Page } from "playwright-core";
+import { errors, type FrameLocator, type Locator, type Page } from "playwright-core";
 import { until } from "./until";
 
 /** Milliseconds the workbench may take for one step before it counts as hanging. */
@@ -66,9 +66,23 @@ export class Workbench {
 
   /** Runs a command by its exact title in the palette, such as `NMOS: Show Memory`. */
   async runCommand(title: string): Promise<void> {
-    await this.page.keyboard.press("F1");
-    await this.quickInput.locator("input.input").fill(`>${title}`);
+    await this.openQuickInput("F1", `>${title}`);
     await this.pick(title);
+  }
+
+  /** Opens a quick input and types into it; again when something that takes the focus closes it meanwhile. */
+  private async openQuickInput(key: string, text: string): Promise<void> {
+    const timeout = 3_000;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.page.keyboard.press(key);
+        await this.quickInput.locator("input.input").fill(text, { timeout });
+        await this.quickInput.locator(".monaco-list-row").first().waitFor({ timeout });
+        return;
+      } catch (error) {
+        if (!(error instanceof errors.TimeoutError) || attempt === 10) throw error;
+      }
+    }
   }
 
   /** Chooses the row of the open quick input whose label is or starts with `label`. */
@@ -84,8 +98,7 @@ export class Workbench {
   }
 
   async openFile(name: string): Promise<void> {
-    await this.page.keyboard.press("Control+P");
-    await this.quickInput.locator("input.input").fill(name);
+    await this.openQuickInput("Control+P", name);
     await this.quickInput.locator(".monaco-list-row").filter({ hasText: name }).first().waitFor();
     await this.page.keyboard.press("Enter");
     await this.tabInFront(name);

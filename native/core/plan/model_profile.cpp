@@ -5,6 +5,7 @@
 #include <gguf.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -109,8 +110,12 @@ void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
         if (unit && unit->group != UnitGroup::Output) {
             if (unit->layer >= profile.layers) continue;
             profile.layer_bytes[unit->layer] += bytes;
-            if (unit->group == UnitGroup::Experts) profile.expert_bytes[unit->layer] += bytes;
-            if (unit->group == UnitGroup::FeedForward) profile.feed_forward_bytes[unit->layer] += bytes;
+            if (unit->group == UnitGroup::Experts && profile.experts > 0 && !profile.is_mixture[unit->layer]) {
+                // The router and an expert for all tokens are no part of what can be placed.
+                profile.is_mixture[unit->layer] = true;
+                profile.network_bytes[unit->layer] = 0;
+            }
+            if (unit->group == (profile.is_mixture[unit->layer] ? UnitGroup::Experts : UnitGroup::FeedForward)) profile.network_bytes[unit->layer] += bytes;
         } else if (name == "token_embd.weight") {
             profile.embedding_bytes += bytes;
         } else {
@@ -130,6 +135,24 @@ void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
 
 uint64_t ModelProfile::weight_bytes() const {
     return std::accumulate(layer_bytes.begin(), layer_bytes.end(), embedding_bytes + output_bytes);
+}
+
+ModelProfile ModelProfile::with_kv(KvType type) const {
+    ModelProfile model = *this;
+    if (type == kv_type || !can_quantise_kv) return model;
+    model.kv_type = type;
+    const ggml_type from = kv_type == KvType::F16 ? GGML_TYPE_F16 : GGML_TYPE_Q8_0;
+    const ggml_type to = type == KvType::F16 ? GGML_TYPE_F16 : GGML_TYPE_Q8_0;
+    for (uint64_t& bytes : model.kv_bytes_per_token) {
+        const uint64_t elements = bytes / ggml_type_size(from) * static_cast<uint64_t>(ggml_blck_size(from));
+        bytes = ggml_row_size(to, static_cast<int64_t>(elements));
+    }
+    return model;
+}
+
+double ModelProfile::experts_read(uint32_t width) const {
+    const double count = experts;
+    return count * (1 - std::pow(1 - std::min(1.0, experts_used / count), width));
 }
 
 uint64_t ModelProfile::kv_bytes(uint64_t context_length) const {
@@ -152,10 +175,10 @@ ModelProfile read_model_profile(const std::string& path) {
     }
     profile.layers = static_cast<uint32_t>(layers);
     profile.layer_bytes.assign(layers, 0);
-    profile.feed_forward_bytes.assign(layers, 0);
-    profile.expert_bytes.assign(layers, 0);
+    profile.network_bytes.assign(layers, 0);
+    profile.is_mixture.assign(layers, false);
     profile.experts = static_cast<uint32_t>(own("expert_count").value_or(0));
-    profile.experts_used = static_cast<uint32_t>(own("expert_used_count").value_or(0));
+    profile.experts_used = static_cast<uint32_t>(std::max<uint64_t>(1, own("expert_used_count").value_or(1)));
     profile.trained_context = static_cast<uint32_t>(own("context_length").value_or(0));
     profile.embedding = static_cast<uint32_t>(own("embedding_length").value_or(0));
     profile.feed_forward = static_cast<uint32_t>(own("feed_forward_length").value_or(0));
@@ -166,10 +189,15 @@ ModelProfile read_model_profile(const std::string& path) {
     const uint64_t heads = std::max<uint64_t>(1, own("attention.head_count").value_or(1));
     const uint64_t kv_heads = own("attention.head_count_kv").value_or(heads);
     const uint64_t head_width = profile.embedding / heads;
-    const uint64_t widths = own("attention.key_length").value_or(head_width) + own("attention.value_length").value_or(head_width);
-    profile.kv_bytes_per_token.assign(layers, kv_heads * widths * sizeof(ggml_fp16_t));
+    const uint64_t key_width = own("attention.key_length").value_or(head_width);
+    const uint64_t value_width = own("attention.value_length").value_or(head_width);
+    profile.kv_bytes_per_token.assign(layers, kv_heads * (key_width + value_width) * sizeof(ggml_fp16_t));
+    const auto block = static_cast<uint64_t>(ggml_blck_size(GGML_TYPE_Q8_0));
+    // Compressed caches are read by kernels of their own.
+    const bool is_compressed = own("attention.kv_lora_rank").has_value();
+    profile.can_quantise_kv = key_width % block == 0 && value_width % block == 0 && !is_compressed;
     measure_tensors(gguf, profile);
-    for (uint32_t layer = 0; layer < profile.layers; ++layer) profile.network_pieces.push_back(pieces_of(shapes.get(), layer, profile.feed_forward_bytes[layer]));
+    for (uint32_t layer = 0; layer < profile.layers; ++layer) profile.network_pieces.push_back(pieces_of(shapes.get(), layer, profile.network_bytes[layer]));
     return profile;
 }
 

@@ -7,6 +7,12 @@
 
 namespace nmos {
 
+// How keys and values are kept.
+enum class KvType : uint8_t {
+    F16,
+    Q8_0,  // in about half the memory
+};
+
 struct ModelProfile {
     std::string path;
     std::string architecture;
@@ -20,15 +26,21 @@ struct ModelProfile {
     uint32_t experts = 0;          // of a layer; 0: one network a layer
     uint32_t experts_used = 0;     // by a token
     std::vector<uint64_t> layer_bytes;         // (layer) weights
-    std::vector<uint64_t> feed_forward_bytes;  // (layer) those of them in the feed-forward network
+    std::vector<uint64_t> network_bytes;       // (layer) those of them in the feed-forward network, or in the experts
     std::vector<uint32_t> network_pieces;      // (layer) that the network can be cut into; 1: only as a whole, 0: there is none
-    std::vector<uint64_t> expert_bytes;        // (layer) those of them in experts
-    std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token, F16
+    std::vector<bool> is_mixture;              // (layer) the network is a mixture of experts
+    std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token
+    KvType kv_type = KvType::F16;
+    bool can_quantise_kv = false;              // keys and values divide into the blocks of quantised types
     uint64_t embedding_bytes = 0;              // the token embedding; always computed by the processor
     uint64_t output_bytes = 0;                 // the output head and norm; tied ones are counted once more
 
     uint64_t weight_bytes() const;
     uint64_t kv_bytes(uint64_t context_length) const;
+    // The same model with such a cache; with F16 where it cannot be quantised.
+    ModelProfile with_kv(KvType type) const;
+    // Experts of a layer that a pass of `width` tokens reads, when each token chooses its own by chance.
+    double experts_read(uint32_t width) const;
 };
 
 // Throws MODEL_NOT_FOUND, MODEL_INVALID (no GGUF, or a header that cannot be read) or MODEL_TRUNCATED (the file ends

@@ -64,11 +64,11 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t sl
         bool was_on_processor = false;
         for (const PassStep& step : steps) {
             const uint32_t tokens = step.width > 0 ? step.width : width;
-            const double per_byte = profile.card.at(tokens);
+            const double per_byte = profile.card.at(tokens) * step.read;
             const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });
             double processor = now;
             if (step.processor > 0) {
-                processor += static_cast<double>(step.processor) * profile.processor.at(tokens);
+                processor += static_cast<double>(step.processor) * profile.processor.at(tokens) * step.read;
                 if (with_card || !was_on_processor) processor += profile.exchange_seconds;
             }
             double card = now + static_cast<double>(step.card) * per_byte + step.operations * profile.launch_seconds;

@@ -10,13 +10,14 @@
 namespace nmos {
 
 // What is computed at the same time: by the card what it holds, then what is uploaded for it, and beside that by the
-// processor what stays in RAM. All of it in bytes of weights that a pass reads.
+// processor what stays in RAM. All of it in bytes of weights.
 struct PassStep {
     uint64_t card = 0;
     std::array<uint64_t, 3> streamed{};
     uint64_t processor = 0;
-    uint32_t width = 0;       // tokens it computes; 0: all of the pass
+    uint32_t width = 0;       // tokens that a weight is multiplied with; 0: all of the pass
     uint32_t operations = 0;  // of the card, other than multiplications with these weights
+    double read = 1;          // share of the weights that is multiplied with any token; all of what is streamed is uploaded
 };
 
 // Seconds of a pass of `width` tokens over the steps in their order, in the middle of many such passes: the upload ring of

@@ -28,9 +28,13 @@ std::string count(uint32_t number, const char* noun) {
     return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
 }
 
-uint64_t budget_of(const CardMemory& card, uint64_t limit) {
-    const uint64_t free = card.free > vram_margin ? card.free - vram_margin : 0;
-    return limit > 0 ? std::min(limit, free) : free;
+uint64_t less(uint64_t bytes, uint64_t taken) {
+    return bytes - std::min(bytes, taken);
+}
+
+uint64_t budget_of(const CardMemory& card, const PlacementRequest& request) {
+    const uint64_t free = less(card.free, vram_margin);
+    return less(request.vram_limit > 0 ? std::min(request.vram_limit, free) : free, request.vram_reserved);
 }
 
 // The most layers whose weights and KV cache fit into `budget` beside the output head and the compute buffers.
@@ -56,11 +60,13 @@ std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementReq
 }
 
 void explain_card(const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
+    const uint64_t allowed = budget + request.vram_reserved;
     placement.explanation.push_back(
         card.device + " (" + card.description + ") has " + mib(card.free) + " free; " +
-        (request.vram_limit > 0 && budget == request.vram_limit ? "the setting allows " + mib(budget)
-                                                                : mib(budget) + " are used at most, the rest stays free for other programs") +
+        (request.vram_limit > 0 && allowed == request.vram_limit ? "the setting allows " + mib(allowed)
+                                                                 : mib(allowed) + " are used at most, the rest stays free for other programs") +
         ".");
+    if (request.vram_reserved > 0) placement.explanation.push_back(mib(request.vram_reserved) + " of that are kept for the model of ghost text.");
 }
 
 void check_ram(const ModelProfile& model, const PlacementRequest& request, const Placement& placement) {
@@ -85,12 +91,16 @@ uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length
     return activations + mask + uint64_t{model.vocabulary} * sizeof(float) * 2;
 }
 
+uint64_t share_result_bytes(const ModelProfile& model, uint32_t batch_size) {
+    return 2 * uint64_t{model.embedding} * batch_size * sizeof(float);
+}
+
 namespace {
 
 uint64_t resident_weights(const ModelProfile& model, const UnitPlan& units) {
     uint64_t bytes = units.output_on_card ? model.output_bytes : 0;
     for (size_t i = 0; i < units.layers.size(); ++i) {
-        if (units.layers[i].on_card) bytes += model.layer_bytes[i] - model.feed_forward_bytes[i];
+        if (units.layers[i].on_card) bytes += model.layer_bytes[i] - model.network_bytes[i];
         bytes += resident_bytes(model, units, i);
     }
     return bytes;
@@ -111,14 +121,12 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.units = std::move(units);
 }
 
-bool has_experts(const ModelProfile& model) {
-    return std::ranges::any_of(model.expert_bytes, [](uint64_t bytes) { return bytes > 0; });
-}
-
 }  // namespace
 
-Placement plan_placement(const ModelProfile& model, const PlacementRequest& request) {
+Placement plan_placement(const ModelProfile& given, const PlacementRequest& request) {
+    const ModelProfile model = given.with_kv(request.kv_type);
     Placement placement;
+    placement.kv_type = model.kv_type;
     placement.layers = model.layers;
     placement.context_length = request.context_length;
     placement.kv_bytes = model.kv_bytes(request.context_length);
@@ -131,11 +139,11 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
     } else if (best == request.cards.end()) {
         placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
     } else {
-        const uint64_t budget = budget_of(*best, request.vram_limit);
+        const uint64_t budget = budget_of(*best, request);
         explain_card(request, *best, budget, placement);
         const auto share = fill_card(model, request, budget);
         const bool fits = share && share->layers == model.layers;
-        if (!fits && best->profile && !best->integrated && !has_experts(model)) place_units(model, request, *best, budget, placement);
+        if (!fits && best->profile && !best->integrated) place_units(model, request, *best, budget, placement);
         if (placement.units) {
             // Said by the plan.
         } else if (share) {
@@ -155,7 +163,8 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
         }
     }
     placement.explanation.push_back("Weights in RAM: " + mib(placement.host_bytes) + "; KV cache for " + std::to_string(request.context_length) +
-                                    " tokens: " + mib(placement.kv_bytes) + ".");
+                                    " tokens: " + mib(placement.kv_bytes) + (model.kv_type == KvType::Q8_0 ? " in Q8_0." : "."));
+    if (model.kv_type != request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
     check_ram(model, request, placement);
     return placement;
 }

@@ -1,7 +1,7 @@
 // Decides which layers of a model a graphics card holds and which the processor computes from RAM.
 //
 // A pure function: no I/O, no clock, no library calls. Of a card whose speed is known, a model that does not fit is placed
-// unit by unit (unit_plan.h). Of another one, and for mixtures of experts, the split is static: whole layers, the last ones
+// unit by unit (unit_plan.h). Of another one the split is static: whole layers, the last ones
 // on the card together with the output head, as llama.cpp's n_gpu_layers places them.
 #pragma once
 
@@ -29,6 +29,8 @@ struct PlacementRequest {
     uint32_t batch_size = 0;      // tokens of the widest pass
     bool use_gpu = true;
     uint64_t vram_limit = 0;      // bytes this model may use; 0: free memory less a margin
+    uint64_t vram_reserved = 0;   // bytes kept for another model
+    KvType kv_type = KvType::F16;
     std::vector<CardMemory> cards;
     uint64_t ram_total = 0;       // bytes
     uint64_t ram_available = 0;   // bytes, page cache included
@@ -44,6 +46,7 @@ struct Placement {
     uint64_t host_bytes = 0;     // weights in RAM
     uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM
     uint64_t kv_bytes = 0;       // KV cache, wherever it lies
+    KvType kv_type = KvType::F16;
     uint32_t context_length = 0;
     std::vector<std::string> explanation;  // a sentence each
 };
@@ -53,5 +56,8 @@ Placement plan_placement(const ModelProfile& model, const PlacementRequest& requ
 
 // Bytes of the buffers that hold activations during a pass of `batch_size` tokens; an estimate from above.
 uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size);
+
+// Of the card's memory for the results of a network's shares, before they are added up.
+uint64_t share_result_bytes(const ModelProfile& model, uint32_t batch_size);
 
 }  // namespace nmos

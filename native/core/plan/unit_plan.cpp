@@ -32,7 +32,7 @@ uint32_t dealt(uint64_t total, size_t i, size_t count) {
 
 // Of some pieces of a layer's network.
 uint64_t bytes_of(const ModelProfile& model, const UnitPlan& plan, size_t layer, uint32_t pieces) {
-    return pieces > 0 ? model.feed_forward_bytes[layer] * pieces / plan.layers[layer].network.pieces : 0;
+    return pieces > 0 ? model.network_bytes[layer] * pieces / plan.layers[layer].network.pieces : 0;
 }
 
 class Search {
@@ -85,7 +85,7 @@ class Search {
         plan.vram_bytes = model_.output_bytes + compute_buffer_bytes(model_, request_.context_length, request_.widest_pass);
         for (size_t layer = model_.layers - on_card; layer < model_.layers; ++layer) {
             plan.layers[layer].on_card = true;
-            plan.vram_bytes += model_.layer_bytes[layer] - model_.feed_forward_bytes[layer] - model_.expert_bytes[layer] + kv_bytes(layer);
+            plan.vram_bytes += model_.layer_bytes[layer] - model_.network_bytes[layer] + kv_bytes(layer);
         }
         return plan.vram_bytes <= request_.vram_bytes ? std::optional(plan) : std::nullopt;
     }
@@ -96,8 +96,7 @@ class Search {
         if (!plan) return std::nullopt;
         for (size_t layer = model_.layers - on_card; layer < model_.layers; ++layer) {
             plan->layers[layer].network.resident = plan->layers[layer].network.pieces;
-            plan->layers[layer].experts_on_card = true;
-            plan->vram_bytes += model_.feed_forward_bytes[layer] + model_.expert_bytes[layer];
+            plan->vram_bytes += model_.network_bytes[layer];
         }
         return plan->vram_bytes <= request_.vram_bytes ? plan : std::nullopt;
     }
@@ -158,6 +157,7 @@ class Search {
             if (slots > 0) plan.slot_bytes = std::max(plan.slot_bytes, bytes_of(model_, plan, layer, std::max(network.streamed, network.rest())));
         }
         plan.vram_bytes += slots * plan.slot_bytes;
+        if (plan.networks_on_card().in_ram() > 0) plan.vram_bytes += share_result_bytes(model_, request_.widest_pass);
         return plan;
     }
 
@@ -273,21 +273,21 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
     std::vector<PassStep> steps;
     for (size_t i = 0; i < plan.layers.size(); ++i) {
         const LayerPlan& layer = plan.layers[i];
-        const uint64_t attention = model.layer_bytes[i] - model.feed_forward_bytes[i] - model.expert_bytes[i];
+        const uint64_t attention = model.layer_bytes[i] - model.network_bytes[i];
         steps.push_back(layer.on_card ? PassStep{attention, {}, 0, 0, attention_operations} : PassStep{0, {}, attention});
         if (const NetworkCut& network = layer.network; network.pieces > 0) {
             const auto bytes = [&](uint32_t pieces) { return bytes_of(model, plan, i, pieces); };
             const uint64_t early = width >= network.stream_early_from_width ? bytes(network.early) : 0;
             const uint64_t rest = width >= network.stream_rest_from_width ? bytes(network.rest()) : 0;
             const auto shares = static_cast<uint32_t>((network.resident > 0) + (network.streamed > 0) + (network.early > 0) + (network.rest() > 0));
-            steps.push_back({bytes(network.resident), {bytes(network.streamed), early, rest}, bytes(network.on_processor(width)), 0,
-                             layer.on_card ? shares * share_operations : 0});
-        }
-        if (model.expert_bytes[i] > 0) {
-            // A token reads its own experts; many tokens read them all.
-            const double share = std::min(1.0, static_cast<double>(width) * model.experts_used / std::max(1u, model.experts));
-            const auto read = static_cast<uint64_t>(share * static_cast<double>(model.expert_bytes[i]));
-            steps.push_back(layer.experts_on_card ? PassStep{read} : PassStep{0, {}, read});
+            PassStep step{bytes(network.resident), {bytes(network.streamed), early, rest}, bytes(network.on_processor(width)), 0,
+                          layer.on_card ? shares * share_operations : 0};
+            if (model.is_mixture[i]) {
+                const double experts = model.experts_read(width);
+                step.read = experts / model.experts;
+                step.width = std::max(1u, static_cast<uint32_t>(std::lround(width * model.experts_used / experts)));
+            }
+            steps.push_back(step);
         }
     }
     // A draft is verified at every token; of a prompt, only the last one is wanted.

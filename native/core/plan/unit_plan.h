@@ -2,9 +2,9 @@
 // machine allows. Pure: no I/O, no clock, no library calls.
 //
 // Attention stays on the card together with the KV cache, for the last layers first; what VRAM is left goes to
-// feed-forward networks and upload slots. Every network of these layers is cut into a share that stays on the card, one that
+// feed-forward networks, or experts, and upload slots. Every network of these layers is cut into a share that stays on the card, one that
 // every pass uploads, and a rest, which the processor computes at the same time and wide passes upload, too, from the width
-// on where that is faster. Networks that cannot be cut are one of the three. Of all these plans, the one is best with which
+// on where that is faster. Networks that cannot be cut, and the experts of a layer, are one of the three. Of all these plans, the one is best with which
 // a typical request, a prompt and its answer, is predicted to take the least time.
 #pragma once
 
@@ -27,7 +27,6 @@ struct PlanRequest {
 struct LayerPlan {
     bool on_card = false;  // attention and KV cache
     NetworkCut network;    // below the card nothing is resident or streamed: the processor computes all of the layer
-    bool experts_on_card = false;
 };
 
 struct PassPrediction {

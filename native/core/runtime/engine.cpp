@@ -49,6 +49,8 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     request.batch_size = widest_pass;
     request.use_gpu = options.use_gpu && !cpu_only_;
     request.vram_limit = options.vram_limit;
+    request.vram_reserved = options.vram_reserved;
+    request.kv_type = options.kv_type;
     const os::Memory memory = os::memory();
     request.ram_total = memory.total;
     request.ram_available = memory.available;
@@ -60,12 +62,6 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
             if (const auto known = device_profiles_.find(device.name); known != device_profiles_.end()) card.profile = known->second;
             request.cards.push_back(std::move(card));
         }
-    }
-    // The limit is for all models together; free memory already knows of the others.
-    if (request.vram_limit > 0) {
-        uint64_t used = 0;
-        for (const auto& model : open_models()) used += model->placement().device_bytes;
-        request.vram_limit = std::max<uint64_t>(1, request.vram_limit - std::min(request.vram_limit, used));
     }
     return request;
 }

@@ -83,23 +83,30 @@ ggml_backend_dev_t find_device(const std::string& name) {
 // Tells llama.cpp which tensors belong into RAM. Lives as long as the loading.
 class Overrides {
   public:
-    Overrides(const UnitPlan& plan, ggml_backend_buffer_type_t ram) {
-        std::string layers;
-        for (size_t i = 0; i < plan.layers.size(); ++i) {
-            if (plan.layers[i].on_card && plan.layers[i].network.in_ram() > 0) layers += (layers.empty() ? "" : "|") + std::to_string(i);
+    Overrides(const ModelProfile& model, const UnitPlan& plan, ggml_backend_buffer_type_t ram) {
+        // As few patterns as may be: llama.cpp tries them all on every tensor.
+        for (const bool mixture : {false, true}) {
+            std::string layers;
+            for (size_t i = 0; i < plan.layers.size(); ++i) {
+                if (model.is_mixture[i] != mixture || !plan.layers[i].on_card || plan.layers[i].network.in_ram() == 0) continue;
+                layers += (layers.empty() ? "" : "|") + std::to_string(i);
+            }
+            if (layers.empty()) continue;
+            patterns_[count_] = "^blk\\.(" + layers + ")\\.ffn_(gate|up|gate_up|down)" + (mixture ? "_exps" : "") + "\\.weight$";
+            list_[count_] = {patterns_[count_].c_str(), ram};
+            ++count_;
         }
-        pattern_ = "^blk\\.(" + layers + ")\\.ffn_(gate|up|down)\\.weight$";
-        if (!layers.empty()) list_[0] = {pattern_.c_str(), ram};
     }
 
     const llama_model_tensor_buft_override* data() const { return list_.data(); }
 
   private:
-    std::string pattern_;
-    std::array<llama_model_tensor_buft_override, 2> list_{};
+    size_t count_ = 0;
+    std::array<std::string, 2> patterns_;
+    std::array<llama_model_tensor_buft_override, 3> list_{};  // the last one is empty
 };
 
-std::unique_ptr<HostWeights> make_host_weights(const Placement& placement) {
+std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const Placement& placement) {
     HostWeightsOptions options;
     options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
     options.output_layer = placement.layers;
@@ -108,7 +115,7 @@ std::unique_ptr<HostWeights> make_host_weights(const Placement& placement) {
         const NetworkCut& network = layers[i].network;
         if (!layers[i].on_card || network.in_ram() == 0) continue;
         if (network.pieces > 1) options.networks[i] = network;
-        else options.stream_from_width[{i, UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
+        else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
     }
     return std::make_unique<HostWeights>(find_device(placement.device), std::move(options));
 }
@@ -121,8 +128,8 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     std::unique_ptr<HostWeights> host_weights;
     std::optional<Overrides> overrides;
     if (placement.units) {
-        host_weights = make_host_weights(placement);
-        overrides.emplace(*placement.units, host_weights->buffer_type());
+        host_weights = make_host_weights(profile, placement);
+        overrides.emplace(profile, *placement.units, host_weights->buffer_type());
         params.tensor_buft_overrides = overrides->data();
         devices[0] = StreamingDevice::over(host_weights->card()).handle();
     } else if (placement.device_layers > 0) {

@@ -45,7 +45,9 @@ struct ModelInfo {
 struct PlanOptions {
     std::string path;
     uint32_t context_length = 0;  // tokens
-    uint64_t vram_limit = 0;      // bytes; 0: free memory less a margin
+    uint64_t vram_limit = 0;      // bytes that this model may use; 0: free memory less a margin
+    uint64_t vram_reserved = 0;   // bytes that are kept for another model
+    KvType kv_type = KvType::F16;
     bool use_gpu = true;
 };
 

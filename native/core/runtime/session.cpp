@@ -1,6 +1,7 @@
 #include "runtime/session.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "platform/os.h"
 #include "runtime/engine_error.h"
@@ -15,7 +16,16 @@ namespace {
 constexpr uint32_t host_batch_size = 64;
 constexpr uint32_t device_batch_size = 512;
 
+// With weights that are uploaded, the narrowest pass that is nearly as fast per token as the best one.
+uint32_t batch_size_of(const UnitPlan& plan) {
+    constexpr double nearly = 1.1;
+    const auto seconds_per_token = [](const PassPrediction& pass) { return pass.seconds / pass.width; };
+    const double best = std::ranges::min(plan.predictions | std::views::transform(seconds_per_token));
+    return std::ranges::find_if(plan.predictions, [&](const PassPrediction& pass) { return seconds_per_token(pass) <= nearly * best; })->width;
+}
+
 uint32_t default_batch_size(const Placement& placement) {
+    if (placement.units) return std::max(host_batch_size, batch_size_of(*placement.units));
     return placement.device_layers == placement.layers ? device_batch_size : host_batch_size;
 }
 
@@ -37,7 +47,12 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
     params.n_threads = threads.count;
     params.n_threads_batch = threads.count;
     params.no_perf = true;
-    const uint64_t needed = model->profile().kv_bytes(options.context_length);
+    if (model->placement().kv_type == KvType::Q8_0) {
+        params.type_k = params.type_v = GGML_TYPE_Q8_0;
+        // Only those kernels read quantised values.
+        params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    }
+    const uint64_t needed = model->profile().with_kv(model->placement().kv_type).kv_bytes(options.context_length);
     const uint64_t available = os::memory().available;
     if (model->placement().device_layers == 0 && needed > available) {
         throw EngineError(ErrorCode::OutOfMemory, "A context of " + std::to_string(options.context_length) + " tokens needs " +
