@@ -5,6 +5,7 @@
 #include <ggml-impl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -97,11 +98,28 @@ struct SimDevice::Queue {
 
     explicit Queue(SimDevice& device);
     static Queue& self(ggml_backend_t backend) { return *static_cast<Queue*>(backend->context); }
+    std::atomic<bool> in_use = false;
 
     void add(std::function<void()> run, std::function<bool()> ready = nullptr) {
         commands.push_back({std::move(run), std::move(ready)});
         ++given;
     }
+};
+
+// As long as it lives, no other thread may use the queue: those of real cards do not survive it.
+class SimDevice::OneUser {
+  public:
+    explicit OneUser(Queue& queue) : queue_(queue) {
+        if (!queue_.in_use.exchange(true)) return;
+        std::fputs("Two threads use a queue of a simulated card at the same time.\n", stderr);
+        std::abort();
+    }
+    ~OneUser() { queue_.in_use = false; }
+    OneUser(const OneUser&) = delete;
+    OneUser& operator=(const OneUser&) = delete;
+
+  private:
+    Queue& queue_;
 };
 
 struct SimDevice::Buffer {
@@ -132,7 +150,11 @@ struct SimDevice::Ggml {
 
 ggml_backend_buffer_t SimDevice::allocate(ggml_backend_buffer_type_t type, size_t size, bool host) {
     std::lock_guard lock(mutex_);
-    if (failing_allocation_ >= 0 && failing_allocation_-- == 0) return nullptr;
+    const bool fails = failing_allocation_ >= 0 && failing_allocation_-- == 0;
+    if (host && (fails || (refused_pinned_ > 0 && ++pinned_requests_ % refused_pinned_ == 0))) {
+        return ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), size);
+    }
+    if (fails) return nullptr;
     if (!host && used_ + foreign_ + size > profile_.vram_bytes) return nullptr;
     // Untouched memory costs nothing: a timed card never touches its own.
     char* const memory = static_cast<char*>(::operator new(size, std::align_val_t(alignment), std::nothrow));
@@ -369,21 +391,29 @@ SimDevice::Queue::Queue(SimDevice& owner) : device(owner) {
         delete &queue;
     };
     to.set_tensor_async = [](ggml_backend_t backend, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
+        const OneUser user(self(backend));
         self(backend).device.transfer(self(backend), Direction::Up, static_cast<char*>(tensor->data) + offset, data, size);
     };
     to.get_tensor_async = [](ggml_backend_t backend, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {
+        const OneUser user(self(backend));
         self(backend).device.transfer(self(backend), Direction::Down, data, static_cast<const char*>(tensor->data) + offset, size);
         self(backend).device.draw_orders(tensor, data, size);
     };
-    to.synchronize = [](ggml_backend_t backend) { self(backend).device.synchronize(self(backend)); };
+    to.synchronize = [](ggml_backend_t backend) {
+        const OneUser user(self(backend));
+        self(backend).device.synchronize(self(backend));
+    };
     to.graph_compute = [](ggml_backend_t backend, ggml_cgraph* graph) {
+        const OneUser user(self(backend));
         self(backend).device.compute(self(backend), graph);
         return GGML_STATUS_SUCCESS;
     };
     to.event_record = [](ggml_backend_t backend, ggml_backend_event_t event) {
+        const OneUser user(self(backend));
         self(backend).device.record(self(backend), *static_cast<Event*>(event->context));
     };
     to.event_wait = [](ggml_backend_t backend, ggml_backend_event_t event) {
+        const OneUser user(self(backend));
         self(backend).device.wait(self(backend), *static_cast<const Event*>(event->context));
     };
 }
@@ -485,6 +515,11 @@ void SimDevice::set_foreign_bytes(uint64_t bytes) {
 void SimDevice::fail_allocation(int after) {
     std::lock_guard lock(mutex_);
     failing_allocation_ = after;
+}
+
+void SimDevice::refuse_pinned(uint32_t one_in) {
+    std::lock_guard lock(mutex_);
+    refused_pinned_ = one_in;
 }
 
 void SimDevice::lose_downloads(size_t bytes) {

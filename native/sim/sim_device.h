@@ -50,11 +50,14 @@ class SimDevice {
     void fail_allocation(int after);
     // Exact: copies of so many bytes to RAM are lost from now on; 0: none.
     void lose_downloads(size_t bytes);
+    // Of pinned memory, every so many-th request gets ordinary memory, as drivers do that have none left; 0: none.
+    void refuse_pinned(uint32_t one_in);
     Traffic traffic() const;
 
   private:
     struct Ggml;
     struct Queue;
+    class OneUser;
     struct Event;
     struct Buffer;
     enum class Direction : uint8_t { Up, Down };
@@ -96,6 +99,8 @@ class SimDevice {
     uint64_t foreign_ = 0;                  // bytes of VRAM
     int failing_allocation_ = -1;
     size_t lost_download_ = 0;              // bytes
+    uint32_t refused_pinned_ = 0;           // one in so many
+    uint32_t pinned_requests_ = 0;
     Traffic traffic_;
     // When each engine is free again, in seconds of the steady clock.
     double engine_free_ = 0;

@@ -29,6 +29,13 @@ sim::SimDevice& card() {
     return made;
 }
 
+// More threads than cores wait for each other most of the time.
+ggml_backend_ptr one_thread(ggml_backend_t queue) {
+    const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(queue));
+    reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"))(queue, 1);
+    return ggml_backend_ptr(queue);
+}
+
 std::vector<float> random_numbers(size_t count, int seed) {
     std::mt19937 random(static_cast<unsigned>(seed));
     std::vector<float> numbers(count);
@@ -105,7 +112,7 @@ double relative_difference(const std::vector<float>& actual, const std::vector<f
 
 void check_network(const NetworkCut& cut, Shape shape = Shape::Usual, Location at = Location::here()) {
     StreamingDevice& device = StreamingDevice::over(card().handle());
-    const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) {
         HostWeights weights(card().handle(), {memory, 1, {}, {{0, cut}}, 16});
@@ -113,7 +120,7 @@ void check_network(const NetworkCut& cut, Shape shape = Shape::Usual, Location a
             const Network shared(weights.buffer_type());
             expect(weights.settle([](float) { return true; }), "the weights to settle", at);
             if (weights.largest_streamed() > 0) expect(device.reserve_slots(weights, 2), "slots", at);
-            const ggml_backend_ptr queue(ggml_backend_dev_init(device.handle(), nullptr));
+            const ggml_backend_ptr queue = one_thread(ggml_backend_dev_init(device.handle(), nullptr));
             for (const uint32_t width : {1u, 3u, rest_from_width, 16u, 1u, 24u}) {
                 const auto expected = compute(processor.get(), alone, width, shape);
                 const double difference = relative_difference(compute(queue.get(), shared, width, shape), expected);
@@ -160,14 +167,14 @@ TEST(network, "gives the same result where the graph is not the usual one") {
 
 TEST(network, "gives the same result while its share of the card's memory is released and when it is restored") {
     StreamingDevice& device = StreamingDevice::over(card().handle());
-    const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     HostWeights weights(card().handle(), {HostMemory::Pinned, 1, {}, {{0, cut(4, 2, 2)}}});
     {
         const Network shared(weights.buffer_type());
         weights.settle([](float) { return true; });
         expect(device.reserve_slots(weights, 2), "slots");
-        const ggml_backend_ptr queue(ggml_backend_dev_init(device.handle(), nullptr));
+        const ggml_backend_ptr queue = one_thread(ggml_backend_dev_init(device.handle(), nullptr));
         const auto check = [&](const std::string& when) {
             for (const uint32_t width : {1u, 5u, 16u}) {
                 const double difference = relative_difference(compute(queue.get(), shared, width, Shape::Usual), compute(processor.get(), alone, width, Shape::Usual));
@@ -217,8 +224,8 @@ TEST(network, "stays in the mapped file when the system grants no pinned memory"
     expect_equal(units.size(), size_t{2});
     expect(!units[0]->pinned && units[1]->pinned, "the second share alone to be pinned");
     expect(device.reserve_slots(weights, 1), "a slot");
-    const ggml_backend_ptr queue(ggml_backend_dev_init(device.handle(), nullptr));
-    const ggml_backend_ptr processor(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr queue = one_thread(ggml_backend_dev_init(device.handle(), nullptr));
+    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     expect(relative_difference(compute(queue.get(), network, 2, Shape::Usual), compute(processor.get(), alone, 2, Shape::Usual)) < 1e-5, "the processor's result");
     device.forget(weights);

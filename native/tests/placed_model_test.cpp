@@ -76,7 +76,7 @@ class FastCard {
         DeviceProfile fast;
         fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
         fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
-        fast.upload_bytes_per_second = 12e9;
+        fast.upload_bytes_per_second = fast.staged_bytes_per_second = 12e9;
         ProfileCache(folder_.path()).keep(ggml_backend_dev_name(card().handle()), machine, fast);
     }
 
@@ -150,6 +150,16 @@ TEST(placed_model, "goes on with the processor's text, whatever the plan of a mo
     check_any_plan(file.path());
 }
 
+TEST(placed_model, "goes on with the processor's text, whatever the plan of a model with narrow networks") {
+    synthetic::Shape narrow = *synthetic::find_shape("tiny");
+    narrow.embedding = 512;
+    narrow.heads = 8;
+    narrow.feed_forward = 512;
+    const TemporaryFile file;
+    synthetic::write_model(narrow, small_model_path(), file.path());
+    check_any_plan(file.path());
+}
+
 TEST(placed_model, "goes on with the processor's text, whatever the plan of a mixture of experts") {
     const TemporaryFile file;
     synthetic::write_model(*synthetic::find_shape("tiny-moe"), small_model_path(), file.path());
@@ -181,6 +191,21 @@ TEST(placed_model, "survives a refusal of memory at any time with a smaller plan
         expect_equal(free_bytes(), before);
     }
     expect(survived >= 15 && survived + refused == 20, "most refusals to be survived");
+}
+
+TEST(placed_model, "gives all memory back when it is closed, whoever still knows it") {
+    const LoadOptions options = tight_options();
+    const FastCard cache(options);
+    Engine engine(library_directory(), false, cache.path());
+    const uint64_t before = free_bytes();
+    const std::shared_ptr<Model> model = engine.load(options);
+    const std::shared_ptr<Session> session = engine.create_session(model, {context, batch}, 1);
+    { expect_equal(Passes(session).behind({1, 2, 3}, model->vocabulary().size()).size(), model->vocabulary().size()); }
+    expect(free_bytes() < before, "memory of the card to be used");
+    model->close();
+    expect_equal(free_bytes(), before);
+    expect_equal(model->activity().passes, uint64_t{1});
+    expect_error(ErrorCode::Closed, "was closed", [&] { model->release(UINT64_MAX); });
 }
 
 TEST(placed_model, "gives graphics memory back and gets it again while passes run") {

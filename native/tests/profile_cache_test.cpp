@@ -67,13 +67,14 @@ TEST(profile_cache, "refuses what no machine can be like") {
     expect(profile_from_text(text).has_value(), "a profile");
     const auto with = [&](const std::string& line, const std::string& instead) {
         std::string changed = text;
-        const size_t begin = changed.find(line);
+        const size_t begin = ("\n" + changed).find("\n" + line);
         changed.replace(begin, changed.find('\n', begin) - begin, instead);
         return changed;
     };
     check_refused("");
     check_refused(with("upload_bytes", "upload_bytes_per_second 0"));
     check_refused(with("upload_bytes", "upload_bytes_per_second nan"));
+    check_refused(with("staged", "staged_bytes_per_second 0"));
     check_refused(with("exchange", "exchange_seconds -1"));
     check_refused(with("card", "card 0"));
     check_refused(with("card", "card 1000000000 1 1e-9"));

@@ -19,6 +19,8 @@ inline DeviceProfile random_device(std::mt19937_64& random) {
     device.card = WidthCurve({{1, card}, {64, card * between(random, 1, 4)}, {512, card * between(random, 4, 40)}});
     device.processor = WidthCurve({{1, processor}, {4, processor * between(random, 1, 4)}, {64, processor * between(random, 4, 60)}});
     device.upload_bytes_per_second = between(random, 2e9, 26e9);
+    device.staged_bytes_per_second = device.upload_bytes_per_second * between(random, 0.3, 1);
+    device.upload_share_of_card = random() % 3 == 0 ? between(random, 0, 1) : 0;
     device.upload_seconds = between(random, 0, 20e-6);
     device.exchange_seconds = between(random, 0, 100e-6);
     device.launch_seconds = between(random, 0, 10e-6);

@@ -59,7 +59,9 @@ StreamedModel::~StreamedModel() {
 }
 
 bool StreamedModel::is_cancelled(void* self) {
-    int& left = static_cast<StreamedModel*>(self)->cancel_after_;
+    StreamedModel& model = *static_cast<StreamedModel*>(self);
+    if (model.between_units_) model.between_units_();
+    int& left = model.cancel_after_;
     return left > 0 && --left == 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <llama.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -29,9 +30,11 @@ class StreamedModel {
     std::vector<float> compute(const std::vector<llama_token>& tokens);
     // Cancels the pass that is asked so often whether it is cancelled; 0: none.
     void cancel_after(int asked) { cancel_after_ = asked; }
+    // Called when a pass asks whether it is cancelled, as it does between two units.
+    void between_units(std::function<void()> call) { between_units_ = std::move(call); }
     void clear();
 
-    const HostWeights& weights() const { return *weights_; }
+    HostWeights& weights() const { return *weights_; }
 
   private:
     static bool is_cancelled(void* self);
@@ -41,6 +44,7 @@ class StreamedModel {
     std::unique_ptr<llama_model, decltype(&llama_model_free)> model_;
     std::unique_ptr<llama_context, decltype(&llama_free)> context_;
     int cancel_after_ = 0;
+    std::function<void()> between_units_;
     llama_pos length_ = 0;
 };
 

@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 #include <cmath>
 #include <cstdlib>
 #include <random>
@@ -201,7 +204,9 @@ TEST(streaming, "agrees with the processor when the two share the networks, what
     for (int run = 0; run < 4; ++run) {
         exact_card().set_seed(random());
         StreamedModel reference(StreamingDevice::over(processor()), {});
+        exact_card().refuse_pinned(random() % 3);
         StreamedModel model(device, random_cuts(random));
+        exact_card().refuse_pinned(0);
         const Agreement found = agreement(model, reference);
         expect(found.divergence < most_divergence, "a divergence below " + show(most_divergence) + ", got " + show(found.divergence));
         expect(found.widest_gap < widest_tie, "the same token unless two are as likely, got one that is less likely by " + show(found.widest_gap));
@@ -289,6 +294,54 @@ TEST(streaming, "works with as many slots as the card grants, and with none says
     card.fail_allocation(0);
     expect(!ring.reserve(4, 1 << 20), "no slot");
     card.fail_allocation(-1);
+}
+
+TEST(streaming, "keeps the slots that models work with when there is no room for larger ones") {
+    sim::SimDevice& card = exact_card();
+    UploadRing ring(card.handle());
+    expect(ring.reserve(3, 1 << 20), "slots");
+    card.fail_allocation(0);
+    expect(!ring.reserve(2, 2 << 20), "no larger slots");
+    card.fail_allocation(-1);
+    expect_equal(ring.slots(), 3u);
+    expect_equal(ring.slot_bytes(), size_t{1 << 20});
+}
+
+TEST(streaming, "computes with what is restored before the pass is over") {
+    StreamingDevice& device = StreamingDevice::over(exact_card().handle());
+    Streaming streaming;
+    for (uint32_t layer = 0; layer < layers; ++layer) streaming.networks[layer] = NetworkCut{pieces, 3};
+    StreamedModel model(device, streaming);
+    const auto in_vram = [&] {
+        return std::ranges::count_if(model.weights().networks(), [](const HostNetwork* network) { return network->shares.front().in_vram(); });
+    };
+    expect_equal(in_vram(), std::ptrdiff_t{layers});
+    expect(device.release(model.weights(), UINT64_MAX) > 0, "memory to be released");
+    expect_equal(in_vram(), std::ptrdiff_t{0});
+
+    std::atomic<int> copied = -1;
+    std::atomic<bool> may_end = false;
+    constexpr int wanted = 5;
+    std::thread restoring;
+    std::ptrdiff_t within = 0;
+    model.between_units([&] {
+        if (!restoring.joinable()) {
+            restoring = std::thread([&] {
+                device.restore(model.weights(), [&] {
+                    // Asked before a share and behind each of its three weights.
+                    while (++copied > wanted * 4 && !may_end) std::this_thread::yield();
+                    return true;
+                });
+            });
+            for (int patience = 0; copied < wanted * 4 && patience < 10'000; ++patience) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        within = std::max(within, in_vram());
+    });
+    model.compute(some_tokens(1, 0));
+    may_end = true;
+    restoring.join();
+    expect(within >= wanted - 1, "some shares to be on the card within the pass, got " + show(within));
+    expect_equal(in_vram(), std::ptrdiff_t{layers});
 }
 
 TEST(streaming, "gives its slots back with the last model that uses them") {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "device/pinned_memory.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 
@@ -195,7 +196,7 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
     const auto in_ram = [&](uint32_t pieces, uint32_t stream_from_width) {
         NetworkShare& part = share(pieces);
         const UnitId id{layer, UnitGroup::FeedForward, static_cast<uint32_t>(network.shares.size())};
-        const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card_);
+        const ggml_backend_buffer_type_t pinned = pinned_memory_type(card_);
         HostUnit& unit = units_[id];
         unit.id = id;
         unit.stream_from_width = stream_from_width;
@@ -216,8 +217,7 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
 
 // Copies a unit that is no share of a network into pinned memory, when the system grants it.
 void HostWeights::pin(HostUnit& unit) {
-    const ggml_backend_buffer_type_t type = ggml_backend_dev_host_buffer_type(card_);
-    ggml_backend_buffer_ptr memory(type ? ggml_backend_buft_alloc_buffer(type, unit.slot_bytes) : nullptr);
+    ggml_backend_buffer_ptr memory = allocate_pinned(card_, unit.slot_bytes);
     if (!memory) return;
     for (const HostUnit::Weight& weight : unit.weights) {
         char* const copy = static_cast<char*>(ggml_backend_buffer_get_base(memory.get())) + weight.slot_offset;
@@ -240,6 +240,14 @@ bool HostWeights::settle(const std::function<bool(float)>& go_on) {
     }
     staging_ = {};
     return true;
+}
+
+void HostWeights::give_up() {
+    network_of_.clear();
+    unit_of_.clear();
+    networks_.clear();
+    units_.clear();
+    pinned_.clear();
 }
 
 std::vector<HostNetwork*> HostWeights::networks() {

@@ -9,6 +9,7 @@
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -66,6 +67,8 @@ class HostWeights {
     // asked with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the
     // card has no room.
     bool settle(const std::function<bool(float)>& go_on);
+    // The model is gone: gives all memory back. Nothing may use the weights, nor upload them.
+    void give_up();
     // Null for a tensor that no unit has, which is never streamed.
     const HostUnit* unit_of(const ggml_tensor* tensor) const;
     // Null for one of no network that is cut up. For the device that computes it.
@@ -104,7 +107,7 @@ class HostWeights {
     std::vector<ggml_backend_buffer_ptr> pinned_;
     std::vector<char> staging_;  // while the weights settle
     size_t largest_result_ = 0;
-    ggml_threadpool_t threadpool_ = nullptr;
+    std::atomic<ggml_threadpool_t> threadpool_ = nullptr;
     std::unique_ptr<Ggml> ggml_;
 };
 

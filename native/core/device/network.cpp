@@ -93,7 +93,8 @@ std::optional<NetworkShare::Room> NetworkShare::make_room(ggml_backend_buffer_ty
         ggml_set_name(room.weights[i++], weight->name);
     }
     room.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(room.context.get(), type));
-    if (!room.buffer) return std::nullopt;
+    // Drivers that lack pinned memory give out ordinary memory instead.
+    if (!room.buffer || ggml_backend_buffer_get_type(room.buffer.get()) != type) return std::nullopt;
     ggml_backend_buffer_set_usage(room.buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
     return room;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device/pinned_memory.h"
 #include "runtime/backends.h"
 #include "runtime/engine_error.h"
 
@@ -51,17 +52,21 @@ bool Processor::has_room(size_t input, size_t hidden, size_t result) const {
 bool Processor::reserve(size_t input, size_t hidden, size_t result) {
     if (has_room(input, hidden, result)) return true;
     // Never less than before, or two networks of different shapes would take turns at it.
-    hidden = std::max(hidden, size_of(hidden_));
-    result = std::max(result, size_of(exchange_) - input_bytes_);
-    input_bytes_ = std::max(round_up(input), input_bytes_);
+    if (exchange_) {
+        hidden = std::max(hidden, size_of(hidden_));
+        result = std::max(result, size_of(exchange_) - input_bytes_);
+        input = std::max(input, input_bytes_);
+    }
+    input_bytes_ = round_up(input);
     const size_t exchanged = input_bytes_ + result;
     exchange_.reset();
     hidden_.reset();
-    if (const ggml_backend_buffer_type_t type = ggml_backend_dev_host_buffer_type(card_)) exchange_.reset(ggml_backend_buft_alloc_buffer(type, exchanged));
+    exchange_ = allocate_pinned(card_, exchanged);
     pinned_ = exchange_ != nullptr;
     if (!pinned_) exchange_.reset(ggml_backend_buft_alloc_buffer(ordinary_memory(), exchanged));
     hidden_.reset(ggml_backend_buft_alloc_buffer(ordinary_memory(), hidden));
-    return exchange_ && hidden_;
+    if (!hidden_) exchange_.reset();
+    return exchange_ != nullptr;
 }
 
 ggml_status Processor::compute(ggml_cgraph* graph) {

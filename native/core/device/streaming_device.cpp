@@ -82,6 +82,46 @@ ggml_cgraph* Sum::graph(const ggml_tensor& like, const Memory& a, const Memory& 
     return nodes;
 }
 
+// As long as it lives, the weights of a unit that nodes multiply with lie in a slot.
+class InSlot {
+  public:
+    InSlot(const ggml_cgraph& nodes, const HostUnit& unit, const UploadRing::Place& place) {
+        for (int i = 0; i < nodes.n_nodes; ++i) {
+            for (ggml_tensor* operand : nodes.nodes[i]->src) {
+                // One that several nodes use points into the slot already.
+                const ggml_tensor* const weight = operand && operand->buffer != place.buffer ? host_weight(operand) : nullptr;
+                if (!weight) continue;
+                width_ = std::max(width_, width_of(nodes.nodes[i]));
+                const auto of_unit = std::ranges::find(unit.weights, weight, &HostUnit::Weight::tensor);
+                if (of_unit == unit.weights.end()) continue;
+                moved_.push_back({operand, operand->data, operand->buffer});
+                operand->data = place.base + of_unit->slot_offset + operand->view_offs;
+                operand->buffer = place.buffer;
+            }
+        }
+    }
+    ~InSlot() {
+        for (const Moved& was : moved_) {
+            was.operand->data = was.data;
+            was.operand->buffer = was.buffer;
+        }
+    }
+    InSlot(const InSlot&) = delete;
+    InSlot& operator=(const InSlot&) = delete;
+
+    // Tokens of the pass.
+    uint32_t width() const { return width_; }
+
+  private:
+    struct Moved {
+        ggml_tensor* operand;
+        void* data;
+        ggml_backend_buffer_t buffer;
+    };
+    std::vector<Moved> moved_;
+    uint32_t width_ = 0;
+};
+
 }  // namespace
 
 struct StreamingDevice::Ggml {
@@ -101,6 +141,7 @@ struct StreamingDevice::Ggml {
 // One queue of computations, as every llama_context has.
 struct StreamingDevice::Backend {
     StreamingDevice& device;
+    std::mutex mutex;          // held by whoever uses `compute`: cards' queues are not thread-safe; locked after the device's
     ggml_backend_ptr compute;
     Processor processor;
     ggml_backend_event_ptr fetched;   // the input of a network is in RAM; null where the card has no events
@@ -113,10 +154,20 @@ struct StreamingDevice::Backend {
     Backend(StreamingDevice& device, ggml_backend_t compute);
 
     static Backend& self(ggml_backend_t backend) { return *static_cast<Backend*>(backend->context); }
+    static bool is_one(ggml_backend_t backend);
     // The wrapped queue of a streaming one, any other queue itself.
     static ggml_backend_t unwrapped(ggml_backend_t backend);
+    // Calls `use` with the wrapped queue.
+    template <typename Use> static auto with(ggml_backend_t backend, Use use) {
+        std::lock_guard lock(self(backend).mutex);
+        return use(self(backend).compute.get());
+    }
 
     ggml_status compute_graph(ggml_cgraph* graph);
+    // Waits for all that the queue was given.
+    void synchronize();
+    // Lets ggml keep the input of networks that are cut up: shares read it one after the other. False when there is none.
+    static bool keep_inputs(ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters);
     ggml_status compute_segment(ggml_cgraph* graph, int begin, int end, const HostUnit* unit, HostWeights* weights);
     // A network whose shares card and processor compute at the same time.
     ggml_status compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes);
@@ -165,14 +216,43 @@ struct StreamingDevice::Results {
     }
 };
 
+bool StreamingDevice::Backend::is_one(ggml_backend_t backend) {
+    return StreamingDevice::of(ggml_backend_get_device(backend)) != nullptr;
+}
+
 ggml_backend_t StreamingDevice::Backend::unwrapped(ggml_backend_t backend) {
-    return StreamingDevice::of(ggml_backend_get_device(backend)) ? self(backend).compute.get() : backend;
+    return is_one(backend) ? self(backend).compute.get() : backend;
+}
+
+void StreamingDevice::Backend::synchronize() {
+    {
+        std::lock_guard using_queue(mutex);
+        ggml_backend_synchronize(compute.get());
+    }
+    // When it is taken, the next time will do.
+    const std::unique_lock lock(device.mutex_, std::try_to_lock);
+    if (!lock) return;
+    std::lock_guard using_queue(mutex);
+    device.ring_.tidy(compute.get());
+}
+
+bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters) {
+    bool has_networks = false;
+    for (int i = 0; i < graph->n_nodes; ++i) {
+        const HostNetwork* const network = network_of_node(graph->nodes[i]);
+        if (!network) continue;
+        has_networks = true;
+        const auto nodes = NetworkNodes::find(graph, i, network->whole);
+        if (nodes) parameters->add_alloc_dep(parameters->user_data, nodes->input(), nodes->down);
+    }
+    return has_networks;
 }
 
 // Cuts the graph at networks that are cut up, and where the unit in RAM changes; nodes without one belong to the segment
 // before them.
 ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
-    std::lock_guard lock(device.mutex_);
+    std::lock_guard passing(device.mutex_);
+    std::lock_guard using_queue(mutex);
     int begin = 0;
     const HostUnit* unit = nullptr;
     HostWeights* weights = nullptr;
@@ -212,43 +292,23 @@ ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int be
 
     const std::optional<UploadRing::Place> place = device.ring_.acquire(*weights, *unit, compute.get());
     if (!place) return GGML_STATUS_ALLOC_FAILED;
-    struct Redirected {
-        ggml_tensor* operand;
-        void* data;
-        ggml_backend_buffer_t buffer;
-    };
-    std::vector<Redirected> redirected;
-    uint32_t width = 0;
-    for (int i = begin; i < end; ++i) {
-        for (ggml_tensor* operand : graph->nodes[i]->src) {
-            // One that several nodes use points into the slot already.
-            const ggml_tensor* const weight = operand && operand->buffer != place->buffer ? host_weight(operand) : nullptr;
-            if (!weight) continue;
-            width = std::max(width, width_of(graph->nodes[i]));
-            for (const HostUnit::Weight& of_unit : unit->weights) {
-                if (of_unit.tensor != weight) continue;
-                redirected.push_back({operand, operand->data, operand->buffer});
-                operand->data = place->base + of_unit.slot_offset + operand->view_offs;
-                operand->buffer = place->buffer;
-            }
-        }
-    }
+    InSlot in_slot(segment, *unit, *place);
     const ggml_status status = ggml_backend_graph_compute_async(compute.get(), &segment);
-    for (const Redirected& was : redirected) {
-        was.operand->data = was.data;
-        was.operand->buffer = was.buffer;
-    }
     device.ring_.done(*unit, compute.get());
-    if (status == GGML_STATUS_SUCCESS) device.ring_.prefetch_behind(*weights, *unit, width);
+    if (status == GGML_STATUS_SUCCESS) device.ring_.prefetch_behind(*weights, *unit, in_slot.width());
     return status;
 }
 
 ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes) {
     if (cancelled()) return GGML_STATUS_ABORTED;
     const uint32_t width = width_of(nodes.down);
+    device.adopt_restored();
     std::vector<HostNetwork::Share*> on_card;
     std::vector<HostNetwork::Share*> beside;  // computed by the processor at the same time
-    for (HostNetwork::Share& share : network.shares) (share.in_vram() || (share.unit && width >= share.unit->stream_from_width) ? on_card : beside).push_back(&share);
+    for (HostNetwork::Share& share : network.shares) {
+        const bool streamed = share.unit && width >= share.unit->stream_from_width && device.ring_.takes(*share.unit);
+        (share.in_vram() || streamed ? on_card : beside).push_back(&share);
+    }
     Results results{*this, nodes, on_card.size() + (beside.empty() ? 0 : 1)};
     if (!results.reserve(weights.largest_result())) return GGML_STATUS_ALLOC_FAILED;
     if (!beside.empty() && !begin_exchange(weights, nodes, beside)) return GGML_STATUS_ALLOC_FAILED;
@@ -380,37 +440,41 @@ StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_qu
     // What the card's queue lacks is lacking here too, so that ggml takes its own ways around it.
     if (from.set_tensor_async) {
         to.set_tensor_async = [](ggml_backend_t backend, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
-            ggml_backend_tensor_set_async(self(backend).compute.get(), tensor, data, offset, size);
+            with(backend, [&](ggml_backend_t queue) { ggml_backend_tensor_set_async(queue, tensor, data, offset, size); });
         };
     }
     if (from.get_tensor_async) {
         to.get_tensor_async = [](ggml_backend_t backend, const ggml_tensor* tensor, void* data, size_t offset, size_t size) {
-            ggml_backend_tensor_get_async(self(backend).compute.get(), tensor, data, offset, size);
+            with(backend, [&](ggml_backend_t queue) { ggml_backend_tensor_get_async(queue, tensor, data, offset, size); });
         };
     }
     if (from.cpy_tensor_async) {
         to.cpy_tensor_async = [](ggml_backend_t source, ggml_backend_t target, const ggml_tensor* read, ggml_tensor* written) {
-            const ggml_backend_t queue = unwrapped(target);
-            return queue->iface.cpy_tensor_async && queue->iface.cpy_tensor_async(unwrapped(source), queue, read, written);
+            const auto copy = [&](ggml_backend_t queue) {
+                return queue->iface.cpy_tensor_async && queue->iface.cpy_tensor_async(unwrapped(source), queue, read, written);
+            };
+            return is_one(target) ? with(target, copy) : copy(target);
         };
     }
     if (from.synchronize) {
-        to.synchronize = [](ggml_backend_t backend) { ggml_backend_synchronize(self(backend).compute.get()); };
+        to.synchronize = [](ggml_backend_t backend) { self(backend).synchronize(); };
     }
     if (from.event_record && from.event_wait) {
-        to.event_record = [](ggml_backend_t backend, ggml_backend_event_t event) { ggml_backend_event_record(event, self(backend).compute.get()); };
-        to.event_wait = [](ggml_backend_t backend, ggml_backend_event_t event) { ggml_backend_event_wait(self(backend).compute.get(), event); };
-    }
-    if (from.graph_optimize) {
-        to.graph_optimize = [](ggml_backend_t backend, ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters) {
-            // Reordered, a network could not be told from other nodes.
-            for (int i = 0; i < graph->n_nodes; ++i) {
-                if (network_of_node(graph->nodes[i])) return;
-            }
-            const ggml_backend_t queue = self(backend).compute.get();
-            queue->iface.graph_optimize(queue, graph, parameters);
+        to.event_record = [](ggml_backend_t backend, ggml_backend_event_t event) {
+            with(backend, [&](ggml_backend_t queue) { ggml_backend_event_record(event, queue); });
+        };
+        to.event_wait = [](ggml_backend_t backend, ggml_backend_event_t event) {
+            with(backend, [&](ggml_backend_t queue) { ggml_backend_event_wait(queue, event); });
         };
     }
+    // Also for cards that reorder nothing.
+    to.graph_optimize = [](ggml_backend_t backend, ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters) {
+        // Reordered, a network could not be told from other nodes.
+        if (keep_inputs(graph, parameters)) return;
+        with(backend, [&](ggml_backend_t queue) {
+            if (queue->iface.graph_optimize) queue->iface.graph_optimize(queue, graph, parameters);
+        });
+    };
 }
 
 void StreamingDevice::Ggml::properties(ggml_backend_dev_t device, ggml_backend_dev_props* properties) {
@@ -517,8 +581,18 @@ ggml_backend_dev_t StreamingDevice::handle() const {
     return &ggml_->device;
 }
 
+std::vector<std::unique_lock<std::mutex>> StreamingDevice::stop_queues() {
+    std::vector<std::unique_lock<std::mutex>> stopped;
+    for (Backend* queue : queues_) {
+        stopped.emplace_back(queue->mutex);
+        ggml_backend_synchronize(queue->compute.get());
+    }
+    return stopped;
+}
+
 bool StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) {
     std::lock_guard lock(mutex_);
+    const auto stopped = stop_queues();
     if (!ring_.reserve(count, weights.largest_streamed())) return false;
     users_.insert(&weights);
     return true;
@@ -526,15 +600,18 @@ bool StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) 
 
 uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
     std::lock_guard lock(mutex_);
-    for (Backend* queue : queues_) ggml_backend_synchronize(queue->compute.get());
-    uint64_t released = 0;
-    std::vector<HostNetwork*> networks = weights.networks();
-    for (auto network = networks.rbegin(); network != networks.rend() && released < bytes; ++network) {
-        for (HostNetwork::Share& share : (*network)->shares) {
-            if (!share.in_vram()) continue;
-            released += share.network->bytes();
-            share.network->move_back();
+    std::vector<NetworkShare*> in_vram;
+    for (HostNetwork* network : weights.networks()) {
+        for (HostNetwork::Share& share : network->shares) {
+            if (share.in_vram()) in_vram.push_back(share.network.get());
         }
+    }
+    if (in_vram.empty()) return 0;
+    const auto stopped = stop_queues();
+    uint64_t released = 0;
+    for (auto share = in_vram.rbegin(); share != in_vram.rend() && released < bytes; ++share) {
+        released += (*share)->bytes();
+        (*share)->move_back();
     }
     return released;
 }
@@ -544,18 +621,32 @@ uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool
     ggml_backend_dev_props properties;
     ggml_backend_dev_get_props(card_, &properties);
     if (!restorer_ && properties.caps.async && properties.caps.events) restorer_ = std::make_unique<Uploader>(card_);
-    uint64_t restored = 0;
+    const uint64_t restored = copy_all(weights, go_on);
+    std::lock_guard lock(mutex_);
+    adopt_restored();
+    return restored;
+}
+
+uint64_t StreamingDevice::copy_all(HostWeights& weights, const std::function<bool()>& go_on) {
+    uint64_t copied = 0;
     for (HostNetwork* network : weights.networks()) {
         for (HostNetwork::Share& share : network->shares) {
+            // Only restoring brings one into VRAM, and that is done by one thread at a time.
             if (share.unit || share.in_vram()) continue;
             std::optional<NetworkShare::Room> room = go_on() ? share.network->make_room(ggml_backend_dev_buffer_type(card_)) : std::nullopt;
-            if (!room || !copy(*share.network, *room, go_on)) return restored;
-            restored += share.network->bytes();
-            std::lock_guard lock(mutex_);
-            share.network->move_to(std::move(*room));
+            if (!room || !copy(*share.network, *room, go_on)) return copied;
+            copied += share.network->bytes();
+            std::lock_guard lock(restored_mutex_);
+            restored_.emplace_back(share.network.get(), std::move(*room));
         }
     }
-    return restored;
+    return copied;
+}
+
+void StreamingDevice::adopt_restored() {
+    std::lock_guard lock(restored_mutex_);
+    for (auto& [share, room] : restored_) share->move_to(std::move(room));
+    restored_.clear();
 }
 
 bool StreamingDevice::copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on) {
@@ -590,6 +681,7 @@ void StreamingDevice::fill_slots(const HostWeights& weights) {
 void StreamingDevice::forget(const HostWeights& weights) {
     std::lock_guard lock(mutex_);
     if (users_.erase(&weights) == 0) return;
+    const auto stopped = stop_queues();
     ring_.forget(weights);
     if (users_.empty()) ring_.release();
 }

@@ -16,6 +16,8 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "device/host_weights.h"
 #include "device/upload_ring.h"
@@ -38,8 +40,8 @@ class StreamingDevice {
     // Gives the VRAM of resident shares of networks back, at least `bytes` of it if there are so many, the last layers first;
     // the processor computes them from then on. Waits for the pass under way. Returns the bytes.
     uint64_t release(HostWeights& weights, uint64_t bytes);
-    // Brings shares that were released into VRAM again, beside passes that run meanwhile, as far as the card grants memory
-    // and while `go_on` says so: it is asked several times in a few milliseconds. Returns the bytes.
+    // Brings shares that were released into VRAM again, beside passes that run meanwhile and compute with them as soon as
+    // they are there, as far as the card grants memory and while `go_on` says so: it is asked several times in a few milliseconds. Returns the bytes.
     uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on);
     // Begins to upload what the first passes that are one token wide need, as far as there are slots. Does nothing during a
     // pass, which does that by itself.
@@ -56,6 +58,14 @@ class StreamingDevice {
 
     StreamingDevice(ggml_backend_dev_t card, std::string name);
 
+    // Waits for all that the queues were given, and for whoever uses them; they do nothing as long as the result lives. Under
+    // mutex_.
+    std::vector<std::unique_lock<std::mutex>> stop_queues();
+    // Makes room for released shares and copies them there, until it is told to stop or the card has no room. Returns the
+    // bytes. Under restore_mutex_.
+    uint64_t copy_all(HostWeights& weights, const std::function<bool()>& go_on);
+    // Lets the card compute what has been copied; also in the middle of a pass, between two networks. Under mutex_.
+    void adopt_restored();
     // Copies what is in RAM; false when told to stop.
     bool copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on);
 
@@ -68,6 +78,8 @@ class StreamingDevice {
     std::set<Backend*> queues_;             // guarded by mutex_
     std::mutex restore_mutex_;              // one restores at a time; locked before mutex_
     std::unique_ptr<Uploader> restorer_;    // guarded by restore_mutex_; made with the first restore
+    std::mutex restored_mutex_;             // locked last
+    std::vector<std::pair<NetworkShare*, NetworkShare::Room>> restored_;  // guarded by restored_mutex_
     std::unique_ptr<Ggml> ggml_;
 };
 

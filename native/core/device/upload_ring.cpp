@@ -24,13 +24,22 @@ UploadRing::~UploadRing() {
 }
 
 bool UploadRing::reserve(uint32_t count, size_t bytes) {
+    const uint32_t count_before = slots();
+    const size_t bytes_before = slot_bytes_;
     if (bytes > slot_bytes_) {
         release();
         slot_bytes_ = bytes;
     }
+    add_slots(count);
+    if (!slots_.empty()) return true;
+    slot_bytes_ = bytes_before;
+    add_slots(count_before);
+    return false;
+}
+
+void UploadRing::add_slots(uint32_t count) {
     while (slots_.size() < count && add_slot(slot_bytes_)) {
     }
-    return !slots_.empty();
 }
 
 bool UploadRing::add_slot(size_t bytes) {
@@ -67,6 +76,15 @@ void UploadRing::forget(ggml_backend_t compute) {
     }
 }
 
+void UploadRing::tidy(ggml_backend_t compute) {
+    if (!uploader_) return;
+    for (const auto& slot : slots_) {
+        if (slot->user != compute || !slot->used) continue;
+        uploader_->tidy(slot->ready.get());
+        ggml_backend_event_synchronize(slot->done.get());
+    }
+}
+
 void UploadRing::forget(const HostWeights& weights) {
     // A copy that reads from the weights may be under way.
     if (uploader_) uploader_->synchronize();
@@ -83,7 +101,7 @@ UploadRing::Slot* UploadRing::find(const HostUnit& unit) {
 UploadRing::Slot* UploadRing::oldest(const std::vector<const HostUnit*>& needed) {
     Slot* oldest = nullptr;
     for (const auto& slot : slots_) {
-        if (slot->in_use || (slot->unit && std::ranges::find(needed, slot->unit) != needed.end())) continue;
+        if (slot->unit && std::ranges::find(needed, slot->unit) != needed.end()) continue;
         if (!slot->unit) return slot.get();
         if (!oldest || slot->turn < oldest->turn) oldest = slot.get();
     }
@@ -103,6 +121,8 @@ void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& 
         }
     }
     if (uploader_) {
+        // A pinned unit is given to the card at once, and must not get ahead of another one that is still being staged.
+        uploader_->wait_until_given(slot.ticket);
         slot.ticket = uploader_->begin(std::move(upload));
     } else {
         std::vector<char> rows;
@@ -151,7 +171,7 @@ std::optional<UploadRing::Place> UploadRing::acquire(const HostWeights& weights,
         // `done` will stand for this queue only.
         if (slot->user && slot->user != compute) ggml_backend_event_wait(compute, slot->done.get());
     }
-    slot->used = slot->in_use = true;
+    slot->used = true;
     slot->turn = ++turn_;
     return Place{slot->buffer.get(), static_cast<char*>(slot->bytes.data)};
 }
@@ -159,7 +179,6 @@ std::optional<UploadRing::Place> UploadRing::acquire(const HostWeights& weights,
 void UploadRing::done(const HostUnit& unit, ggml_backend_t compute) {
     Slot* slot = find(unit);
     if (!slot) return;
-    slot->in_use = false;
     slot->user = compute;
     if (uploader_) ggml_backend_event_record(slot->done.get(), compute);
 }

@@ -35,12 +35,14 @@ class UploadRing {
     UploadRing& operator=(const UploadRing&) = delete;
 
     // Makes at least `count` slots of at least `bytes`. Fewer, but at least one, when the card refuses memory; false when
-    // it has no room for one. Waits for the card when slots have to be made anew.
+    // it has no room for one, which leaves the slots that were there. Waits for the card when slots have to be made anew.
     bool reserve(uint32_t count, size_t bytes);
     // Waits for the card and gives the memory back.
     void release();
     // The queue is about to be freed: waits for what it was given, and for uploads that wait for that.
     void forget(ggml_backend_t compute);
+    // All that the queue was given has happened: drivers gather what belongs to events until they are asked.
+    void tidy(ggml_backend_t compute);
     // Forgets what the slots hold of these weights, which are about to be freed.
     void forget(const HostWeights& weights);
 
@@ -53,6 +55,8 @@ class UploadRing {
         ggml_backend_buffer_t buffer = nullptr;
         char* base = nullptr;
     };
+    // There is a slot that the unit fits in.
+    bool takes(const HostUnit& unit) const { return !slots_.empty() && unit.slot_bytes <= slot_bytes_; }
     // Nobody would have to wait for the unit but the card.
     bool given(const HostUnit& unit);
     // Makes sure that the unit is, or soon will be, in a slot, and lets what `compute` is given next wait for it. None when
@@ -73,12 +77,13 @@ class UploadRing {
         const HostWeights* weights = nullptr;
         const HostUnit* unit = nullptr;  // null: empty
         bool used = false;               // by a computation since its upload
-        bool in_use = false;             // between `acquire` and `done`
         ggml_backend_t user = nullptr;   // the queue whose computation `done` stands for; null: none yet
         uint64_t ticket = 0;             // of its last upload
         uint64_t turn = 0;               // of the last upload or use: the smallest is the first to be replaced
     };
 
+    // As many as the card grants, until there are `count`.
+    void add_slots(uint32_t count);
     bool add_slot(size_t bytes);
     Slot* find(const HostUnit& unit);
     Slot* oldest(const std::vector<const HostUnit*>& needed);

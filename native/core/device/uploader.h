@@ -61,6 +61,8 @@ class Uploader {
     void wait_until_given(uint64_t ticket);
     // Returns when the card has copied everything that was begun.
     void synchronize();
+    // Of an event that has happened already: drivers gather what belongs to it until they are asked.
+    void tidy(ggml_backend_event_t happened);
 
   private:
     // Pieces under way.
@@ -75,6 +77,8 @@ class Uploader {
     void run();
     // Of pinned memory; `after` and `ready` included.
     void copy_at_once(const Upload& upload);
+    // Now and then waits for the queue, which gathers what it was given until then. Under queue_mutex_.
+    void tidy_queue();
     void copy(const Upload& upload);
     void copy_rows(const Upload& upload, const Upload::Part& part);
     // Begins a piece when there is one to begin; its staging memory is free then.
@@ -82,7 +86,8 @@ class Uploader {
     void send(Piece& piece, const Upload& upload, const void* data, size_t offset, size_t size);
 
     std::mutex queue_mutex_;
-    ggml_backend_ptr queue_;  // guarded by queue_mutex_
+    ggml_backend_ptr queue_;    // guarded by queue_mutex_
+    uint32_t untidied_ = 0;     // uploads; guarded by queue_mutex_
     std::array<Piece, depth> pieces_;
     size_t next_piece_ = 0;
 

@@ -31,6 +31,8 @@ struct DeviceProfile {
     WidthCurve card;
     WidthCurve processor;
     double upload_bytes_per_second = 0;  // from pinned memory
+    double staged_bytes_per_second = 0;  // from other memory, by way of pinned one
+    double upload_share_of_card = 0;     // of an upload's time, what the card's computations lose: 0 with an engine of its own for copies
     double upload_seconds = 0;           // of a copy, beside its bytes
     double exchange_seconds = 0;         // from the card to the processor and back, around what the processor computes
     double launch_seconds = 0;           // of an operation on the card, beside what its bytes take

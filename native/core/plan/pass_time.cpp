@@ -74,7 +74,8 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t sl
             double card = now + static_cast<double>(step.card) * per_byte + step.operations * profile.launch_seconds;
             for (const uint64_t bytes : step.streamed) {
                 if (bytes == 0) continue;
-                card = std::max(card, uploads.next()) + static_cast<double>(bytes) * per_byte;
+                const double lost = profile.upload_share_of_card * (profile.upload_seconds + static_cast<double>(bytes) / profile.upload_bytes_per_second);
+                card = std::max(card + lost, uploads.next()) + static_cast<double>(bytes) * per_byte;
                 uploads.release(card);
             }
             now = std::max(card, processor);

@@ -108,7 +108,12 @@ uint64_t resident_weights(const ModelProfile& model, const UnitPlan& units) {
 
 // Cuts up the layers of a model that does not fit as a whole.
 void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
-    UnitPlan units = plan_units(model, *card.profile, {request.context_length, request.batch_size, budget});
+    // As if the card held nothing but weights: whatever the plan, no less remains.
+    const uint64_t least_in_ram = less(model.weight_bytes(), budget);
+    DeviceProfile device = *card.profile;
+    const bool copies = least_in_ram + 4 * ram_margin <= request.ram_available;
+    if (!copies) device.upload_bytes_per_second = std::min(device.upload_bytes_per_second, device.staged_bytes_per_second);
+    UnitPlan units = plan_units(model, device, {request.context_length, request.batch_size, budget});
     // Nothing is gained over whole layers.
     if (units.networks_on_card().in_ram() == 0) return;
     placement.device = card.device;
@@ -116,7 +121,7 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.output_on_device = units.output_on_card;
     placement.device_bytes = units.vram_bytes;
     placement.host_bytes = model.weight_bytes() - resident_weights(model, units);
-    placement.copies_host_weights = placement.host_bytes + 4 * ram_margin <= request.ram_available;
+    placement.copies_host_weights = copies && placement.host_bytes + 2 * ram_margin <= request.ram_available;
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
     placement.units = std::move(units);
 }

@@ -17,13 +17,21 @@ constexpr int32_t most_threads = 512;
 constexpr uint32_t widest_pass = 512;
 
 // In one line.
-std::string what_speed_depends_on(ggml_backend_dev_t card) {
+std::string what_speed_depends_on(ggml_backend_dev_t card, int32_t threads) {
     const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     size_t free = 0;
     size_t total = 0;
     ggml_backend_dev_memory(card, &free, &total);
-    return std::string(ggml_version()) + " " + ggml_commit() + "; " + ggml_backend_dev_description(processor) + ", " + std::to_string(os::physical_cores()) +
-           " cores; " + ggml_backend_dev_name(card) + ", " + ggml_backend_dev_description(card) + ", " + std::to_string(total >> 20) + " MiB";
+    return std::string(ggml_version()) + " " + ggml_commit() + "; " + ggml_backend_dev_description(processor) + ", " + std::to_string(threads) +
+           " threads; " + ggml_backend_dev_name(card) + ", " + ggml_backend_dev_description(card) + ", " + std::to_string(total >> 20) + " MiB";
+}
+
+int32_t checked_threads(int32_t threads) {
+    if (threads < 0 || threads > most_threads) {
+        throw EngineError(ErrorCode::InvalidArgument, "Expected threads from 0 (automatic) to " + std::to_string(most_threads) + ", got " +
+                                                          std::to_string(threads) + ".");
+    }
+    return threads > 0 ? threads : static_cast<int32_t>(os::physical_cores());
 }
 
 }  // namespace
@@ -59,7 +67,7 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
         if (device.kind != DeviceKind::Cpu) {
             CardMemory card{device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated, std::nullopt};
             std::lock_guard lock(mutex_);
-            if (const auto known = device_profiles_.find(device.name); known != device_profiles_.end()) card.profile = known->second;
+            if (const auto known = device_profiles_.find({device.name, checked_threads(options.threads)}); known != device_profiles_.end()) card.profile = known->second;
             request.cards.push_back(std::move(card));
         }
     }
@@ -79,7 +87,8 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
         if (closing_) return nullptr;
     }
     Placement placement = plan_placement(profile, placement_request(options.plan, profile));
-    if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units && measure(placement.device)) {
+    if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units &&
+        measure(placement.device, checked_threads(options.plan.threads))) {
         placement = plan_placement(profile, placement_request(options.plan, profile));
     }
     const std::shared_ptr<Model> model = load_smaller_until_it_fits(options, profile, std::move(placement));
@@ -118,24 +127,25 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
     }
 }
 
-bool Engine::measure(const std::string& device) {
+bool Engine::measure(const std::string& device, int32_t threads) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
-    const std::string machine = what_speed_depends_on(card);
+    const std::string machine = what_speed_depends_on(card, threads);
     if (const auto known = profile_cache_.find(device, machine)) {
         std::lock_guard lock(mutex_);
-        device_profiles_[device] = *known;
+        device_profiles_[{device, threads}] = *known;
         return true;
     }
     // Not the threads that compute passes, which may be at work.
-    const auto count = static_cast<int32_t>(os::physical_cores());
-    ggml_threadpool_params params = ggml_threadpool_params_default(count);
+    ggml_threadpool_params params = ggml_threadpool_params_default(threads);
     const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
     try {
-        DeviceProfile profile = measure_device(card, {pool.get(), count}, widest_pass);
-        profile_cache_.keep(device, machine, profile);
+        const uint64_t before = passes_computed();
+        DeviceProfile profile = measure_device(card, {pool.get(), threads}, widest_pass);
+        // What was measured beside a pass is good enough for the time being only.
+        if (passes_computed() == before) profile_cache_.keep(device, machine, profile);
         std::lock_guard lock(mutex_);
-        device_profiles_[device] = std::move(profile);
+        device_profiles_[{device, threads}] = std::move(profile);
         return true;
     } catch (const EngineError& error) {
         log(LogLevel::Warn, device + " is not measured: " + error.what());
@@ -145,15 +155,10 @@ bool Engine::measure(const std::string& device) {
 
 std::shared_ptr<Session> Engine::create_session(std::shared_ptr<Model> model, const SessionOptions& options, int32_t threads) {
     if (options.context_length == 0) throw EngineError(ErrorCode::InvalidArgument, "Expected contextLength of at least 1, got 0.");
-    if (threads < 0 || threads > most_threads) {
-        throw EngineError(ErrorCode::InvalidArgument, "Expected threads from 0 (automatic) to " + std::to_string(most_threads) + ", got " +
-                                                          std::to_string(threads) + ".");
-    }
-    return Session::create(std::move(model), options, compute_threads(threads));
+    return Session::create(std::move(model), options, compute_threads(checked_threads(threads)));
 }
 
 ComputeThreads Engine::compute_threads(int32_t count) {
-    if (count == 0) count = static_cast<int32_t>(os::physical_cores());
     std::lock_guard lock(mutex_);
     ggml_threadpool_t& pool = pools_[count];
     if (!pool) {
@@ -177,6 +182,12 @@ void Engine::submit(std::shared_ptr<Session> session, GenerationRequest request,
     if (scheduler_.submit(job, priority)) return;
     session->release();
     throw EngineError(ErrorCode::Closed, "The engine was closed.");
+}
+
+uint64_t Engine::passes_computed() const {
+    uint64_t passes = 0;
+    for (const auto& model : open_models()) passes += model->activity().passes;
+    return passes;
 }
 
 std::vector<std::shared_ptr<Model>> Engine::open_models() const {

@@ -56,10 +56,11 @@ class Engine {
     // Plans anew, with less graphics memory each time, when the card refuses what it said was free. As `Model::load`.
     std::shared_ptr<Model> load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement);
     // Finds out how fast the device is; false when it cannot be measured.
-    bool measure(const std::string& device);
+    bool measure(const std::string& device, int32_t threads);
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
     void cancel_running();
     std::vector<std::shared_ptr<Model>> open_models() const;
+    uint64_t passes_computed() const;
 
     bool cpu_only_;
     ProfileCache profile_cache_;
@@ -68,7 +69,7 @@ class Engine {
     std::vector<std::weak_ptr<Model>> models_;
     std::vector<std::weak_ptr<Cancellation>> running_;
     std::map<int32_t, ggml_threadpool_t> pools_;  // by number of threads
-    std::map<std::string, DeviceProfile> device_profiles_;  // by the device's name
+    std::map<std::pair<std::string, int32_t>, DeviceProfile> device_profiles_;  // by the device's name and the processor's threads
     Scheduler scheduler_;
     Worker loader_;
     Worker desk_;

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <vector>
 
+#include "device/pinned_memory.h"
+#include "device/uploader.h"
 #include "plan/unit_plan.h"
 #include "runtime/backends.h"
 #include "runtime/engine_error.h"
@@ -52,6 +55,12 @@ ggml_backend_buffer_ptr allocate(ggml_backend_buffer_type_t buffer_type, size_t 
     return buffer;
 }
 
+// RAM, pinned if there is such.
+ggml_backend_buffer_ptr allocate_for_copies(ggml_backend_dev_t card, size_t bytes) {
+    if (ggml_backend_buffer_ptr pinned = allocate_pinned(card, bytes)) return pinned;
+    return allocate(ggml_backend_dev_buffer_type(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), bytes);
+}
+
 // Matrices in the memory of a device, and what multiplies them.
 class Multiplication {
   public:
@@ -69,10 +78,14 @@ class Multiplication {
         ggml_backend_buffer_clear(buffer_.get(), 0);
     }
 
+    void compute(int times) const {
+        while (times-- > 0) ggml_backend_graph_compute_async(backend_, graph_);
+        ggml_backend_synchronize(backend_);
+    }
+
     double seconds_per_byte(int times) const {
-        const auto compute = [this] { ggml_backend_graph_compute(backend_, graph_); };
-        compute();
-        return best_of(times, compute) / bytes_;
+        compute(1);
+        return best_of(times, [this] { compute(1); }) / bytes_;
     }
 
   private:
@@ -93,12 +106,24 @@ WidthCurve measure_widths(ggml_backend_t backend, uint32_t widest_pass) {
     return WidthCurve(std::move(points));
 }
 
+// Bytes a second from memory that the card does not read by itself into `target`, which is upload_bytes long.
+double measure_staging(ggml_backend_dev_t card, ggml_tensor* target) {
+    ggml_backend_dev_props properties;
+    ggml_backend_dev_get_props(card, &properties);
+    const std::vector<char> memory(upload_bytes, 1);
+    if (!properties.caps.async || !properties.caps.events) {
+        return upload_bytes / best_of(2, [&] { ggml_backend_tensor_set(target, memory.data(), 0, upload_bytes); });
+    }
+    Uploader uploader(card);
+    return upload_bytes / best_of(3, [&] {
+               uploader.begin({target, {{memory.data(), 0, upload_bytes, 1, 0}}, false, nullptr, nullptr});
+               uploader.synchronize();
+           });
+}
+
 void measure_bus(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProfile& profile) {
     const ggml_backend_buffer_ptr vram = allocate(ggml_backend_dev_buffer_type(card), upload_bytes);
-    const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card);
-    ggml_backend_buffer_ptr host(pinned ? ggml_backend_buft_alloc_buffer(pinned, upload_bytes) : nullptr);
-    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    if (!host) host = allocate(ggml_backend_dev_buffer_type(processor), upload_bytes);
+    const ggml_backend_buffer_ptr host = allocate_for_copies(card, upload_bytes);
     ggml_backend_buffer_clear(host.get(), 0);
     void* const memory = ggml_backend_buffer_get_base(host.get());
 
@@ -113,6 +138,21 @@ void measure_bus(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProfile& p
     profile.upload_seconds = best_of(20, [&] { upload(exchanged_bytes); });
     const double whole = best_of(3, [&] { upload(upload_bytes); });
     profile.upload_bytes_per_second = static_cast<double>(upload_bytes) / std::max(1e-9, whole - profile.upload_seconds);
+
+    // Computations of about the same time, on another queue.
+    const ggml_backend_ptr beside(ggml_backend_dev_init(card, nullptr));
+    if (!beside) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no second queue.");
+    const Multiplication multiplication(queue, 1, 1);
+    const double once = best_of(2, [&] { multiplication.compute(1); });
+    const int times = std::max(1, static_cast<int>(whole / std::max(1e-9, once)));
+    const double computing = best_of(3, [&] { multiplication.compute(times); });
+    const double both = best_of(3, [&] {
+        ggml_backend_tensor_set_async(beside.get(), target, memory, 0, upload_bytes);
+        multiplication.compute(times);
+        ggml_backend_synchronize(beside.get());
+    });
+    profile.upload_share_of_card = std::clamp((both - std::max(computing, whole)) / std::min(computing, whole), 0.0, 1.0);
+    profile.staged_bytes_per_second = measure_staging(card, target);
 }
 
 // Small operations one after the other, whose bytes take next to no time.
@@ -153,10 +193,7 @@ void measure_latencies(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProf
     profile.launch_seconds = std::max(0.0, best_of(5, [&] { chained(3); }) - once) / (2 * Chain::operations);
 
     // As a pass does it: the card's result is waited for, the processor's goes back, and the card goes on.
-    const ggml_backend_buffer_type_t pinned = ggml_backend_dev_host_buffer_type(card);
-    ggml_backend_buffer_ptr host(pinned ? ggml_backend_buft_alloc_buffer(pinned, exchanged_bytes) : nullptr);
-    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    if (!host) host = allocate(ggml_backend_dev_buffer_type(processor), exchanged_bytes);
+    const ggml_backend_buffer_ptr host = allocate_for_copies(card, exchanged_bytes);
     void* const memory = ggml_backend_buffer_get_base(host.get());
     constexpr int exchanges = 16;
     const auto exchanged = [&] {

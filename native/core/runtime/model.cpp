@@ -217,8 +217,11 @@ uint64_t Model::prefetch(const CancellationPtr& cancellation) {
 
 void Model::free_weights() {
     std::lock_guard moving(memory_mutex_);
-    if (handle_ && host_weights_) StreamingDevice::over(host_weights_->card()).forget(*host_weights_);
+    if (!handle_) return;
+    if (host_weights_) StreamingDevice::over(host_weights_->card()).forget(*host_weights_);
     handle_.reset();
+    // Not the object itself, which others may be asking for counters.
+    if (host_weights_) host_weights_->give_up();
 }
 
 void Model::check_open() const {

@@ -49,6 +49,7 @@ struct PlanOptions {
     uint64_t vram_reserved = 0;   // bytes that are kept for another model
     KvType kv_type = KvType::F16;
     bool use_gpu = true;
+    int32_t threads = 0;          // of the processor; 0: the physical cores
 };
 
 struct LoadOptions {

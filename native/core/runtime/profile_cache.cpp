@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // The format's version; another one is not read.
-constexpr const char* first_line = "nmos device profile 1";
+constexpr const char* first_line = "nmos device profile 2";
 
 constexpr auto longest_age = std::chrono::hours(24 * 14);
 
@@ -63,6 +63,7 @@ std::string to_text(const DeviceProfile& profile) {
     out.imbue(std::locale::classic());
     out << std::setprecision(std::numeric_limits<double>::max_digits10);
     out << "upload_bytes_per_second " << profile.upload_bytes_per_second << "\nupload_seconds " << profile.upload_seconds;
+    out << "\nstaged_bytes_per_second " << profile.staged_bytes_per_second << "\nupload_share_of_card " << profile.upload_share_of_card;
     out << "\nexchange_seconds " << profile.exchange_seconds << "\nlaunch_seconds " << profile.launch_seconds << '\n';
     write_curve(out, "card", profile.card);
     write_curve(out, "processor", profile.processor);
@@ -76,7 +77,9 @@ std::optional<DeviceProfile> profile_from_text(const std::string& text) {
     DeviceProfile profile;
     std::string end;
     const bool whole = read_number(in, "upload_bytes_per_second", 1, profile.upload_bytes_per_second) &&
-                       read_number(in, "upload_seconds", 0, profile.upload_seconds) && read_number(in, "exchange_seconds", 0, profile.exchange_seconds) &&
+                       read_number(in, "upload_seconds", 0, profile.upload_seconds) &&
+                       read_number(in, "staged_bytes_per_second", 1, profile.staged_bytes_per_second) &&
+                       read_number(in, "upload_share_of_card", 0, profile.upload_share_of_card) && read_number(in, "exchange_seconds", 0, profile.exchange_seconds) &&
                        read_number(in, "launch_seconds", 0, profile.launch_seconds) && read_curve(in, "card", profile.card) &&
                        read_curve(in, "processor", profile.processor) && in >> end && end == "end";
     return whole ? std::optional(profile) : std::nullopt;
