@@ -494,8 +494,9 @@ SimDevice::SimDevice(CardProfile profile, Mode mode, std::string name)
 }
 
 SimDevice& SimDevice::create(const CardProfile& profile, Mode mode) {
-    static int count = 0;
-    return *new SimDevice(profile, mode, "SIM" + std::to_string(count++));
+    static std::vector<SimDevice*>& devices = *new std::vector<SimDevice*>;
+    devices.push_back(new SimDevice(profile, mode, "SIM" + std::to_string(devices.size())));
+    return *devices.back();
 }
 
 ggml_backend_dev_t SimDevice::handle() const {

@@ -12,6 +12,7 @@ export function engineSettings(): EngineSettings {
     gpu: engine.gpu,
     threads: engine.threads,
     contextLength: engine.contextLength,
+    kvCacheType: engine.kvCacheType,
     idleReleaseMinutes: engine.idleReleaseMinutes,
     idleUnloadMinutes: engine.idleUnloadMinutes,
     ...proxySettings(),

@@ -103,6 +103,8 @@ export interface EngineSettings {
   threads: number;
   /** Context of the main model (chat and commands), in tokens. 0: 8192. It gets less when memory is short or the model was trained for less. */
   contextLength: number;
+  /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
+  kvCacheType: "f16" | "q8_0";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;
   /** Give a model's memory back after so many minutes without a request. 0: never. */
@@ -123,6 +125,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
       maximum: 1048576,
       integer: true,
     }),
+    kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["f16", "q8_0"], "f16"),
     idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {
       minimum: 0,
       maximum: 1440,

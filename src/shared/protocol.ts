@@ -36,6 +36,9 @@ export type ModelRole = "fast" | "main";
 /** Scheduling class, most urgent first. A running lower class yields between two batches. */
 export type Priority = "suggest" | "chat" | "warm";
 
+/** Precision of a KV cache: 16 bits, or 8 bits and a factor for every 32 values, which takes about half the memory. */
+export type KvCacheType = "f16" | "q8_0";
+
 export type FinishReason = "stop" | "length" | "cancelled";
 
 /** Engine settings. One host serves every window of the user: the last value given for a setting wins. */
@@ -50,6 +53,8 @@ export interface EngineSettings {
   threads: number;
   /** Context of the main model in tokens; 0: DEFAULT_CONTEXT_LENGTH. Less when memory is short. */
   contextLength: number;
+  /** Of every model; one that cannot have it quantised has `f16`. */
+  kvCacheType: KvCacheType;
   /**
    * Give graphics memory back after so many minutes without a request, as far as what it holds is in RAM, too; 0: never.
    */
@@ -70,6 +75,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   gpu: "auto",
   threads: 0,
   contextLength: 0,
+  kvCacheType: "f16",
   idleReleaseMinutes: 5,
   idleUnloadMinutes: 15,
   proxy: "",
@@ -115,6 +121,7 @@ export interface Placement {
   deviceBytes: number;
   /** Of all sessions, wherever it lies. */
   kvBytes: number;
+  kvCacheType: KvCacheType;
   contextLength: number;
   /** The reasons in words, a sentence each, for "Show Memory" and the terminal. */
   explanation: string[];

@@ -119,10 +119,11 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
             log(LogLevel::Warn, std::string(error.what()) + " A smaller part of the model is tried.");
         }
         PlacementRequest request = placement_request(options.plan, profile);
-        request.vram_limit = refused - refused / 4;
+        const uint64_t allowed = refused - refused / 4;
+        request.vram_limit = allowed + request.vram_reserved;
         // Next to nothing is left: the processor alone.
         constexpr uint64_t least = 32 << 20;
-        request.use_gpu = request.use_gpu && request.vram_limit >= least;
+        request.use_gpu = request.use_gpu && allowed >= least;
         placement = plan_placement(profile, request);
     }
 }

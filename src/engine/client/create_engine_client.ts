@@ -239,6 +239,7 @@ class HostClient implements ConfigurableEngineClient {
       const { hostPid } = await call(connection, "initialize", this.greeting(sentSettings), {
         died: () => this.diedError(),
       });
+      if (link.announcedEnd) throw new EngineError("CLOSED", "The engine host is ending.");
       this.link = link;
       this.expectEnd = false;
       socket.unref();
@@ -277,8 +278,9 @@ class HostClient implements ConfigurableEngineClient {
 
   /** The host ends on purpose: what it still answers comes over the old connection, new requests go to a new host. */
   private leave(link: Link): void {
-    if (this.link !== link) return;
+    // Perhaps together with the answer to the greeting, before that was read.
     link.announcedEnd = true;
+    if (this.link !== link) return;
     this.expectEnd = true;
     this.lost(link);
   }

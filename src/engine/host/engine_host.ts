@@ -113,9 +113,25 @@ export class EngineHost {
     const told = [...this.initialized].map((connection) => notify(connection, "engine/ending", { reason }));
     await Promise.race([Promise.all(told), delay(goodbyeMs)]);
     for (const connection of this.connections) connection.end();
-    await Promise.race([this.service.close(), delay(longestCloseMs)]);
+    // Who writes to a process that has gone never reads what it said last.
+    await Promise.all([
+      Promise.race([this.clientsGone(), delay(goodbyeMs)]),
+      Promise.race([this.service.close(), delay(longestCloseMs)]),
+    ]);
     this.lock.dispose();
     this.options.onEnd();
+  }
+
+  private async clientsGone(): Promise<void> {
+    const closed = [...this.connections].map(
+      (connection) =>
+        new Promise<void>((resolve) => {
+          connection.onClose(() => {
+            resolve();
+          });
+        }),
+    );
+    await Promise.all(closed);
   }
 
   /** Programs that tidy temporary folders may remove what makes this host reachable; puts it back. */

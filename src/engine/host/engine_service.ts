@@ -69,7 +69,7 @@ export class EngineService {
     const settings = { ...before, ...checkSettings(given) };
     this.settings = settings;
     this.store.update(this.storeSettings());
-    const placement = ["vramLimitMiB", "gpu", "threads", "contextLength"] as const;
+    const placement = ["vramLimitMiB", "gpu", "threads", "contextLength", "kvCacheType"] as const;
     if (placement.some((key) => before[key] !== settings[key])) await this.models.reload();
   }
 

@@ -1,3 +1,4 @@
+import { toEngineError } from "../../shared/errors";
 import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel } from "../native/addon";
 
 export interface GraphicsMemoryOptions {
@@ -6,6 +7,8 @@ export interface GraphicsMemoryOptions {
   model: NativeModel;
   /** For the log. */
   name: string;
+  /** Whether requests are there that filling would serve. */
+  isWanted: () => boolean;
   log: (line: string) => void;
   /** Called after memory was given back or filled again. */
   onChanged: () => void;
@@ -16,7 +19,10 @@ const mib = 2 ** 20;
 /** With less than this free on a card, other programs get no memory there, or it is swapped out, which is far slower. */
 const scarceBytes = 128 * mib;
 
-/** What is left free on a card, here as when a model is placed. */
+/**
+ * What is left free on a card, here as when a model is placed. Far above what is scarce, or a model would give its memory
+ * back and take it again all the time.
+ */
 const marginBytes = 384 * mib;
 
 /** Bytes that a card lacks; 0 while there is enough. */
@@ -24,9 +30,15 @@ export function missingBytes(memoryFree: number): number {
   return memoryFree < scarceBytes ? marginBytes - memoryFree : 0;
 }
 
-/** The graphics memory of one model: given back while it is idle or others need it, and filled again by its next request. */
+/** The graphics memory of one model: given back while it is idle or others need it, and filled again for its requests. */
 export class GraphicsMemory {
   private filling: NativeCancellation | null = null;
+  /** Operations during which nothing is filled. */
+  private holders = 0;
+  /** Nothing more can be given back until something is filled. */
+  private exhausted = false;
+  /** Bytes that were given back for sessions: they alone are not filled again. */
+  private floor = 0;
 
   constructor(private readonly options: GraphicsMemoryOptions) {}
 
@@ -36,10 +48,60 @@ export class GraphicsMemory {
   }
 
   /** Gives at least so much back if there is so much; without a number all. Returns the bytes. */
-  async release(reason: string, bytes?: number): Promise<number> {
-    const { model, name, log, onChanged } = this.options;
+  release(reason: string, bytes?: number): Promise<number> {
+    return this.holding(() => this.giveBack(reason, bytes));
+  }
+
+  /** Runs `action`, and once more when the card refused it memory and so many bytes, or fewer, could be given back for it. */
+  async withRoom<T>(bytes: number, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (thrown) {
+      if (toEngineError(thrown).code !== "OUT_OF_MEMORY") throw thrown;
+      return await this.holding(async () => {
+        const released = await this.giveBack("a session needs it", bytes);
+        if (released === 0) throw thrown;
+        const result = await action();
+        this.floor += released;
+        return result;
+      });
+    }
+  }
+
+  /**
+   * Begins to fill what was given back, beside what the model computes meanwhile from RAM, if requests want it and others
+   * have not taken it. To be called when that may have changed; a failure is only logged.
+   */
+  fill(): void {
+    try {
+      if (this.mayFill()) void this.restore();
+    } catch (thrown) {
+      this.logFailure(thrown);
+    }
+  }
+
+  /** Ends a filling under way; what is done by now stays. */
+  stopFilling(): void {
     this.filling?.cancel();
+  }
+
+  /** Runs `action` while nothing is filled. A request that came meanwhile has it filled afterwards. */
+  private async holding<T>(action: () => Promise<T>): Promise<T> {
+    this.holders += 1;
+    this.stopFilling();
+    try {
+      return await action();
+    } finally {
+      this.holders -= 1;
+      this.fill();
+    }
+  }
+
+  private async giveBack(reason: string, bytes?: number): Promise<number> {
+    const { model, name, log, onChanged } = this.options;
+    if (this.exhausted) return 0;
     const released = await model.release(bytes === undefined ? {} : { bytes });
+    this.exhausted = bytes === undefined || released < bytes;
     if (released > 0) {
       log(`${name} gives ${String(Math.round(released / mib))} MiB of graphics memory back: ${reason}`);
       onChanged();
@@ -47,26 +109,36 @@ export class GraphicsMemory {
     return released;
   }
 
-  /** Begins to fill what was given back, beside what the model computes meanwhile from RAM, unless others have taken it. */
-  fill(): void {
-    const { addon, model, name, log, onChanged } = this.options;
-    if (this.filling || this.releasedBytes === 0 || !this.hasRoom()) return;
-    const cancellation = new addon.Cancellation();
-    this.filling = cancellation;
-    model
-      .prefetch({ cancellation })
-      .catch((thrown: unknown) => {
-        log(`filling the graphics memory of ${name} failed: ${String(thrown)}`);
-      })
-      .finally(() => {
-        this.filling = null;
-        onChanged();
-      });
+  private mayFill(): boolean {
+    if (this.filling || this.holders > 0 || !this.options.isWanted()) return false;
+    return this.releasedBytes > this.floor && this.hasRoom();
   }
 
+  /** For all of it: less cannot be asked for. */
   private hasRoom(): boolean {
     const { engine, model } = this.options;
     const card = engine.devices().find(({ name }) => name === model.placement.device);
-    return card !== undefined && card.memoryFree >= this.releasedBytes + scarceBytes;
+    return card !== undefined && card.memoryFree >= this.releasedBytes + marginBytes;
+  }
+
+  private async restore(): Promise<void> {
+    const { addon, model, onChanged } = this.options;
+    const cancellation = new addon.Cancellation();
+    this.filling = cancellation;
+    this.exhausted = false;
+    try {
+      await model.prefetch({ cancellation });
+      this.floor = Math.min(this.floor, this.releasedBytes);
+    } catch (thrown) {
+      this.logFailure(thrown);
+    }
+    this.filling = null;
+    onChanged();
+    // One that ended by itself got all that the card grants.
+    if (cancellation.cancelled) this.fill();
+  }
+
+  private logFailure(thrown: unknown): void {
+    this.options.log(`filling the graphics memory of ${this.options.name} failed: ${String(thrown)}`);
   }
 }

@@ -1,5 +1,4 @@
-import { realpathSync } from "node:fs";
-import { EngineError, toEngineError } from "../../shared/errors";
+import { EngineError } from "../../shared/errors";
 import {
   DEFAULT_CONTEXT_LENGTH,
   type EngineSettings,
@@ -11,8 +10,10 @@ import {
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
+import { fileKey } from "./file_key";
 import { GraphicsMemory, missingBytes } from "./graphics_memory";
-import { roomForSessions, withSessions } from "./model_memory";
+import { ModelLoader } from "./model_loader";
+import { roomForSessions, sessionBytes, withSessions } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 
 /** The addon and its one engine, made with the first model. */
@@ -66,8 +67,6 @@ export interface UseOptions {
   onProgress?: (fraction: number) => void;
 }
 
-const shortestContextLength = 1024;
-
 /** One for ghost text and two conversations keep their caches at the same time. */
 const sessionsPerModel = 3;
 
@@ -76,9 +75,20 @@ export class ModelManager {
   /** Every model in memory; of one file at most one is not stale. */
   private readonly entries = new Set<Entry>();
   private readonly loads = new Map<string, Loading>();
+  private readonly loader: ModelLoader;
   private turn: Promise<unknown> = Promise.resolve();
+  private givingBack = false;
+  /** What ghost text has asked for last. */
+  private fastChoice: ModelChoice = "auto";
 
-  constructor(private readonly options: ModelManagerOptions) {}
+  constructor(private readonly options: ModelManagerOptions) {
+    this.loader = new ModelLoader({
+      ...options,
+      vramLeftBytes: () => this.vramLeftBytes(),
+      fastChoice: () => this.fastChoice,
+      unloadIdle: () => this.unloadIdle(),
+    });
+  }
 
   /** Runs `action` with a model that stays loaded meanwhile. */
   use<T>(
@@ -101,13 +111,14 @@ export class ModelManager {
     action: (entry: Entry) => Promise<T>,
     options: UseOptions,
   ): Promise<T> {
+    if (role === "fast") this.fastChoice = choice;
     const installed = await unlessAborted(options.signal, () => this.options.store.choose(choice, role));
     const entry = await this.entryFor(installed, role, options);
     if (entry.stale) return this.useEntry(choice, role, action, options);
     entry.roles.add(role);
     entry.users += 1;
-    entry.graphics.fill();
     try {
+      entry.graphics.fill();
       return await action(entry);
     } finally {
       await this.release(entry);
@@ -175,11 +186,27 @@ export class ModelManager {
     return { freedBytes };
   }
 
-  /** To be called now and then: gives back what has been idle for the times of the settings, and what others need. */
+  /**
+   * To be called now and then: gives back what has been idle for the times of the settings, and what others need. Does
+   * nothing while an earlier call is at it.
+   */
   async giveBack(now: number): Promise<void> {
+    if (this.givingBack) return;
+    this.givingBack = true;
+    try {
+      await this.giveIdleBack(now);
+      await this.relieveCards();
+    } finally {
+      this.givingBack = false;
+    }
+  }
+
+  private async giveIdleBack(now: number): Promise<void> {
     const { idleReleaseMinutes, idleUnloadMinutes } = this.options.settings();
     const isIdle = (entry: Entry, minutes: number) => minutes > 0 && now - entry.lastUsed >= minutes * 60_000;
-    for (const entry of this.unused()) {
+    for (const entry of [...this.entries]) {
+      // As it is now: while others were given back, requests have come and ended.
+      if (entry.stale || entry.users > 0) continue;
       if (isIdle(entry, idleUnloadMinutes)) {
         this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
         await this.close(entry);
@@ -187,7 +214,6 @@ export class ModelManager {
         await entry.graphics.release(`idle for ${String(idleReleaseMinutes)} minutes`);
       }
     }
-    await this.relieveCards();
   }
 
   /** A card that others have filled gets memory of ours back: of models that were not used for the longest time first. */
@@ -198,13 +224,21 @@ export class ModelManager {
       const entries = [...this.entries].filter(({ handle }) => handle.model.placement.device === card.name);
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
         if (missing <= 0) break;
+        if (!this.entries.has(entry)) continue;
         missing -= await entry.graphics.release(`other programs need that of ${card.name}`, missing);
       }
     }
   }
 
-  private unused(): Entry[] {
-    return [...this.entries].filter(({ users }) => users === 0);
+  /** False when every model is in use. */
+  private async unloadIdle(): Promise<boolean> {
+    const idle = [...this.entries].filter(({ users }) => users === 0);
+    await this.retire(idle);
+    return idle.length > 0;
+  }
+
+  private present(key: string): Entry | undefined {
+    return [...this.entries].find((entry) => entry.key === key && !entry.stale);
   }
 
   private async entryFor(
@@ -212,8 +246,8 @@ export class ModelManager {
     role: ModelRole,
     { signal, onProgress }: UseOptions,
   ): Promise<Entry> {
-    const key = keyOf(installed.path);
-    const present = [...this.entries].find((entry) => entry.key === key && !entry.stale);
+    const key = fileKey(installed.path);
+    const present = this.present(key);
     if (present && (role === "fast" || present.askedContext === this.contextFor([role]))) return present;
     // Loaded for ghost text, without the context that the user has set for the chat.
     if (present) await this.retire([present]);
@@ -246,6 +280,8 @@ export class ModelManager {
     // When everybody who waited has left, nobody is there to be told of a failure.
     loading.entry.catch(() => undefined);
     this.loads.set(key, loading);
+    // It would wait for a filling to end.
+    for (const { graphics } of this.entries) graphics.stopFilling();
     this.options.onChanged();
     return loading;
   }
@@ -269,48 +305,53 @@ export class ModelManager {
 
   private async finish(installed: InstalledModel, key: string, loading: Loading): Promise<Entry> {
     try {
-      const model = await this.loadUpToDate(installed, loading);
+      const model = await this.loadUpToDate(installed, key, loading);
       const { addon, engine } = this.options.runtime();
-      const handle = new NativeModelHandle(addon, model, installed.ref, {
+      const { ref } = installed;
+      const { log, onChanged } = this.options;
+      const isWanted = () => entry.users > 0 && this.loads.size === 0;
+      const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
+      const handle = new NativeModelHandle(addon, model, ref, {
         threads: this.options.settings().threads,
         maxSessions: sessionsPerModel,
-        room: () => roomForSessions(model.placement, engine, this.vramLeftBytes()),
+        room: () => roomForSessions(model.placement, engine, this.vramLeftBytes(), this.loader.reservedBytes),
+        withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).device, create),
       });
-      const { askedContext } = loading;
-      const roles = new Set<ModelRole>();
-      const graphics = new GraphicsMemory({
-        addon,
-        engine,
-        model,
-        name: installed.ref,
-        log: this.options.log,
-        onChanged: this.options.onChanged,
-      });
-      const entry = {
+      const entry: Entry = {
         installed,
         key,
-        roles,
+        roles: new Set(),
         handle,
         graphics,
         users: 0,
         lastUsed: Date.now(),
-        askedContext,
+        askedContext: loading.askedContext,
         stale: false,
       };
       this.entries.add(entry);
-      this.options.log(`loaded ${installed.ref}: ${model.placement.explanation.join(" ")}`);
+      log(`loaded ${ref}: ${model.placement.explanation.join(" ")}`);
       return entry;
     } finally {
       if (this.loads.get(key) === loading) this.loads.delete(key);
+      for (const { graphics } of this.entries) graphics.fill();
       this.options.onChanged();
     }
   }
 
-  private async loadUpToDate(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
+  private async loadUpToDate(installed: InstalledModel, key: string, loading: Loading): Promise<NativeModel> {
     for (;;) {
       loading.outdated = false;
       loading.askedContext = this.contextFor(loading.roles);
-      const model = await this.loadSmallerIfNeeded(installed, loading);
+      const model = await this.loader.load({
+        installed,
+        roles: loading.roles,
+        contextLength: loading.askedContext,
+        isThere: (path) => fileKey(path) === key || this.present(fileKey(path)) !== undefined,
+        cancellation: loading.cancellation,
+        onProgress: (fraction) => {
+          this.report(loading, fraction);
+        },
+      });
       if (!isOutdated(loading)) return model;
       await model.close();
     }
@@ -322,65 +363,15 @@ export class ModelManager {
     return (isMain && this.options.settings().contextLength) || DEFAULT_CONTEXT_LENGTH;
   }
 
-  /** What the setting still allows beside the models that are loaded. */
+  /** What the setting still allows beside the models that are loaded. What these gave back is theirs: it is filled again. */
   private vramLeftBytes(): number {
     const { vramLimitMiB } = this.options.settings();
     if (vramLimitMiB === 0) return Infinity;
-    const used = [...this.entries].map((entry) => placementOf(entry).deviceBytes);
+    const used = [...this.entries].map((entry) => plannedFor(entry).deviceBytes);
     return Math.max(
       0,
       used.reduce((left, bytes) => left - bytes, vramLimitMiB * 2 ** 20),
     );
-  }
-
-  /** Short of memory, unloads what is idle first and then halves the context. */
-  private async loadSmallerIfNeeded(installed: InstalledModel, loading: Loading): Promise<NativeModel> {
-    let contextLength = loading.askedContext;
-    let mayUnload = true;
-    for (;;) {
-      try {
-        return await this.loadNative(installed, loading, contextLength);
-      } catch (thrown) {
-        const error = toEngineError(thrown);
-        if (error.code === "CONTEXT_TOO_LONG" && contextLength > shortestContextLength) {
-          contextLength = Math.floor(contextLength / 2);
-        } else if (error.code !== "OUT_OF_MEMORY") {
-          throw error;
-        } else if (mayUnload && this.unused().length > 0) {
-          mayUnload = false;
-          await this.retire(this.unused());
-        } else if (contextLength > shortestContextLength) {
-          contextLength = Math.floor(contextLength / 2);
-        } else {
-          throw error;
-        }
-        this.options.log(`${installed.ref}: ${error.message} Trying a context of ${String(contextLength)} tokens.`);
-      }
-    }
-  }
-
-  private async loadNative(installed: InstalledModel, loading: Loading, contextLength: number): Promise<NativeModel> {
-    const { gpu, threads } = this.options.settings();
-    const vramLeft = this.vramLeftBytes();
-    const { cancellation } = loading;
-    const model = await this.options.runtime().engine.loadModel({
-      path: installed.path,
-      contextLength,
-      gpu,
-      threads,
-      // 0 stands for no limit; into a single byte nothing fits.
-      vramLimitBytes: vramLeft === Infinity ? 0 : Math.max(1, vramLeft),
-      cancellation,
-      onProgress: (fraction) => {
-        this.report(loading, fraction);
-      },
-    });
-    if (model && !cancellation.cancelled) return model;
-    // Cancelled in its last moment, or by an unload.
-    await model?.close();
-    throw cancellation.cancelled
-      ? new EngineError("CANCELLED", `Loading ${installed.name} was cancelled.`)
-      : new EngineError("CLOSED", "The engine is shutting down.");
   }
 
   private report(loading: Loading, fraction: number): void {
@@ -402,19 +393,15 @@ function isOutdated({ outdated }: Loading): boolean {
   return outdated;
 }
 
-/** The same file is loaded once, whatever name it was asked for by. */
-function keyOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path;
-  }
+/** With the KV cache of every session that was made. */
+function plannedFor({ handle }: Entry): NativePlacement {
+  return withSessions(handle.model.placement, handle.sessions);
 }
 
-/** As it is now: with the KV cache of every session that was made, and without what was given back. */
-function placementOf({ handle, graphics }: Entry): NativePlacement {
-  const placement = withSessions(handle.model.placement, handle.sessions);
-  return { ...placement, deviceBytes: placement.deviceBytes - graphics.releasedBytes };
+/** As it is now, without what was given back. */
+function placementOf(entry: Entry): NativePlacement {
+  const planned = plannedFor(entry);
+  return { ...planned, deviceBytes: planned.deviceBytes - entry.graphics.releasedBytes };
 }
 
 function describe(entry: Entry): LoadedModel {

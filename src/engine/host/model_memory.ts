@@ -15,19 +15,24 @@ export function withSessions(placement: NativePlacement, sessions: number): Nati
 
 /**
  * How many further sessions fit into what is free, wherever the layers lie, and into `vramLeftBytes`, which the user
- * still allows.
+ * still allows; `vramReservedBytes` of both are kept for another model.
  */
-export function roomForSessions(placement: NativePlacement, engine: NativeEngine, vramLeftBytes: number): number {
+export function roomForSessions(
+  placement: NativePlacement,
+  engine: NativeEngine,
+  vramLeftBytes: number,
+  vramReservedBytes: number,
+): number {
   const { host, device } = sessionBytes(placement);
   const inRam = fitting(host, engine.memory().availableBytes - sessionMarginBytes);
   if (device === 0) return inRam;
   const free = engine.devices().find(({ name }) => name === placement.device)?.memoryFree ?? 0;
-  return Math.min(inRam, fitting(device, Math.min(free - sessionMarginBytes, vramLeftBytes)));
+  return Math.min(inRam, fitting(device, Math.min(free - sessionMarginBytes, vramLeftBytes) - vramReservedBytes));
 }
 
 /** The KV cache of one session, by where it lies. */
-function sessionBytes({ layers, deviceLayers, kvBytes }: NativePlacement): { host: number; device: number } {
-  const device = (kvBytes * deviceLayers) / layers;
+export function sessionBytes({ layers, deviceLayers, kvBytes }: NativePlacement): { host: number; device: number } {
+  const device = Math.ceil((kvBytes * deviceLayers) / layers);
   return { host: kvBytes - device, device };
 }
 

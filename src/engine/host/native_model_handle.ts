@@ -10,13 +10,15 @@ import type {
   PromptPart,
 } from "../native/addon";
 import type { GenerateRequest, ModelHandle, PrefillRequest } from "./model_handle";
-import { SessionPool } from "./session_pool";
+import { SessionPool, type SessionPoolOptions } from "./session_pool";
 
 export interface NativeModelHandleOptions {
   threads: number;
   maxSessions: number;
   /** How many further sessions there is memory for. */
   room: () => number;
+  /** Runs what makes a session, and makes room for it when the card refuses memory. */
+  withRoom: SessionPoolOptions["withRoom"];
 }
 
 /** A ModelHandle over the addon. AbortSignals become native cancellations here and nowhere else. */

@@ -10,6 +10,8 @@ export interface SessionPoolOptions {
   maxSessions: number;
   /** How many more there is memory for; the first is tried in any case. */
   room: () => number;
+  /** Runs what makes a session, and makes room for it when it is refused memory. */
+  withRoom: (create: () => Promise<NativeSession>) => Promise<NativeSession>;
 }
 
 export interface SessionRequest {
@@ -151,11 +153,11 @@ export class SessionPool {
 
   private async createFor(waiter: Waiter): Promise<void> {
     this.creating.push(waiter.priority);
-    const { contextLength, threads } = this.options;
+    const { contextLength, threads, withRoom } = this.options;
     let created: NativeSession | null = null;
     let failure: unknown;
     try {
-      created = await this.model.createSession({ contextLength, threads });
+      created = await withRoom(() => this.model.createSession({ contextLength, threads }));
     } catch (thrown) {
       failure = thrown;
     }

@@ -8,6 +8,8 @@ import {
   SocketMessageReader,
   createMessageConnection,
   type CancellationToken,
+  type DataCallback,
+  type Disposable,
   type Message,
   type MessageConnection,
   type MessageWriter,
@@ -43,9 +45,6 @@ export type Handlers = { [M in Method]: Handler<M> };
 class PeerWriter extends AbstractMessageWriter implements MessageWriter {
   constructor(private readonly peer: Socket) {
     super();
-    peer.on("close", () => {
-      this.fireClose();
-    });
   }
 
   write(message: Message): Promise<void> {
@@ -64,9 +63,37 @@ class PeerWriter extends AbstractMessageWriter implements MessageWriter {
   }
 }
 
-/** A connection that rejects its pending requests as soon as the socket closes. */
+/**
+ * Tells that the peer has gone only after everything it said before has been handled: the library handles one message in
+ * every turn of the event loop, and drops what it has not handled when it learns of the end.
+ */
+class PeerReader extends SocketMessageReader {
+  private unhandled = 0;
+  private closed = false;
+
+  override listen(callback: DataCallback): Disposable {
+    return super.listen((message) => {
+      callback(message);
+      if (this.unhandled++ === 0) setImmediate(this.handled);
+    });
+  }
+
+  protected override fireClose(): void {
+    this.closed = true;
+    if (this.unhandled === 0) super.fireClose();
+  }
+
+  /** Runs right behind the library's own turn. */
+  private readonly handled = (): void => {
+    this.unhandled -= 1;
+    if (this.unhandled > 0) setImmediate(this.handled);
+    else if (this.closed) super.fireClose();
+  };
+}
+
+/** A connection that rejects its pending requests when the socket has closed. */
 export function connect(socket: Socket): MessageConnection {
-  const connection = createMessageConnection(new SocketMessageReader(socket), new PeerWriter(socket));
+  const connection = createMessageConnection(new PeerReader(socket), new PeerWriter(socket));
   connection.onClose(() => {
     connection.dispose();
   });

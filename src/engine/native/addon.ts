@@ -6,7 +6,7 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { Priority } from "../../shared/protocol";
+import type { KvCacheType, Priority } from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -54,13 +54,18 @@ export interface NativeEngine {
 export interface PlanOptions {
   path: string;
   contextLength: number;
-  /** Largest VRAM use in bytes; 0: free memory less a margin. */
+  /** Largest VRAM use of this model in bytes; 0: free memory less a margin. */
   vramLimitBytes?: number;
+  /** Bytes of that, or of what is free, that stay free for another model. Default: 0. */
+  vramReservedBytes?: number;
+  /** Default: `f16`. */
+  kvCacheType?: KvCacheType;
   gpu?: "auto" | "off";
+  /** That passes will compute with; 0: one for each physical core. Default: 0. */
+  threads?: number;
 }
 
 export interface LoadModelOptions extends PlanOptions {
-  threads?: number;
   cancellation?: NativeCancellation;
   onProgress?: (fraction: number) => void;
 }
@@ -72,6 +77,8 @@ export interface NativePlacement {
   hostBytes: number;
   deviceBytes: number;
   kvBytes: number;
+  /** `f16` also where the model cannot have another one. */
+  kvCacheType: KvCacheType;
   contextLength: number;
   explanation: string[];
   outputOnDevice: boolean;

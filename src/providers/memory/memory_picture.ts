@@ -72,14 +72,14 @@ function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined):
 }
 
 function modelFacts({ path, roles, sizeBytes, sessions, placement }: LoadedModel): Fact[] {
-  const { deviceBytes, hostBytes, kvBytes, contextLength, slots, slotBytes } = placement;
+  const { deviceBytes, hostBytes, kvBytes, kvCacheType, contextLength, slots, slotBytes } = placement;
   return [
     { label: "purpose", value: roles.map((role) => (role === "fast" ? "ghost text" : "chat and commands")).join(", ") },
     { label: "file", value: `${path} (${mib(sizeBytes)})` },
     { label: "placement", value: describePlacement(placement) },
     { label: "graphics memory", value: mib(deviceBytes) },
     { label: "weights in RAM", value: mib(hostBytes) },
-    { label: "KV cache", value: mib(kvBytes) },
+    { label: `KV cache (${kvCacheType.toUpperCase()})`, value: mib(kvBytes) },
     ...(slots > 0 ? [{ label: "upload slots", value: `${slots} of ${mib(slotBytes)}` }] : []),
     { label: "context", value: `${whole(contextLength)} tokens` },
     { label: "sessions", value: `${sessions}` },

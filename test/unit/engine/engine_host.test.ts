@@ -523,6 +523,17 @@ describe("settings", () => {
     await client.endHost();
     expect(await used()).toBe(2048);
   });
+
+  it("that change where a model goes load it anew", async () => {
+    const client = (await start()).client();
+    const loaded = async () => {
+      await client.request("chat/generate", fixture.chat("/count 1"));
+      return (await client.request("engine/status", { startEngine: false })).models;
+    };
+    expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "f16" } }]);
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, kvCacheType: "q8_0" });
+    expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "q8_0" } }]);
+  });
 });
 
 describe("settings that a client does not give", () => {

@@ -10,6 +10,7 @@ import type {
   NativeModel,
   NativePlacement,
   NativeSession,
+  PlanOptions,
   PrefillOptions,
   PrefillResult,
 } from "../../../src/engine/native/addon";
@@ -85,16 +86,15 @@ class Session implements NativeSession {
   }
 }
 
-function model({ path, contextLength, onProgress }: LoadModelOptions): NativeModel {
-  onProgress?.(0.5);
-  onProgress?.(1);
-  const placement: NativePlacement = {
+function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePlacement {
+  return {
     device: "CPU",
     layers: 2,
     deviceLayers: 0,
     hostBytes: 1000,
     deviceBytes: 0,
     kvBytes: 100,
+    kvCacheType,
     contextLength,
     explanation: ["Everything in RAM."],
     outputOnDevice: false,
@@ -103,6 +103,12 @@ function model({ path, contextLength, onProgress }: LoadModelOptions): NativeMod
     slotBytes: 0,
     predictedPasses: [],
   };
+}
+
+function model(options: LoadModelOptions): NativeModel {
+  const { path, onProgress } = options;
+  onProgress?.(0.5);
+  onProgress?.(1);
   const activity: NativeActivity = {
     passes: 0,
     lastPass: null,
@@ -115,7 +121,7 @@ function model({ path, contextLength, onProgress }: LoadModelOptions): NativeMod
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },
-    placement,
+    placement: planned(options),
     activity,
     tokenize: (parts) =>
       Promise.resolve(
@@ -157,8 +163,8 @@ class Engine implements NativeEngine {
     return model(options);
   }
 
-  planModel(): Promise<NativePlacement> {
-    return Promise.reject(new Error("not asked for by the host"));
+  planModel(options: PlanOptions): Promise<NativePlacement> {
+    return Promise.resolve(planned(options));
   }
 
   close(): Promise<void> {

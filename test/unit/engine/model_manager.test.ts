@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { ModelManager, type NativeRuntime } from "../../../src/engine/host/model_manager";
 import type { ModelStore } from "../../../src/engine/models/model_store";
-import type { LoadModelOptions, NativeModel } from "../../../src/engine/native/addon";
+import type { LoadModelOptions, NativeModel, NativePlacement, PlanOptions } from "../../../src/engine/native/addon";
 import { toEngineError } from "../../../src/shared/errors";
-import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings, type ModelRole } from "../../../src/shared/protocol";
 import { fakeModelInfo } from "../support/fake_model_handle";
-import { gate } from "./gate";
+import { endedOrCancelled, gate } from "./gate";
 
 const mib = 2 ** 20;
 const layerMap = [{ attentionOnDevice: true, network: { device: 0, uploaded: 0.5, host: 0.5 } }];
@@ -26,8 +26,16 @@ interface Machine {
   until?: Promise<void>;
   /** Bytes of a model that the card can give back. */
   releasable?: number;
-  /** Filling takes until then. */
+  /** Filling takes until then, or until it is stopped. */
   filling?: Promise<void>;
+  /** Closing a model takes until then. */
+  closing?: Promise<void>;
+  /** The automatic choice for ghost text; without one none is installed. */
+  fast?: string;
+  /** Where ghost text would go. */
+  plan?: (options: PlanOptions) => Promise<Partial<NativePlacement>>;
+  /** So many sessions are refused memory. */
+  refusals?: number;
 }
 
 class Cancellation {
@@ -48,10 +56,15 @@ function manager({
   working = nothing(),
   releasable = 0,
   filling = nothing(),
+  closing = nothing(),
+  fast,
+  plan = () => Promise.resolve({ deviceBytes: 100 * mib }),
+  refusals = 0,
 }: Machine = {}) {
-  const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40 };
+  const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, isLost: false };
   const events: string[] = [];
-  const limits: (number | undefined)[] = [];
+  const asked: LoadModelOptions[] = [];
+  const planned: PlanOptions[] = [];
   let loaded = 0;
   let passes = 0;
   const refuse = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
@@ -60,7 +73,7 @@ function manager({
     await new Promise((resolve) => setImmediate(resolve));
     onProgress?.(0.5);
     await until;
-    limits.push(options.vramLimitBytes);
+    asked.push(options);
     if (cancellation?.cancelled) {
       events.push(`cancel ${path}`);
       return null;
@@ -94,37 +107,48 @@ function manager({
       },
       prefetch: async ({ cancellation: stopped }: { cancellation: Cancellation }) => {
         events.push(`prefetch ${path}`);
-        await filling;
+        await endedOrCancelled(filling, stopped);
         if (stopped.cancelled) return 0;
         events.push(`filled ${path}`);
         releasedBytes = 0;
         return releasable;
       },
-      createSession: () =>
-        Promise.resolve({
+      createSession: () => {
+        if (refusals-- > 0) return refuse("OUT_OF_MEMORY");
+        return Promise.resolve({
           cachedTokens: () => new Int32Array(),
           prefill: () => {
             passes += 1;
             return working.then(() => ({ queuedMs: 0 }));
           },
-        }),
-      close: () => {
+        });
+      },
+      close: async () => {
         loaded -= 1;
         events.push(`close ${path}`);
-        return Promise.resolve();
+        await closing;
       },
     } as unknown as NativeModel;
   };
   const store = {
     choose: async (choice: string) => {
       await choosing();
-      return { ref: choice, name: choice, path: choice, roles: [], sizeBytes: 1 };
+      const ref = choice === "auto" ? fast : choice;
+      if (ref === undefined) return refuse("MODEL_NOT_INSTALLED");
+      return { ref, name: ref, path: ref, roles: [], sizeBytes: 1 };
     },
   } as unknown as ModelStore;
   const engine = {
     loadModel,
+    planModel: (options: PlanOptions) => {
+      planned.push(options);
+      return plan(options);
+    },
     memory: () => ({ availableBytes: 2 ** 40 }),
-    devices: () => [card],
+    devices: () => {
+      if (card.isLost) throw new Error("the card is lost");
+      return [card];
+    },
   };
   const one = new ModelManager({
     runtime: () => ({ engine, addon: { Cancellation } }) as unknown as NativeRuntime,
@@ -133,7 +157,9 @@ function manager({
     log: () => undefined,
     onChanged: () => undefined,
   });
-  return { one, events, limits, card };
+  const limits = () => asked.map(({ vramLimitBytes }) => vramLimitBytes);
+  const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
+  return { one, events, asked, planned, limits, reserved, card };
 }
 
 const codeOf = (thrown: unknown) => toEngineError(thrown).code;
@@ -343,13 +369,105 @@ describe("the limit of graphics memory", () => {
     expect(await useSessions(one, "b", 5, open)).toBe(2);
     await one.use("c", "main", nothing);
     // A limit of 0 would be none at all.
-    expect(limits).toEqual([4 * mib, 2 * mib, 1]);
+    expect(limits()).toEqual([4 * mib, 2 * mib, 1]);
   });
 
   it("counts a model that loads at the same moment", async () => {
     const { one, limits } = manager({ ...onCard, settings: { vramLimitMiB: 4 } });
     await Promise.all(["a", "b"].map((model) => one.use(model, "main", nothing)));
-    expect(limits).toEqual([4 * mib, 3 * mib]);
+    expect(limits()).toEqual([4 * mib, 3 * mib]);
+  });
+
+  it("counts what was given back, which comes again with the next request", async () => {
+    const { one, events, limits } = manager({ ...onCard, settings: { vramLimitMiB: 4 }, releasable: mib });
+    await one.use("a", "main", nothing);
+    await one.giveBack(Date.now() + 6 * 60_000);
+    expect(one.loaded()[0]?.placement.deviceBytes).toBe(0);
+    await one.use("b", "main", nothing);
+    expect(limits()).toEqual([4 * mib, 3 * mib]);
+    expect(events).toContain("release a 1");
+  });
+});
+
+describe("graphics memory for ghost text", () => {
+  const fast = "f";
+
+  it.each<[name: string, uses: Record<string, ModelRole>, reserved: number[]]>([
+    ["is kept while another model is loaded before it", { m: "main" }, [100]],
+    ["is its own once it loads", { m: "main", f: "fast" }, [100, 0]],
+    ["is not kept twice", { f: "fast", m: "main" }, [0, 0]],
+    ["is not kept for the same file", { f: "main" }, [0]],
+    ["is that of the model it asked for last", { g: "fast", m: "main" }, [0, 0]],
+  ])("%s", async (_, uses, expected) => {
+    const { one, reserved } = manager({ fast });
+    for (const [model, role] of Object.entries(uses)) await one.use(model, role, nothing);
+    expect(reserved()).toEqual(expected.map((bytes) => bytes * mib));
+  });
+
+  it("is planned with its usual context, as the settings say", async () => {
+    const settings = { vramLimitMiB: 300, contextLength: 3000, kvCacheType: "q8_0", threads: 3 } as const;
+    const { one, planned, asked } = manager({ fast, settings });
+    await one.use("m", "main", nothing);
+    const asSet = { gpu: "auto", kvCacheType: "q8_0", threads: 3, vramLimitBytes: 300 * mib };
+    expect(planned).toEqual([{ path: "f", contextLength: 8192, ...asSet }]);
+    expect(asked).toMatchObject([{ path: "m", contextLength: 3000, ...asSet }]);
+  });
+
+  it("is planned with a shorter context for a model that was trained for less", async () => {
+    const refuse = () => Promise.reject(Object.assign(new Error(), { code: "CONTEXT_TOO_LONG" }));
+    const plan = ({ contextLength }: PlanOptions) =>
+      contextLength > 2048 ? refuse() : Promise.resolve({ deviceBytes: mib });
+    const { one, reserved } = manager({ fast, plan });
+    await one.use("m", "main", nothing);
+    expect(reserved()).toEqual([mib]);
+  });
+
+  it.each<[name: string, machine: Machine]>([
+    ["no model for it is installed", {}],
+    ["it cannot be planned", { fast, plan: () => Promise.reject(new Error("no plan")) }],
+    ["no card is used", { fast, settings: { gpu: "off" } }],
+  ])("is not kept where %s", async (_, machine) => {
+    const { one, events, reserved } = manager(machine);
+    await one.use("m", "main", nothing);
+    expect([events, reserved()]).toEqual([["load m 8192"], [0]]);
+  });
+
+  it("is not kept while another one for it loads", async () => {
+    const { one, reserved } = manager({ fast });
+    await Promise.all(["g", "f"].map((model) => one.use(model, "fast", nothing)));
+    expect(reserved()).toEqual([0, 0]);
+  });
+
+  it("is not kept for one that loads before", async () => {
+    const { one, reserved } = manager({ fast });
+    await Promise.all([one.use("f", "fast", nothing), one.use("m", "main", nothing)]);
+    expect(reserved()).toEqual([0, 0]);
+  });
+
+  it("is not for further sessions of other models", async () => {
+    const { opened, open } = gate();
+    const { one, card } = manager({ fast, deviceLayers: 1, working: opened });
+    const sessionsOf = (model: string) =>
+      one.use(model, "main", async (handle) => {
+        for (const token of [1, 2, 3]) {
+          void handle.prefill({ tokens: Int32Array.of(token), priority: "suggest" });
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        return handle.sessions;
+      });
+    card.memoryFree = (384 + 100) * mib;
+    expect(await sessionsOf("m")).toBe(1);
+    await one.use("f", "fast", nothing);
+    expect(await sessionsOf("m")).toBe(3);
+    open();
+  });
+});
+
+describe("the type of the KV cache", () => {
+  it("is that of the setting", async () => {
+    const { one, asked } = manager({ settings: { kvCacheType: "q8_0" } });
+    for (const role of ["main", "fast"] as const) await one.use(role, role, nothing);
+    expect(asked.map(({ kvCacheType }) => kvCacheType)).toEqual(["q8_0", "q8_0"]);
   });
 });
 
@@ -412,6 +530,34 @@ describe("unloading", () => {
     await one.giveBack(Date.now() + idleMs);
     expect(one.loaded()).toHaveLength(unloaded ? 0 : 1);
   });
+
+  it("of what is idle leaves alone what a request has taken meanwhile", async () => {
+    const { opened: closing, open: close } = gate();
+    const { opened: working, open: end } = gate();
+    const { one, events } = manager({ closing, settings: { idleReleaseMinutes: 0 } });
+    for (const model of ["a", "b"]) await one.use(model, "main", nothing);
+    const givingBack = one.giveBack(Date.now() + 16 * minutes);
+    const using = one.use("b", "main", () => working);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    close();
+    await givingBack;
+    expect(events).toEqual(["load a 8192", "load b 8192", "close a"]);
+    end();
+    await using;
+    expect(one.loaded().map(({ ref }) => ref)).toEqual(["b"]);
+  });
+
+  it("of what is idle happens once at a time", async () => {
+    const { opened: closing, open: close } = gate();
+    const { one, events } = manager({ closing, settings: { idleReleaseMinutes: 0 } });
+    for (const model of ["a", "b"]) await one.use(model, "main", nothing);
+    const first = one.giveBack(Date.now() + 16 * minutes);
+    await one.giveBack(Date.now() + 16 * minutes);
+    expect(events.slice(2)).toEqual(["close a"]);
+    close();
+    await first;
+    expect(events.slice(2)).toEqual(["close a", "close b"]);
+  });
 });
 
 describe("graphics memory", () => {
@@ -448,10 +594,10 @@ describe("graphics memory", () => {
     const { one, events, card } = manager({ releasable: 2 * mib });
     await one.use("a", "main", nothing);
     await one.giveBack(idleFor(6));
-    card.memoryFree = 129 * mib;
+    card.memoryFree = 385 * mib;
     await one.use("a", "main", nothing);
     expect(events).not.toContain("prefetch a");
-    card.memoryFree = 131 * mib;
+    card.memoryFree = 386 * mib;
     await one.use("a", "main", nothing);
     expect(events).toContain("prefetch a");
   });
@@ -471,6 +617,41 @@ describe("graphics memory", () => {
     fill();
     await settled();
     expect(events).not.toContain("filled a");
+  });
+
+  it("is not filled beside a load, which would wait: after it for a model in use, else with the next request", async () => {
+    const { one, events } = manager({ releasable: 2 * mib, filling: gate().opened });
+    for (const model of ["a", "b"]) await one.use(model, "main", nothing);
+    await one.giveBack(idleFor(6));
+    await one.use("b", "main", nothing);
+    await one.use("a", "main", async () => {
+      await settled();
+      const other = one.use("c", "main", nothing);
+      while (one.loading().length === 0) await Promise.resolve();
+      await one.use("a", "main", nothing);
+      await other;
+      await settled();
+    });
+    expect(events.slice(4)).toEqual(["prefetch b", "prefetch a", "load c 8192", "prefetch a"]);
+    await one.use("b", "main", nothing);
+    expect(events.at(-1)).toBe("prefetch b");
+  });
+
+  it("that cannot be filled fails no request and keeps no model in use", async () => {
+    const { one, card } = manager({ releasable: 2 * mib });
+    await one.use("a", "main", nothing);
+    await one.giveBack(idleFor(6));
+    card.isLost = true;
+    await one.use("a", "main", nothing);
+    await one.unloadUnused("a");
+    expect(one.loaded()).toEqual([]);
+  });
+
+  it("makes room for a session that the card refuses", async () => {
+    const { one, events } = manager({ releasable: 8 * mib, deviceLayers: 1, refusals: 1 });
+    await one.use("a", "main", (handle) => handle.prefill({ tokens: Int32Array.of(1), priority: "chat" }));
+    await one.use("a", "main", nothing);
+    expect(events).toEqual(["load a 8192", "release a 1"]);
   });
 
   it("stays as it is on a card with room", async () => {

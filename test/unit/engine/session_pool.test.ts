@@ -35,6 +35,7 @@ function pool(
     threads: 1,
     maxSessions: 3,
     room: () => fitting - made,
+    withRoom: (create) => create(),
     ...options,
   });
 }
@@ -206,6 +207,13 @@ describe("without memory", () => {
     const one = pool({ room: () => 0 });
     expect(await run(one, "aaaa")).toBe(1);
     expect(await run(one, "bbbb")).toBe(1);
+  });
+
+  it("room is made for a session, of whatever number", async () => {
+    let made = 0;
+    const one = pool({ withRoom: (create) => (made++, create()) });
+    for (const prompt of ["aaaa", "bbbb"]) await run(one, prompt);
+    expect(made).toBe(2);
   });
 
   it("for the first session the request fails, and the next one tries again", async () => {

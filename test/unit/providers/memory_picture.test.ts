@@ -245,7 +245,8 @@ describe("a model", () => {
   check("processor alone", { deviceLayers: 0 }, "placement: all 4 layers on the processor");
   check("graphics memory", {}, "graphics memory: 2,000 MiB");
   check("RAM", {}, "weights in RAM: 2,600 MiB");
-  check("KV cache", {}, "KV cache: 200 MiB");
+  check("KV cache", {}, "KV cache (F16): 200 MiB");
+  check("KV cache of half the size", { kvCacheType: "q8_0" }, "KV cache (Q8_0): 200 MiB");
   check("slots", {}, "upload slots: 3 of 100 MiB");
   check("context", {}, "context: 8,192 tokens");
   check("sessions", {}, "sessions: 2");

@@ -39,6 +39,7 @@ export function loadedModel(
       hostBytes: 2600 * mib,
       deviceBytes: 2000 * mib,
       kvBytes: 200 * mib,
+      kvCacheType: "f16",
       contextLength: 8192,
       explanation: ["2 of 4 layers fit.", "The rest is computed by the processor."],
       outputOnDevice: true,

@@ -1,0 +1,125 @@
+import { EngineError, toEngineError } from "../../shared/errors";
+import { DEFAULT_CONTEXT_LENGTH, type EngineSettings, type ModelChoice, type ModelRole } from "../../shared/protocol";
+import type { InstalledModel, ModelStore } from "../models/model_store";
+import type { NativeCancellation, NativeModel, NativePlacement, PlanOptions } from "../native/addon";
+import type { NativeRuntime } from "./model_manager";
+
+export interface ModelLoaderOptions {
+  runtime: () => NativeRuntime;
+  store: ModelStore;
+  settings: () => EngineSettings;
+  log: (line: string) => void;
+  /** What the setting still allows beside the models that are loaded; Infinity without a limit. */
+  vramLeftBytes: () => number;
+  /** What ghost text asks for. */
+  fastChoice: () => ModelChoice;
+  /** Unloads what nobody uses; false when there is nothing. */
+  unloadIdle: () => Promise<boolean>;
+}
+
+export interface LoadTask {
+  installed: InstalledModel;
+  roles: ReadonlySet<ModelRole>;
+  /** Asked for in tokens; the model may get a shorter one. */
+  contextLength: number;
+  /** Whether the model in a file is loaded, or is this one. */
+  isThere: (path: string) => boolean;
+  cancellation: NativeCancellation;
+  onProgress: (fraction: number) => void;
+}
+
+const shortestContextLength = 1024;
+
+/** Loads one model at a time, as the settings and the memory of the machine allow. */
+export class ModelLoader {
+  private reserved = 0;
+
+  constructor(private readonly options: ModelLoaderOptions) {}
+
+  /** Graphics memory that the last model left free for that of ghost text. */
+  get reservedBytes(): number {
+    return this.reserved;
+  }
+
+  /** Short of memory, unloads what is idle first and then halves the context. */
+  async load(task: LoadTask): Promise<NativeModel> {
+    const { installed } = task;
+    let { contextLength } = task;
+    let mayUnload = true;
+    for (;;) {
+      try {
+        return await this.loadNative({ ...task, contextLength });
+      } catch (thrown) {
+        const error = toEngineError(thrown);
+        if (error.code === "CONTEXT_TOO_LONG" && contextLength > shortestContextLength) {
+          contextLength = Math.floor(contextLength / 2);
+        } else if (error.code !== "OUT_OF_MEMORY") {
+          throw error;
+        } else if (mayUnload && (await this.options.unloadIdle())) {
+          mayUnload = false;
+        } else if (contextLength > shortestContextLength) {
+          contextLength = Math.floor(contextLength / 2);
+        } else {
+          throw error;
+        }
+        this.options.log(`${installed.ref}: ${error.message} Trying a context of ${String(contextLength)} tokens.`);
+      }
+    }
+  }
+
+  private async loadNative(task: LoadTask): Promise<NativeModel> {
+    const { installed, contextLength, cancellation, onProgress } = task;
+    const vramReservedBytes = await this.forGhostText(task);
+    const model = await this.options.runtime().engine.loadModel({
+      ...this.planOptions(installed, contextLength),
+      vramReservedBytes,
+      cancellation,
+      onProgress,
+    });
+    if (model && !cancellation.cancelled) {
+      this.reserved = vramReservedBytes;
+      return model;
+    }
+    // Cancelled in its last moment, or by an unload.
+    await model?.close();
+    throw cancellation.cancelled
+      ? new EngineError("CANCELLED", `Loading ${installed.name} was cancelled.`)
+      : new EngineError("CLOSED", "The engine is shutting down.");
+  }
+
+  private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
+    const { gpu, threads, kvCacheType } = this.options.settings();
+    const vramLeft = this.options.vramLeftBytes();
+    // 0 stands for no limit; into a single byte nothing fits.
+    const vramLimitBytes = vramLeft === Infinity ? 0 : Math.max(1, vramLeft);
+    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes };
+  }
+
+  /**
+   * What the model of ghost text will take of the card, where another one is loaded before it: it has to be quick, while
+   * an answer may take its time.
+   */
+  private async forGhostText({ roles, isThere }: LoadTask): Promise<number> {
+    const { store, settings, fastChoice, log } = this.options;
+    if (roles.has("fast") || settings().gpu === "off") return 0;
+    try {
+      const fast = await store.choose(fastChoice(), "fast");
+      if (isThere(fast.path)) return 0;
+      const { deviceBytes } = await this.plan(fast, DEFAULT_CONTEXT_LENGTH);
+      return deviceBytes;
+    } catch (thrown) {
+      log(`no graphics memory is kept for ghost text: ${toEngineError(thrown).message}`);
+      return 0;
+    }
+  }
+
+  /** With a shorter context where the model was trained for less. */
+  private async plan(installed: InstalledModel, contextLength: number): Promise<NativePlacement> {
+    try {
+      return await this.options.runtime().engine.planModel(this.planOptions(installed, contextLength));
+    } catch (thrown) {
+      if (toEngineError(thrown).code !== "CONTEXT_TOO_LONG" || contextLength <= shortestContextLength) throw thrown;
+      return this.plan(installed, Math.floor(contextLength / 2));
+    }
+  }
+}

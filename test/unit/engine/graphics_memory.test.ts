@@ -1,0 +1,265 @@
+import { describe, expect, it } from "vitest";
+import { GraphicsMemory, missingBytes } from "../../../src/engine/host/graphics_memory";
+import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel } from "../../../src/engine/native/addon";
+import { toEngineError } from "../../../src/shared/errors";
+import { endedOrCancelled, gate } from "./gate";
+
+const mib = 2 ** 20;
+const codeOf = (thrown: unknown) => toEngineError(thrown).code;
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+class Cancellation implements NativeCancellation {
+  cancelled = false;
+  cancel(): void {
+    this.cancelled = true;
+  }
+}
+
+/** The memory of a model on a card with room, which requests want. Its operations run one after the other, as in the core. */
+function memory(releasableMiB = 1000) {
+  const events: string[] = [];
+  const card = { name: "GPU", memoryFree: 2 ** 40, isLost: false };
+  const requests = { count: 1 };
+  let released = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T> | T): Promise<T> => {
+    const result = turn.then(work);
+    turn = result;
+    return result;
+  };
+  let filling: Promise<void> = Promise.resolve();
+  const model = {
+    placement: { device: "GPU" },
+    get activity() {
+      return { releasedBytes: released * mib };
+    },
+    release: ({ bytes = Infinity }) =>
+      inTurn(() => {
+        const given = Math.min(bytes / mib, releasableMiB - released);
+        released += given;
+        events.push(`release ${String(given)}`);
+        return given * mib;
+      }),
+    prefetch: ({ cancellation }: { cancellation: Cancellation }) =>
+      inTurn(async () => {
+        await endedOrCancelled(filling, cancellation);
+        events.push(cancellation.cancelled ? "stopped" : "filled");
+        if (cancellation.cancelled) return 0;
+        const restored = released;
+        released = 0;
+        return restored * mib;
+      }),
+  } as unknown as NativeModel;
+  const engine = {
+    devices: () => {
+      if (card.isLost) throw new Error("the card is lost");
+      return [card];
+    },
+  } as unknown as NativeEngine;
+  const one = new GraphicsMemory({
+    addon: { Cancellation } as unknown as NativeAddon,
+    engine,
+    model,
+    name: "a",
+    isWanted: () => requests.count > 0,
+    log: (line) => {
+      if (line.includes("failed")) events.push(line);
+    },
+    onChanged: () => undefined,
+  });
+  return {
+    one,
+    events,
+    card,
+    requests,
+    /** Loads of other models and the like, until they are over. */
+    keepBusy: (until: Promise<void>) => void inTurn(() => until),
+    /** Further fillings take until then. */
+    fillUntil: (until: Promise<void>): void => {
+      filling = until;
+    },
+  };
+}
+
+describe("filling", () => {
+  it("is for requests: without any it waits for the next", async () => {
+    const { one, events, requests } = memory();
+    requests.count = 0;
+    await one.release("idle");
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 1000"]);
+    requests.count = 1;
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 1000", "filled"]);
+    expect(one.releasedBytes).toBe(0);
+  });
+
+  it("follows a release that was under way when a request came", async () => {
+    const { one, events, requests, keepBusy } = memory();
+    const { opened, open } = gate();
+    keepBusy(opened);
+    requests.count = 0;
+    const releasing = one.release("idle");
+    requests.count = 1;
+    one.fill();
+    open();
+    await releasing;
+    await settled();
+    expect(events).toEqual(["release 1000", "filled"]);
+  });
+
+  it("follows one that a release has ended when a request came", async () => {
+    const { one, events, requests, fillUntil } = memory();
+    requests.count = 0;
+    await one.release("idle", 500 * mib);
+    fillUntil(gate().opened);
+    requests.count = 1;
+    one.fill();
+    requests.count = 0;
+    const releasing = one.release("idle");
+    requests.count = 1;
+    one.fill();
+    fillUntil(Promise.resolve());
+    await releasing;
+    await settled();
+    expect(events.slice(-3)).toEqual(["stopped", "release 500", "filled"]);
+  });
+
+  it("that was stopped goes on with the next request, also one that comes before it has ended", async () => {
+    const { one, events, requests, fillUntil } = memory();
+    requests.count = 0;
+    await one.release("idle");
+    fillUntil(gate().opened);
+    requests.count = 1;
+    one.fill();
+    one.stopFilling();
+    fillUntil(Promise.resolve());
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 1000", "stopped", "filled"]);
+  });
+
+  it("leaves the usual margin free, so that memory on the brink does not come and go", async () => {
+    const { one, events, card, requests } = memory();
+    requests.count = 0;
+    await one.release("idle");
+    requests.count = 1;
+    card.memoryFree = (1000 + 384) * mib - 1;
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 1000"]);
+    card.memoryFree += 1;
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 1000", "filled"]);
+    expect(missingBytes(384 * mib)).toBe(0);
+  });
+
+  it("that fails is logged and no more", async () => {
+    const { one, events, card, requests } = memory();
+    requests.count = 0;
+    await one.release("idle");
+    requests.count = 1;
+    card.isLost = true;
+    one.fill();
+    expect(events.at(-1)).toContain("the card is lost");
+  });
+});
+
+describe("a release", () => {
+  it("asks the core for nothing where nothing can be given back any more", async () => {
+    const { one, events, requests } = memory();
+    requests.count = 0;
+    expect(await one.release("idle")).toBe(1000 * mib);
+    expect(await one.release("idle")).toBe(0);
+    expect(events).toEqual(["release 1000"]);
+    requests.count = 1;
+    one.fill();
+    await settled();
+    requests.count = 0;
+    expect(await one.release("others", 400 * mib)).toBe(400 * mib);
+    expect(await one.release("others", 700 * mib)).toBe(600 * mib);
+    expect(await one.release("others", 700 * mib)).toBe(0);
+    expect(events.slice(1)).toEqual(["filled", "release 400", "release 600"]);
+  });
+});
+
+describe("room for a session", () => {
+  /** Fails as often as is said, and keeps the calls. */
+  function refused(times: number, code = "OUT_OF_MEMORY") {
+    const calls: number[] = [];
+    const action = () => {
+      calls.push(calls.length);
+      if (calls.length <= times) return Promise.reject(Object.assign(new Error(code), { code }));
+      return Promise.resolve("made");
+    };
+    return { calls, action };
+  }
+
+  it.each<[name: string, times: number, code: string, expected: string, calls: number, events: string[]]>([
+    ["is not made where none is needed", 0, "", "made", 1, []],
+    ["is made once", 1, "OUT_OF_MEMORY", "made", 2, ["release 200"]],
+    ["is not made twice", 2, "OUT_OF_MEMORY", "OUT_OF_MEMORY", 2, ["release 200"]],
+    ["is not made after another failure", 1, "CLOSED", "CLOSED", 1, []],
+  ])("%s", async (_, times, code, expected, calls, released) => {
+    const { one, events } = memory();
+    const made = refused(times, code);
+    expect(await one.withRoom(200 * mib, made.action).catch(codeOf)).toBe(expected);
+    expect([made.calls.length, events]).toEqual([calls, released]);
+  });
+
+  it("that cannot be made is not tried in vain", async () => {
+    const { one } = memory(0);
+    const made = refused(1);
+    await expect(one.withRoom(200 * mib, made.action)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    expect(made.calls).toHaveLength(1);
+  });
+
+  it("comes back when it was in vain", async () => {
+    const { one, events } = memory();
+    await expect(one.withRoom(200 * mib, refused(2).action)).rejects.toThrow();
+    await settled();
+    expect(events).toEqual(["release 200", "filled"]);
+  });
+
+  it("is not filled while the session is made", async () => {
+    const { one, events, requests } = memory();
+    requests.count = 0;
+    await one.release("idle", 500 * mib);
+    requests.count = 1;
+    const made = refused(1);
+    await one.withRoom(200 * mib, async () => {
+      await made.action();
+      one.fill();
+      await settled();
+      events.push("made");
+    });
+    await settled();
+    expect(events).toEqual(["release 500", "release 200", "made", "filled"]);
+  });
+
+  it("is not filled afterwards", async () => {
+    const { one, events } = memory();
+    await one.withRoom(200 * mib, refused(1).action);
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 200"]);
+    expect(one.releasedBytes).toBe(200 * mib);
+  });
+
+  it("is filled with the rest when the card has room for all of it", async () => {
+    const { one, events, requests } = memory();
+    await one.withRoom(200 * mib, refused(1).action);
+    requests.count = 0;
+    await one.release("idle");
+    requests.count = 1;
+    one.fill();
+    await settled();
+    expect(events).toEqual(["release 200", "release 800", "filled"]);
+    await one.release("others", 100 * mib);
+    await settled();
+    expect(events.slice(3)).toEqual(["release 100", "filled"]);
+  });
+});
