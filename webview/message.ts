@@ -84,10 +84,12 @@ function renderAnswer(node: HTMLElement, entry: ShownEntry, isLast: boolean): vo
   node.append(actions);
 }
 
-function statistics({ tokens, tokensPerSecond, droppedMessages }: NonNullable<ShownEntry["stats"]>): HTMLElement {
+function statistics(stats: NonNullable<ShownEntry["stats"]>): HTMLElement {
+  const { tokens, tokensPerSecond, droppedMessages, guesses } = stats;
   const speed = tokensPerSecond > 0 ? `${tokens} tokens, ${tokensPerSecond.toFixed(1)} tokens/s` : `${tokens} tokens`;
   const dropped = droppedMessages > 0 ? `; the ${droppedMessages} oldest messages no longer fit the context` : "";
-  return element("span", { class: "note" }, speed + dropped);
+  const title = guesses ? `${guesses.accepted} of ${guesses.drafted} guessed tokens right` : false;
+  return element("span", { class: "note", title }, speed + dropped);
 }
 
 function failure({ code, message }: NonNullable<ShownEntry["error"]>): HTMLElement {

@@ -38,6 +38,8 @@ export async function startEngine(
       gpu: "off",
       threads,
       contextLength,
+      // The peers decode plainly, too.
+      speculation: "off",
       idleUnloadMinutes: 0,
     },
     env: { ...process.env, NMOS_HOME: home, NMOS_HOST_GRACE_MS: String(graceMs), ...env },

@@ -2,7 +2,7 @@
  * What the whole stack costs: NMOS measured at its client, against the same engine library without a stack around it
  * (llama-bench) and against the other way to use it from Node (node-llama-cpp). All three run the same kernels, with the
  * same threads and flash attention decided by the library, on the processor alone; the width of a prefill pass is what
- * each of them chooses.
+ * each of them chooses, and all three decode one token a pass.
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";

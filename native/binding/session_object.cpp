@@ -71,6 +71,9 @@ Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
     object.Set("tokens", from_tokens(env, result.tokens));
     object.Set("finish", name_of(result.finish));
     object.Set("decodeMs", result.decode_ms);
+    object.Set("decodePasses", result.decode_passes);
+    object.Set("draftedTokens", result.drafted_tokens);
+    object.Set("acceptedTokens", result.accepted_tokens);
     return object;
 }
 
@@ -131,6 +134,7 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
         decode.sampler = sampler_from(options.value("sampler"));
         decode.stop = options.texts("stop");
         decode.begin_with = options.optional_text("beginWith").value_or("");
+        decode.speculate = options.choice("speculation", {"auto", "off"}) == "auto";
         request.decode = std::move(decode);
         Generation::OnText on_text;
         if (info[1].IsFunction()) {

@@ -157,6 +157,36 @@ TEST(generation, "heals the token at the cursor") {
     expect(run(small, small.session(), request).text.starts_with("rn"), "the word to be finished");
 }
 
+TEST(generation, "answers the same whether it guesses ahead or not") {
+    SmallModel small;
+    const std::vector<std::string> prompts{
+        "def add(a, b):\n    return a + b\n\ndef sub(a, b):\n    return a - b\n\ndef mul(a, b):\n",
+        "one two three four five one two three four five one two three",
+        "The ship sailed. The ship sailed. The ship",
+        "const list = [1, 2, 3];\nfor (const item of list) console.log(item);\nfor (const item of",
+        "Once upon a time there was a small robot who",
+        "{\"name\": \"a\", \"size\": 1},\n{\"name\": \"b\", \"size\": 2},\n{\"name\"",
+    };
+    uint32_t accepted = 0;
+    for (const std::string& prompt : prompts) {
+        for (const auto& [temperature, penalty] : {std::pair(0.0f, 1.0f), std::pair(0.8f, 1.1f)}) {
+            auto request = generate_request(small.tokens(prompt), 48);
+            request.decode->sampler.temperature = temperature;
+            request.decode->sampler.repeat_penalty = penalty;
+            request.decode->sampler.seed = 7;
+            const GenerationResult guessed = run(small, small.session(), request);
+            request.decode->speculate = false;
+            const GenerationResult plain = run(small, small.session(), request);
+            expect_equal(guessed.text, plain.text);
+            expect_equal(guessed.tokens, plain.tokens);
+            expect_equal(plain.drafted_tokens, 0u);
+            expect_equal(guessed.decode_passes + guessed.accepted_tokens, plain.decode_passes);
+            accepted += guessed.accepted_tokens;
+        }
+    }
+    expect(accepted > 20, "guesses that were right, got " + show(accepted));
+}
+
 TEST(generation, "a cancelled one ends with what there is, and the session goes on") {
     SmallModel small;
     const auto session = small.session();

@@ -36,12 +36,14 @@ export function describePlacement({ name, sizeBytes, placement, sessions }: Load
 }
 
 /** Speeds of one generation; what was still in the KV cache cost nothing and is not counted. */
-export function describeSpeed({ promptTokens, reusedTokens, completionTokens, prefillMs, decodeMs }: Usage): string {
+export function describeSpeed(usage: Usage): string {
+  const { promptTokens, reusedTokens, completionTokens, prefillMs, decodeMs, draftedTokens, acceptedTokens } = usage;
   const computed = promptTokens - reusedTokens;
   return [
     `prefill ${computed} tokens${rate(computed, prefillMs)}`,
     ...(reusedTokens > 0 ? [`${reusedTokens} reused`] : []),
     `decode ${completionTokens} tokens${rate(completionTokens, decodeMs)}`,
+    ...(draftedTokens > 0 ? [`${acceptedTokens} of ${draftedTokens} guessed tokens right`] : []),
   ].join(", ");
 }
 

@@ -13,6 +13,7 @@ export function engineSettings(): EngineSettings {
     threads: engine.threads,
     contextLength: engine.contextLength,
     kvCacheType: engine.kvCacheType,
+    speculation: engine.speculation,
     idleReleaseMinutes: engine.idleReleaseMinutes,
     idleUnloadMinutes: engine.idleUnloadMinutes,
     ...proxySettings(),

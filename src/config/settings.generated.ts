@@ -105,6 +105,8 @@ export interface EngineSettings {
   contextLength: number;
   /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
   kvCacheType: "f16" | "q8_0";
+  /** Guess several tokens ahead from the text at hand and check them in one pass where that is faster. The answer stays the same. */
+  speculation: "auto" | "off";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;
   /** Give a model's memory back after so many minutes without a request. 0: never. */
@@ -126,6 +128,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
       integer: true,
     }),
     kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["f16", "q8_0"], "f16"),
+    speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "off"], "auto"),
     idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {
       minimum: 0,
       maximum: 1440,

@@ -28,7 +28,13 @@ export interface ShownEntry {
   status: EntryStatus;
   /** Why an answer ended early (`stopped`, `failed`), and what helps. */
   error?: { code: ErrorCode; message: string };
-  stats?: { tokens: number; tokensPerSecond: number; droppedMessages: number };
+  stats?: {
+    tokens: number;
+    tokensPerSecond: number;
+    droppedMessages: number;
+    /** Tokens that were guessed ahead, if any, and those of them that were right. */
+    guesses?: { drafted: number; accepted: number };
+  };
 }
 
 /** One message of a conversation as it is kept. */

@@ -39,6 +39,12 @@ export type Priority = "suggest" | "chat" | "warm";
 /** Precision of a KV cache: 16 bits, or 8 bits and a factor for every 32 values, which takes about half the memory. */
 export type KvCacheType = "f16" | "q8_0";
 
+/**
+ * `auto`: tokens are guessed from the prompt and the answer so far, and one pass verifies several of them where that is
+ * faster; the answer stays the same. `off`: one token a pass.
+ */
+export type Speculation = "auto" | "off";
+
 export type FinishReason = "stop" | "length" | "cancelled";
 
 /** Engine settings. One host serves every window of the user: the last value given for a setting wins. */
@@ -55,6 +61,8 @@ export interface EngineSettings {
   contextLength: number;
   /** Of every model; one that cannot have it quantised has `f16`. */
   kvCacheType: KvCacheType;
+  /** Of every model; holds from the next request on and reloads nothing. */
+  speculation: Speculation;
   /**
    * Give graphics memory back after so many minutes without a request, as far as what it holds is in RAM, too; 0: never.
    */
@@ -76,6 +84,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   threads: 0,
   contextLength: 0,
   kvCacheType: "f16",
+  speculation: "auto",
   idleReleaseMinutes: 5,
   idleUnloadMinutes: 15,
   proxy: "",
@@ -161,6 +170,9 @@ export interface Activity {
   waitedMs: number;
   /** Weights that belong on the card and were given back for a while; `deviceBytes` does without them. */
   releasedBytes: number;
+  /** Guessed and verified since the model was loaded, and those of them that became part of answers. */
+  draftedTokens: number;
+  acceptedTokens: number;
 }
 
 export interface LoadedModel {
@@ -228,6 +240,11 @@ export interface Usage {
   queuedMs: number;
   prefillMs: number;
   decodeMs: number;
+  decodePasses: number;
+  /** Guessed and verified by those passes. */
+  draftedTokens: number;
+  /** Those of them that became part of the answer. */
+  acceptedTokens: number;
 }
 
 export interface Extract {

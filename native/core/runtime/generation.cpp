@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/engine_error.h"
+#include "speculative/draft_length.h"
 
 namespace nmos {
 
@@ -76,6 +77,7 @@ void Generation::start_clock() {
 
 void Generation::begin() {
     if (request_.decode) sampler_.emplace(vocabulary_, request_.decode->sampler, request_.prompt);
+    if (request_.decode && request_.decode->speculate && session_->forgets_exactly()) drafter_.emplace(request_.prompt);
     computed_ = session_->keep_common_prefix(request_.prompt, request_.decode.has_value());
     result_.reused_tokens = static_cast<uint32_t>(computed_);
     phase_ = Phase::Prefill;
@@ -96,28 +98,76 @@ bool Generation::prefill_step() {
     return !request_.decode && end(Finish::Stop);
 }
 
-// Samples from the logits of the last pass, hands the text out and, when more is to come, computes the next pass.
+// Samples from the logits of the last pass as long as its draft is right, hands the text out and, when more is to come,
+// computes the next pass.
 bool Generation::decode_step() {
-    const llama_token token = choose_token();
-    if (llama_vocab_is_eog(vocabulary_.handle(), token)) return end(Finish::Stop);
+    const size_t drafted = draft_.tokens.size();
+    llama_token token = 0;
+    for (size_t row = 0;; ++row) {
+        token = choose_token(row);
+        const bool as_drafted = row < drafted && draft_.tokens[row] == token;
+        if (row == drafted || !as_drafted) learn(row);
+        if (const auto finish = take(token)) {
+            // Nobody asked whether the rest of the draft was right.
+            if (as_drafted) draft_.tokens.resize(row + 1);
+            if (as_drafted) learn(row + 1);
+            return end(*finish);
+        }
+        if (!as_drafted) break;
+    }
+    session_->keep(request_.prompt.size() + result_.tokens.size() - 1);
+    draft_next();
+    std::vector<llama_token> pass{token};
+    pass.insert(pass.end(), draft_.tokens.begin(), draft_.tokens.end());
+    ++result_.decode_passes;
+    return !session_->compute(pass, pass.size()) && end(Finish::Cancelled);
+}
+
+std::optional<Finish> Generation::take(llama_token token) {
+    if (llama_vocab_is_eog(vocabulary_.handle(), token)) return Finish::Stop;
     sampler_->accept(token);
     result_.tokens.push_back(token);
+    if (drafter_) drafter_->append(token);
     const std::string_view piece = vocabulary_.piece(token);
     to_heal_.erase(0, std::min(to_heal_.size(), piece.size()));
     hand_out(stream_->push(piece));
-    if (stream_->stopped()) return end(Finish::Stop);
+    if (stream_->stopped()) return Finish::Stop;
     const size_t length = request_.prompt.size() + result_.tokens.size();
-    if (result_.tokens.size() >= request_.decode->max_tokens || length >= session_->context_length()) return end(Finish::Length);
-    return !session_->compute(std::span(&token, 1), true) && end(Finish::Cancelled);
+    if (result_.tokens.size() >= request_.decode->max_tokens || length >= session_->context_length()) return Finish::Length;
+    return cancelled() ? std::optional(Finish::Cancelled) : std::nullopt;
 }
 
-llama_token Generation::choose_token() {
-    if (to_heal_.empty()) return sampler_->choose(session_->logits());
+void Generation::draft_next() {
+    draft_ = {};
+    if (!drafter_ || !to_heal_.empty()) return;
+    // The last token of an answer needs no pass of its own.
+    const size_t length = request_.prompt.size() + result_.tokens.size();
+    const size_t left = std::min<size_t>(request_.decode->max_tokens - result_.tokens.size(), session_->context_length() - length) - 1;
+    Draft draft = drafter_->draft(std::min<size_t>({left, widest_verification - 1, session_->batch_size() - 1}));
+    if (draft.tokens.empty()) return;
+    Speculation& speculation = session_->model().speculation();
+    const size_t count = speculation.length.best(draft, speculation.costs);
+    if (count == 0) speculation.length.decline(draft);
+    draft.tokens.resize(count);
+    draft_ = std::move(draft);
+    result_.drafted_tokens += static_cast<uint32_t>(count);
+}
+
+void Generation::learn(size_t accepted) {
+    if (draft_.tokens.empty()) return;
+    result_.accepted_tokens += static_cast<uint32_t>(accepted);
+    session_->model().speculation().length.learn(draft_, accepted);
+    draft_ = {};
+}
+
+llama_token Generation::choose_token(size_t row) {
+    const float* const logits = session_->logits(row);
+    if (to_heal_.empty()) return sampler_->choose(logits);
     const std::vector<llama_token> allowed = vocabulary_.compatible_with(to_heal_);
     if (allowed.empty()) {
         throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the model's vocabulary can spell.");
     }
-    return sampler_->choose(session_->logits(), allowed);
+    return sampler_->choose(logits, allowed);
 }
 
 void Generation::hand_out(std::string text) {
@@ -127,6 +177,8 @@ void Generation::hand_out(std::string text) {
 }
 
 bool Generation::end(Finish finish) {
+    // What was drafted and is no part of the answer.
+    if (phase_ == Phase::Decode) session_->keep(request_.prompt.size() + result_.tokens.size());
     if (stream_) hand_out(stream_->finish());
     result_.finish = finish;
     const auto now = Clock::now();

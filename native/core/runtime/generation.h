@@ -18,6 +18,7 @@
 #include "runtime/scheduler.h"
 #include "runtime/session.h"
 #include "runtime/text_stream.h"
+#include "speculative/suffix_drafter.h"
 
 namespace nmos {
 
@@ -27,6 +28,8 @@ struct DecodeOptions {
     std::vector<std::string> stop;
     // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
     std::string begin_with;
+    // Whether passes may verify several tokens that are guessed from the text. The answer is the same.
+    bool speculate = true;
 };
 
 struct GenerationRequest {
@@ -45,6 +48,9 @@ struct GenerationResult {
     double queued_ms = 0;          // until the first step
     double prefill_ms = 0;         // first step to the end of the prompt, pauses for more urgent jobs included
     double decode_ms = 0;          // from there to the end
+    uint32_t decode_passes = 0;
+    uint32_t drafted_tokens = 0;   // verified by passes
+    uint32_t accepted_tokens = 0;  // those of them that are part of the answer
     std::string text;
     std::vector<llama_token> tokens;
     Finish finish = Finish::Stop;
@@ -72,7 +78,13 @@ class Generation final : public Job {
     void begin();
     bool prefill_step();
     bool decode_step();
-    llama_token choose_token();
+    llama_token choose_token(size_t row);
+    // Adds the token to the answer; how that ends, if it does.
+    std::optional<Finish> take(llama_token token);
+    // Chooses what the next pass verifies.
+    void draft_next();
+    // Learns from the pass that verified the draft.
+    void learn(size_t accepted);
     void hand_out(std::string text);
     bool end(Finish finish);
     void settle(Outcome outcome);
@@ -86,6 +98,8 @@ class Generation final : public Job {
     std::optional<Sampler> sampler_;
     std::optional<TextStream> stream_;
     std::string to_heal_;  // what is left of begin_with
+    std::optional<SuffixDrafter> drafter_;  // none: not to be speculated
+    Draft draft_;                           // verified by the last pass
     size_t computed_ = 0;  // tokens of the prompt whose KV is there
     Phase phase_ = Phase::Queued;
     Clock::time_point submitted_ = Clock::now();

@@ -21,6 +21,7 @@
 #include "plan/placement.h"
 #include "runtime/cancellation.h"
 #include "runtime/vocabulary.h"
+#include "speculative/draft_length.h"
 
 namespace nmos {
 
@@ -82,6 +83,8 @@ class Model {
     const Vocabulary& vocabulary() const;
     llama_model* handle() const;
 
+    // What answers teach; of the compute thread.
+    Speculation& speculation() const { return speculation_; }
     // The threads that sessions compute with; shares of networks that stay in RAM are computed by the same ones.
     void use_threadpool(ggml_threadpool_t pool);
 
@@ -126,6 +129,7 @@ class Model {
     mutable std::mutex activity_mutex_;
     ModelActivity activity_;  // guarded by activity_mutex_
     std::mutex sessions_mutex_;
+    mutable Speculation speculation_;
     std::vector<std::weak_ptr<Session>> sessions_;
 };
 

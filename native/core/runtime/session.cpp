@@ -6,6 +6,7 @@
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
+#include "speculative/draft_length.h"
 
 namespace nmos {
 
@@ -22,6 +23,10 @@ uint32_t batch_size_of(const UnitPlan& plan) {
     const auto seconds_per_token = [](const PassPrediction& pass) { return pass.seconds / pass.width; };
     const double best = std::ranges::min(plan.predictions | std::views::transform(seconds_per_token));
     return std::ranges::find_if(plan.predictions, [&](const PassPrediction& pass) { return seconds_per_token(pass) <= nearly * best; })->width;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 uint32_t default_batch_size(const Placement& placement) {
@@ -43,7 +48,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
     params.n_batch = std::min(batch, options.context_length);
     params.n_ubatch = params.n_batch;
     params.n_seq_max = 1;
-    params.n_outputs_max = 1;
+    params.n_outputs_max = widest_verification;
     params.n_threads = threads.count;
     params.n_threads_batch = threads.count;
     params.no_perf = true;
@@ -137,20 +142,33 @@ size_t Session::keep_common_prefix(std::span<const llama_token> prompt, bool wan
     return cached_.size();
 }
 
-const float* Session::logits() {
+void Session::keep(size_t length) {
+    if (length < cached_.size()) cut(length);
+}
+
+bool Session::forgets_exactly() const {
+    return !llama_model_is_recurrent(model_->handle()) && !llama_model_is_hybrid(model_->handle());
+}
+
+const float* Session::logits(size_t row) {
+    const auto begin = std::chrono::steady_clock::now();
     // Waits for the card.
-    const float* const logits = llama_get_logits_ith(context_.get(), -1);
-    if (width_ > 0) model_->count_pass(width_, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count());
+    const float* const logits = llama_get_logits_ith(context_.get(), first_output_ + static_cast<int32_t>(row));
+    if (width_ > 0) {
+        seconds_ += seconds_since(begin);
+        model_->count_pass(width_, seconds_);
+        if (width_ <= widest_verification) model_->speculation().costs.observe(width_, seconds_);
+    }
     width_ = 0;
     return logits;
 }
 
-bool Session::compute(std::span<const llama_token> tokens, bool want_logits) {
+bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     const size_t before = cached_.size();
     const auto count = static_cast<int32_t>(tokens.size());
     for (size_t i = 0; i < tokens.size(); ++i) {
         positions_[i] = static_cast<llama_pos>(before + i);
-        outputs_[i] = want_logits && i + 1 == tokens.size();
+        outputs_[i] = i + outputs >= tokens.size();
     }
     llama_batch batch{};
     batch.n_tokens = count;
@@ -159,13 +177,15 @@ bool Session::compute(std::span<const llama_token> tokens, bool want_logits) {
     batch.logits = outputs_.data();
 
     watched_ = running_.get();
-    begun_ = std::chrono::steady_clock::now();
+    const auto begin = std::chrono::steady_clock::now();
     ErrorCapture errors;
     const int32_t status = llama_decode(context_.get(), batch);
     watched_ = nullptr;
     if (status == 0) {
-        width_ = want_logits ? static_cast<uint32_t>(count) : 0;
-        if (!want_logits) model_->count_pass(static_cast<uint32_t>(count), 0);
+        width_ = outputs > 0 ? static_cast<uint32_t>(count) : 0;
+        seconds_ = seconds_since(begin);
+        first_output_ = count - static_cast<int32_t>(outputs);
+        if (outputs == 0) model_->count_pass(static_cast<uint32_t>(count), 0);
         std::lock_guard lock(mutex_);
         cached_.insert(cached_.end(), tokens.begin(), tokens.end());
         return true;

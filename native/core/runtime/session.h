@@ -56,11 +56,15 @@ class Session {
     // Cuts the cache back to its longest common prefix with `prompt` and returns its length. One token less than all
     // of the prompt when its logits are wanted, because those come out of a pass.
     size_t keep_common_prefix(std::span<const llama_token> prompt, bool want_logits);
-    // Appends up to batch_size tokens to the cache. False when cancelled: the cache is as before. Throws INTERNAL,
-    // CONTEXT_TOO_LONG, OUT_OF_MEMORY.
-    bool compute(std::span<const llama_token> tokens, bool want_logits);
-    // (vocabulary) of the last token of the last `compute` that wanted them.
-    const float* logits();
+    // Appends up to batch_size tokens to the cache and makes the logits behind the last `outputs` of them, at most
+    // widest_verification. False when cancelled: the cache is as before. Throws INTERNAL, CONTEXT_TOO_LONG, OUT_OF_MEMORY.
+    bool compute(std::span<const llama_token> tokens, size_t outputs);
+    // (vocabulary) The `row`-th of the last `compute` that made any.
+    const float* logits(size_t row = 0);
+    // Forgets what is in the cache behind the first `length` tokens.
+    void keep(size_t length);
+    // Whether `keep` forgets as if the tokens had never been computed; recurrent memories cannot.
+    bool forgets_exactly() const;
 
   private:
     struct Free {
@@ -81,8 +85,9 @@ class Session {
     std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only
     CancellationPtr running_;          // guarded by mutex_; null when no job holds the session
     bool closed_ = false;              // guarded by mutex_
-    std::chrono::steady_clock::time_point begun_;  // the last pass whose logits were wanted; compute thread only
+    double seconds_ = 0;                           // of the last pass whose logits were wanted; compute thread only
     uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
+    int32_t first_output_ = 0;                     // position in that pass; compute thread only
     const Cancellation* watched_ = nullptr;        // of the running pass; compute thread only
 
     std::vector<llama_pos> positions_;  // (batch)

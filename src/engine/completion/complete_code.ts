@@ -64,7 +64,18 @@ function withoutUnfinishedLine(text: string): string {
 /** What a generation cost, in the protocol's terms. */
 export function usageOf(result: GenerateResult): CompletionResult["usage"] {
   const { promptTokens, reusedTokens, queuedMs, prefillMs, decodeMs } = result;
-  return { promptTokens, reusedTokens, completionTokens: result.tokens.length, queuedMs, prefillMs, decodeMs };
+  const { decodePasses, draftedTokens, acceptedTokens } = result;
+  return {
+    promptTokens,
+    reusedTokens,
+    completionTokens: result.tokens.length,
+    queuedMs,
+    prefillMs,
+    decodeMs,
+    decodePasses,
+    draftedTokens,
+    acceptedTokens,
+  };
 }
 
 /**

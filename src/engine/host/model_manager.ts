@@ -316,6 +316,7 @@ export class ModelManager {
         maxSessions: sessionsPerModel,
         room: () => roomForSessions(model.placement, engine, this.vramLeftBytes(), this.loader.reservedBytes),
         withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).device, create),
+        speculation: () => this.options.settings().speculation,
       });
       const entry: Entry = {
         installed,
@@ -414,6 +415,6 @@ function describe(entry: Entry): LoadedModel {
     sizeBytes: handle.info.sizeBytes,
     placement: placementOf(entry),
     sessions: handle.sessions,
-    activity: handle.model.activity,
+    activity: handle.activity,
   };
 }

@@ -1,4 +1,4 @@
-import type { ModelRef } from "../../shared/protocol";
+import type { Activity, ModelRef, Speculation } from "../../shared/protocol";
 import type {
   GenerateResult,
   NativeAddon,
@@ -19,18 +19,22 @@ export interface NativeModelHandleOptions {
   room: () => number;
   /** Runs what makes a session, and makes room for it when the card refuses memory. */
   withRoom: SessionPoolOptions["withRoom"];
+  /** As the settings say; asked with every generation. */
+  speculation: () => Speculation;
 }
 
 /** A ModelHandle over the addon. AbortSignals become native cancellations here and nowhere else. */
 export class NativeModelHandle implements ModelHandle {
   private readonly pool: SessionPool;
   readonly contextLength: number;
+  private draftedTokens = 0;
+  private acceptedTokens = 0;
 
   constructor(
     private readonly addon: NativeAddon,
     readonly model: NativeModel,
     readonly ref: ModelRef,
-    options: NativeModelHandleOptions,
+    private readonly options: NativeModelHandleOptions,
   ) {
     this.contextLength = model.placement.contextLength;
     this.pool = new SessionPool(model, { ...options, contextLength: this.contextLength });
@@ -38,6 +42,12 @@ export class NativeModelHandle implements ModelHandle {
 
   get info(): NativeModelInfo {
     return this.model.info;
+  }
+
+  /** What the model has done so far, with what came of the guesses in all its generations. */
+  get activity(): Activity {
+    const { draftedTokens, acceptedTokens } = this;
+    return { ...this.model.activity, draftedTokens, acceptedTokens };
   }
 
   get sessions(): number {
@@ -62,10 +72,14 @@ export class NativeModelHandle implements ModelHandle {
 
   async generate(request: GenerateRequest): Promise<GenerateResult> {
     const { onText, ...options } = request;
+    const speculation = this.options.speculation();
     const result = await this.run(request, (session, cancellation) =>
-      session.generate({ ...options, cancellation }, onText),
+      session.generate({ ...options, speculation, cancellation }, onText),
     );
-    return result ?? cancelledGeneration(request.tokens);
+    if (!result) return cancelledGeneration(request.tokens);
+    this.draftedTokens += result.draftedTokens;
+    this.acceptedTokens += result.acceptedTokens;
+    return result;
   }
 
   /** Null when the signal was aborted before there was a session. The wait for one counts as time in the queue. */
@@ -104,5 +118,14 @@ function cancelledPrefill(tokens: Int32Array): PrefillResult {
 }
 
 function cancelledGeneration(tokens: Int32Array): GenerateResult {
-  return { ...cancelledPrefill(tokens), text: "", tokens: new Int32Array(), finish: "cancelled", decodeMs: 0 };
+  return {
+    ...cancelledPrefill(tokens),
+    text: "",
+    tokens: new Int32Array(),
+    finish: "cancelled",
+    decodeMs: 0,
+    decodePasses: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
+  };
 }

@@ -6,7 +6,7 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { KvCacheType, Priority } from "../../shared/protocol";
+import type { KvCacheType, Priority, Speculation } from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -221,6 +221,8 @@ export interface GenerateOptions extends PrefillOptions {
    * not repeated in the text handed out. The tokens that cover it may reach beyond it.
    */
   beginWith?: string;
+  /** Default: `auto`. The text is the same either way. */
+  speculation?: Speculation;
 }
 
 export interface GenerateResult extends PrefillResult {
@@ -228,6 +230,11 @@ export interface GenerateResult extends PrefillResult {
   tokens: Int32Array;
   finish: "stop" | "length" | "cancelled";
   decodeMs: number;
+  decodePasses: number;
+  /** Guessed and verified by those passes. */
+  draftedTokens: number;
+  /** Those of them that became part of the answer. */
+  acceptedTokens: number;
 }
 
 export interface NativeSession {

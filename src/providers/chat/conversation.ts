@@ -54,11 +54,17 @@ export function finish(conversation: Conversation, result: ChatResult): Conversa
   const { usage, droppedMessages } = result;
   const seconds = usage.decodeMs / 1000;
   const tokensPerSecond = seconds > 0 ? usage.completionTokens / seconds : 0;
+  const guesses = { drafted: usage.draftedTokens, accepted: usage.acceptedTokens };
   return updateStreaming(conversation, (entry) => ({
     ...entry,
     text: result.text,
     status: result.finish === "cancelled" ? "stopped" : "complete",
-    stats: { tokens: usage.completionTokens, tokensPerSecond, droppedMessages },
+    stats: {
+      tokens: usage.completionTokens,
+      tokensPerSecond,
+      droppedMessages,
+      ...(guesses.drafted > 0 && { guesses }),
+    },
     ...(result.finish === "length" && { error: { code: "CONTEXT_TOO_LONG", message: cutOff(result) } }),
   }));
 }

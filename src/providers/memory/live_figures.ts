@@ -16,6 +16,9 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
     { label: "last pass", value: lastPass(activity.lastPass) },
     { label: "passes", value: whole(activity.passes) },
   ];
+  if (activity.draftedTokens > 0) {
+    figures.push({ label: "guessed tokens right", value: percent(activity.acceptedTokens / activity.draftedTokens) });
+  }
   if (activity.releasedBytes > 0) {
     figures.push({ label: "graphics memory given back until it is needed", value: mib(activity.releasedBytes) });
   }

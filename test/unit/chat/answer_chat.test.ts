@@ -30,7 +30,17 @@ test("an answer streams, and says what it cost", async () => {
   expect(result).toEqual({
     text: "yes",
     finish: "stop",
-    usage: { promptTokens: 6, reusedTokens: 2, completionTokens: 3, queuedMs: 1, prefillMs: 2, decodeMs: 3 },
+    usage: {
+      promptTokens: 6,
+      reusedTokens: 2,
+      completionTokens: 3,
+      queuedMs: 1,
+      prefillMs: 2,
+      decodeMs: 3,
+      decodePasses: 4,
+      draftedTokens: 6,
+      acceptedTokens: 5,
+    },
     droppedMessages: 0,
     contextLength: 4096,
   });

@@ -48,7 +48,17 @@ test("what comes back", async () => {
   expect(result).toEqual({
     text: "1;",
     finish: "stop",
-    usage: { promptTokens: 16, reusedTokens: 2, completionTokens: 2, queuedMs: 1, prefillMs: 2, decodeMs: 3 },
+    usage: {
+      promptTokens: 16,
+      reusedTokens: 2,
+      completionTokens: 2,
+      queuedMs: 1,
+      prefillMs: 2,
+      decodeMs: 3,
+      decodePasses: 4,
+      draftedTokens: 6,
+      acceptedTokens: 5,
+    },
   });
 });
 

@@ -534,6 +534,18 @@ describe("settings", () => {
     await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, kvCacheType: "q8_0" });
     expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "q8_0" } }]);
   });
+
+  it("that say whether tokens are guessed hold from the next request on and load nothing anew", async () => {
+    const client = (await start()).client();
+    const usage = async () => (await client.request("chat/generate", fixture.chat("/count 4"))).usage;
+    expect(await usage()).toMatchObject({ decodePasses: 2, draftedTokens: 4, acceptedTokens: 2 });
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, speculation: "off" });
+    expect(await usage()).toMatchObject({ decodePasses: 4, draftedTokens: 0, acceptedTokens: 0 });
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, speculation: "auto" });
+    await usage();
+    const { models } = await client.request("engine/status", { startEngine: false });
+    expect(models).toMatchObject([{ activity: { draftedTokens: 8, acceptedTokens: 4 } }]);
+  });
 });
 
 describe("settings that a client does not give", () => {

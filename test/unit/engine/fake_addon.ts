@@ -25,6 +25,8 @@ import { fakeModelInfo } from "../support/fake_model_handle";
  * - `/crash`: the process ends as by an assertion in native code
  * - `/fail CODE`: a native error with this code
  *
+ * Every token is guessed and every second guess is right, unless speculation is off.
+ *
  * A model whose file is called `gated.gguf` loads until it is cancelled.
  */
 const chatTemplate = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
@@ -78,7 +80,18 @@ class Session implements NativeSession {
       onText?.(piece);
     }
     const finish = options.cancellation?.cancelled ? "cancelled" : made < count ? "length" : "stop";
-    return { ...prefilled, text, tokens: new Int32Array(made), finish, decodeMs: made * tokenMs };
+    const draftedTokens = options.speculation === "off" ? 0 : made;
+    const acceptedTokens = Math.floor(draftedTokens / 2);
+    return {
+      ...prefilled,
+      text,
+      tokens: new Int32Array(made),
+      finish,
+      decodeMs: made * tokenMs,
+      decodePasses: made - acceptedTokens,
+      draftedTokens,
+      acceptedTokens,
+    };
   }
 
   close(): Promise<void> {

@@ -14,7 +14,17 @@ interface Call {
   fail: (code: ErrorCode) => Promise<void>;
 }
 
-const usage = { promptTokens: 10, reusedTokens: 0, completionTokens: 5, queuedMs: 0, prefillMs: 1, decodeMs: 500 };
+const usage = {
+  promptTokens: 10,
+  reusedTokens: 0,
+  completionTokens: 5,
+  queuedMs: 0,
+  prefillMs: 1,
+  decodeMs: 500,
+  decodePasses: 5,
+  draftedTokens: 0,
+  acceptedTokens: 0,
+};
 const file: Attachment = { kind: "file", label: "a.ts", path: "a.ts", languageId: "typescript", content: "let a;" };
 
 class Bench {
@@ -154,6 +164,16 @@ describe("an answer", () => {
   });
   checkEnd("is cut off at the end of the context", (call) => call.end({ finish: "length", contextLength: 15 }), {
     error: { code: "CONTEXT_TOO_LONG", message: expect.stringContaining("context is full") as string },
+  });
+
+  const speed = { tokens: 5, tokensPerSecond: 10, droppedMessages: 0 };
+  test.each([
+    ["no guesses", usage, speed],
+    ["guesses", { ...usage, draftedTokens: 4, acceptedTokens: 3 }, { ...speed, guesses: { drafted: 4, accepted: 3 } }],
+  ])("says how fast it came: %s", async (_, given, stats) => {
+    void bench.session.send("Why?");
+    await bench.last.end({ usage: given });
+    expect(bench.answer?.stats).toEqual(stats);
   });
 
   test("of the user's own making stops nothing and sends nothing", () => {

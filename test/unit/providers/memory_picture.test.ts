@@ -314,6 +314,7 @@ describe("the figures", () => {
     undefined,
     "graphics memory given back until it is needed: 3 MiB",
   );
+  check("guesses", { draftedTokens: 80, acceptedTokens: 64 }, undefined, "guessed tokens right: 80%");
   check("waited", { waitedMs: 12.34 }, undefined, "waited for uploads: 12.3 ms");
 
   test("say nothing of uploads where there are no slots", () => {

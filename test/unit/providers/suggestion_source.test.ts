@@ -2,7 +2,17 @@ import { describe, expect, test } from "vitest";
 import { SuggestionSource, type Complete, type SuggestionQuery } from "../../../src/providers/suggestion_source";
 import type { CompletionResult } from "../../../src/shared/protocol";
 
-const usage = { promptTokens: 1, reusedTokens: 0, completionTokens: 1, queuedMs: 0, prefillMs: 0, decodeMs: 0 };
+const usage = {
+  promptTokens: 1,
+  reusedTokens: 0,
+  completionTokens: 1,
+  queuedMs: 0,
+  prefillMs: 0,
+  decodeMs: 0,
+  decodePasses: 1,
+  draftedTokens: 0,
+  acceptedTokens: 0,
+};
 
 function query(prefix: string, suffix = ""): SuggestionQuery {
   return {

@@ -15,6 +15,8 @@ const nothingDone: Activity = {
   slotDiscarded: 0,
   waitedMs: 0,
   releasedBytes: 0,
+  draftedTokens: 0,
+  acceptedTokens: 0,
 };
 
 /** A model of four layers, half of it on a card, but for what is given. */

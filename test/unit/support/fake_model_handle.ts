@@ -102,7 +102,8 @@ export class FakeModelHandle implements ModelHandle {
       break;
     }
     const answerTokens = await this.tokenize([{ text, special: false }], { addBos: false });
-    return { ...costOf(tokens, signal), text, finish, tokens: answerTokens, decodeMs: 3 };
+    const decoded = { decodeMs: 3, decodePasses: 4, draftedTokens: 6, acceptedTokens: 5 };
+    return { ...costOf(tokens, signal), text, finish, tokens: answerTokens, ...decoded };
   }
 }
 

@@ -1,0 +1,115 @@
+import type { ChatMessage } from "../../src/shared/protocol";
+
+/** What a model is asked to write, by how much of it stands in the prompt already. */
+export interface Workload {
+  name: string;
+  /** Smallest gain over decoding one token a pass that is good enough. */
+  target: number;
+  conversations: ChatMessage[][];
+}
+
+const inventory = `import json
+
+
+class Inventory:
+    def __init__(self, path):
+        self.path = path
+        self.items = {}
+
+    def load(self):
+        with open(self.path) as file:
+            self.items = json.load(file)
+
+    def save(self):
+        with open(self.path, "w") as file:
+            json.dump(self.items, file)
+
+    def add(self, name, count):
+        if name in self.items:
+            self.items[name] += count
+        else:
+            self.items[name] = count
+
+    def remove(self, name, count):
+        if name not in self.items:
+            raise KeyError(name)
+        if self.items[name] < count:
+            raise ValueError("not enough of " + name)
+        self.items[name] -= count
+
+    def total(self):
+        return sum(self.items.values())
+`;
+
+const queue = `export class TaskQueue {
+  constructor(limit) {
+    this.limit = limit;
+    this.running = 0;
+    this.waiting = [];
+  }
+
+  push(task) {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ task, resolve, reject });
+      this.next();
+    });
+  }
+
+  next() {
+    while (this.running < this.limit && this.waiting.length > 0) {
+      const { task, resolve, reject } = this.waiting.shift();
+      this.running++;
+      task()
+        .then(resolve, reject)
+        .finally(() => {
+          this.running--;
+          this.next();
+        });
+    }
+  }
+}
+`;
+
+const about = (question: string, code: string): ChatMessage[] => [
+  { role: "system", content: "You are a helpful programming assistant." },
+  { role: "user", content: `${question}\n\n\`\`\`\n${code}\`\`\`` },
+];
+
+const story = (question: string): ChatMessage[] => [
+  { role: "system", content: "You are a writer." },
+  { role: "user", content: question },
+];
+
+export const workloads: readonly Workload[] = [
+  {
+    name: "rewriting code",
+    target: 1.5,
+    conversations: [
+      about(
+        "Rename the method total to count_all and the attribute items to stock. Answer with the whole code only.",
+        inventory,
+      ),
+      about("Add type hints to all methods. Answer with the whole code only.", inventory),
+      about(
+        "Rename waiting to pending and add a method size that returns its length. Answer with the whole code only.",
+        queue,
+      ),
+    ],
+  },
+  {
+    name: "chat about code in the prompt",
+    target: 1.15,
+    conversations: [
+      about("Explain step by step, quoting the lines that you speak of, what this code does.", queue),
+      about("Which errors can happen in this code? Quote the lines and show how to handle them.", inventory),
+    ],
+  },
+  {
+    name: "novel prose",
+    target: 0.98,
+    conversations: [
+      story("Tell the story of a lighthouse keeper who finds a letter in a bottle."),
+      story("Describe a market in a city that floats in the air, with its sounds and smells."),
+    ],
+  },
+];

@@ -1,0 +1,36 @@
+import { describe, expect, test } from "vitest";
+import { describeSpeed } from "../../../scripts/terminal/engine_report";
+import type { Usage } from "../../../src/shared/protocol";
+
+const usage: Usage = {
+  promptTokens: 100,
+  reusedTokens: 0,
+  completionTokens: 120,
+  queuedMs: 0,
+  prefillMs: 500,
+  decodeMs: 4000,
+  decodePasses: 120,
+  draftedTokens: 0,
+  acceptedTokens: 0,
+};
+
+describe("the speed of a generation", () => {
+  function check(name: string, given: Partial<Usage>, expected: string): void {
+    test(name, () => {
+      expect(describeSpeed({ ...usage, ...given })).toBe(expected);
+    });
+  }
+
+  check("plain", {}, "prefill 100 tokens at 200.0/s, decode 120 tokens at 30.0/s");
+  check(
+    "with a part of the prompt in the cache",
+    { reusedTokens: 90 },
+    "prefill 10 tokens at 20.0/s, 90 reused, decode 120 tokens at 30.0/s",
+  );
+  check(
+    "with guesses",
+    { decodePasses: 56, draftedTokens: 80, acceptedTokens: 64 },
+    "prefill 100 tokens at 200.0/s, decode 120 tokens at 30.0/s, 64 of 80 guessed tokens right",
+  );
+  check("of nothing", { completionTokens: 0, decodeMs: 0 }, "prefill 100 tokens at 200.0/s, decode 0 tokens");
+});
