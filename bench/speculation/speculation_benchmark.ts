@@ -17,7 +17,7 @@ const models = [
 ] as const;
 
 const contextLength = 2048;
-const answerTokens = 256;
+const answerTokens = 192;
 
 export const speculationBenchmark: Benchmark = {
   name: "speculation",
@@ -33,7 +33,7 @@ async function runSpeculation({ root, quick, stops, log }: BenchmarkContext): Pr
     try {
       for (const workload of workloads) {
         log(`${label}: ${workload.name}`);
-        rows.push(...(await measure(engine, modelPath, label, workload, quick ? 1 : 3)));
+        rows.push(...(await measure(engine, modelPath, label, workload, quick ? 1 : 2)));
       }
     } finally {
       await engine.close();

@@ -106,7 +106,7 @@ TEST(speculative, "verifies more the cheaper a wide pass is and the likelier the
     expect(sure.best(draft, costs_of(0.3)) > fresh.best(draft, costs_of(0.3)), "longer drafts when they are right");
     expect_equal(unsure.best(draft, costs_of(0.3)), size_t{0});
     // Another kind of draft has not been judged yet.
-    expect(unsure.best(some_draft(15, 3), costs_of(0.3)) > 0, "drafts of another kind");
+    expect(unsure.best(some_draft(15, 12), costs_of(0.3)) > 0, "drafts of another kind");
     // After many that were not tried, one is.
     int declined = 0;
     while (unsure.best(draft, costs_of(0.3)) == 0 && ++declined < 10'000) unsure.decline(draft);

@@ -85,7 +85,7 @@ void DraftLength::learn(const Draft& draft, size_t accepted) {
 
 void DraftLength::decline(const Draft& draft) {
     Rate& rate = rates_[class_of(draft)];
-    constexpr Rate first;
+    const Rate& first = assumed[class_of(draft)];
     rate.right += decay_by_declining * (first.right - rate.right);
     rate.tried += decay_by_declining * (first.tried - rate.tried);
 }

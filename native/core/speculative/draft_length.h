@@ -41,10 +41,12 @@ class DraftLength {
     static size_t class_of(const Draft& draft);
 
     struct Rate {
-        double right = 3;  // tokens, with those assumed at first; older ones count less
-        double tried = 4;
+        double right;  // tokens, with those assumed at first; older ones count less
+        double tried;
     };
-    std::array<Rate, classes> rates_;
+    // The longer the match, the likelier is the guess.
+    static constexpr std::array<Rate, classes> assumed{{{2, 4}, {1, 4}, {2, 5}, {3, 5}, {4, 5}, {9, 10}}};
+    std::array<Rate, classes> rates_ = assumed;
 };
 
 // What is learned of a model while it answers.
