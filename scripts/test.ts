@@ -16,8 +16,10 @@ import { runCtest } from "./setup/ctest";
 import { buildCoreTests, buildDirectory, buildNative } from "./setup/native_build";
 import { reportPackage } from "./setup/package_report";
 import { runCommand } from "./setup/run_command";
+import { runCoreTestsWith } from "./setup/sanitizers";
 import { runSteps, single, type Step, type StepResult } from "./setup/steps";
 import { runVitest } from "./setup/vitest_project";
+import { runVulkanTests } from "./setup/vulkan_tests";
 import { crossBuildForWindows } from "./setup/windows_cross_build";
 
 const testModel = "smollm2-135m";
@@ -52,6 +54,21 @@ const parts: Record<string, Step[]> = {
         await buildCoreTests();
         return runCtest(buildDirectory, await ensureModel(testModel));
       },
+    },
+    {
+      name: "core tests over Vulkan, with its validation layer",
+      run: async () => {
+        await buildCoreTests();
+        return runVulkanTests(buildDirectory, await ensureModel(testModel));
+      },
+    },
+    {
+      name: "core tests with the sanitizers of addresses and undefined behaviour",
+      run: async () => runCoreTestsWith("address", await ensureModel(testModel)),
+    },
+    {
+      name: "core tests with the sanitizer of threads",
+      run: async () => runCoreTestsWith("thread", await ensureModel(testModel)),
     },
     { name: "addon tests", run: () => runVitest("native") },
     single("cross build for Windows", crossBuildForWindows),

@@ -1,11 +1,28 @@
 import { spawn } from "node:child_process";
 import type { StepResult } from "./steps";
 
+export interface CtestOptions {
+  /** Regular expression of CMake's kind: the names of the tests to run. Without it, all. */
+  only?: string;
+  /** The same for the names of tests to leave out. */
+  without?: string;
+  /** How many tests run at a time. Without it, one. */
+  parallel?: number;
+  /** Added to the environment of the tests. */
+  env?: Readonly<Record<string, string>>;
+  /** A command that starts ctest, with its arguments. */
+  launcher?: readonly string[];
+}
+
 /** Runs the core's own tests on a model file and counts them. */
-export async function runCtest(directory: string, model: string): Promise<StepResult> {
-  const env = { ...process.env, NMOS_TEST_MODEL: model };
-  const args = ["--test-dir", directory, "--output-on-failure", "--no-tests=error"];
-  const { output, status } = await run("ctest", args, env);
+export async function runCtest(directory: string, model: string, options: CtestOptions = {}): Promise<StepResult> {
+  const { only, without, parallel = 1, launcher = [] } = options;
+  const env = { ...process.env, ...options.env, NMOS_TEST_MODEL: model };
+  const command = [...launcher, "ctest", "--test-dir", directory, "--output-on-failure", "--no-tests=error"];
+  command.push("--parallel", String(parallel));
+  if (only !== undefined) command.push("--tests-regex", only);
+  if (without !== undefined) command.push("--exclude-regex", without);
+  const { output, status } = await run(command, env);
   // "100% tests passed, 0 tests failed out of 12"
   const counts = /(\d+) tests failed out of (\d+)/.exec(output);
   if (!counts) throw new Error(`ctest ended with status ${status} and without a summary`);
@@ -13,7 +30,10 @@ export async function runCtest(directory: string, model: string): Promise<StepRe
   return { passed: all - failed, failed, skipped: [] };
 }
 
-function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<{ output: string; status: number }> {
+function run(
+  [command = "", ...args]: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ output: string; status: number }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
     let output = "";

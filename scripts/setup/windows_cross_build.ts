@@ -1,13 +1,13 @@
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { include_dir } from "node-api-headers";
+import { buildWithCmake } from "./cmake";
 import { installDebianPackages } from "./debian_packages";
 import { ensureEngineLibraries } from "./engine_libraries";
 import { findCommand } from "./find_command";
 import { makeImportLibraries } from "./import_libraries";
 import { MissingTool } from "./missing_tool";
 import { makePrebuild } from "./prebuild";
-import { runCommand } from "./run_command";
 import { readWindowsBinary } from "./windows_binary";
 
 export const windowsPlatform = "win32-x64";
@@ -43,10 +43,7 @@ export async function crossBuildAddon(): Promise<string> {
     NMOS_IMPORT_LIBS: resolve(importLibraries),
     NMOS_NAPI_INCLUDE: include_dir,
   };
-  const generator = findCommand("ninja") ? ["-G", "Ninja"] : [];
-  const settings = Object.entries(defines).map(([name, value]) => `-D${name}=${value}`);
-  await runCommand("cmake", ["-S", ".", "-B", buildDirectory, "--log-level=WARNING", ...generator, ...settings]);
-  await runCommand("cmake", ["--build", buildDirectory, "--parallel"]);
+  await buildWithCmake(buildDirectory, defines);
   checkAddon(readdirSync(libraries));
   return addon;
 }

@@ -66,18 +66,17 @@ export class Workbench {
 
   /** Runs a command by its exact title in the palette, such as `NMOS: Show Memory`. */
   async runCommand(title: string): Promise<void> {
-    await this.openQuickInput("F1", `>${title}`);
-    await this.pick(title);
+    await this.choose("F1", `>${title}`, title);
   }
 
-  /** Opens a quick input and types into it; again when something that takes the focus closes it meanwhile. */
-  private async openQuickInput(key: string, text: string): Promise<void> {
+  /** Opens a quick input, types into it and picks; all again when something that takes the focus closes it meanwhile. */
+  private async choose(key: string, text: string, label: string): Promise<void> {
     const timeout = 3_000;
     for (let attempt = 1; ; attempt++) {
       try {
         await this.page.keyboard.press(key);
         await this.quickInput.locator("input.input").fill(text, { timeout });
-        await this.quickInput.locator(".monaco-list-row").first().waitFor({ timeout });
+        await this.pick(label, timeout);
         return;
       } catch (error) {
         if (!(error instanceof errors.TimeoutError) || attempt === 10) throw error;
@@ -85,10 +84,10 @@ export class Workbench {
     }
   }
 
-  /** Chooses the row of the open quick input whose label is or starts with `label`. */
-  async pick(label: string): Promise<void> {
+  /** Picks the row of the open quick input whose label is or starts with `label`. */
+  async pick(label: string, timeout = patience): Promise<void> {
     const rows = this.quickInput.locator(".monaco-list-row");
-    await rows.filter({ hasText: label }).first().click();
+    await rows.filter({ hasText: label }).first().click({ timeout });
   }
 
   /** Answers the open input box of an extension. */
@@ -98,9 +97,7 @@ export class Workbench {
   }
 
   async openFile(name: string): Promise<void> {
-    await this.openQuickInput("Control+P", name);
-    await this.quickInput.locator(".monaco-list-row").filter({ hasText: name }).first().waitFor();
-    await this.page.keyboard.press("Enter");
+    await this.choose("Control+P", name, name);
     await this.tabInFront(name);
     await this.focusEditor();
   }
