@@ -1,7 +1,13 @@
 import type { Benchmark } from "./benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
+import { replayBenchmark } from "./replay/replay_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
 
 /** Every benchmark that `npm run bench` knows. */
-export const benchmarks: readonly Benchmark[] = [stackBenchmark, memoryBenchmark, speculationBenchmark];
+export const benchmarks: readonly Benchmark[] = [
+  stackBenchmark,
+  memoryBenchmark,
+  speculationBenchmark,
+  replayBenchmark,
+];

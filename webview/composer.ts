@@ -23,6 +23,7 @@ export class Composer {
   private readonly submitButton = element("button", { type: "submit", class: "primary" }, "Send");
   private readonly meter = element("span", { class: "meter", role: "meter", "aria-label": "Context used" });
   private busy = false;
+  private isRestored = false;
 
   constructor() {
     const attach = kinds.map(([kind, label]) =>
@@ -44,6 +45,9 @@ export class Composer {
       if (this.busy) send({ type: "stop" });
       else this.submit();
     });
+    this.input.addEventListener("focus", () => {
+      send({ type: "focused" });
+    });
     this.input.addEventListener("input", () => {
       this.grow();
       send({ type: "draft", text: this.input.value });
@@ -60,8 +64,9 @@ export class Composer {
   show({ attachments, draft, busy, meter }: ChatState): void {
     this.busy = busy;
     this.chips.replaceChildren(...attachments.map(chip));
-    // What the user is writing is newer than what the extension has heard of.
-    if (document.activeElement !== this.input) this.input.value = draft;
+    // From then on what the user is writing is newer than what the extension has heard of.
+    if (!this.isRestored) this.input.value = draft;
+    this.isRestored = true;
     this.submitButton.textContent = busy ? "Stop" : "Send";
     if (meter) this.showMeter(meter.tokens, meter.contextLength);
     else this.meter.textContent = "";

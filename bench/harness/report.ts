@@ -44,6 +44,15 @@ export function comparisonRow({ id, unit, peer, ours, theirs, better, target }: 
   return finish({ id, value: median(ours), unit, peer, peerValue: median(theirs), ratio, target });
 }
 
+/** A row from one value of each side. */
+export function singleRow({
+  ours,
+  theirs,
+  ...rest
+}: Omit<Comparison, "ours" | "theirs"> & { ours: number; theirs: number }): Row {
+  return comparisonRow({ ...rest, ours: [ours], theirs: [theirs] });
+}
+
 /** A row for a value that must stay under `limit`: the ratio says how many times smaller it is. */
 export function limitRow({ id, unit, value, limit }: { id: string; unit: string; value: number; limit: number }): Row {
   return finish({ id, value, unit, peer: "limit", peerValue: limit, ratio: limit / value, target: 1 });

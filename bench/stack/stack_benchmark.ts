@@ -6,7 +6,7 @@
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
-import { ensureLlamaBench } from "../../scripts/setup/llama_bench";
+import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
 import { ensureNodeLlamaCpp } from "../../scripts/setup/node_llama_cpp";
 import peers from "../package.json";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
@@ -35,7 +35,7 @@ export const stackBenchmark: Benchmark = {
 };
 
 export async function runStack(context: BenchmarkContext, plan: StackPlan): Promise<BenchmarkResult> {
-  const programs = { llamaBench: await ensureLlamaBench(), nodeLlamaCpp: await ensureNodeLlamaCpp() };
+  const programs = { llamaBench: await ensureLlamaTool("llama-bench"), nodeLlamaCpp: await ensureNodeLlamaCpp() };
   const paths = new Map<string, string>();
   for (const { id } of plan.models) paths.set(id, await ensureModel(id));
   const rows: Row[] = [];

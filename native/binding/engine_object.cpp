@@ -90,6 +90,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                            InstanceAccessor<&EngineObject::library_version>("libraryVersion"),
                            InstanceMethod<&EngineObject::devices>("devices"),
                            InstanceMethod<&EngineObject::memory>("memory"),
+                           InstanceMethod<&EngineObject::saves_energy>("savesEnergy"),
                            InstanceMethod<&EngineObject::load_model>("loadModel"),
                            InstanceMethod<&EngineObject::plan_model>("planModel"),
                            InstanceMethod<&EngineObject::close>("close"),
@@ -136,6 +137,10 @@ Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
     object.Set("availableBytes", static_cast<double>(memory.available));
     object.Set("processBytes", static_cast<double>(memory.process));
     return object;
+}
+
+Napi::Value EngineObject::saves_energy(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), os::saves_energy());
 }
 
 Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {

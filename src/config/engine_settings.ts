@@ -14,6 +14,7 @@ export function engineSettings(): EngineSettings {
     contextLength: engine.contextLength,
     kvCacheType: engine.kvCacheType,
     speculation: engine.speculation,
+    computeAhead: engine.computeAhead,
     idleReleaseMinutes: engine.idleReleaseMinutes,
     idleUnloadMinutes: engine.idleUnloadMinutes,
     ...proxySettings(),

@@ -13,7 +13,7 @@ export interface CompletionSettings {
   multiline: "auto" | "always" | "never";
   /** Longest suggestion, in tokens (a token is about four characters). */
   maxTokens: number;
-  /** Milliseconds to wait after a keystroke before the model is asked. While you type faster than it answers, the wait grows up to four times as long. */
+  /** Milliseconds to wait after a keystroke at least before the model is asked. While you type faster than it answers, it waits for a pause by the rhythm of your typing. */
   debounce: number;
   /** How many short extracts from files you looked at lately go into the prompt. */
   recentFiles: number;
@@ -107,6 +107,8 @@ export interface EngineSettings {
   kvCacheType: "f16" | "q8_0";
   /** Guess several tokens ahead from the text at hand and check them in one pass where that is faster. The answer stays the same. */
   speculation: "auto" | "off";
+  /** Compute while you pause what a request will need next: the text around the cursor, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
+  computeAhead: "auto" | "always" | "off";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;
   /** Give a model's memory back after so many minutes without a request. 0: never. */
@@ -129,6 +131,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
     }),
     kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["f16", "q8_0"], "f16"),
     speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "off"], "auto"),
+    computeAhead: choiceValue(configuration.get("engine.computeAhead"), ["auto", "always", "off"], "auto"),
     idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {
       minimum: 0,
       maximum: 1440,

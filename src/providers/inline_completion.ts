@@ -4,17 +4,15 @@ import type { EngineClient } from "../engine/client/engine_client";
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { toEngineError } from "../shared/errors";
-import type { CompletionParams } from "../shared/protocol";
 import { withAbortSignal } from "./abort_signal";
 import type { CompletionToggle } from "./completion_toggle";
-import { pathOf, scopeOf } from "./document_file";
+import type { Loop } from "./editor_loop";
+import { scopeOf } from "./document_file";
 import { isEligible } from "./document_filter";
-import { windowAround } from "./document_window";
 import type { EngineView } from "./engine_view";
 import type { RecentFiles } from "./recent_files";
-import { SuggestionSource, type Complete } from "./suggestion_source";
-
-const linesWanted = { auto: "auto", always: "multi", never: "single" } as const;
+import { suggestionPlace } from "./suggestion_place";
+import { SuggestionSource, type Complete, type Pause } from "./suggestion_source";
 
 /** Ghost text. Failures are shown by the status bar, never as a message in the middle of typing. */
 export function registerInlineCompletion(
@@ -22,11 +20,18 @@ export function registerInlineCompletion(
   view: EngineView,
   toggle: CompletionToggle,
   recentFiles: RecentFiles,
+  loop: Omit<Loop, "dispose">,
 ): Disposable {
   const complete: Complete = async (query, signal, onText) => {
     const watch = view.watchSuggestion();
+    const asked = performance.now();
+    let answerMs: number | undefined;
+    const onProgress = (text: string): void => {
+      answerMs ??= performance.now() - asked;
+      onText(text);
+    };
     try {
-      const result = await engine.request("completion/complete", query, { signal, onProgress: onText });
+      const result = await engine.request("completion/complete", query, { signal, onProgress });
       watch.succeeded();
       return result;
     } catch (thrown) {
@@ -34,6 +39,7 @@ export function registerInlineCompletion(
       throw thrown;
     } finally {
       watch.ended();
+      loop.suggested(answerMs);
     }
   };
   let cache = new SuggestionCache();
@@ -58,21 +64,14 @@ export function registerInlineCompletion(
           if (availability !== "on" && !(asked && availability !== "off")) return undefined;
           if (!isEligible(document) || hasManyCursors(document)) return undefined;
 
-          const settings = readCompletionSettings(scopeOf(document));
-          const place = placeOf(document, position, context.selectedCompletionInfo);
-          const query: CompletionParams = {
-            model: settings.model,
-            path: pathOf(document),
-            languageId: document.languageId,
-            prefix: place.prefix,
-            suffix: place.suffix,
-            extracts: recentFiles.extracts(document, settings.recentFiles),
-            lines: linesWanted[settings.multiline],
-            maxTokens: settings.maxTokens,
-          };
+          const { selectedCompletionInfo } = context;
+          const place = suggestionPlace(document, position, recentFiles, selectedCompletionInfo);
+          const { debounce } = readCompletionSettings(scopeOf(document));
+          const pause: Pause = (signal) => loop.pause(debounce, signal);
           try {
-            const wait = asked ? 0 : settings.debounce;
-            const text = await withAbortSignal(token, (signal) => source.suggest(query, wait, signal));
+            const text = await withAbortSignal(token, (signal) =>
+              source.suggest(place.query, asked ? undefined : pause, signal),
+            );
             if (text === "" || token.isCancellationRequested) return undefined;
             return [new vscode.InlineCompletionItem(place.selected + text, place.range)];
           } catch {
@@ -96,26 +95,6 @@ export function registerInlineCompletion(
       source.cancel();
     },
   };
-}
-
-interface Place {
-  prefix: string;
-  suffix: string;
-  /** Text of the item selected in the suggest widget, which the ghost text has to begin with. */
-  selected: string;
-  range: vscode.Range;
-}
-
-/** The text around the cursor as it would be after the selected item of the suggest widget was accepted. */
-function placeOf(
-  document: vscode.TextDocument,
-  position: vscode.Position,
-  item: vscode.SelectedCompletionInfo | undefined,
-): Place {
-  const range = item?.range ?? new vscode.Range(position, position);
-  const selected = item?.text ?? "";
-  const { prefix, suffix } = windowAround(document, range.start, range.end);
-  return { prefix: prefix + selected, suffix, selected, range };
 }
 
 function hasManyCursors(document: vscode.TextDocument): boolean {

@@ -1,5 +1,4 @@
 import type { CompletionParams, CompletionResult } from "../shared/protocol";
-import { Debounce, pause } from "./debounce";
 
 /** What a suggestion depends on. */
 export type SuggestionQuery = Omit<CompletionParams, "progressToken">;
@@ -17,6 +16,9 @@ export type Complete = (
   signal: AbortSignal,
   onText: (text: string) => void,
 ) => Promise<CompletionResult>;
+
+/** Waits for a pause in typing; false as soon as the signal aborts. */
+export type Pause = (signal: AbortSignal) => Promise<boolean>;
 
 /** A request under way. */
 class Flight {
@@ -49,7 +51,6 @@ const grace = 60;
  * else a new request, which ends the one before. At most one request is under way.
  */
 export class SuggestionSource {
-  private readonly debounce = new Debounce();
   private flight: Flight | undefined;
 
   constructor(
@@ -60,10 +61,10 @@ export class SuggestionSource {
   /**
    * The text to show at the cursor, empty for none. Resolves with the empty text as soon as `signal` aborts.
    *
-   * @param wait milliseconds to wait for the next keystroke before the engine is asked; 0 for a suggestion asked for.
+   * @param pause waited for before the engine is asked; none for a suggestion that the user asked for.
    * @throws EngineError when the engine fails.
    */
-  async suggest(query: SuggestionQuery, wait: number, signal: AbortSignal): Promise<string> {
+  async suggest(query: SuggestionQuery, pause: Pause | undefined, signal: AbortSignal): Promise<string> {
     const known = this.memory.find(query);
     if (known !== undefined) return known;
 
@@ -81,7 +82,7 @@ export class SuggestionSource {
       }
     }
 
-    if (wait > 0 && !(await pause(this.debounce.delay(wait), signal))) return "";
+    if (pause && !(await pause(signal))) return "";
     if (this.flight) this.supersede(this.flight);
     const flight = this.start(query);
     const result = await this.join(flight, signal);
@@ -103,7 +104,6 @@ export class SuggestionSource {
       (result) => {
         this.landed(flight);
         if (result.finish === "cancelled") return;
-        this.debounce.record("answered");
         this.memory.add(query, result.text);
       },
       () => {
@@ -119,7 +119,6 @@ export class SuggestionSource {
 
   private supersede(flight: Flight): void {
     if (flight.controller.signal.aborted) return;
-    this.debounce.record("superseded");
     flight.controller.abort();
     this.landed(flight);
   }

@@ -79,6 +79,8 @@ export type ToView =
 /** What a user can do in the view. */
 export type FromView =
   | { type: "ready" }
+  /** The user has put the cursor into the box for questions. */
+  | { type: "focused" }
   | { type: "send"; text: string }
   | { type: "resend"; id: number; text: string }
   | { type: "regenerate" }
@@ -101,6 +103,7 @@ type Shape = Record<string, "string" | "number" | readonly string[]>;
 
 const shapes: Record<FromView["type"], Shape> = {
   ready: {},
+  focused: {},
   send: { text: "string" },
   resend: { id: "number", text: "string" },
   regenerate: {},

@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -45,6 +45,9 @@ export type KvCacheType = "f16" | "q8_0";
  */
 export type Speculation = "auto" | "off";
 
+/** Whether prompts are computed ahead: `auto` not while the machine saves energy. */
+export type ComputeAhead = "auto" | "always" | "off";
+
 export type FinishReason = "stop" | "length" | "cancelled";
 
 /** Engine settings. One host serves every window of the user: the last value given for a setting wins. */
@@ -63,6 +66,7 @@ export interface EngineSettings {
   kvCacheType: KvCacheType;
   /** Of every model; holds from the next request on and reloads nothing. */
   speculation: Speculation;
+  computeAhead: ComputeAhead;
   /**
    * Give graphics memory back after so many minutes without a request, as far as what it holds is in RAM, too; 0: never.
    */
@@ -85,6 +89,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   contextLength: 0,
   kvCacheType: "f16",
   speculation: "auto",
+  computeAhead: "auto",
   idleReleaseMinutes: 5,
   idleUnloadMinutes: 15,
   proxy: "",
@@ -173,6 +178,9 @@ export interface Activity {
   /** Guessed and verified since the model was loaded, and those of them that became part of answers. */
   draftedTokens: number;
   acceptedTokens: number;
+  /** Of prompts, computed before a request needed them, and those of them that a request then found. */
+  aheadTokens: number;
+  usedAheadTokens: number;
 }
 
 export interface LoadedModel {
@@ -268,6 +276,17 @@ export interface CompletionParams {
   progressToken?: string;
 }
 
+/** A place at which a suggestion may be asked for next. */
+export interface CompletionPrefillParams extends Omit<CompletionParams, "lines" | "progressToken"> {
+  /** `typed`: what a suggestion would have to compute now, if that is a few tokens; `whole`: the longest context. */
+  reach: "typed" | "whole";
+  /** Whether the model is loaded for it. Otherwise one that is not in memory computes nothing. */
+  load: boolean;
+}
+
+/** What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. */
+export type AheadResult = { promptTokens: number; computedTokens: number; prefillMs: number } | null;
+
 export interface CompletionResult {
   /** Text to insert at the cursor, post-processed; empty when there is nothing worth showing. */
   text: string;
@@ -361,12 +380,14 @@ export interface EngineRequests {
   /** Loads a model ahead of its first request and says where it lies. Streams how far it is, from 0 to 1. */
   "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;
   "completion/complete": Call<CompletionParams, CompletionResult, string>;
+  /** Computes the KV cache for a suggestion ahead of the request for it (lowest priority). */
+  "completion/prefill": Call<CompletionPrefillParams, AheadResult>;
   "chat/generate": Call<ChatParams, ChatResult, string>;
-  /** Computes the KV cache of a conversation's beginning ahead of the question (lowest priority). */
-  "chat/prefill": Call<
-    { model: ModelChoice; messages: ChatMessage[] },
-    { promptTokens: number; computedTokens: number }
-  >;
+  /**
+   * Computes the KV cache of a conversation ahead of the request for its answer (lowest priority), up to where the last
+   * message may still go on. Loads nothing.
+   */
+  "chat/prefill": Call<Pick<ChatParams, "model" | "messages" | "maxTokens">, AheadResult>;
   "chat/countTokens": Call<{ model: ModelChoice; messages: ChatMessage[] }, CountTokensResult>;
 }
 

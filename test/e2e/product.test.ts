@@ -52,8 +52,7 @@ describe("ghost text", () => {
 describe("chat", () => {
   it("streams markdown with a code block and applies it to the file", async () => {
     await window.openFile("greet.py");
-    await window.runCommand("NMOS: New Chat");
-    const chat = window.webviewView;
+    const chat = await newChat();
     const input = chat.getByRole("textbox", { name: "Message to NMOS" });
     await input.fill(
       "Write a Python function greet(name) that returns the string 'Hello, ' plus the name. Answer with one code block.",
@@ -112,6 +111,13 @@ async function shownPasses(): Promise<number> {
   return texts.reduce((sum, text) => sum + Number(text.replaceAll(",", "")), 0);
 }
 
+/** A conversation with nothing in it yet. */
+async function newChat(): Promise<typeof window.webviewView> {
+  await window.runCommand("NMOS: New Chat");
+  await window.webviewView.getByText("Ask about your code").waitFor();
+  return window.webviewView;
+}
+
 describe("memory view", () => {
   it("follows an answer while it is written", async () => {
     await window.runCommand("NMOS: Show Memory");
@@ -120,8 +126,7 @@ describe("memory view", () => {
       .getByRole("img", { name: /^\d+ layers\. / })
       .first()
       .waitFor();
-    await window.runCommand("NMOS: New Chat");
-    const chat = window.webviewView;
+    const chat = await newChat();
     const input = chat.getByRole("textbox", { name: "Message to NMOS" });
     await input.fill("Write the numbers from one to two hundred as English words, one on each line.");
     await input.press("Enter");
@@ -166,8 +171,7 @@ describe("engine host", () => {
   });
 
   it("leaves a clear error when it is killed in the middle of an answer, and answers the next question", async () => {
-    await window.runCommand("NMOS: New Chat");
-    const chat = window.webviewView;
+    const chat = await newChat();
     const input = chat.getByRole("textbox", { name: "Message to NMOS" });
     await input.fill("Write the numbers from one to two hundred as English words, one on each line.");
     await input.press("Enter");

@@ -122,11 +122,11 @@ describe("several requests", () => {
       { role: "user", content: "What is two plus two? Answer with the number." },
     ];
     const ahead = await engine.client.request("chat/prefill", { model, messages: messages.slice(0, 1) });
-    expect(ahead.computedTokens).toBeGreaterThan(100);
+    expect(ahead?.computedTokens).toBeGreaterThan(100);
     const { usage, text } = await engine.client.request("chat/generate", {
       ...{ model, messages, maxTokens: 8, sampling: { temperature: 0 } },
     });
-    expect(usage.reusedTokens).toBeGreaterThanOrEqual(ahead.promptTokens - 1);
+    expect(usage.reusedTokens).toBeGreaterThanOrEqual((ahead?.promptTokens ?? Infinity) - 1);
     expect(text).toMatch(/4/);
   });
 });

@@ -18,6 +18,9 @@ struct Memory {
 // Read anew on every call; a figure the system does not tell is 0.
 Memory memory();
 
+// Whether to save energy: on battery, or told so by the user. False where the system does not tell.
+bool saves_energy();
+
 // Cores this process may run on, hyper-threads of one core counted once; at least 1.
 unsigned physical_cores();
 

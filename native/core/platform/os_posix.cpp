@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 #include <thread>
 
 #if defined(__APPLE__)
+#include <IOKit/ps/IOPowerSources.h>
 #include <mach/mach.h>
 #include <sys/sysctl.h>
 #else
@@ -82,9 +84,40 @@ void apply_cgroup_limit(Memory& memory) {
     memory.available = std::min(memory.available, limit - std::min(limit, occupied));
 }
 
+// The first word of a file.
+std::string word_in(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    std::string word;
+    file >> word;
+    return word;
+}
+
+// A battery of the machine, not one of a mouse or a headset.
+bool is_system_battery(const std::filesystem::path& supply) {
+    return word_in(supply / "type") == "Battery" && word_in(supply / "scope") != "Device";
+}
+
 #endif
 
 }  // namespace
+
+bool saves_energy() {
+#if defined(__APPLE__)
+    const CFTypeRef sources = IOPSCopyPowerSourcesInfo();
+    if (!sources) return false;
+    const CFStringRef providing = IOPSGetProvidingPowerSourceType(sources);
+    const bool on_battery = providing && CFStringCompare(providing, CFSTR("Battery Power"), 0) == kCFCompareEqualTo;
+    CFRelease(sources);
+    return on_battery;
+#else
+    if (word_in("/sys/firmware/acpi/platform_profile") == "low-power") return true;
+    std::error_code error;
+    const std::filesystem::directory_iterator supplies("/sys/class/power_supply", error);
+    return std::any_of(begin(supplies), end(supplies), [](const auto& supply) {
+        return is_system_battery(supply.path()) && word_in(supply.path() / "status") == "Discharging";
+    });
+#endif
+}
 
 Memory memory() {
     Memory memory;

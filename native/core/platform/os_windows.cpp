@@ -75,6 +75,16 @@ Memory memory() {
     return memory;
 }
 
+bool saves_energy() {
+    SYSTEM_POWER_STATUS status{};
+    if (!GetSystemPowerStatus(&status)) return false;
+    constexpr BYTE offline = 0;
+    constexpr BYTE saver_on = 1;
+    // SystemStatusFlag, which headers from before Windows 10 call Reserved1.
+    const BYTE saver = reinterpret_cast<const BYTE*>(&status)[offsetof(SYSTEM_POWER_STATUS, BatteryLifePercent) + 1];
+    return status.ACLineStatus == offline || saver == saver_on;
+}
+
 unsigned physical_cores() {
     DWORD size = 0;
     GetLogicalProcessorInformationEx(RelationProcessorCore, nullptr, &size);

@@ -1,5 +1,5 @@
-import { EngineError } from "../../shared/errors";
-import type { ChatMessage, ChatParams, ChatResult, SamplingOptions } from "../../shared/protocol";
+import { EngineError, toEngineError } from "../../shared/errors";
+import type { AheadResult, ChatMessage, ChatParams, ChatResult, SamplingOptions } from "../../shared/protocol";
 import { usageOf } from "../completion/complete_code";
 import type { ModelHandle } from "../host/model_handle";
 import type { SamplerOptions } from "../native/addon";
@@ -18,12 +18,8 @@ export async function answerChat(
   params: ChatParams,
   { signal, onText }: { signal: AbortSignal; onText: (text: string) => void },
 ): Promise<Omit<ChatResult, "model">> {
-  const wanted = params.maxTokens ?? usualAnswer;
-  if (!Number.isInteger(wanted) || wanted < 1) {
-    throw new EngineError("INVALID_ARGUMENT", `Expected maxTokens to be a whole number of 1 or more, got ${wanted}.`);
-  }
-  const reserve = Math.min(wanted, Math.ceil(model.contextLength * answerShare));
-  const { tokens, dropped } = await trimHistory(checked(params.messages), model.contextLength - reserve, (messages) =>
+  const { wanted, budget } = lengths(model, params.maxTokens);
+  const { tokens, dropped } = await trimHistory(checked(params.messages), budget, (messages) =>
     tokensOf(model, messages, true),
   );
   const result = await model.generate({
@@ -44,16 +40,45 @@ export async function answerChat(
   };
 }
 
-/** Computes the KV cache of a conversation's beginning ahead of the question. Fills at most what an answer leaves. */
+/** Computes the KV cache of a conversation ahead, of its last message as far as that is the same when it goes on. */
 export async function prefillChat(
   model: ModelHandle,
-  messages: readonly ChatMessage[],
+  { messages, maxTokens }: Pick<ChatParams, "messages" | "maxTokens">,
   { signal }: { signal: AbortSignal },
-): Promise<{ promptTokens: number; computedTokens: number }> {
-  const budget = Math.floor(model.contextLength * (1 - answerShare));
-  const tokens = (await tokensOf(model, checked(messages), false)).slice(0, budget);
-  const { promptTokens, computedTokens } = await model.prefill({ tokens, priority: "warm", signal });
-  return { promptTokens, computedTokens };
+): Promise<AheadResult> {
+  const { budget } = lengths(model, maxTokens);
+  const kept = await asAnswered(model, checked(messages), budget);
+  const last = kept.at(-1);
+  if (!last) return { promptTokens: 0, computedTokens: 0, prefillMs: 0 };
+  const now = await tokensOf(model, kept, false);
+  const goingOn = await tokensOf(model, [...kept.slice(0, -1), { ...last, content: `${last.content}…` }], false);
+  const differs = now.findIndex((token, index) => token !== goingOn[index]);
+  const tokens = now.slice(0, Math.min(budget, differs < 0 ? now.length : differs));
+  const { promptTokens, computedTokens, prefillMs } = await model.prefill({ tokens, priority: "warm", signal });
+  return { promptTokens, computedTokens, prefillMs };
+}
+
+/** What of the conversation the answer will be given; nothing when it will be refused. */
+async function asAnswered(
+  model: ModelHandle,
+  messages: readonly ChatMessage[],
+  budget: number,
+): Promise<readonly ChatMessage[]> {
+  if (messages.every(({ role }) => role === "system")) return messages;
+  try {
+    return (await trimHistory(messages, budget, (some) => tokensOf(model, some, true))).messages;
+  } catch (thrown) {
+    if (toEngineError(thrown).code === "CONTEXT_TOO_LONG") return [];
+    throw thrown;
+  }
+}
+
+/** Tokens that the answer and the prompt may take. */
+function lengths(model: ModelHandle, wanted = usualAnswer): { wanted: number; budget: number } {
+  if (!Number.isInteger(wanted) || wanted < 1) {
+    throw new EngineError("INVALID_ARGUMENT", `Expected maxTokens to be a whole number of 1 or more, got ${wanted}.`);
+  }
+  return { wanted, budget: model.contextLength - Math.min(wanted, Math.ceil(model.contextLength * answerShare)) };
 }
 
 /** Tokens of a conversation as the next answer would get it. A chat that has not begun takes none. */

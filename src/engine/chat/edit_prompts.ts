@@ -22,12 +22,22 @@ export const longestDiff = 8000;
 
 /** Question for the chat: what does this code do? */
 export function explainPrompt(excerpt: CodeExcerpt): string {
-  return `Explain what this code from ${excerpt.path} does, how it works, and anything surprising about it.\n\n${fenced(excerpt)}`;
+  return `${aboutCode(excerpt)}Explain what this code from ${excerpt.path} does, how it works, and anything surprising about it.`;
 }
 
 /** Question for the chat: tests for this code. */
 export function testsPrompt(excerpt: CodeExcerpt): string {
-  return `Write unit tests for this code from ${excerpt.path}. Use the test framework usual for ${excerpt.languageId}, cover the ordinary cases, the edges and the errors, and answer with one code block.\n\n${fenced(excerpt)}`;
+  return `${aboutCode(excerpt)}Write unit tests for this code from ${excerpt.path}. Use the test framework usual for ${excerpt.languageId}, cover the ordinary cases, the edges and the errors, and answer with one code block.`;
+}
+
+/** How every question for the chat about this code begins: it is computed while the user still chooses the question. */
+export function aboutCode(excerpt: CodeExcerpt): string {
+  return `${fenced(excerpt)}\n\n`;
+}
+
+/** How every request to rewrite this code begins. */
+export function rewritingBegin(excerpt: CodeExcerpt): ChatMessage[] {
+  return rewrite(excerpt, "");
 }
 
 /** Rewrites the code as the user says. */
@@ -90,7 +100,7 @@ export function extractCode(answer: string): string {
 function rewrite(excerpt: CodeExcerpt, task: string): ChatMessage[] {
   return [
     { role: "system", content: rewriting },
-    { role: "user", content: `${fenced(excerpt)}\n\nTask: ${task}` },
+    { role: "user", content: `${aboutCode(excerpt)}Task: ${task}` },
   ];
 }
 

@@ -1,13 +1,9 @@
-import { EngineError } from "../../shared/errors";
-import type { CompletionParams, CompletionResult } from "../../shared/protocol";
+import type { AheadResult, CompletionParams, CompletionPrefillParams, CompletionResult } from "../../shared/protocol";
 import type { GenerateResult } from "../native/addon";
 import type { ModelHandle } from "../host/model_handle";
-import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
+import { promptInTime, wholePrompt } from "./choose_context";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
-
-/** Tokens that a processor without a card computes in about ten seconds on a model of half a billion parameters. */
-const longestPrompt = 2560;
 
 /** Characters around the cursor that a suggestion is compared with, anew with every token. */
 const nearby = 4000;
@@ -25,12 +21,10 @@ export async function completeCode(
   { signal, onText }: CompleteOptions,
 ): Promise<Omit<CompletionResult, "model">> {
   const { languageId, lines, maxTokens } = params;
-  // Models are trained on text with plain line ends, and editors put back their own.
-  const prefix = params.prefix.replaceAll("\r\n", "\n");
-  const suffix = params.suffix.replaceAll("\r\n", "\n");
+  const { prefix, suffix } = withPlainLineEnds(params);
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
-  const { tokens, beginWith } = await promptTokens(model, { ...params, prefix, suffix });
+  const { tokens, beginWith } = await promptInTime(model, { ...params, prefix, suffix });
 
   const enough = new AbortController();
   let text = "";
@@ -53,6 +47,25 @@ export async function completeCode(
     finish: result.finish === "cancelled" && enough.signal.aborted && !signal.aborted ? "stop" : result.finish,
     usage: usageOf(result),
   };
+}
+
+/** Tokens that are computed while the user types. */
+const fewTokens = 16;
+
+/** Computes the KV cache for a suggestion at a cursor ahead. */
+export async function prefillCompletion(
+  model: ModelHandle,
+  params: CompletionPrefillParams,
+  { signal }: { signal: AbortSignal },
+): Promise<AheadResult> {
+  const place = { ...params, ...withPlainLineEnds(params) };
+  const typed = params.reach === "typed";
+  const { tokens } = await (typed ? promptInTime : wholePrompt)(model, place);
+  if (tokens.length === 0 || (typed && model.missingTokens(tokens) > fewTokens)) {
+    return { promptTokens: tokens.length, computedTokens: 0, prefillMs: 0 };
+  }
+  const { promptTokens, computedTokens, prefillMs } = await model.prefill({ tokens, priority: "warm", signal });
+  return { promptTokens, computedTokens, prefillMs };
 }
 
 /** Of several lines the last one goes: accepting half a statement makes work. */
@@ -78,23 +91,7 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
   };
 }
 
-/**
- * The prompt's tokens, with smaller budgets until they leave room for the answer. Text of which a character makes a
- * token or more is cut in this way as well.
- */
-async function promptTokens(model: ModelHandle, { path, prefix, suffix, extracts, maxTokens }: CompletionParams) {
-  const room = model.contextLength - maxTokens;
-  let budget: FimBudget = usualBudget;
-  for (;;) {
-    const { parts, beginWith } = fimPrompt(model.info, { path, prefix, suffix, extracts }, budget);
-    const tokens = await model.tokenize(parts);
-    if (tokens.length <= Math.min(room, longestPrompt)) return { tokens, beginWith };
-    if (budget.prefix < 64) {
-      throw new EngineError(
-        "CONTEXT_TOO_LONG",
-        `A context of ${model.contextLength} tokens has no room for a completion of ${maxTokens} tokens. Lower nmos.completion.maxTokens.`,
-      );
-    }
-    budget = { prefix: budget.prefix / 2, suffix: budget.suffix / 2, extracts: budget.extracts / 2 };
-  }
+/** Models are trained on text with plain line ends, and editors put back their own. */
+function withPlainLineEnds({ prefix, suffix }: { prefix: string; suffix: string }) {
+  return { prefix: prefix.replaceAll("\r\n", "\n"), suffix: suffix.replaceAll("\r\n", "\n") };
 }

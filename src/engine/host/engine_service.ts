@@ -1,6 +1,6 @@
 import { freemem, totalmem } from "node:os";
 import { answerChat, countChatTokens, prefillChat } from "../chat/answer_chat";
-import { completeCode } from "../completion/complete_code";
+import { completeCode, prefillCompletion } from "../completion/complete_code";
 import { createModelStore, type LocalModelStore } from "../models/local_model_store";
 import type { NativeEngine } from "../native/addon";
 import { loadAddon } from "../native/load_addon";
@@ -9,10 +9,15 @@ import type { Handlers } from "../ipc/rpc";
 import { EngineError } from "../../shared/errors";
 import {
   DEFAULT_ENGINE_SETTINGS,
+  type AheadResult,
   type EngineSettings,
   type EngineStatus,
+  type ModelChoice,
+  type ModelRole,
   type ModelState,
 } from "../../shared/protocol";
+import { AheadBudget } from "./ahead_budget";
+import type { ModelHandle } from "./model_handle";
 import { ModelManager, type NativeRuntime } from "./model_manager";
 import { runSelfTest } from "./self_test";
 
@@ -38,6 +43,7 @@ export class EngineService {
   private native: NativeRuntime | null = null;
   private readonly store: LocalModelStore;
   private readonly models: ModelManager;
+  private readonly budget = new AheadBudget(performance.now());
   private readonly idleCheck: NodeJS.Timeout;
   private statusTimer: NodeJS.Timeout | null = null;
   private modelsTimer: NodeJS.Timeout | null = null;
@@ -106,6 +112,11 @@ export class EngineService {
       },
       "models/load": ({ model, role }, { signal, progress }) =>
         models.load(model, role, { signal, onProgress: progress }),
+      "completion/prefill": (params, { signal }) => {
+        const prefill = (model: ModelHandle) => prefillCompletion(model, params, { signal });
+        if (params.load) return models.use(params.model, "fast", prefill, { signal });
+        return this.ahead(params.model, "fast", signal, prefill);
+      },
       "completion/complete": (params, { signal, progress }) =>
         models.use(
           params.model,
@@ -127,7 +138,7 @@ export class EngineService {
           { signal },
         ),
       "chat/prefill": (params, { signal }) =>
-        models.use(params.model, "main", (model) => prefillChat(model, params.messages, { signal }), { signal }),
+        this.ahead(params.model, "main", signal, (model) => prefillChat(model, params, { signal })),
       "chat/countTokens": (params, { signal }) =>
         models.use(
           params.model,
@@ -136,6 +147,31 @@ export class EngineService {
           { signal },
         ),
     };
+  }
+
+  /** Computes ahead with a model that is in memory, if that is allowed now. */
+  private async ahead(
+    choice: ModelChoice,
+    role: ModelRole,
+    signal: AbortSignal,
+    prefill: (model: ModelHandle) => Promise<AheadResult>,
+  ): Promise<AheadResult> {
+    if (!this.mayComputeAhead() || !(await this.isLoaded(choice, role))) return null;
+    const result = await this.models.use(choice, role, prefill, { signal });
+    this.budget.spend(result?.prefillMs ?? 0);
+    return result;
+  }
+
+  private mayComputeAhead(): boolean {
+    const { computeAhead } = this.settings;
+    if (computeAhead === "off" || !this.budget.allows(performance.now())) return false;
+    return computeAhead === "always" || this.native?.engine.savesEnergy() === false;
+  }
+
+  /** Asking the store what `auto` means loads nothing, but fails where no model is installed. */
+  private async isLoaded(choice: ModelChoice, role: ModelRole): Promise<boolean> {
+    const chosen = await this.store.choose(choice, role).catch(() => null);
+    return this.models.loaded().some(({ ref }) => ref === chosen?.ref);
   }
 
   /** Loads nothing: what the native engine knows is left out until a request has needed it. */

@@ -27,6 +27,10 @@ export interface ModelHandle {
   readonly info: NativeModelInfo;
   /** Tokens that prompt and answer may take together. */
   readonly contextLength: number;
+  /** Tokens a millisecond that prefills have computed lately; undefined: there was none yet. */
+  readonly prefillSpeed: number | undefined;
+  /** How many of the tokens a request with this prompt would have to compute. */
+  missingTokens(tokens: Int32Array): number;
   tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array>;
   detokenize(tokens: Int32Array, options?: { special?: boolean }): Promise<string>;
   prefill(request: PrefillRequest): Promise<PrefillResult>;

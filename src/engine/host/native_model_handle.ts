@@ -11,6 +11,7 @@ import type {
 } from "../native/addon";
 import type { GenerateRequest, ModelHandle, PrefillRequest } from "./model_handle";
 import { SessionPool, type SessionPoolOptions } from "./session_pool";
+import { TokensAhead } from "./tokens_ahead";
 
 export interface NativeModelHandleOptions {
   threads: number;
@@ -23,10 +24,16 @@ export interface NativeModelHandleOptions {
   speculation: () => Speculation;
 }
 
+/** A prefill of fewer tokens says nothing of the speed of longer ones. */
+const telling = 32;
+
 /** A ModelHandle over the addon. AbortSignals become native cancellations here and nowhere else. */
 export class NativeModelHandle implements ModelHandle {
   private readonly pool: SessionPool;
   readonly contextLength: number;
+  private readonly ahead = new TokensAhead();
+  /** Tokens a millisecond, an average that forgets. */
+  private speed: number | undefined;
   private draftedTokens = 0;
   private acceptedTokens = 0;
 
@@ -46,8 +53,17 @@ export class NativeModelHandle implements ModelHandle {
 
   /** What the model has done so far, with what came of the guesses in all its generations. */
   get activity(): Activity {
-    const { draftedTokens, acceptedTokens } = this;
-    return { ...this.model.activity, draftedTokens, acceptedTokens };
+    const { draftedTokens, acceptedTokens, ahead } = this;
+    const { computed: aheadTokens, used: usedAheadTokens } = ahead;
+    return { ...this.model.activity, draftedTokens, acceptedTokens, aheadTokens, usedAheadTokens };
+  }
+
+  get prefillSpeed(): number | undefined {
+    return this.speed;
+  }
+
+  missingTokens(tokens: Int32Array): number {
+    return this.pool.missing(tokens);
   }
 
   get sessions(): number {
@@ -83,26 +99,35 @@ export class NativeModelHandle implements ModelHandle {
   }
 
   /** Null when the signal was aborted before there was a session. The wait for one counts as time in the queue. */
-  private run<T extends { queuedMs: number }>(
+  private run<T extends PrefillResult>(
     { tokens, priority, signal }: PrefillRequest,
     work: (session: NativeSession, cancellation: NativeCancellation) => Promise<T>,
   ): Promise<T | null> {
     const asked = performance.now();
-    return this.pool.use({ tokens, priority, signal }, async (session) => {
+    return this.pool.use({ tokens, priority, signal }, async (session, preempted) => {
       const waitedMs = performance.now() - asked;
       const cancellation = new this.addon.Cancellation();
       const cancel = () => {
         cancellation.cancel();
       };
-      if (signal?.aborted) cancel();
-      signal?.addEventListener("abort", cancel, { once: true });
+      const ended = signal ? AbortSignal.any([signal, preempted]) : preempted;
+      if (ended.aborted) cancel();
+      ended.addEventListener("abort", cancel, { once: true });
       try {
         const result = await work(session, cancellation);
+        this.ahead.record(session, priority, result);
+        this.learnSpeed(result);
         return { ...result, queuedMs: result.queuedMs + waitedMs };
       } finally {
-        signal?.removeEventListener("abort", cancel);
+        ended.removeEventListener("abort", cancel);
       }
     });
+  }
+
+  private learnSpeed({ computedTokens, prefillMs }: PrefillResult): void {
+    if (computedTokens < telling || prefillMs <= 0) return;
+    const speed = computedTokens / prefillMs;
+    this.speed = this.speed === undefined ? speed : this.speed + (speed - this.speed) / 4;
   }
 }
 

@@ -23,9 +23,16 @@ export interface SessionRequest {
 
 interface PooledSession {
   session: NativeSession;
-  /** Class of the request that holds it; null: free. */
-  heldBy: Priority | null;
+  /** The request that has it; null: it is free. */
+  held: Hold | null;
   lastUsed: number;
+}
+
+interface Hold {
+  priority: Priority;
+  /** Ends the request early. */
+  preemption: AbortController;
+  isEnding: () => boolean;
 }
 
 interface Waiter {
@@ -33,6 +40,7 @@ interface Waiter {
   priority: Priority;
   settle: (pooled: PooledSession | null) => void;
   fail: (thrown: unknown) => void;
+  /** Nobody waits for it any more. */
   abandoned: () => boolean;
 }
 
@@ -45,7 +53,8 @@ const worthReusing = 0.5;
  * The sessions of one model. Every request gets the free session whose KV cache shares the longest prefix with its
  * prompt, or a new one, so that two chats and the ghost text of an editor do not throw each other's cache away.
  * One session is kept from everything but ghost text, which therefore does not wait for the end of an answer. Where there
- * is memory for one session only, it does: it is the first to get it then.
+ * is memory for one session only, it does: it is the first to get it then. Computing ahead ends as soon as a request wants
+ * its session, because that is the one with the right beginning, or because there is no other.
  */
 export class SessionPool {
   private readonly sessions: PooledSession[] = [];
@@ -68,17 +77,27 @@ export class SessionPool {
 
   /**
    * Runs `action` with a session that nobody else uses meanwhile; waits for one, the most urgent request first.
-   * Resolves with null, without having run it, when the signal is aborted before there is one.
+   * Resolves with null, without having run it, when the signal is aborted before there is one. `preempted` tells the
+   * action to end soon.
    */
-  async use<T>(request: SessionRequest, action: (session: NativeSession) => Promise<T>): Promise<T | null> {
+  async use<T>(
+    request: SessionRequest,
+    action: (session: NativeSession, preempted: AbortSignal) => Promise<T>,
+  ): Promise<T | null> {
     const pooled = await this.take(request);
-    if (!pooled) return null;
+    if (!pooled?.held) return null;
     try {
-      return await action(pooled.session);
+      return await action(pooled.session, pooled.held.preemption.signal);
     } finally {
-      pooled.heldBy = null;
+      pooled.held = null;
       this.dispatch();
     }
+  }
+
+  /** How many of the tokens a request for ghost text with this prompt would have to compute. */
+  missing(tokens: Int32Array): number {
+    const available = this.sessions.filter(({ held }) => held === null || isSoonFree(held, "suggest"));
+    return tokens.length - (longestPrefix(available, tokens)?.length ?? 0);
   }
 
   private take({ tokens, priority, signal }: SessionRequest): Promise<PooledSession | null> {
@@ -114,25 +133,38 @@ export class SessionPool {
   /** Serves every waiter that can be served now, the most urgent first. */
   private dispatch(): void {
     for (const waiter of [...this.waiters]) {
-      if (!this.admits(waiter.priority)) continue;
       const pooled = this.choose(waiter.tokens);
-      if (!pooled && !this.canCreate()) continue;
+      const servable = this.admits(waiter.priority) && (pooled !== null || this.canCreate());
+      if (this.waitsFor(waiter, pooled, servable) || !servable) continue;
       this.waiters = this.waiters.filter((other) => other !== waiter);
       if (pooled) this.hand(pooled, waiter);
       else void this.createFor(waiter);
     }
   }
 
+  /** True when a session that is soon free is better than what there is now; computing ahead with it ends. */
+  private waitsFor({ tokens, priority }: Waiter, chosen: PooledSession | null, servable: boolean): boolean {
+    const best = longestPrefix(
+      this.sessions.filter(({ held }) => held !== null && isSoonFree(held, priority)),
+      tokens,
+    );
+    if (!best) return false;
+    const now = chosen ? commonPrefix(chosen.session.cachedTokens(), tokens) : 0;
+    if (servable && (best.share < worthReusing || best.length <= now)) return false;
+    best.pooled.held?.preemption.abort();
+    return true;
+  }
+
   private admits(priority: Priority): boolean {
     if (priority === "suggest") return true;
-    const held = [...this.sessions.map(({ heldBy }) => heldBy), ...this.creating];
-    const others = held.filter((holder) => holder !== null && holder !== "suggest").length;
+    const held = [...this.sessions.flatMap(({ held }) => (held ? [held.priority] : [])), ...this.creating];
+    const others = held.filter((holder) => holder !== "suggest").length;
     return others < Math.max(1, this.capacity() - 1);
   }
 
   /** The free session to use, or null when a new one is better or none is free. */
   private choose(tokens: Int32Array): PooledSession | null {
-    const free = this.sessions.filter(({ heldBy }) => heldBy === null);
+    const free = this.sessions.filter(({ held }) => held === null);
     const best = longestPrefix(free, tokens);
     if (best && best.share >= worthReusing) return best.pooled;
     if (this.canCreate()) return null;
@@ -163,7 +195,7 @@ export class SessionPool {
     }
     this.creating.splice(this.creating.indexOf(waiter.priority), 1);
     if (created) {
-      const pooled = { session: created, heldBy: null, lastUsed: 0 };
+      const pooled = { session: created, held: null, lastUsed: 0 };
       this.sessions.push(pooled);
       if (!waiter.abandoned()) this.hand(pooled, waiter);
     } else if (this.sessions.length > 0 && toEngineError(failure).code === "OUT_OF_MEMORY") {
@@ -177,15 +209,30 @@ export class SessionPool {
   }
 
   private hand(pooled: PooledSession, waiter: Waiter): void {
-    pooled.heldBy = waiter.priority;
+    const preemption = new AbortController();
+    const isEnding = () => preemption.signal.aborted || waiter.abandoned();
+    pooled.held = { priority: waiter.priority, preemption, isEnding };
     pooled.lastUsed = ++this.uses;
     waiter.settle(pooled);
   }
 }
 
-function longestPrefix(free: PooledSession[], tokens: Int32Array): { pooled: PooledSession; share: number } | null {
-  let best: { pooled: PooledSession; share: number; length: number } | null = null;
-  for (const pooled of free) {
+/** Whether the session comes free within milliseconds when a request of this class wants it. */
+function isSoonFree(held: Hold, wanted: Priority): boolean {
+  return held.isEnding() || (held.priority === "warm" && wanted !== "warm");
+}
+
+interface Match {
+  pooled: PooledSession;
+  /** Tokens that both have at their beginning. */
+  length: number;
+  /** Of the shorter one. */
+  share: number;
+}
+
+function longestPrefix(sessions: PooledSession[], tokens: Int32Array): Match | null {
+  let best: Match | null = null;
+  for (const pooled of sessions) {
     const cached = pooled.session.cachedTokens();
     const length = commonPrefix(cached, tokens);
     if (best && length <= best.length) continue;

@@ -43,6 +43,8 @@ export interface NativeEngine {
   /** Reads the devices' memory anew on every call. */
   devices(): NativeDevice[];
   memory(): { totalBytes: number; availableBytes: number; processBytes: number };
+  /** Whether the machine runs on battery, or its user has told it to save energy. */
+  savesEnergy(): boolean;
   /** Plans and loads. Rejects with `MODEL_*`, `OUT_OF_MEMORY`; a cancelled load resolves with null. */
   loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
   /** Where the model would go, without loading it. */

@@ -1,6 +1,7 @@
 import type { EngineClient } from "../../engine/client/engine_client";
 import type { Attachment, AttachmentLabel, ChatState, ModelOption, ToView } from "../../shared/chat_messages";
-import type { ChatResult, ModelRef } from "../../shared/protocol";
+import type { ChatMessage, ChatResult, ModelRef } from "../../shared/protocol";
+import { ChatAhead } from "./chat_ahead";
 import {
   appendText,
   ask,
@@ -39,8 +40,8 @@ interface Answer {
   savedAt: number;
 }
 
-/** Milliseconds without a keystroke before the tokens of a draft are counted. */
-const countDelay = 400;
+/** Milliseconds without a keystroke before the tokens of a draft are counted and computed ahead. */
+const draftDelay = 400;
 
 /** Milliseconds between two writes of an answer under way, so that a reload of the window loses little of it. */
 const saveInterval = 2_000;
@@ -60,8 +61,11 @@ export class ChatSession {
   private counting: NodeJS.Timeout | undefined;
   private counts = 0;
   private disposed = false;
+  private readonly ahead: ChatAhead;
 
-  constructor(private readonly options: ChatSessionOptions) {}
+  constructor(private readonly options: ChatSessionOptions) {
+    this.ahead = new ChatAhead(options.engine);
+  }
 
   state(): ChatState {
     const { id, title, entries } = this.current;
@@ -146,6 +150,15 @@ export class ChatSession {
     this.countSoon();
   }
 
+  /** The user is about to write: what the question will follow is computed ahead, with `text` as its beginning. */
+  prepare(text = ""): void {
+    const { model, maxTokens } = this.options.settings();
+    const messages = this.messagesWith(
+      withAttachments(text === "" ? this.draft : text, text === "" ? this.attachments : []),
+    );
+    if (messages.length > 0 && !this.answers.has(this.current.id)) this.ahead.start({ model, messages, maxTokens });
+  }
+
   newConversation(): void {
     this.options.store.create();
     this.attachments = [];
@@ -173,6 +186,7 @@ export class ChatSession {
   dispose(): void {
     this.disposed = true;
     clearTimeout(this.counting);
+    this.ahead.stop();
     for (const { conversation, controller } of this.answers.values()) {
       this.options.store.put(conversation);
       controller.abort();
@@ -195,6 +209,7 @@ export class ChatSession {
     const entry = streaming(conversation);
     if (!entry) return;
     const { id } = conversation;
+    this.ahead.stop();
     const answer: Answer = { conversation, controller: new AbortController(), savedAt: Date.now() };
     this.answers.set(id, answer);
     this.options.store.put(conversation);
@@ -255,18 +270,23 @@ export class ChatSession {
     clearTimeout(this.counting);
     const asked = ++this.counts;
     this.counting = setTimeout(() => {
+      this.prepare();
       if (!this.modelLoaded()) return;
       this.count(() => asked === this.counts && !this.disposed).catch(() => {
         // The next answer tells what is wrong; the meter can wait.
       });
-    }, countDelay);
+    }, draftDelay);
+  }
+
+  /** The conversation, going on with a question. */
+  private messagesWith(question: string): ChatMessage[] {
+    const messages = toMessages(this.current, this.options.settings().systemPrompt);
+    return question === "" ? messages : [...messages, { role: "user", content: question }];
   }
 
   private async count(isCurrent: () => boolean): Promise<void> {
-    const { model, systemPrompt } = this.options.settings();
-    const messages = toMessages(this.current, systemPrompt);
-    const draft = withAttachments(this.draft, this.attachments);
-    if (draft !== "") messages.push({ role: "user", content: draft });
+    const { model } = this.options.settings();
+    const messages = this.messagesWith(withAttachments(this.draft, this.attachments));
     const { tokens, contextLength } = await this.options.engine.request("chat/countTokens", { model, messages });
     if (!isCurrent()) return;
     this.meter = { tokens, contextLength };

@@ -17,6 +17,8 @@ import { ConversationStore } from "./conversation_store";
 export interface Chat extends Disposable {
   /** Opens the sidebar and asks in the current conversation, in a new one while it is answering. Resolves with the end. */
   ask(text: string): Promise<void>;
+  /** A question that begins like this may come next in the current conversation. */
+  prepare(text: string): void;
 }
 
 /** The chat sidebar and its commands. */
@@ -63,6 +65,9 @@ export function registerChat(
       case "ready":
         session.refresh();
         refreshModels();
+        return;
+      case "focused":
+        session.prepare();
         return;
       case "send":
         return session.send(message.text);
@@ -167,6 +172,9 @@ export function registerChat(
   );
   return {
     ask,
+    prepare: (text) => {
+      session.prepare(text);
+    },
     dispose: () => {
       stack.dispose();
     },

@@ -19,6 +19,11 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
   if (activity.draftedTokens > 0) {
     figures.push({ label: "guessed tokens right", value: percent(activity.acceptedTokens / activity.draftedTokens) });
   }
+  if (activity.aheadTokens > 0) {
+    const { aheadTokens, usedAheadTokens } = activity;
+    const used = percent(usedAheadTokens / aheadTokens);
+    figures.push({ label: "computed ahead", value: `${count(aheadTokens, "token")}, ${used} of them used` });
+  }
   if (activity.releasedBytes > 0) {
     figures.push({ label: "graphics memory given back until it is needed", value: mib(activity.releasedBytes) });
   }

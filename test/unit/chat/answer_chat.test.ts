@@ -50,7 +50,7 @@ test("the caller's signal reaches the model", async () => {
   const fake = model(4096);
   const { signal } = new AbortController();
   await answerChat(fake, { model: "auto", messages: [question] }, { signal, onText: () => undefined });
-  await prefillChat(fake, [question], { signal });
+  await prefillChat(fake, { messages: [question] }, { signal });
   expect(fake.calls.map((call) => call.signal)).toEqual([signal, signal]);
 });
 
@@ -121,17 +121,26 @@ test("a question beyond the context fails with its length and the room there is"
 
 test("a prefill has the lowest priority and begins as the answer's prompt does", async () => {
   const fake = model(4096);
-  const cost = await prefillChat(fake, [question], { signal: new AbortController().signal });
-  expect(fake.calls).toMatchObject([{ prompt: "uhi.", priority: "warm" }]);
-  expect(cost).toEqual({ promptTokens: 4, computedTokens: 2 });
+  const cost = await prefillChat(fake, { messages: [question] }, { signal: new AbortController().signal });
+  expect(fake.calls).toMatchObject([{ prompt: "uhi", priority: "warm" }]);
+  expect(cost).toEqual({ promptTokens: 3, computedTokens: 1, prefillMs: 2 });
 });
 
-test("a prefill leaves room for the answer", async () => {
-  const fake = model(100);
-  const messages: ChatMessage[] = [{ role: "user", content: "x".repeat(200) }];
-  expect(await prefillChat(fake, messages, { signal: new AbortController().signal })).toMatchObject({
-    promptTokens: 75,
-  });
+describe("what of a conversation is computed ahead", () => {
+  const long = (length: number): ChatMessage => ({ role: "user", content: "x".repeat(length) });
+  const reply: ChatMessage = { role: "assistant", content: "ok" };
+  function check(name: string, messages: ChatMessage[], expected: string[]): void {
+    test(name, async () => {
+      const fake = model(100);
+      await prefillChat(fake, { messages }, { signal: new AbortController().signal });
+      expect(fake.calls.map(({ prompt }) => prompt)).toEqual(expected);
+    });
+  }
+
+  check("the last message as far as it has come", [long(2), reply, { role: "user", content: "Wh" }], ["uxx.aok.uWh"]);
+  check("the system prompt alone", [{ role: "system", content: "S" }], ["sS"]);
+  check("what the answer will be given, without the oldest messages", [long(60), reply, long(9)], ["uxxxxxxxxx"]);
+  check("nothing of a question that does not fit", [long(200)], []);
 });
 
 test("tokens are counted as for an answer, BOS included", async () => {
@@ -145,6 +154,8 @@ test("tokens are counted as for an answer, BOS included", async () => {
 test("without messages there is nothing to answer or to prefill, and no tokens", async () => {
   const { signal } = new AbortController();
   await expect(answer(model(512), { messages: [] })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-  await expect(prefillChat(model(512), [], { signal })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  await expect(prefillChat(model(512), { messages: [] }, { signal })).rejects.toMatchObject({
+    code: "INVALID_ARGUMENT",
+  });
   expect(await countChatTokens(model(512), [])).toEqual({ tokens: 0, contextLength: 512 });
 });

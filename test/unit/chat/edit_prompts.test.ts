@@ -3,9 +3,11 @@ import {
   commitMessagePrompt,
   documentPrompt,
   editPrompt,
+  aboutCode,
   explainPrompt,
   extractCode,
   fixPrompt,
+  rewritingBegin,
   testsPrompt,
 } from "../../../src/engine/chat/edit_prompts";
 
@@ -76,6 +78,19 @@ describe("prompts about code", () => {
   function last(messages: { content: string }[]): string {
     return messages.at(-1)?.content ?? "";
   }
+
+  test("questions about the same code begin alike, and so do requests to rewrite it", () => {
+    const about = aboutCode(excerpt);
+    for (const question of [explainPrompt(excerpt), testsPrompt(excerpt)])
+      expect(question.startsWith(about)).toBe(true);
+    const begin = rewritingBegin(excerpt);
+    for (const request of [editPrompt(excerpt, "x"), fixPrompt(excerpt, []), documentPrompt(excerpt)]) {
+      expect(request.length).toBe(begin.length);
+      for (const [index, { content }] of request.entries()) {
+        expect(content.startsWith(begin[index]?.content ?? "nothing")).toBe(true);
+      }
+    }
+  });
 
   check("explain", explainPrompt(excerpt), "src/a.ts", fenced);
   check("tests", testsPrompt(excerpt), "src/a.ts", "usual for typescript", fenced);

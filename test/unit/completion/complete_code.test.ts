@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { completeCode } from "../../../src/engine/completion/complete_code";
+import { completeCode, prefillCompletion } from "../../../src/engine/completion/complete_code";
 import type { CompletionParams } from "../../../src/shared/protocol";
 import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
 
@@ -116,7 +116,9 @@ describe("a prompt cut to what there is room for", () => {
 
   function check(contextLength: number, prefix: string, atMost: number): void {
     test(`${prefix.length} characters in ${contextLength}`, async () => {
-      const { call } = await complete(model("", "stop", contextLength), `${prefix}|`);
+      const fake = model("", "stop", contextLength);
+      fake.prefillSpeed = 1000;
+      const { call } = await complete(fake, `${prefix}|`);
       expect(call?.prompt.length).toBeLessThanOrEqual(atMost);
       expect(call?.prompt.length).toBeGreaterThan(atMost / 4);
     });
@@ -138,4 +140,32 @@ describe("a prompt cut to what there is room for", () => {
 test("models that cannot fill in are refused", async () => {
   const fake = new FakeModelHandle(fakeModelInfo(null), 4096);
   await expect(complete(fake, "a|")).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED" });
+});
+
+describe("what is computed ahead of a suggestion", () => {
+  const place = { model: "auto", path: "a.ts", languageId: "ts", suffix: "\nz", extracts: [], maxTokens: 64 };
+  const ahead = async (fake: FakeModelHandle, prefix: string, reach: "typed" | "whole") => {
+    const { signal } = new AbortController();
+    const result = await prefillCompletion(fake, { ...place, prefix, reach, load: true }, { signal });
+    return { result, call: fake.calls[0] };
+  };
+
+  test("the whole context, at the lowest priority, as the suggestion will ask for it", async () => {
+    const { result, call } = await ahead(model(""), "let a = f", "whole");
+    expect(call).toMatchObject({ prompt: "<P><S>\nz<M>let a =", priority: "warm" });
+    expect(result).toEqual({ promptTokens: 18, computedTokens: 16, prefillMs: 2 });
+  });
+
+  test("a typed token, when the rest is there", async () => {
+    const fake = model("");
+    fake.cached = "<P><S>\nz<M>let";
+    const { call } = await ahead(fake, "let a = f", "typed");
+    expect(call?.prompt).toBe("<P><S>\nz<M>let a =");
+  });
+
+  test("nothing while the user types where much is missing", async () => {
+    const { result, call } = await ahead(model(""), "let a = f", "typed");
+    expect(call).toBeUndefined();
+    expect(result).toEqual({ promptTokens: 18, computedTokens: 0, prefillMs: 0 });
+  });
 });

@@ -309,6 +309,50 @@ describe("requests", () => {
   });
 });
 
+describe("computing ahead", () => {
+  const messages: ChatMessage[] = [{ role: "user", content: "What is" }];
+  const place = { path: "a.txt", languageId: "plaintext", prefix: "let a", suffix: "", extracts: [], maxTokens: 4 };
+
+  it("loads no model, and none is needed for it", async () => {
+    const client = (await start()).client();
+    const { model } = fixture;
+    const whole = { ...place, reach: "whole", load: false } as const;
+    expect(await client.request("chat/prefill", { model, messages })).toBeNull();
+    expect(await client.request("completion/prefill", { ...whole, model })).toBeNull();
+    expect(await client.request("completion/prefill", { ...whole, model: "/no/such.gguf" })).toBeNull();
+    expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
+  });
+
+  it("serves a model that is in memory, and is counted when a request finds it", async () => {
+    const client = (await start()).client();
+    const { model } = fixture;
+    await client.request("models/load", { model, role: "fast" });
+    const ahead = await client.request("completion/prefill", { ...place, model, reach: "whole", load: false });
+    expect(ahead?.computedTokens).toBeGreaterThan(0);
+    await client.request("completion/complete", { ...place, model, lines: "single" });
+    const { models } = await client.request("engine/status", { startEngine: false });
+    expect(models[0]?.activity).toMatchObject({
+      aheadTokens: ahead?.computedTokens,
+      usedAheadTokens: ahead?.computedTokens,
+    });
+  });
+});
+
+describe("on battery", () => {
+  it.each([
+    ["auto", false],
+    ["always", true],
+    ["off", false],
+  ] as const)("computes ahead with the setting %s: %s", async (computeAhead, expected) => {
+    const client = (await start({ NMOS_FAKE_BATTERY: "1" })).client();
+    const { model } = fixture;
+    await client.request("engine/configure", { computeAhead });
+    await client.request("models/load", { model, role: "main" });
+    const ahead = await client.request("chat/prefill", { model, messages: [{ role: "user", content: "Why" }] });
+    expect(ahead !== null).toBe(expected);
+  });
+});
+
 describe("a request that waits for a model to load", () => {
   const messages: ChatMessage[] = [{ role: "user", content: "/count 1" }];
   const completion = { path: "a.txt", languageId: "plaintext", prefix: "", suffix: "", extracts: [] };
@@ -321,8 +365,9 @@ describe("a request that waits for a model to load", () => {
         return client.request(method, { ...completion, model, lines: "single", maxTokens: 4 }, options);
       case "models/load":
         return client.request(method, { model, role: "main" }, options);
+      case "completion/prefill":
+        return client.request(method, { ...completion, model, reach: "typed", load: true, maxTokens: 4 }, options);
       case "chat/generate":
-      case "chat/prefill":
       case "chat/countTokens":
         return client.request(method, { model, messages }, options);
       default:
@@ -334,7 +379,7 @@ describe("a request that waits for a model to load", () => {
     return (await client.request("engine/status", { startEngine: false })).loading.length;
   }
 
-  it.each(["completion/complete", "chat/generate", "chat/prefill", "chat/countTokens", "models/load"])(
+  it.each(["completion/complete", "completion/prefill", "chat/generate", "chat/countTokens", "models/load"])(
     "ends when it is cancelled: %s",
     async (method) => {
       const client = (await start()).client();

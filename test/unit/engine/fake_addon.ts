@@ -168,6 +168,11 @@ class Engine implements NativeEngine {
     return { totalBytes: 2 ** 34, availableBytes: 2 ** 33, processBytes: 1 };
   }
 
+  /** As on a laptop that is on battery where the environment says so. */
+  savesEnergy(): boolean {
+    return process.env["NMOS_FAKE_BATTERY"] !== undefined;
+  }
+
   async loadModel(options: LoadModelOptions): Promise<NativeModel | null> {
     while (options.path.endsWith("gated.gguf")) {
       if (options.cancellation?.cancelled) return null;

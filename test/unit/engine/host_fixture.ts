@@ -54,7 +54,12 @@ export class HostFixture {
 
   /** A chat whose answer is what `command` says; see fake_addon.ts. */
   chat(command: string): ChatParams {
-    return { model: join(this.directory, "model.gguf"), messages: [{ role: "user", content: command }] };
+    return { model: this.model, messages: [{ role: "user", content: command }] };
+  }
+
+  /** A model that loads at once. */
+  get model(): string {
+    return join(this.directory, "model.gguf");
   }
 
   /** A model that does not finish loading. */

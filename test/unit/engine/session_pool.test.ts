@@ -236,3 +236,91 @@ it("a session comes back after a request that fails", async () => {
   await expect(failing).rejects.toThrow("failed");
   expect(await run(one, "b")).toBe(1);
 });
+
+describe("computing ahead", () => {
+  /** Holds a session for a warming request until it is told to end; then it takes a moment. */
+  function warm(from: SessionPool, prompt: string) {
+    const { opened, open } = gate();
+    const state = { number: 0, preempted: false, end: open, done: Promise.resolve<unknown>(null) };
+    state.done = from.use({ tokens: letters(prompt), priority: "warm" }, async (session, preempted) => {
+      const fake = session as unknown as FakeSession;
+      fake.cached = letters(prompt);
+      state.number = fake.number;
+      preempted.addEventListener("abort", () => {
+        state.preempted = true;
+      });
+      await opened;
+    });
+    return state;
+  }
+
+  it.each<[name: string, maxSessions: number, ahead: string, asked: string, priority: Priority, ends: boolean]>([
+    ["ends for ghost text with the same beginning", 3, "abcd", "abcdef", "suggest", true],
+    ["ends for a chat with the same beginning", 3, "abcd", "abcdef", "chat", true],
+    ["goes on beside ghost text of another file", 3, "abcd", "xyz", "suggest", false],
+    ["ends for ghost text when there is no other session", 1, "abcd", "xyz", "suggest", true],
+    ["ends for a chat when there is no other session for it", 2, "abcd", "xyz", "chat", true],
+    ["does not end for more of its kind", 1, "abcd", "abcdef", "warm", false],
+  ])("%s", async (_, maxSessions, ahead, asked, priority, ends) => {
+    const one = pool({ maxSessions });
+    const warming = warm(one, ahead);
+    await settle();
+    const request = hold(one, asked, priority);
+    await settle();
+    expect(warming.preempted).toBe(ends);
+    if (ends) expect(request.number).toBeNull();
+    warming.end();
+    await warming.done;
+    await settle();
+    expect(request.number).not.toBeNull();
+    request.release();
+    await request.done;
+  });
+
+  it("leaves a better session than its own to the request", async () => {
+    const one = pool();
+    await run(one, "abcdef");
+    await run(one, "abxxxx");
+    const warming = warm(one, "abxxxxy");
+    await settle();
+    expect(await run(one, "abcdefg", "suggest")).toBe(1);
+    expect(warming.preempted).toBe(false);
+    warming.end();
+    await warming.done;
+  });
+});
+
+describe("a session whose request was called off", () => {
+  it("is waited for by the request that goes on where that one was", async () => {
+    const one = pool();
+    await run(one, "abcd", "suggest");
+    const controller = new AbortController();
+    const ended = hold(one, "abcde", "suggest", controller.signal);
+    await settle();
+    controller.abort();
+    const next = hold(one, "abcdf", "suggest");
+    await settle();
+    expect(next.number).toBeNull();
+    ended.release();
+    await ended.done;
+    await settle();
+    expect(next.number).toBe(1);
+    next.release();
+    await next.done;
+  });
+});
+
+it("says how many tokens of a prompt are missing", async () => {
+  const one = pool();
+  expect(one.missing(letters("abc"))).toBe(3);
+  await run(one, "abcd", "suggest");
+  await run(one, "xy", "suggest");
+  expect(one.missing(letters("abxx"))).toBe(2);
+  expect(one.missing(letters("xyz"))).toBe(1);
+  const held = hold(one, "abcd", "chat");
+  await settle();
+  expect(one.missing(letters("abcd"))).toBe(4);
+  held.release();
+  await held.done;
+  expect(one.missing(letters("abcd"))).toBe(0);
+});

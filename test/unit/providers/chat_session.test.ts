@@ -32,6 +32,9 @@ class Bench {
   readonly calls: Call[] = [];
   readonly posted: ToView[] = [];
   counted = 0;
+  /** What was computed ahead, the last messages, and whether it was ended. */
+  readonly ahead: { text: string; messages: number; signal: AbortSignal }[] = [];
+  connection = "running";
   model = "auto";
   loaded: string[] = [];
   session = this.start();
@@ -42,13 +45,26 @@ class Bench {
       get: (key) => structuredClone(this.memory.get(key)),
       update: (key, value) => Promise.resolve(void this.memory.set(key, structuredClone(value))),
     });
+    const connection = () => this.connection;
     const engine = {
+      get state() {
+        return { kind: connection() };
+      },
       request: (
         method: string,
         params: ChatParams,
         options: { signal: AbortSignal; onProgress: (t: string) => void },
       ) => {
         if (method === "models/list") return Promise.resolve([]);
+        if (method === "chat/prefill") {
+          const { messages } = params;
+          this.ahead.push({
+            text: messages.at(-1)?.content ?? "",
+            messages: messages.length,
+            signal: options.signal,
+          });
+          return Promise.reject(new EngineError("ENGINE_DIED", "which the question will tell"));
+        }
         if (method === "chat/countTokens") return Promise.resolve({ tokens: ++this.counted, contextLength: 100 });
         return new Promise<ChatResult>((resolve, reject) => {
           let text = "";
@@ -329,4 +345,51 @@ test("what the engine does is shown until the answer begins", () => {
   bench.last.write("Be");
   bench.session.showProgress("Loading m, 3%");
   expect(bench.posted.filter(({ type }) => type === "progress")).toEqual([{ type: "progress", text: "Loading m, 2%" }]);
+});
+
+describe("computed ahead", () => {
+  const ahead = () => bench.ahead.map(({ text }) => text);
+
+  test("is what has been said when the user is about to write", async () => {
+    bench.session.prepare();
+    void bench.session.send("Why?");
+    bench.last.write("So.");
+    await bench.last.end();
+    bench.session.prepare();
+    expect(bench.ahead.map(({ text, messages }) => [messages, text])).toEqual([
+      [1, "Be brief."],
+      [3, "So."],
+    ]);
+  });
+
+  test("is the question as far as it is written, with what is attached, when the user pauses", async () => {
+    bench.session.attach(file);
+    for (const draft of ["W", "Wh", "Why"]) bench.session.setDraft(draft);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(ahead()).toEqual(["a.ts:\n```typescript\nlet a;\n```\n\nWhy"]);
+  });
+
+  test("is what a command's question begins with", () => {
+    bench.session.setDraft("something else");
+    bench.session.prepare("about this code");
+    expect(ahead()).toEqual(["about this code"]);
+  });
+
+  test("ends with the next one and with the question", async () => {
+    bench.session.prepare();
+    bench.session.setDraft("Why");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(bench.ahead.map(({ signal }) => signal.aborted)).toEqual([true, false]);
+    void bench.session.send("Why?");
+    expect(bench.ahead.map(({ signal }) => signal.aborted)).toEqual([true, true]);
+  });
+
+  test("is nothing while an answer is under way, and starts no engine", () => {
+    bench.connection = "stopped";
+    bench.session.prepare();
+    bench.connection = "running";
+    void bench.session.send("Why?");
+    bench.session.prepare();
+    expect(ahead()).toEqual([]);
+  });
 });

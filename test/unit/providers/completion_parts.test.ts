@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { Debounce } from "../../../src/providers/debounce";
 import { judgeDocument, longestDocument, type DocumentVerdict } from "../../../src/providers/document_verdict";
 import { languageEnabled } from "../../../src/providers/language_switch";
 import { extractAround, RecentExtracts } from "../../../src/providers/recent_extracts";
@@ -50,24 +49,6 @@ describe("languages with ghost text", () => {
   check({ "*": true, c: false }, "c", false);
   check({ "*": true, c: false }, "cpp", true);
   check({ "*": false }, "constructor", false);
-});
-
-describe("the wait after a keystroke", () => {
-  function check(outcomes: ("answered" | "superseded")[], base: number, expected: number): void {
-    test(`${outcomes.join(" ") || "nothing yet"}: ${base} becomes ${expected}`, () => {
-      const debounce = new Debounce();
-      for (const outcome of outcomes) debounce.record(outcome);
-      expect(debounce.delay(base)).toBe(expected);
-    });
-  }
-
-  check([], 40, 40);
-  check(["answered", "answered"], 40, 40);
-  check(["superseded"], 40, 55);
-  check(Array<"superseded">(8).fill("superseded"), 40, 160);
-  check(Array<"superseded">(99).fill("superseded"), 40, 160);
-  check([...Array<"superseded">(8).fill("superseded"), ...Array<"answered">(8).fill("answered")], 40, 40);
-  check(["superseded"], 0, 0);
 });
 
 describe("extracts of recent files", () => {

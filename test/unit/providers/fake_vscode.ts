@@ -137,6 +137,11 @@ export class FakeDocument {
   }
 }
 
+function editorOf(document: FakeDocument, offsets: number[]): FakeEditor {
+  const selections = offsets.map((offset) => ({ active: document.positionAt(offset) }));
+  return { document, selection: selections[0] ?? { active: new Position(0, 0) }, selections };
+}
+
 interface Notebook {
   uri: Uri;
   getCells(): { document: FakeDocument }[];
@@ -150,6 +155,13 @@ interface Change {
 interface ConfigurationChange {
   /** Whether the section is the setting that has changed or one above it. */
   affectsConfiguration(section: string): boolean;
+}
+
+/** An editor with its cursors; the first one is where the user types. */
+export interface FakeEditor {
+  document: FakeDocument;
+  selection: { active: Position };
+  selections: { active: Position }[];
 }
 
 interface Tab {
@@ -172,6 +184,7 @@ export const fake = {
   settings: new Map<string, unknown>(),
   trusted: true,
   inlineCompletions: undefined as unknown,
+  editor: undefined as FakeEditor | undefined,
 
   open(path: string, text: string, languageId?: string): FakeDocument {
     const document = new FakeDocument(Uri.file(path), text, languageId);
@@ -187,6 +200,7 @@ export const fake = {
     fake.notebooks = [];
     fake.messages = [];
     fake.trusted = true;
+    fake.editor = undefined;
     fake.cancellation = new EventEmitter();
   },
 
@@ -197,6 +211,34 @@ export const fake = {
     configurationChanged.fire({
       affectsConfiguration: (section) => name === section || name.startsWith(`${section}.`),
     });
+  },
+
+  /** Brings a document to the front, with cursors at these offsets; without one, none is in front. */
+  show(document?: FakeDocument, ...offsets: number[]): void {
+    fake.editor = document && editorOf(document, offsets);
+    editorChanged.fire(fake.editor);
+  },
+
+  /** Moves the cursors of the editor in front. */
+  moveTo(...offsets: number[]): void {
+    if (!fake.editor) throw new Error("there is no editor in front");
+    const { selection, selections } = editorOf(fake.editor.document, offsets);
+    Object.assign(fake.editor, { selection, selections });
+    selectionChanged.fire({ textEditor: fake.editor });
+  },
+
+  /** Types at the cursor: the text changes first, then the cursor moves. */
+  type(text: string): void {
+    if (!fake.editor) throw new Error("there is no editor in front");
+    const { document, selection } = fake.editor;
+    const at = document.offsetAt(selection.active);
+    document.text = document.text.slice(0, at) + text + document.text.slice(at);
+    documentChanged.fire({ document, contentChanges: [{ rangeOffset: at, rangeLength: 0, text }] });
+    fake.moveTo(at + text.length);
+  },
+
+  focusWindow(focused: boolean): void {
+    windowChanged.fire({ focused });
   },
 
   /** A notebook with one cell. */
@@ -220,6 +262,9 @@ export const fake = {
 const documentChanged = new EventEmitter<Change>();
 const documentOpened = new EventEmitter<FakeDocument>();
 const configurationChanged = new EventEmitter<ConfigurationChange>();
+const editorChanged = new EventEmitter<FakeEditor | undefined>();
+const selectionChanged = new EventEmitter<{ textEditor: FakeEditor }>();
+const windowChanged = new EventEmitter<{ focused: boolean }>();
 const tabsChanged = new EventEmitter<{ opened: Tab[]; closed: Tab[]; changed: Tab[] }>();
 
 export const commands = {
@@ -294,7 +339,12 @@ function message(text: string): Promise<undefined> {
 }
 
 export const window = {
-  activeTextEditor: undefined,
+  get activeTextEditor(): FakeEditor | undefined {
+    return fake.editor;
+  },
+  onDidChangeActiveTextEditor: editorChanged.event,
+  onDidChangeTextEditorSelection: selectionChanged.event,
+  onDidChangeWindowState: windowChanged.event,
   showInformationMessage: message,
   showWarningMessage: message,
   showErrorMessage: message,

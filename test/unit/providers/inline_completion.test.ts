@@ -31,6 +31,10 @@ const invoke = { triggerKind: InlineCompletionTriggerKind.Invoke };
 class Bench {
   readonly asked: CompletionParams[] = [];
   readonly failures: string[] = [];
+  /** The shortest pauses that were waited for. */
+  readonly pauses: number[] = [];
+  /** Of every request that ended, whether it brought text. */
+  readonly answered: boolean[] = [];
   availability = "on";
   answer: () => string = () => "answer";
   readonly switched = new EventEmitter<undefined>();
@@ -38,9 +42,13 @@ class Bench {
   constructor() {
     fake.reset();
     const engine: unknown = {
-      request: (_: string, params: CompletionParams) => {
+      request: (_: string, params: CompletionParams, { onProgress }: { onProgress: (text: string) => void }) => {
         this.asked.push(params);
-        return Promise.resolve().then(() => ({ text: this.answer(), finish: "stop" }));
+        return Promise.resolve().then(() => {
+          const text = this.answer();
+          if (text !== "") onProgress(text);
+          return { text, finish: "stop" };
+        });
       },
     };
     const view: unknown = {
@@ -57,6 +65,13 @@ class Bench {
       view as EngineView,
       toggle as CompletionToggle,
       recent as RecentFiles,
+      {
+        pause: (least, signal) => {
+          this.pauses.push(least);
+          return Promise.resolve(!signal.aborted);
+        },
+        suggested: (answerMs) => this.answered.push(answerMs !== undefined),
+      },
     );
   }
 
@@ -135,6 +150,17 @@ describe("the ghost text provider", () => {
     bench.switched.fire(undefined);
     await bench.at("a|");
     expect(bench.asked).toHaveLength(2);
+  });
+
+  test("waits for a pause of the loop, but not when asked for, and tells it of the answer", async () => {
+    await bench.at("a|");
+    expect(bench.pauses).toEqual([]);
+    fake.settings.set("nmos.completion.debounce", 70);
+    await bench.at("b|", { triggerKind: InlineCompletionTriggerKind.Automatic });
+    expect(bench.pauses).toEqual([70]);
+    bench.answer = () => "";
+    await bench.at("c|");
+    expect(bench.answered).toEqual([true, true, false]);
   });
 
   test("nothing to suggest shows nothing", async () => {

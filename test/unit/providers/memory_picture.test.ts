@@ -315,6 +315,12 @@ describe("the figures", () => {
     "graphics memory given back until it is needed: 3 MiB",
   );
   check("guesses", { draftedTokens: 80, acceptedTokens: 64 }, undefined, "guessed tokens right: 80%");
+  check(
+    "computed ahead",
+    { aheadTokens: 400, usedAheadTokens: 300 },
+    undefined,
+    "computed ahead: 400 tokens, 75% of them used",
+  );
   check("waited", { waitedMs: 12.34 }, undefined, "waited for uploads: 12.3 ms");
 
   test("say nothing of uploads where there are no slots", () => {

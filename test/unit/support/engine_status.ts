@@ -17,6 +17,8 @@ const nothingDone: Activity = {
   releasedBytes: 0,
   draftedTokens: 0,
   acceptedTokens: 0,
+  aheadTokens: 0,
+  usedAheadTokens: 0,
 };
 
 /** A model of four layers, half of it on a card, but for what is given. */

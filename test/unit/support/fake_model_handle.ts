@@ -57,6 +57,9 @@ const bosToken = 0;
 export class FakeModelHandle implements ModelHandle {
   readonly ref = "fake";
   readonly calls: FakeCall[] = [];
+  prefillSpeed: number | undefined = undefined;
+  /** Of a prompt, at its beginning. */
+  cached = "";
 
   constructor(
     readonly info: NativeModelInfo,
@@ -72,6 +75,12 @@ export class FakeModelHandle implements ModelHandle {
   detokenize(tokens: Int32Array): Promise<string> {
     const text = [...tokens].map((token) => (token === bosToken ? this.info.specialTokens.bos : character(token)));
     return Promise.resolve(text.join(""));
+  }
+
+  missingTokens(tokens: Int32Array): number {
+    const cached = Array.from(this.cached, (character) => character.codePointAt(0) ?? 0);
+    const differs = tokens.findIndex((token, index) => token !== cached[index]);
+    return differs < 0 ? 0 : tokens.length - differs;
   }
 
   async prefill({ tokens, priority, signal }: PrefillRequest): Promise<PrefillResult> {

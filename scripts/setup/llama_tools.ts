@@ -11,29 +11,30 @@ import { findCommand } from "./find_command";
 import { MissingTool } from "./missing_tool";
 import { runCommand } from "./run_command";
 
-const project = fileURLToPath(new URL("../../bench/peers/llama_bench_build/", import.meta.url));
+const project = fileURLToPath(new URL("../../bench/peers/llama_tools_build/", import.meta.url));
+
+/** Minutes that building a tool takes on two cores. */
+const minutes = { "llama-bench": 3, "llama-server": 10 } as const;
 
 /**
- * Builds llama.cpp's llama-bench from the pinned sources, once, and returns the program's path. It uses the very engine
+ * Builds a tool of llama.cpp from the pinned sources, once, and returns the program's path. It uses the very engine
  * libraries that NMOS ships, of which copies lie beside it, those for the processor only. Throws MissingTool where the
  * C++ of the two cannot be linked or there is no CMake.
  */
-export async function ensureLlamaBench(): Promise<string> {
+export async function ensureLlamaTool(tool: keyof typeof minutes): Promise<string> {
   if (process.platform === "win32") {
-    throw new MissingTool(
-      "llama-bench is built on Linux and macOS only: the Windows libraries come without import files.",
-    );
+    throw new MissingTool(`${tool} is built on Linux and macOS only: the Windows libraries come without import files.`);
   }
-  if (!findCommand("cmake")) throw new MissingTool("cmake is needed to build llama-bench.");
+  if (!findCommand("cmake")) throw new MissingTool(`cmake is needed to build ${tool}.`);
   const { sources, libraries } = await ensureEngineLibraries();
   const { version, commit } = pins.llamaCpp;
   const key = createHash("sha256")
     .update([commit, basename(libraries), readFileSync(join(project, "CMakeLists.txt"), "utf8")].join("\n"))
     .digest("hex")
     .slice(0, 12);
-  const directory = await fillOnce(join(cacheDirectory("bench"), `llama-bench-${key}`), async (target) => {
-    console.log("Building llama-bench (about three minutes on two cores) ...");
-    const build = mkdtempSync(join(tmpdir(), "nmos-llama-bench-"));
+  const directory = await fillOnce(join(cacheDirectory("bench"), `${tool}-${key}`), async (target) => {
+    console.log(`Building ${tool} (about ${minutes[tool]} minutes on two cores) ...`);
+    const build = mkdtempSync(join(tmpdir(), `nmos-${tool}-`));
     try {
       const defines = {
         CMAKE_BUILD_TYPE: "Release",
@@ -45,15 +46,8 @@ export async function ensureLlamaBench(): Promise<string> {
       const given = Object.entries(defines).map(([name, value]) => `-D${name}=${value}`);
       const generator = findCommand("ninja") ? ["-G", "Ninja"] : [];
       await runCommand("cmake", ["-S", project, "-B", build, ...generator, ...given]);
-      await runCommand("cmake", [
-        "--build",
-        build,
-        "--target",
-        "llama-bench",
-        "--parallel",
-        String(availableParallelism()),
-      ]);
-      cpSync(join(build, "llama-bench"), join(target, "llama-bench"));
+      await runCommand("cmake", ["--build", build, "--target", tool, "--parallel", String(availableParallelism())]);
+      cpSync(join(build, tool), join(target, tool));
     } finally {
       rmSync(build, { recursive: true, force: true });
     }
@@ -62,5 +56,5 @@ export async function ensureLlamaBench(): Promise<string> {
       cpSync(join(libraries, file), join(target, file));
     }
   });
-  return join(directory, "llama-bench");
+  return join(directory, tool);
 }

@@ -1,0 +1,134 @@
+import { SuggestionCache } from "../../src/engine/completion/suggestion_cache";
+import { editKind } from "../../src/engine/editor_loop/edit_kind";
+import { EditorLoop, type Clock } from "../../src/engine/editor_loop/editor_loop";
+import { SuggestionSource, type SuggestionQuery } from "../../src/providers/suggestion_source";
+import type { EngineUnderTest } from "../stack/engine_under_test";
+import type { ReplayedDocument, Suggester } from "./replay";
+import type { TraceEdit } from "./trace";
+
+const clock: Clock = {
+  now: () => performance.now(),
+  after(milliseconds, action) {
+    const timer = setTimeout(action, milliseconds);
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};
+
+/** As the extension's settings have it. */
+const debounce = 40;
+const maxTokens = 96;
+
+/** Prompt tokens computed, suggestions asked for, and milliseconds from calling off a request to its end. */
+export interface NmosCost {
+  computedTokens: number;
+  requests: number;
+  abortMs: number[];
+}
+
+/** The extension's own parts between the editor and the engine client, put together as the extension does. */
+export class NmosSuggester implements Suggester {
+  readonly cost: NmosCost = { computedTokens: 0, requests: 0, abortMs: [] };
+  private document: ReplayedDocument = { text: "", cursor: 0 };
+  private caller = new AbortController();
+  private readonly loop: EditorLoop;
+  private readonly source: SuggestionSource;
+
+  constructor(
+    engine: EngineUnderTest,
+    private readonly model: string,
+    private readonly file: { path: string; languageId: string },
+    private readonly show: (text: string) => void,
+  ) {
+    const { client } = engine;
+    this.loop = new EditorLoop({
+      clock,
+      prefill: async (reach, signal) => {
+        const { model: ref, path, languageId, prefix, suffix, extracts } = this.query();
+        const place = { model: ref, path, languageId, prefix, suffix, extracts, maxTokens };
+        const result = await client.request("completion/prefill", { ...place, reach, load: false }, { signal });
+        this.cost.computedTokens += result?.computedTokens ?? 0;
+        return result;
+      },
+    });
+    const cache = new SuggestionCache();
+    this.source = new SuggestionSource(
+      {
+        find: ({ path, prefix, suffix }) => cache.find(path, prefix, suffix),
+        add: ({ path, prefix, suffix }, text) => {
+          cache.add(path, prefix, suffix, text);
+        },
+      },
+      async (query, signal, onText) => {
+        const asked = performance.now();
+        let answerMs: number | undefined;
+        let abortedAt: number | undefined;
+        signal.addEventListener("abort", () => (abortedAt = performance.now()));
+        try {
+          const result = await client.request("completion/complete", query, {
+            signal,
+            onProgress: (text) => {
+              answerMs ??= performance.now() - asked;
+              onText(text);
+            },
+          });
+          this.cost.requests += 1;
+          this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
+          if (abortedAt !== undefined) this.cost.abortMs.push(performance.now() - abortedAt);
+          return result;
+        } finally {
+          this.loop.suggested(answerMs);
+        }
+      },
+    );
+  }
+
+  edited(document: ReplayedDocument, { position, deleted, inserted }: TraceEdit): void {
+    const before = this.document.cursor;
+    this.document = document;
+    const change = { offset: position, removed: deleted, text: inserted };
+    this.loop.edited(editKind([change], { isHistory: false, cursors: [before] }), this.file.languageId);
+    this.ask();
+  }
+
+  moved(document: ReplayedDocument): void {
+    this.document = document;
+    this.caller.abort();
+    this.loop.moved();
+  }
+
+  async stop(): Promise<void> {
+    this.caller.abort();
+    this.source.cancel();
+    this.loop.dispose();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+
+  /** As the editor does: the answer for the place before is not wanted any more. */
+  private ask(): void {
+    this.caller.abort();
+    const caller = new AbortController();
+    this.caller = caller;
+    const pause = (signal: AbortSignal) => this.loop.pause(debounce, signal);
+    this.source.suggest(this.query(), pause, caller.signal).then(
+      (text) => {
+        if (!caller.signal.aborted) this.show(text);
+      },
+      () => undefined,
+    );
+  }
+
+  private query(): SuggestionQuery {
+    const { text, cursor } = this.document;
+    return {
+      model: this.model,
+      ...this.file,
+      prefix: text.slice(0, cursor),
+      suffix: text.slice(cursor),
+      extracts: [],
+      lines: "auto",
+      maxTokens,
+    };
+  }
+}

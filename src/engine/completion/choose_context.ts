@@ -1,0 +1,67 @@
+import { EngineError } from "../../shared/errors";
+import type { CompletionParams } from "../../shared/protocol";
+import type { ModelHandle } from "../host/model_handle";
+import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
+
+type Place = Pick<CompletionParams, "path" | "prefix" | "suffix" | "extracts" | "maxTokens">;
+
+interface TokenizedPrompt {
+  tokens: Int32Array;
+  /** Token healing: what the generation has to begin with. */
+  beginWith: string;
+}
+
+/** Longest prompt: tokens that a processor without a card computes in about ten seconds on half a billion parameters. */
+const longestPrompt = 2560;
+
+/** Milliseconds that computing the prompt may delay a suggestion; a longer context is computed in the next pause. */
+const patience = 600;
+
+/** Tokens that are computed at once as long as nobody knows how fast the model is. */
+const firstPrompt = 256;
+
+/** Of the usual budget; less than the last says too little of the place. */
+const shorterShares = [1 / 2, 1 / 4, 1 / 8];
+
+/** The longest context for a suggestion at a place, with a smaller budget until it leaves room for the answer. */
+export async function wholePrompt(model: ModelHandle, place: Place): Promise<TokenizedPrompt> {
+  const room = Math.min(model.contextLength - place.maxTokens, longestPrompt);
+  let budget = usualBudget;
+  for (;;) {
+    const prompt = await tokenized(model, place, budget);
+    if (prompt.tokens.length <= room) return prompt;
+    if (budget.prefix < 64) {
+      throw new EngineError(
+        "CONTEXT_TOO_LONG",
+        `A context of ${model.contextLength} tokens has no room for a completion of ${place.maxTokens} tokens. Lower nmos.completion.maxTokens.`,
+      );
+    }
+    budget = part(budget, 1 / 2);
+  }
+}
+
+/**
+ * The longest context of which so much is in the KV cache already that the rest is computed in time, else the shortest.
+ * In a file just opened that is a short one, and the whole one as soon as a pause was long enough to compute it ahead.
+ */
+export async function promptInTime(model: ModelHandle, place: Place): Promise<TokenizedPrompt> {
+  const speed = model.prefillSpeed;
+  const affordable = speed === undefined ? firstPrompt : Math.max(firstPrompt / 4, speed * patience);
+  let prompt = await wholePrompt(model, place);
+  for (const share of shorterShares) {
+    if (model.missingTokens(prompt.tokens) <= affordable) break;
+    const shorter = await tokenized(model, place, part(usualBudget, share));
+    // Text of which a character makes a token or more was cut further already.
+    if (shorter.tokens.length < prompt.tokens.length) prompt = shorter;
+  }
+  return prompt;
+}
+
+async function tokenized(model: ModelHandle, place: Place, budget: FimBudget): Promise<TokenizedPrompt> {
+  const { parts, beginWith } = fimPrompt(model.info, place, budget);
+  return { tokens: await model.tokenize(parts), beginWith };
+}
+
+function part({ prefix, suffix, extracts }: FimBudget, share: number): FimBudget {
+  return { prefix: prefix * share, suffix: suffix * share, extracts: extracts * share };
+}

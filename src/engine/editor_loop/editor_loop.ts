@@ -1,0 +1,180 @@
+import type { AheadResult, CompletionPrefillParams } from "../../shared/protocol";
+import type { EditKind } from "./edit_kind";
+import { advance, type LoopEffect, type LoopEvent, type LoopState } from "./loop_state";
+import { TypingRhythm } from "./typing_rhythm";
+
+/** Time, in milliseconds. */
+export interface Clock {
+  now(): number;
+  /** Calls back once; the function returned calls that off. */
+  after(milliseconds: number, action: () => void): () => void;
+}
+
+export interface EditorLoopOptions {
+  clock: Clock;
+  /** Computes ahead at the cursor; null when there is nothing to be computed. Ends soon after the signal aborts. */
+  prefill: (reach: CompletionPrefillParams["reach"], signal: AbortSignal) => Promise<AheadResult>;
+}
+
+/** Milliseconds that answers take, as long as there was none. */
+const usualAnswer = 200;
+
+/** Milliseconds within which the editor asks for a suggestion if it does at all. */
+const unasked = 200;
+
+/** Answers whose times are remembered. */
+const memory = 15;
+
+/**
+ * Runs the loop of `loop_state.ts` for one window: tells pauses from typing, lets suggestions begin in pauses and computes
+ * the context of the cursor ahead when nothing else is to do. Failures of computing ahead are left alone: the next
+ * suggestion meets them, too, and tells.
+ */
+export class EditorLoop {
+  private state: LoopState = { phase: "away" };
+  private readonly rhythm = new TypingRhythm();
+  private readonly answers: number[] = [];
+  private waiting: (() => void)[] = [];
+  private lastKey = -Infinity;
+  private ahead: AbortController | undefined;
+  private callOff: (() => void) | undefined;
+
+  constructor(private readonly options: EditorLoopOptions) {}
+
+  get phase(): LoopState["phase"] {
+    return this.state.phase;
+  }
+
+  edited(kind: EditKind, languageId: string): void {
+    const now = this.options.clock.now();
+    if (kind === "typed") {
+      if (Number.isFinite(this.lastKey)) this.rhythm.record(languageId, now - this.lastKey);
+      this.lastKey = now;
+    }
+    this.handle({ type: "edited", kind, wait: this.rhythm.wait(languageId, this.answerTime()) });
+  }
+
+  moved(): void {
+    this.handle({ type: "moved" });
+  }
+
+  left(): void {
+    this.lastKey = -Infinity;
+    this.handle({ type: "left" });
+  }
+
+  /** Waits for a pause of at least `least` milliseconds. False as soon as the signal aborts. */
+  async pause(least: number, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.options;
+    const begin = clock.now();
+    if (this.state.phase === "suggest") this.callOff?.();
+    if (this.state.phase === "typing" && !signal.aborted) await this.suggestPhase(signal);
+    const left = begin + least - clock.now();
+    if (left > 0 && !signal.aborted) await this.time(left, signal);
+    return !signal.aborted;
+  }
+
+  /** A suggestion that was begun has ended; `answerMs` after which its first text came, if any did. */
+  suggested(answerMs: number | undefined): void {
+    if (answerMs !== undefined) this.answers.push(answerMs);
+    if (this.answers.length > memory) this.answers.shift();
+    this.handle({ type: "suggested" });
+  }
+
+  dispose(): void {
+    this.wake();
+    this.left();
+  }
+
+  private handle(event: LoopEvent): void {
+    const { state, effects } = advance(this.state, event, this.options.clock.now());
+    this.state = state;
+    this.callOff?.();
+    this.callOff = undefined;
+    if (state.phase === "typing") {
+      this.callOff = this.options.clock.after(Math.max(0, state.until - this.options.clock.now()), () => {
+        this.handle({ type: "time" });
+      });
+    }
+    for (const effect of effects) this.perform(effect);
+  }
+
+  private perform(effect: LoopEffect): void {
+    switch (effect) {
+      case "abort":
+        this.ahead?.abort();
+        this.ahead = undefined;
+        return;
+      case "prefill typed":
+        void this.prefill("typed");
+        return;
+      case "prefill whole":
+        void this.prefillWhole();
+        return;
+      case "suggest":
+        this.wake();
+    }
+  }
+
+  private async prefillWhole(): Promise<void> {
+    await this.prefill("whole");
+    this.handle({ type: "warmed" });
+  }
+
+  private async prefill(reach: CompletionPrefillParams["reach"]): Promise<void> {
+    this.ahead?.abort();
+    const controller = new AbortController();
+    this.ahead = controller;
+    try {
+      await this.options.prefill(reach, controller.signal);
+    } catch {
+      return;
+    } finally {
+      if (this.ahead === controller) this.ahead = undefined;
+    }
+  }
+
+  private answerTime(): number {
+    const sorted = this.answers.toSorted((a, b) => a - b);
+    return sorted[sorted.length >> 1] ?? usualAnswer;
+  }
+
+  private suggestPhase(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+      signal.addEventListener(
+        "abort",
+        () => {
+          this.waiting = this.waiting.filter((other) => other !== resolve);
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+
+  /** Where nobody asks for a suggestion soon there will be none: one was known, or they are off. */
+  private wake(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    for (const resolve of waiting) resolve();
+    if (waiting.length > 0) return;
+    this.callOff = this.options.clock.after(unasked, () => {
+      this.handle({ type: "suggested" });
+    });
+  }
+
+  private time(milliseconds: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const callOff = this.options.clock.after(milliseconds, resolve);
+      signal.addEventListener(
+        "abort",
+        () => {
+          callOff();
+          resolve();
+        },
+        { once: true },
+      );
+    });
+  }
+}

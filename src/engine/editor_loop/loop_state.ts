@@ -1,0 +1,93 @@
+import type { EditKind } from "./edit_kind";
+
+/**
+ * Where the loop between keystrokes stands.
+ *
+ * - `away`: no document of ours is in front.
+ * - `typing`: a key was pressed, or the cursor moved; more is likely to come before an answer would.
+ * - `suggest`: this is a pause. The suggestion for the cursor comes first.
+ * - `warm`: the pause goes on. The whole context of the cursor is computed ahead.
+ * - `idle`: there is nothing left to do until something happens. (After minutes of that, the engine host gives the graphics
+ *   memory back; what brings it back is the first request after it, so the first key.)
+ */
+export type LoopState =
+  | { phase: "away" | "suggest" | "warm" | "idle" }
+  /** `until`: when it is a pause, in milliseconds of the clock of the events. */
+  | { phase: "typing"; until: number };
+
+export type LoopEvent =
+  /** `wait`: milliseconds until a pause is likely, by the rhythm of the user. */
+  | { type: "edited"; kind: EditKind; wait: number }
+  /** The cursor, without an edit, or to another document. */
+  | { type: "moved" }
+  /** The suggestion is there, or none is wanted here. */
+  | { type: "suggested" }
+  /** The whole context is computed, or that was ended. */
+  | { type: "warmed" }
+  | { type: "left" }
+  | { type: "time" };
+
+export type LoopEffect =
+  /** Ends what is being computed ahead. */
+  | "abort"
+  /** Computes the typed token ahead. */
+  | "prefill typed"
+  /** Lets suggestions begin. */
+  | "suggest"
+  /** Computes the whole context ahead. */
+  | "prefill whole";
+
+export interface Step {
+  state: LoopState;
+  effects: LoopEffect[];
+}
+
+interface Reaction {
+  /** Milliseconds, or as long as the rhythm says. */
+  wait: number | "rhythm";
+  /** Whether the text is settled enough to compute its last token. */
+  isSettled: boolean;
+}
+
+/** To each kind of edit; none: the loop rests until the user does something else. */
+const reactions: Record<EditKind, Reaction | undefined> = {
+  typed: { wait: "rhythm", isSettled: true },
+  replaced: { wait: "rhythm", isSettled: false },
+  // Who deletes is about to type something else.
+  deleted: { wait: 300, isSettled: false },
+  // What was accepted or pasted is finished: what comes next is asked for at once.
+  inserted: { wait: 0, isSettled: true },
+  history: { wait: 500, isSettled: false },
+  elsewhere: { wait: 500, isSettled: false },
+  many: undefined,
+};
+
+/** Milliseconds: arrow keys that are held down move the cursor every 30 or so. */
+const settling = 150;
+
+/** What the loop does next. Pure: `now` is the time of the event, in milliseconds. */
+export function advance(state: LoopState, event: LoopEvent, now: number): Step {
+  const stay: Step = { state, effects: [] };
+  switch (event.type) {
+    case "edited": {
+      const reaction = reactions[event.kind];
+      if (!reaction) return { state: { phase: "idle" }, effects: ["abort"] };
+      const until = now + (reaction.wait === "rhythm" ? event.wait : reaction.wait);
+      return {
+        state: { phase: "typing", until },
+        effects: reaction.isSettled ? ["abort", "prefill typed"] : ["abort"],
+      };
+    }
+    case "moved":
+      return { state: { phase: "typing", until: now + settling }, effects: ["abort"] };
+    case "left":
+      return { state: { phase: "away" }, effects: ["abort"] };
+    case "time":
+      if (state.phase !== "typing" || now < state.until) return stay;
+      return { state: { phase: "suggest" }, effects: ["suggest"] };
+    case "suggested":
+      return state.phase === "suggest" ? { state: { phase: "warm" }, effects: ["prefill whole"] } : stay;
+    case "warmed":
+      return state.phase === "warm" ? { state: { phase: "idle" }, effects: [] } : stay;
+  }
+}

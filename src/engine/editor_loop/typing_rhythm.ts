@@ -1,0 +1,38 @@
+/** Gaps that are remembered of each language. */
+const memory = 64;
+
+/** The user's own gaps tell enough from so many on. */
+const enough = 16;
+
+/** Milliseconds between the keys of somebody who types at a moderate pace and stops now and then. */
+const usual = [90, 120, 140, 160, 180, 200, 230, 280, 350, 500, 1200, 5000];
+
+/** Milliseconds; nobody waits longer for ghost text to be begun. */
+const longestWait = 1000;
+
+/**
+ * The gaps between the keys that a user types, and what they tell: after so many milliseconds without a key, is the next
+ * one so far away that an answer will still be looked at? Pauses are gaps, too, the longest ones. Every language has its
+ * own: prose is typed in another rhythm than code.
+ */
+export class TypingRhythm {
+  private readonly gaps = new Map<string, number[]>();
+
+  record(languageId: string, gap: number): void {
+    const gaps = this.gaps.get(languageId) ?? [];
+    this.gaps.set(languageId, [...gaps, gap].slice(-memory));
+  }
+
+  /**
+   * Milliseconds to wait after a key until the next one is more likely than not to come after an answer that takes
+   * `answerMs`. An answer that is there in no time is begun at once.
+   */
+  wait(languageId: string, answerMs: number): number {
+    const own = this.gaps.get(languageId) ?? [];
+    const gaps = own.length < enough ? [...own, ...usual] : own;
+    const longerThan = (time: number) => gaps.filter((gap) => gap > time).length;
+    const isLikelyPause = (time: number) => 2 * longerThan(time + answerMs) >= longerThan(time);
+    const found = [0, ...gaps].sort((a, b) => a - b).find(isLikelyPause) ?? longestWait;
+    return Math.min(found, longestWait);
+  }
+}

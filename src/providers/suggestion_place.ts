@@ -1,0 +1,43 @@
+import * as vscode from "vscode";
+import { readCompletionSettings } from "../config/settings.generated";
+import { pathOf, scopeOf } from "./document_file";
+import { windowAround } from "./document_window";
+import type { RecentFiles } from "./recent_files";
+import type { SuggestionQuery } from "./suggestion_source";
+
+const linesWanted = { auto: "auto", always: "multi", never: "single" } as const;
+
+export interface SuggestionPlace {
+  query: SuggestionQuery;
+  /** Text of the item selected in the suggest widget, which the ghost text has to begin with. */
+  selected: string;
+  /** What ghost text replaces. */
+  range: vscode.Range;
+}
+
+/** A place and the text around it, as it would be after the selected item of the suggest widget was accepted. */
+export function suggestionPlace(
+  document: vscode.TextDocument,
+  position: vscode.Position,
+  recentFiles: RecentFiles,
+  item?: vscode.SelectedCompletionInfo,
+): SuggestionPlace {
+  const range = item?.range ?? new vscode.Range(position, position);
+  const selected = item?.text ?? "";
+  const { prefix, suffix } = windowAround(document, range.start, range.end);
+  const settings = readCompletionSettings(scopeOf(document));
+  return {
+    selected,
+    range,
+    query: {
+      model: settings.model,
+      path: pathOf(document),
+      languageId: document.languageId,
+      prefix: prefix + selected,
+      suffix,
+      extracts: recentFiles.extracts(document, settings.recentFiles),
+      lines: linesWanted[settings.multiline],
+      maxTokens: settings.maxTokens,
+    },
+  };
+}

@@ -1,0 +1,192 @@
+import { describe, expect, test } from "vitest";
+import { EditorLoop, type Clock } from "../../../src/engine/editor_loop/editor_loop";
+import type { AheadResult } from "../../../src/shared/protocol";
+
+/** A clock that the test moves. */
+class ManualClock implements Clock {
+  private time = 0;
+  private alarms: { at: number; action: () => void }[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  after(milliseconds: number, action: () => void): () => void {
+    const alarm = { at: this.time + milliseconds, action };
+    this.alarms.push(alarm);
+    return () => {
+      this.alarms = this.alarms.filter((other) => other !== alarm);
+    };
+  }
+
+  async advance(milliseconds: number): Promise<void> {
+    const end = this.time + milliseconds;
+    for (;;) {
+      const next = this.alarms.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (!next) break;
+      this.alarms = this.alarms.filter((other) => other !== next);
+      this.time = next.at;
+      next.action();
+      await settle();
+    }
+    this.time = end;
+    await settle();
+  }
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A loop over an engine that computes until the test says so, and what became of it. */
+class Bench {
+  readonly clock = new ManualClock();
+  readonly log: string[] = [];
+  private finish: ((result: AheadResult) => void)[] = [];
+  readonly loop = new EditorLoop({
+    clock: this.clock,
+    prefill: (reach, signal) => {
+      this.log.push(reach);
+      return new Promise((resolve) => {
+        this.finish.push(resolve);
+        signal.addEventListener("abort", () => {
+          this.log.push(`${reach} aborted`);
+          resolve(null);
+        });
+      });
+    },
+  });
+
+  async finished(): Promise<void> {
+    for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, prefillMs: 5 });
+    this.finish = [];
+    await settle();
+  }
+
+  /** Types a key and says whether ghost text was begun after so many milliseconds. */
+  async key(milliseconds: number): Promise<boolean> {
+    this.loop.edited("typed", "c");
+    let begun = false;
+    const controller = new AbortController();
+    const pause = this.loop.pause(0, controller.signal).then((reached) => {
+      begun = reached;
+    });
+    await this.clock.advance(milliseconds);
+    const result = begun;
+    controller.abort();
+    await pause;
+    return result;
+  }
+}
+
+describe("the editor loop", () => {
+  test("computes the whole context ahead in a pause where no ghost text is wanted", async () => {
+    const bench = new Bench();
+    bench.loop.moved();
+    await bench.clock.advance(149);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["typing"]);
+    await bench.clock.advance(1);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
+    await bench.clock.advance(200);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
+    await bench.finished();
+    expect(bench.loop.phase).toBe("idle");
+  });
+
+  test("lets ghost text go first", async () => {
+    const bench = new Bench();
+    bench.loop.edited("typed", "c");
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    await bench.clock.advance(1000);
+    expect(await pause).toBe(true);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["suggest", "typed"]);
+    bench.loop.suggested(80);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "typed", "typed aborted", "whole"]);
+  });
+
+  test("lets ghost text go first that is asked for late", async () => {
+    const bench = new Bench();
+    bench.loop.moved();
+    await bench.clock.advance(300);
+    expect(await bench.loop.pause(0, new AbortController().signal)).toBe(true);
+    await bench.clock.advance(1000);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
+  });
+
+  test("a key ends what is computed ahead", async () => {
+    const bench = new Bench();
+    bench.loop.moved();
+    await bench.clock.advance(400);
+    bench.loop.edited("typed", "c");
+    expect([bench.loop.phase, ...bench.log]).toEqual(["typing", "whole", "whole aborted", "typed"]);
+    await settle();
+    expect(bench.loop.phase).toBe("typing");
+  });
+
+  test("learns the rhythm of the keys and the time of answers", async () => {
+    const bench = new Bench();
+    for (let index = 0; index < 64; index++) await bench.key(index % 8 === 7 ? 2000 : 100);
+    for (let index = 0; index < 16; index++) bench.loop.suggested(300);
+    expect(await bench.key(99)).toBe(false);
+    expect(await bench.key(101)).toBe(true);
+    for (let index = 0; index < 16; index++) bench.loop.suggested(20);
+    expect(await bench.key(1)).toBe(true);
+  });
+
+  test("what is composed or undone teaches no rhythm", async () => {
+    const bench = new Bench();
+    for (let index = 0; index < 64; index++) {
+      bench.loop.edited(index % 2 === 0 ? "replaced" : "history", "c");
+      await bench.clock.advance(5);
+    }
+    // After gaps of 5 ms this would be in the midst of typing.
+    expect(await bench.key(4)).toBe(true);
+  });
+
+  test("waits at least as long as it is told, and not at all where nothing was typed", async () => {
+    const bench = new Bench();
+    let begun = false;
+    void bench.loop.pause(40, new AbortController().signal).then(() => {
+      begun = true;
+    });
+    await bench.clock.advance(39);
+    expect(begun).toBe(false);
+    await bench.clock.advance(1);
+    expect(begun).toBe(true);
+    expect(await bench.loop.pause(0, new AbortController().signal)).toBe(true);
+  });
+
+  test("a pause that was called off is none", async () => {
+    const bench = new Bench();
+    bench.loop.edited("typed", "c");
+    const controller = new AbortController();
+    const pause = bench.loop.pause(0, controller.signal);
+    controller.abort();
+    expect(await pause).toBe(false);
+    expect(await bench.loop.pause(10, controller.signal)).toBe(false);
+  });
+
+  test("rests with several cursors and while another window is in front", async () => {
+    const bench = new Bench();
+    bench.loop.edited("many", "c");
+    await bench.clock.advance(5000);
+    bench.loop.left();
+    await bench.clock.advance(5000);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["away"]);
+  });
+
+  test("goes on after a failure of computing ahead", async () => {
+    const clock = new ManualClock();
+    const loop = new EditorLoop({ clock, prefill: () => Promise.reject(new Error("engine died")) });
+    loop.moved();
+    await clock.advance(400);
+    expect(loop.phase).toBe("idle");
+  });
+
+  test("nobody waits for one that is disposed", async () => {
+    const bench = new Bench();
+    bench.loop.edited("typed", "c");
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    bench.loop.dispose();
+    await pause;
+    expect(bench.log).toEqual(["typed", "typed aborted"]);
+  });
+});

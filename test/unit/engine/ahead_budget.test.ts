@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { AheadBudget } from "../../../src/engine/host/ahead_budget";
+
+test("a burst may be computed at once, and a quarter of the time from then on", () => {
+  const budget = new AheadBudget(0);
+  let spent = 0;
+  for (let now = 0; now < 600_000; now += 1000) {
+    if (!budget.allows(now)) continue;
+    budget.spend(1000);
+    spent += 1000;
+  }
+  expect(spent).toBeGreaterThan(0.25 * 600_000);
+  expect(spent).toBeLessThanOrEqual(0.25 * 600_000 + 32_000);
+});
+
+test("what was not spent is kept for a burst, not for hours", () => {
+  const budget = new AheadBudget(0);
+  budget.allows(3_600_000);
+  budget.spend(30_000);
+  expect(budget.allows(3_600_000)).toBe(false);
+  expect(budget.allows(3_600_004)).toBe(true);
+});
