@@ -50,6 +50,8 @@ export function singleRow({
   theirs,
   ...rest
 }: Omit<Comparison, "ours" | "theirs"> & { ours: number; theirs: number }): Row {
+  // Of nothing and nothing there is no ratio.
+  if (ours === 0 && theirs === 0) return { ...plainRow({ ...rest, value: 0 }), peer: rest.peer, peerValue: 0 };
   return comparisonRow({ ...rest, ours: [ours], theirs: [theirs] });
 }
 

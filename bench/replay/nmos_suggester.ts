@@ -66,13 +66,8 @@ export class NmosSuggester implements Suggester {
         let abortedAt: number | undefined;
         signal.addEventListener("abort", () => (abortedAt = performance.now()));
         try {
-          const result = await client.request("completion/complete", query, {
-            signal,
-            onProgress: (text) => {
-              answerMs ??= performance.now() - asked;
-              onText(text);
-            },
-          });
+          const result = await client.request("completion/complete", query, { signal, onProgress: onText });
+          if (result.finish !== "cancelled") answerMs = performance.now() - asked;
           this.cost.requests += 1;
           this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
           if (abortedAt !== undefined) this.cost.abortMs.push(performance.now() - abortedAt);

@@ -16,15 +16,15 @@ import { LlamaServer } from "../peers/llama_server";
 import { LlamaVscode } from "../peers/llama_vscode";
 import { startEngine } from "../stack/engine_under_test";
 import { NmosSuggester } from "./nmos_suggester";
-import { replay, type PauseRecord } from "./replay";
+import { replay, type PauseRecord, type Suggester } from "./replay";
 import { applyEdit, readTrace, timedEdits, type TraceEdit } from "./trace";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
 const longestPause = 4000;
 
-/** Edits that are skipped: the file is short and empty at first. */
-const skipped = 6000;
+/** Where the parts that are replayed begin, in edits: all over a day of work, but for the beginning with an empty file. */
+const begins = [2000, 6000, 10_000, 14_000];
 
 const traceVariable = "NMOS_BENCH_TRACE";
 
@@ -34,10 +34,9 @@ export const replayBenchmark: Benchmark = {
   run: runReplay,
 };
 
-interface Session {
+interface Part {
   start: string;
   edits: TraceEdit[];
-  minutes: number;
 }
 
 interface Outcome {
@@ -48,44 +47,38 @@ interface Outcome {
 }
 
 async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
-  const session = sessionOf(tracePath(), quick ? 60_000 : 240_000);
+  const parts = partsOf(tracePath(), quick ? 15_000 : 60_000);
+  const minutes = parts.reduce((sum, { edits }) => sum + lengthOf(edits), 0) / 60_000;
   const conditions = { modelPath: await ensureModel(model), threads: physicalCores(), contextLength };
   const program = await ensureLlamaTool("llama-server");
   const file = { path: "src/component.svelte", languageId: "svelte" };
 
-  log(`llama-server, ${String(session.edits.length)} edits in ${session.minutes.toFixed(1)} minutes`);
+  log(`llama-server, ${String(parts.length)} parts of ${minutes.toFixed(1)} minutes together`);
   const server = await LlamaServer.start(program, conditions, stops);
-  const peer: { suggester?: LlamaVscode } = {};
-  const peerBefore = secondsOf(server.processId);
-  const peerPauses = await replay(
-    session.start,
-    session.edits,
-    (show) => (peer.suggester = new LlamaVscode(server, show)),
-  );
-  const theirs: Outcome = {
-    pauses: peerPauses,
-    processorSeconds: secondsOf(server.processId) - peerBefore,
-    computedTokens: peer.suggester?.computedTokens ?? 0,
-    requests: peer.suggester?.requests ?? 0,
-  };
+  const theirs = nothing();
+  await measure(theirs, server.processId, async () => {
+    for (const part of parts) {
+      const made = await play(part, (show) => new LlamaVscode(server, show));
+      add(theirs, made.pauses, made.suggester);
+    }
+  });
   await server.close();
 
   log("NMOS");
   const engine = await startEngine(root, conditions, stops);
-  const [host = 0] = engine.processIds();
-  const nmos: { suggester?: NmosSuggester } = {};
-  const before = secondsOf(host);
-  const pauses = await replay(
-    session.start,
-    session.edits,
-    (show) => (nmos.suggester = new NmosSuggester(engine, conditions.modelPath, file, show)),
-  );
-  const cost = nmos.suggester?.cost ?? { computedTokens: 0, requests: 0, abortMs: [] };
-  const ours: Outcome = { pauses, processorSeconds: secondsOf(host) - before, ...cost };
+  const ours = nothing();
+  const abortMs: number[] = [];
+  await measure(ours, engine.processIds()[0] ?? 0, async () => {
+    for (const part of parts) {
+      const made = await play(part, (show) => new NmosSuggester(engine, conditions.modelPath, file, show));
+      add(ours, made.pauses, made.suggester.cost);
+      abortMs.push(...made.suggester.cost.abortMs);
+    }
+  });
   await engine.close();
 
   return {
-    rows: [...rowsOf(ours, theirs, session.minutes), ...abortRows(cost.abortMs)],
+    rows: [...rowsOf(ours, theirs, minutes), ...abortRows(abortMs)],
     versions: { "llama.cpp": pins.llamaCpp.version },
     disturbedSamples: 0,
   };
@@ -102,15 +95,57 @@ function tracePath(): string {
   return path;
 }
 
-/** A part of the trace: from an edit in the middle on, so many milliseconds. */
-function sessionOf(path: string, milliseconds: number): Session {
+/** So many milliseconds from each beginning on. */
+function partsOf(path: string, milliseconds: number): Part[] {
   const trace = readTrace(path);
   const all = timedEdits(trace, longestPause);
-  const start = all.slice(0, skipped).reduce(applyEdit, trace.startContent);
-  const rest = all.slice(skipped);
-  const begin = rest[0]?.at ?? 0;
-  const edits = rest.filter(({ at }) => at - begin <= milliseconds);
-  return { start, edits, minutes: ((edits.at(-1)?.at ?? 0) - begin) / 60_000 };
+  return begins.map((skipped) => {
+    const edits = all.slice(skipped);
+    const begin = edits[0]?.at ?? 0;
+    return {
+      start: all.slice(0, skipped).reduce(applyEdit, trace.startContent),
+      edits: edits.filter(({ at }) => at - begin <= milliseconds),
+    };
+  });
+}
+
+function lengthOf(edits: readonly TraceEdit[]): number {
+  return (edits.at(-1)?.at ?? 0) - (edits[0]?.at ?? 0);
+}
+
+function nothing(): Outcome {
+  return { pauses: [], processorSeconds: 0, computedTokens: 0, requests: 0 };
+}
+
+function add(
+  outcome: Outcome,
+  pauses: readonly PauseRecord[],
+  cost: { computedTokens: number; requests: number },
+): void {
+  outcome.pauses.push(...pauses);
+  outcome.computedTokens += cost.computedTokens;
+  outcome.requests += cost.requests;
+}
+
+async function measure(outcome: Outcome, processId: number, work: () => Promise<void>): Promise<void> {
+  const before = secondsOf(processId);
+  await work();
+  outcome.processorSeconds += secondsOf(processId) - before;
+}
+
+async function play<T extends Suggester>(
+  { start, edits }: Part,
+  make: (show: (text: string) => void) => T,
+): Promise<{ pauses: PauseRecord[]; suggester: T }> {
+  const made: T[] = [];
+  const pauses = await replay(start, edits, (show) => {
+    const suggester = make(show);
+    made.push(suggester);
+    return suggester;
+  });
+  const [suggester] = made;
+  if (!suggester) throw new Error("expected the replay to make a suggester");
+  return { pauses, suggester };
 }
 
 function rowsOf(ours: Outcome, theirs: Outcome, minutes: number): Row[] {

@@ -26,12 +26,9 @@ export function registerInlineCompletion(
     const watch = view.watchSuggestion();
     const asked = performance.now();
     let answerMs: number | undefined;
-    const onProgress = (text: string): void => {
-      answerMs ??= performance.now() - asked;
-      onText(text);
-    };
     try {
-      const result = await engine.request("completion/complete", query, { signal, onProgress });
+      const result = await engine.request("completion/complete", query, { signal, onProgress: onText });
+      if (result.finish !== "cancelled") answerMs = performance.now() - asked;
       watch.succeeded();
       return result;
     } catch (thrown) {

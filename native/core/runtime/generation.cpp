@@ -13,6 +13,11 @@ double milliseconds(std::chrono::steady_clock::duration duration) {
     return std::chrono::duration<double, std::milli>(duration).count();
 }
 
+// A step that is called off is lost. Computing ahead is called off by the next key, so its steps are short: as many tokens as
+// take about so long. Narrow ones cost a little more a token.
+constexpr double longest_warm_step_ms = 80;
+constexpr size_t shortest_warm_step = 8;
+
 void validate(const Session& session, const GenerationRequest& request) {
     const auto refuse = [](const std::string& message) { throw EngineError(ErrorCode::InvalidArgument, message); };
     if (request.prompt.empty()) refuse("Expected a prompt of at least one token, got none.");
@@ -85,10 +90,12 @@ void Generation::begin() {
 
 bool Generation::prefill_step() {
     const std::span<const llama_token> left = std::span(request_.prompt).subspan(computed_);
-    const auto batch = left.first(std::min<size_t>(left.size(), session_->batch_size()));
+    const auto batch = left.first(std::min<size_t>(left.size(), step_size()));
     const bool last = batch.size() == left.size();
     if (!batch.empty()) {
+        const auto begin = Clock::now();
         if (!session_->compute(batch, last && request_.decode)) return end(Finish::Cancelled);
+        adapt_step(batch.size(), milliseconds(Clock::now() - begin));
         computed_ += batch.size();
         result_.computed_tokens += static_cast<uint32_t>(batch.size());
     }
@@ -96,6 +103,16 @@ bool Generation::prefill_step() {
     if (!last) return false;
     phase_ = Phase::Decode;
     return !request_.decode && end(Finish::Stop);
+}
+
+size_t Generation::step_size() const {
+    return request_.priority == Priority::Warm ? std::min<size_t>(warm_step_, session_->batch_size()) : session_->batch_size();
+}
+
+void Generation::adapt_step(size_t tokens, double took_ms) {
+    if (tokens < warm_step_) return;
+    if (took_ms < longest_warm_step_ms / 2) warm_step_ *= 2;
+    if (took_ms > longest_warm_step_ms) warm_step_ = std::max(shortest_warm_step, warm_step_ / 2);
 }
 
 // Samples from the logits of the last pass as long as its draft is right, hands the text out and, when more is to come,

@@ -77,6 +77,9 @@ class Generation final : public Job {
     void start_clock();
     void begin();
     bool prefill_step();
+    // Tokens of the prompt that the next step computes at most.
+    size_t step_size() const;
+    void adapt_step(size_t tokens, double took_ms);
     bool decode_step();
     llama_token choose_token(size_t row);
     // Adds the token to the answer; how that ends, if it does.
@@ -101,6 +104,7 @@ class Generation final : public Job {
     std::optional<SuffixDrafter> drafter_;  // none: not to be speculated
     Draft draft_;                           // verified by the last pass
     size_t computed_ = 0;  // tokens of the prompt whose KV is there
+    size_t warm_step_ = 16;  // tokens of a step that computes ahead
     Phase phase_ = Phase::Queued;
     Clock::time_point submitted_ = Clock::now();
     Clock::time_point began_;

@@ -9,13 +9,15 @@ interface TokenizedPrompt {
   tokens: Int32Array;
   /** Token healing: what the generation has to begin with. */
   beginWith: string;
+  /** Whether it stands in for a longer one. */
+  brief: boolean;
 }
 
 /** Longest prompt: tokens that a processor without a card computes in about ten seconds on half a billion parameters. */
 const longestPrompt = 2560;
 
 /** Milliseconds that computing the prompt may delay a suggestion; a longer context is computed in the next pause. */
-const patience = 600;
+const patience = 1000;
 
 /** Tokens that are computed at once as long as nobody knows how fast the model is. */
 const firstPrompt = 256;
@@ -49,17 +51,17 @@ export async function promptInTime(model: ModelHandle, place: Place): Promise<To
   const affordable = speed === undefined ? firstPrompt : Math.max(firstPrompt / 4, speed * patience);
   let prompt = await wholePrompt(model, place);
   for (const share of shorterShares) {
-    if (model.missingTokens(prompt.tokens) <= affordable) break;
+    if (model.missingTokens(prompt.tokens, prompt) <= affordable) break;
     const shorter = await tokenized(model, place, part(usualBudget, share));
     // Text of which a character makes a token or more was cut further already.
-    if (shorter.tokens.length < prompt.tokens.length) prompt = shorter;
+    if (shorter.tokens.length < prompt.tokens.length) prompt = { ...shorter, brief: true };
   }
   return prompt;
 }
 
 async function tokenized(model: ModelHandle, place: Place, budget: FimBudget): Promise<TokenizedPrompt> {
   const { parts, beginWith } = fimPrompt(model.info, place, budget);
-  return { tokens: await model.tokenize(parts), beginWith };
+  return { tokens: await model.tokenize(parts), beginWith, brief: false };
 }
 
 function part({ prefix, suffix, extracts }: FimBudget, share: number): FimBudget {

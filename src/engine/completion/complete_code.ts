@@ -24,13 +24,14 @@ export async function completeCode(
   const { prefix, suffix } = withPlainLineEnds(params);
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
-  const { tokens, beginWith } = await promptInTime(model, { ...params, prefix, suffix });
+  const { tokens, beginWith, brief } = await promptInTime(model, { ...params, prefix, suffix });
 
   const enough = new AbortController();
   let text = "";
   const result = await model.generate({
     tokens,
     priority: "suggest",
+    brief,
     maxTokens,
     beginWith,
     stop: severalLines ? [] : ["\n"],
@@ -60,11 +61,16 @@ export async function prefillCompletion(
 ): Promise<AheadResult> {
   const place = { ...params, ...withPlainLineEnds(params) };
   const typed = params.reach === "typed";
-  const { tokens } = await (typed ? promptInTime : wholePrompt)(model, place);
-  if (tokens.length === 0 || (typed && model.missingTokens(tokens) > fewTokens)) {
+  const { tokens, brief } = await (typed ? promptInTime : wholePrompt)(model, place);
+  if (tokens.length === 0 || (typed && model.missingTokens(tokens, { brief }) > fewTokens)) {
     return { promptTokens: tokens.length, computedTokens: 0, prefillMs: 0 };
   }
-  const { promptTokens, computedTokens, prefillMs } = await model.prefill({ tokens, priority: "warm", signal });
+  const { promptTokens, computedTokens, prefillMs } = await model.prefill({
+    tokens,
+    brief,
+    priority: "warm",
+    signal,
+  });
   return { promptTokens, computedTokens, prefillMs };
 }
 

@@ -22,6 +22,9 @@ const usualAnswer = 200;
 /** Milliseconds within which the editor asks for a suggestion if it does at all. */
 const unasked = 200;
 
+/** Milliseconds of nothing to do before the whole context is computed. */
+const calm = 500;
+
 /** Answers whose times are remembered. */
 const memory = 15;
 
@@ -74,7 +77,7 @@ export class EditorLoop {
     return !signal.aborted;
   }
 
-  /** A suggestion that was begun has ended; `answerMs` after which its first text came, if any did. */
+  /** A suggestion that was begun has ended; `answerMs` after which it was there, unless it was called off. */
   suggested(answerMs: number | undefined): void {
     if (answerMs !== undefined) this.answers.push(answerMs);
     if (this.answers.length > memory) this.answers.shift();
@@ -109,7 +112,8 @@ export class EditorLoop {
         void this.prefill("typed");
         return;
       case "prefill whole":
-        void this.prefillWhole();
+        // Shorter pauses are too short for it.
+        this.callOff = this.options.clock.after(calm, () => void this.prefillWhole());
         return;
       case "suggest":
         this.wake();

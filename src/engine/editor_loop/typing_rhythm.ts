@@ -7,6 +7,9 @@ const enough = 16;
 /** Milliseconds between the keys of somebody who types at a moderate pace and stops now and then. */
 const usual = [90, 120, 140, 160, 180, 200, 230, 280, 350, 500, 1200, 5000];
 
+/** Ghost text is begun where it is at least so likely that it is seen before the next key. */
+const worthBeginning = 0.25;
+
 /** Milliseconds; nobody waits longer for ghost text to be begun. */
 const longestWait = 1000;
 
@@ -24,14 +27,14 @@ export class TypingRhythm {
   }
 
   /**
-   * Milliseconds to wait after a key until the next one is more likely than not to come after an answer that takes
-   * `answerMs`. An answer that is there in no time is begun at once.
+   * Milliseconds to wait after a key until an answer that takes `answerMs` has a fair chance to be there before the next
+   * one. An answer that is there in no time is begun at once.
    */
   wait(languageId: string, answerMs: number): number {
     const own = this.gaps.get(languageId) ?? [];
     const gaps = own.length < enough ? [...own, ...usual] : own;
     const longerThan = (time: number) => gaps.filter((gap) => gap > time).length;
-    const isLikelyPause = (time: number) => 2 * longerThan(time + answerMs) >= longerThan(time);
+    const isLikelyPause = (time: number) => longerThan(time + answerMs) >= worthBeginning * longerThan(time);
     const found = [0, ...gaps].sort((a, b) => a - b).find(isLikelyPause) ?? longestWait;
     return Math.min(found, longestWait);
   }

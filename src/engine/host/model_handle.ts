@@ -4,6 +4,8 @@ import type { ModelRef, Priority } from "../../shared/protocol";
 export interface PrefillRequest {
   tokens: Int32Array;
   priority: Priority;
+  /** A short prompt that stands in for a longer one and must not take what is in the KV cache for that. */
+  brief?: boolean;
   signal?: AbortSignal;
 }
 
@@ -30,7 +32,7 @@ export interface ModelHandle {
   /** Tokens a millisecond that prefills have computed lately; undefined: there was none yet. */
   readonly prefillSpeed: number | undefined;
   /** How many of the tokens a request with this prompt would have to compute. */
-  missingTokens(tokens: Int32Array): number;
+  missingTokens(tokens: Int32Array, options?: Pick<PrefillRequest, "brief">): number;
   tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array>;
   detokenize(tokens: Int32Array, options?: { special?: boolean }): Promise<string>;
   prefill(request: PrefillRequest): Promise<PrefillResult>;

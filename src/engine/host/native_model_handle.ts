@@ -62,8 +62,8 @@ export class NativeModelHandle implements ModelHandle {
     return this.speed;
   }
 
-  missingTokens(tokens: Int32Array): number {
-    return this.pool.missing(tokens);
+  missingTokens(tokens: Int32Array, { brief = false }: Pick<PrefillRequest, "brief"> = {}): number {
+    return this.pool.missing(tokens, brief);
   }
 
   get sessions(): number {
@@ -100,11 +100,11 @@ export class NativeModelHandle implements ModelHandle {
 
   /** Null when the signal was aborted before there was a session. The wait for one counts as time in the queue. */
   private run<T extends PrefillResult>(
-    { tokens, priority, signal }: PrefillRequest,
+    { tokens, priority, brief, signal }: PrefillRequest,
     work: (session: NativeSession, cancellation: NativeCancellation) => Promise<T>,
   ): Promise<T | null> {
     const asked = performance.now();
-    return this.pool.use({ tokens, priority, signal }, async (session, preempted) => {
+    return this.pool.use({ tokens, priority, brief, signal }, async (session, preempted) => {
       const waitedMs = performance.now() - asked;
       const cancellation = new this.addon.Cancellation();
       const cancel = () => {

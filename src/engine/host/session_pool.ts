@@ -18,6 +18,8 @@ export interface SessionRequest {
   /** The prompt, by which the session is chosen. */
   tokens: Int32Array;
   priority: Priority;
+  /** A short prompt that stands in for a longer one: it has a session of its own and leaves what others hold alone. */
+  brief?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -25,6 +27,8 @@ interface PooledSession {
   session: NativeSession;
   /** The request that has it; null: it is free. */
   held: Hold | null;
+  /** Whether it is the one for brief prompts. */
+  brief: boolean;
   lastUsed: number;
 }
 
@@ -38,6 +42,7 @@ interface Hold {
 interface Waiter {
   tokens: Int32Array;
   priority: Priority;
+  brief: boolean;
   settle: (pooled: PooledSession | null) => void;
   fail: (thrown: unknown) => void;
   /** Nobody waits for it any more. */
@@ -95,12 +100,13 @@ export class SessionPool {
   }
 
   /** How many of the tokens a request for ghost text with this prompt would have to compute. */
-  missing(tokens: Int32Array): number {
-    const available = this.sessions.filter(({ held }) => held === null || isSoonFree(held, "suggest"));
+  missing(tokens: Int32Array, brief = false): number {
+    const isAvailable = ({ held }: PooledSession) => held === null || isSoonFree(held, "suggest");
+    const available = this.sessions.filter((pooled) => pooled.brief === brief && isAvailable(pooled));
     return tokens.length - (longestPrefix(available, tokens)?.length ?? 0);
   }
 
-  private take({ tokens, priority, signal }: SessionRequest): Promise<PooledSession | null> {
+  private take({ tokens, priority, brief = false, signal }: SessionRequest): Promise<PooledSession | null> {
     if (signal?.aborted) return Promise.resolve(null);
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -110,6 +116,7 @@ export class SessionPool {
       const waiter: Waiter = {
         tokens,
         priority,
+        brief,
         settle: (pooled) => {
           signal?.removeEventListener("abort", leave);
           resolve(pooled);
@@ -133,7 +140,7 @@ export class SessionPool {
   /** Serves every waiter that can be served now, the most urgent first. */
   private dispatch(): void {
     for (const waiter of [...this.waiters]) {
-      const pooled = this.choose(waiter.tokens);
+      const pooled = this.choose(waiter);
       const servable = this.admits(waiter.priority) && (pooled !== null || this.canCreate());
       if (this.waitsFor(waiter, pooled, servable) || !servable) continue;
       this.waiters = this.waiters.filter((other) => other !== waiter);
@@ -143,16 +150,23 @@ export class SessionPool {
   }
 
   /** True when a session that is soon free is better than what there is now; computing ahead with it ends. */
-  private waitsFor({ tokens, priority }: Waiter, chosen: PooledSession | null, servable: boolean): boolean {
+  private waitsFor({ tokens, priority, brief }: Waiter, chosen: PooledSession | null, servable: boolean): boolean {
     const best = longestPrefix(
-      this.sessions.filter(({ held }) => held !== null && isSoonFree(held, priority)),
+      this.sessions.filter((one) => one.brief === brief && one.held !== null && isSoonFree(one.held, priority)),
       tokens,
     );
-    if (!best) return false;
+    // One for other prompts is better than none.
+    if (!best) return !servable && this.preemptAny(priority);
     const now = chosen ? commonPrefix(chosen.session.cachedTokens(), tokens) : 0;
     if (servable && (best.share < worthReusing || best.length <= now)) return false;
     best.pooled.held?.preemption.abort();
     return true;
+  }
+
+  private preemptAny(priority: Priority): boolean {
+    const other = this.sessions.find(({ held }) => held !== null && isSoonFree(held, priority));
+    other?.held?.preemption.abort();
+    return other !== undefined;
   }
 
   private admits(priority: Priority): boolean {
@@ -163,12 +177,14 @@ export class SessionPool {
   }
 
   /** The free session to use, or null when a new one is better or none is free. */
-  private choose(tokens: Int32Array): PooledSession | null {
+  private choose({ tokens, brief }: Waiter): PooledSession | null {
     const free = this.sessions.filter(({ held }) => held === null);
-    const best = longestPrefix(free, tokens);
-    if (best && best.share >= worthReusing) return best.pooled;
+    const suitable = free.filter((pooled) => pooled.brief === brief);
+    const best = longestPrefix(suitable, tokens);
+    if (best && (brief || best.share >= worthReusing)) return best.pooled;
     if (this.canCreate()) return null;
-    return free.toSorted((a, b) => a.lastUsed - b.lastUsed)[0] ?? null;
+    const oldest = (some: PooledSession[]) => some.toSorted((a, b) => a.lastUsed - b.lastUsed)[0];
+    return oldest(suitable) ?? oldest(free) ?? null;
   }
 
   private canCreate(): boolean {
@@ -195,7 +211,7 @@ export class SessionPool {
     }
     this.creating.splice(this.creating.indexOf(waiter.priority), 1);
     if (created) {
-      const pooled = { session: created, held: null, lastUsed: 0 };
+      const pooled = { session: created, held: null, brief: waiter.brief, lastUsed: 0 };
       this.sessions.push(pooled);
       if (!waiter.abandoned()) this.hand(pooled, waiter);
     } else if (this.sessions.length > 0 && toEngineError(failure).code === "OUT_OF_MEMORY") {
@@ -211,6 +227,7 @@ export class SessionPool {
   private hand(pooled: PooledSession, waiter: Waiter): void {
     const preemption = new AbortController();
     const isEnding = () => preemption.signal.aborted || waiter.abandoned();
+    pooled.brief = waiter.brief;
     pooled.held = { priority: waiter.priority, preemption, isEnding };
     pooled.lastUsed = ++this.uses;
     waiter.settle(pooled);

@@ -86,6 +86,8 @@ describe("the editor loop", () => {
     await bench.clock.advance(1);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
     await bench.clock.advance(200);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["warm"]);
+    await bench.clock.advance(500);
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
     await bench.finished();
     expect(bench.loop.phase).toBe("idle");
@@ -99,6 +101,7 @@ describe("the editor loop", () => {
     expect(await pause).toBe(true);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest", "typed"]);
     bench.loop.suggested(80);
+    await bench.clock.advance(500);
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "typed", "typed aborted", "whole"]);
   });
 
@@ -114,7 +117,7 @@ describe("the editor loop", () => {
   test("a key ends what is computed ahead", async () => {
     const bench = new Bench();
     bench.loop.moved();
-    await bench.clock.advance(400);
+    await bench.clock.advance(1000);
     bench.loop.edited("typed", "c");
     expect([bench.loop.phase, ...bench.log]).toEqual(["typing", "whole", "whole aborted", "typed"]);
     await settle();
@@ -177,7 +180,7 @@ describe("the editor loop", () => {
     const clock = new ManualClock();
     const loop = new EditorLoop({ clock, prefill: () => Promise.reject(new Error("engine died")) });
     loop.moved();
-    await clock.advance(400);
+    await clock.advance(1000);
     expect(loop.phase).toBe("idle");
   });
 

@@ -58,14 +58,14 @@ describe("what is computed ahead", () => {
   test("the place of the cursor in a file that is opened", async () => {
     start();
     fake.show(fake.open("/ws/a.ts", "let a = 1;\n"), 4);
-    await wait(400);
+    await wait(1000);
     expect(asked).toEqual(["whole: let |a = 1;\n"]);
   });
 
   test("in the file that is open when the window starts", async () => {
     fake.show(fake.open("/ws/a.ts", "let a"), 5);
     start();
-    await wait(400);
+    await wait(1000);
     expect(asked).toEqual(["whole: let a|"]);
   });
 
@@ -76,14 +76,14 @@ describe("what is computed ahead", () => {
       fake.moveTo(offset);
       await wait(50);
     }
-    await wait(400);
+    await wait(1000);
     expect(asked).toEqual(["whole: let| a"]);
   });
 
   test("the typed token at once, behind the cursor's new place, and the rest in a pause", async () => {
     start();
     fake.show(fake.open("/ws/a.ts", ""), 0);
-    await wait(400);
+    await wait(1000);
     asked.length = 0;
     fake.type("l");
     await wait(10);
