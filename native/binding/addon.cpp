@@ -6,6 +6,7 @@
 #include "engine_object.h"
 #include "model_object.h"
 #include "session_object.h"
+#include "snapshot_object.h"
 
 namespace {
 
@@ -24,6 +25,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     auto data = std::make_unique<AddonData>();
     data->model = Napi::Persistent(ModelObject::define(env));
     data->session = Napi::Persistent(SessionObject::define(env));
+    data->snapshot = Napi::Persistent(SnapshotObject::define(env));
     exports.Set("Engine", EngineObject::define(env));
     exports.Set("Cancellation", CancellationObject::define(env));
     env.SetInstanceData(data.release());

@@ -12,6 +12,7 @@ namespace nmos::binding {
 struct AddonData {
     Napi::FunctionReference model;
     Napi::FunctionReference session;
+    Napi::FunctionReference snapshot;
     std::shared_ptr<OpenEngines> engines = std::make_shared<OpenEngines>();
 
     static AddonData& of(Napi::Env env) { return *env.GetInstanceData<AddonData>(); }

@@ -3,6 +3,7 @@
 #include "addon_data.h"
 #include "cancellation_object.h"
 #include "options.h"
+#include "snapshot_object.h"
 
 namespace nmos::binding {
 
@@ -77,10 +78,10 @@ Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
     return object;
 }
 
-Generation::OnDone settle_by(const Settler<GenerationResult>& settler) {
-    return [settler](Generation::Outcome outcome) {
+template <typename Result> auto settle_by(const Settler<Result>& settler) {
+    return [settler](std::variant<Result, std::exception_ptr> outcome) {
         if (const auto failure = std::get_if<std::exception_ptr>(&outcome)) settler.reject(*failure);
-        else settler.resolve(std::move(std::get<GenerationResult>(outcome)));
+        else settler.resolve(std::move(std::get<Result>(outcome)));
     };
 }
 
@@ -93,6 +94,8 @@ Napi::Function SessionObject::define(Napi::Env env) {
                            InstanceMethod<&SessionObject::cached_tokens>("cachedTokens"),
                            InstanceMethod<&SessionObject::prefill>("prefill"),
                            InstanceMethod<&SessionObject::generate>("generate"),
+                           InstanceMethod<&SessionObject::save>("save"),
+                           InstanceMethod<&SessionObject::restore>("restore"),
                            InstanceMethod<&SessionObject::close>("close"),
                        });
 }
@@ -143,6 +146,22 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
             };
         }
         context_->engine().submit(session_, std::move(request), std::move(on_text), settle_by(settler));
+    });
+}
+
+Napi::Value SessionObject::save(const Napi::CallbackInfo& info) {
+    const auto to_object = [](Napi::Env env, SnapshotPtr& snapshot) -> Napi::Value {
+        return snapshot ? Napi::Value(SnapshotObject::create(env, std::move(snapshot))) : env.Null();
+    };
+    return async<SnapshotPtr>(info.Env(), context_, to_object, [&](const Settler<SnapshotPtr>& settler) {
+        context_->engine().copy_cache(session_, nullptr, priority_from(Options(info[0], "save")), settle_by(settler));
+    });
+}
+
+Napi::Value SessionObject::restore(const Napi::CallbackInfo& info) {
+    const auto to_undefined = [](Napi::Env env, SnapshotPtr&) { return env.Undefined(); };
+    return async<SnapshotPtr>(info.Env(), context_, to_undefined, [&](const Settler<SnapshotPtr>& settler) {
+        context_->engine().copy_cache(session_, SnapshotObject::from(info[0]), priority_from(Options(info[1], "restore")), settle_by(settler));
     });
 }
 

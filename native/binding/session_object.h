@@ -19,6 +19,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
     Napi::Value cached_tokens(const Napi::CallbackInfo& info);
     Napi::Value prefill(const Napi::CallbackInfo& info);
     Napi::Value generate(const Napi::CallbackInfo& info);
+    Napi::Value save(const Napi::CallbackInfo& info);
+    Napi::Value restore(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);
 
     std::shared_ptr<EngineContext> context_;

@@ -189,3 +189,51 @@ TEST(session, "has the size that was asked for") {
         expect_error(ErrorCode::InvalidArgument, "threads", [&] { small.engine.create_session(small.model, {512, 0}, threads); });
     }
 }
+
+TEST(session, "restores a copy of its cache bit for bit") {
+    SmallModel small;
+    const Tokens text = long_prompt(small, 40);
+    const Held session(small.session());
+    expect(!session->save(), "no copy of an empty cache");
+    session->compute(slice(text, 0, 39), 0);
+    const SnapshotPtr snapshot = session->save();
+    expect(snapshot != nullptr, "a copy");
+    const Tokens other = long_prompt(small, 50, 1);
+    session->keep(0);
+    session->compute(other, 0);
+    session->restore(*snapshot);
+    expect_equal(session->cached_tokens(), slice(text, 0, 39));
+    session->compute(slice(text, 39, 40), 1);
+    const std::vector<float> restored = logits_of(session, small.model->vocabulary().size());
+    const Held whole(small.session());
+    whole->compute(slice(text, 0, 39), 0);
+    whole->compute(slice(text, 39, 40), 1);
+    expect_equal(restored == logits_of(whole, small.model->vocabulary().size()), true);
+}
+
+TEST(session, "refuses a copy that does not fit and stays usable") {
+    SmallModel small;
+    SmallModel another;
+    const Tokens text = long_prompt(small, 40);
+    const Held session(small.session());
+    session->compute(text, 0);
+    const SnapshotPtr snapshot = session->save();
+    const auto check_refused = [&](const Held& into, const Snapshot& refused, ErrorCode code, const Tokens& left) {
+        try {
+            into->restore(refused);
+            expect(false, "the copy to be refused");
+        } catch (const EngineError& error) {
+            expect(error.code() == code, error.what());
+        }
+        expect_equal(into->cached_tokens(), left);
+        expect(into->compute(slice(text, left.size(), left.size() + 1), 1), "a pass");
+        into->keep(left.size());
+    };
+    check_refused(Held(another.session()), *snapshot, ErrorCode::InvalidArgument, {});
+    const Held brief(small.session(16));
+    brief->compute(slice(text, 0, 8), 0);
+    check_refused(brief, Snapshot{small.model, Tokens(brief->context_length() + 1), {}}, ErrorCode::ContextTooLong, slice(text, 0, 8));
+    Snapshot broken = *snapshot;
+    broken.kv.resize(broken.kv.size() / 2);
+    check_refused(session, broken, ErrorCode::Internal, {});
+}

@@ -81,6 +81,35 @@ it("is the same every time, streams what it returns, and computes one more chara
   expect(next.usage.promptTokens - next.usage.reusedTokens).toBeLessThan(6);
 });
 
+describe("computed ahead", () => {
+  const source = (name: string) =>
+    Array.from(
+      { length: 60 },
+      (_, line) => `def ${name}_${String(line)}(value):\n    return value + ${String(line)}\n`,
+    );
+  const place = (name: string) => ({
+    ...{ model, path: `${name}.py`, languageId: "python", suffix: "\n", extracts: [], maxTokens: 16 },
+    prefix: `${source(name).join("\n")}\ndef ${name}_24(value):\n    return `,
+  });
+  const ahead = (name: string) =>
+    engine.client.request("completion/prefill", { ...place(name), reach: "whole", load: true });
+
+  it("a suggestion computes nothing of the prompt, and it is the same", async () => {
+    const params = { ...place("ahead"), lines: "single" } as const;
+    const computed = await ahead("ahead");
+    expect(computed?.computedTokens).toBeGreaterThan(200);
+    const { text, usage } = await engine.client.request("completion/complete", params);
+    expect(usage.promptTokens - usage.reusedTokens).toBeLessThanOrEqual(1);
+    expect(text).toMatch(/^value \+ 24/);
+  });
+
+  it("files that the user goes back to are still there, however many there were meanwhile", async () => {
+    const files = ["one", "two", "three", "four", "five"];
+    for (const name of files) await ahead(name);
+    for (const name of files) expect((await ahead(name))?.computedTokens).toBeLessThanOrEqual(1);
+  });
+});
+
 it("one that is aborted leaves the next one whole", async () => {
   const marked = "def add(a, b):\n    return ‸\n";
   const before = await complete("add.py", marked);

@@ -172,17 +172,28 @@ ComputeThreads Engine::compute_threads(int32_t count) {
 
 void Engine::submit(std::shared_ptr<Session> session, GenerationRequest request, Generation::OnText on_text, Generation::OnDone on_done) {
     if (!request.cancellation) request.cancellation = std::make_shared<Cancellation>();
-    {
-        std::lock_guard lock(mutex_);
-        if (closing_) throw EngineError(ErrorCode::Closed, "The engine was closed.");
-        std::erase_if(running_, [](const auto& weak) { return weak.expired(); });
-        running_.push_back(request.cancellation);
-    }
+    watch(request.cancellation);
     const Priority priority = request.priority;
     const auto job = std::make_shared<Generation>(session, std::move(request), std::move(on_text), std::move(on_done));
     if (scheduler_.submit(job, priority)) return;
     session->release();
     throw EngineError(ErrorCode::Closed, "The engine was closed.");
+}
+
+void Engine::copy_cache(std::shared_ptr<Session> session, SnapshotPtr to_restore, Priority priority, SnapshotJob::OnDone on_done) {
+    const auto cancellation = std::make_shared<Cancellation>();
+    watch(cancellation);
+    const auto job = std::make_shared<SnapshotJob>(session, std::move(to_restore), cancellation, std::move(on_done));
+    if (scheduler_.submit(job, priority)) return;
+    session->release();
+    throw EngineError(ErrorCode::Closed, "The engine was closed.");
+}
+
+void Engine::watch(const CancellationPtr& cancellation) {
+    std::lock_guard lock(mutex_);
+    if (closing_) throw EngineError(ErrorCode::Closed, "The engine was closed.");
+    std::erase_if(running_, [](const auto& weak) { return weak.expired(); });
+    running_.push_back(cancellation);
 }
 
 uint64_t Engine::passes_computed() const {

@@ -19,6 +19,7 @@
 #include "runtime/profile_cache.h"
 #include "runtime/scheduler.h"
 #include "runtime/session.h"
+#include "runtime/snapshot_job.h"
 #include "runtime/worker.h"
 
 namespace nmos {
@@ -44,6 +45,10 @@ class Engine {
     // Queues a generation. Throws what Generation throws, and CLOSED.
     void submit(std::shared_ptr<Session> session, GenerationRequest request, Generation::OnText on_text, Generation::OnDone on_done);
 
+    // Queues copying the session's KV cache: to RAM, or back when there is a snapshot to restore. Throws what SnapshotJob
+    // throws, and CLOSED.
+    void copy_cache(std::shared_ptr<Session> session, SnapshotPtr to_restore, Priority priority, SnapshotJob::OnDone on_done);
+
     // Run a task on one of the owned threads; false when the engine is closing. Tasks must not throw.
     bool on_loader(std::function<void()> task) { return loader_.post(std::move(task)); }
     bool on_desk(std::function<void()> task) { return desk_.post(std::move(task)); }
@@ -58,6 +63,8 @@ class Engine {
     // Finds out how fast the device is; false when it cannot be measured.
     bool measure(const std::string& device, int32_t threads);
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
+    // Remembers it for `cancel_running`. Throws CLOSED.
+    void watch(const CancellationPtr& cancellation);
     void cancel_running();
     std::vector<std::shared_ptr<Model>> open_models() const;
     uint64_t passes_computed() const;

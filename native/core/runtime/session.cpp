@@ -146,6 +146,37 @@ void Session::keep(size_t length) {
     if (length < cached_.size()) cut(length);
 }
 
+SnapshotPtr Session::save() {
+    if (cached_.empty()) return nullptr;
+    const size_t size = llama_state_seq_get_size(context_.get(), 0);
+    if (size == 0) return nullptr;
+    try {
+        const auto snapshot = std::make_shared<Snapshot>(Snapshot{model_, cached_, std::vector<uint8_t>(size)});
+        const bool copied = llama_state_seq_get_data(context_.get(), snapshot->kv.data(), size, 0) == size;
+        return copied ? snapshot : nullptr;
+    } catch (const std::bad_alloc&) {
+        throw EngineError(ErrorCode::OutOfMemory, "A copy of the KV cache needs " + std::to_string(size >> 20) + " MiB, which the system refuses.");
+    }
+}
+
+void Session::restore(const Snapshot& snapshot) {
+    if (snapshot.model.lock() != model_) {
+        throw EngineError(ErrorCode::InvalidArgument, "Expected a snapshot of the session's own model, got one of another model.");
+    }
+    if (snapshot.tokens.size() > context_length_) {
+        throw EngineError(ErrorCode::ContextTooLong, "The snapshot has " + std::to_string(snapshot.tokens.size()) + " tokens, but the context holds " +
+                                                         std::to_string(context_length_) + ".");
+    }
+    cut(0);
+    ErrorCapture errors;
+    if (llama_state_seq_set_data(context_.get(), snapshot.kv.data(), snapshot.kv.size(), 0) == 0) {
+        cut(0);
+        throw EngineError(ErrorCode::Internal, "The KV cache could not be restored: " + errors.text());
+    }
+    std::lock_guard lock(mutex_);
+    cached_ = snapshot.tokens;
+}
+
 bool Session::forgets_exactly() const {
     return !llama_model_is_recurrent(model_->handle()) && !llama_model_is_hybrid(model_->handle());
 }

@@ -15,6 +15,7 @@
 
 #include "runtime/cancellation.h"
 #include "runtime/model.h"
+#include "runtime/snapshot.h"
 
 namespace nmos {
 
@@ -63,6 +64,11 @@ class Session {
     const float* logits(size_t row = 0);
     // Forgets what is in the cache behind the first `length` tokens.
     void keep(size_t length);
+    // A copy of the cache; null when it is empty or the model's memory cannot be copied. Throws OUT_OF_MEMORY.
+    SnapshotPtr save();
+    // Makes the cache hold exactly what the snapshot does. Throws INVALID_ARGUMENT (of another model) and CONTEXT_TOO_LONG,
+    // which leave the cache as it was, and INTERNAL, which leaves it empty.
+    void restore(const Snapshot& snapshot);
     // Whether `keep` forgets as if the tokens had never been computed; recurrent memories cannot.
     bool forgets_exactly() const;
 

@@ -1,6 +1,7 @@
 import { EngineError } from "../../shared/errors";
 import type { CompletionParams } from "../../shared/protocol";
 import type { ModelHandle } from "../host/model_handle";
+import { fimFormat } from "./fim_format";
 import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
 
 type Place = Pick<CompletionParams, "path" | "prefix" | "suffix" | "extracts" | "maxTokens">;
@@ -60,7 +61,7 @@ export async function promptInTime(model: ModelHandle, place: Place): Promise<To
 }
 
 async function tokenized(model: ModelHandle, place: Place, budget: FimBudget): Promise<TokenizedPrompt> {
-  const { parts, beginWith } = fimPrompt(model.info, place, budget);
+  const { parts, beginWith } = fimPrompt(model.info, await fimFormat(model), place, budget);
   return { tokens: await model.tokenize(parts), beginWith, brief: false };
 }
 

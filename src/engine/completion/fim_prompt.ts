@@ -1,6 +1,6 @@
-import { EngineError } from "../../shared/errors";
 import type { Extract } from "../../shared/protocol";
 import type { NativeModelInfo, PromptPart } from "../native/addon";
+import type { FimFormat } from "./fim_format";
 import { healPrefix } from "./token_healing";
 
 export interface FimInput {
@@ -30,31 +30,23 @@ export const usualBudget: FimBudget = { prefix: 4000, suffix: 1200, extracts: 20
 const anchorSteps = [32, 8, 1];
 
 /**
- * The prompt for the text at a cursor. The prefix slot stays empty and the text before the cursor stands behind the
- * middle token, at the very end: a typed character then appends to the prompt instead of moving the suffix, and the
- * KV cache of all the rest stays valid. Measured on Qwen2.5-Coder 0.5B together with token healing this also doubles
- * the exact matches of the usual layout.
+ * The prompt for the text at a cursor. The text before the cursor stands at the very end: a typed character then appends to
+ * the prompt instead of moving the suffix, and the KV cache of all the rest stays valid. Measured on Qwen2.5-Coder 0.5B
+ * together with token healing this also doubles the exact matches of the usual layout. A model that was not trained to
+ * fill in goes on from the text before the cursor and knows nothing of what is behind it.
  */
-export function fimPrompt(info: NativeModelInfo, input: FimInput, budget: FimBudget): FimPrompt {
-  const { fimPrefix, fimSuffix, fimMiddle, fimRepository, fimSeparator } = info.specialTokens;
-  if (!fimPrefix || !fimSuffix || !fimMiddle) {
-    throw new EngineError(
-      "MODEL_UNSUPPORTED",
-      `${info.description} was not trained to fill in the middle of a text. Choose a code model such as Qwen2.5-Coder for completions.`,
-    );
-  }
+export function fimPrompt(
+  info: NativeModelInfo,
+  format: FimFormat | null,
+  input: FimInput,
+  budget: FimBudget,
+): FimPrompt {
+  const { fimRepository, fimSeparator } = info.specialTokens;
   const { head, beginWith } = healPrefix(lastLines(input.prefix, budget.prefix));
-  return {
-    beginWith,
-    parts: [
-      ...fileParts(input, budget.extracts, { repository: fimRepository, separator: fimSeparator }),
-      special(fimPrefix),
-      special(fimSuffix),
-      plain(firstLines(withoutClosers(input.suffix), budget.suffix)),
-      special(fimMiddle),
-      plain(head),
-    ].filter(({ text }) => text !== ""),
-  };
+  const files = fileParts(input, budget.extracts, { repository: fimRepository, separator: format && fimSeparator });
+  const suffix = plain(firstLines(withoutClosers(input.suffix), budget.suffix));
+  const around = format ? [...format.beforeSuffix.map(special), suffix, ...format.beforePrefix.map(special)] : [];
+  return { beginWith, parts: [...files, ...around, plain(head)].filter(({ text }) => text !== "") };
 }
 
 /** The rest of the cursor's line where it only closes something, and the lines below that do. */

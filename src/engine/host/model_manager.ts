@@ -13,7 +13,7 @@ import { throwIfAborted, unlessAborted } from "../unless_aborted";
 import { fileKey } from "./file_key";
 import { GraphicsMemory, missingBytes } from "./graphics_memory";
 import { ModelLoader } from "./model_loader";
-import { roomForSessions, sessionBytes, withSessions } from "./model_memory";
+import { roomForSessions, sessionBytes, storeBytes, withSessions } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 
 /** The addon and its one engine, made with the first model. */
@@ -314,6 +314,7 @@ export class ModelManager {
       const handle = new NativeModelHandle(addon, model, ref, {
         threads: this.options.settings().threads,
         maxSessions: sessionsPerModel,
+        storeBytes: storeBytes(engine.memory().availableBytes),
         room: () => roomForSessions(model.placement, engine, this.vramLeftBytes(), this.loader.reservedBytes),
         withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).device, create),
         speculation: () => this.options.settings().speculation,
@@ -384,7 +385,7 @@ export class ModelManager {
   private async close(entry: Entry): Promise<void> {
     entry.stale = true;
     this.entries.delete(entry);
-    await entry.handle.model.close();
+    await entry.handle.close();
     this.options.onChanged();
   }
 }

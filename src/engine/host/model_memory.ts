@@ -3,6 +3,8 @@ import type { NativeEngine, NativePlacement } from "../native/addon";
 /** What a further session leaves free on every device it takes memory of. */
 const sessionMarginBytes = 384 * 2 ** 20;
 
+const mostStoreBytes = 512 * 2 ** 20;
+
 /** A placement with the KV cache of all sessions; the core's plan counts one, also before it is made. */
 export function withSessions(placement: NativePlacement, sessions: number): NativePlacement {
   const further = Math.max(0, sessions - 1);
@@ -39,4 +41,9 @@ export function sessionBytes({ layers, deviceLayers, kvBytes }: NativePlacement)
 function fitting(bytes: number, freeBytes: number): number {
   if (freeBytes < 0) return 0;
   return bytes > 0 ? Math.floor(freeBytes / bytes) : Infinity;
+}
+
+/** What the copies of one model's KV caches may take of the RAM that is available. */
+export function storeBytes(availableBytes: number): number {
+  return Math.min(mostStoreBytes, availableBytes / 16);
 }

@@ -18,6 +18,8 @@ export interface NativeModelHandleOptions {
   maxSessions: number;
   /** How many further sessions there is memory for. */
   room: () => number;
+  /** Bytes of RAM for copies of KV caches. */
+  storeBytes: number;
   /** Runs what makes a session, and makes room for it when the card refuses memory. */
   withRoom: SessionPoolOptions["withRoom"];
   /** As the settings say; asked with every generation. */
@@ -45,6 +47,12 @@ export class NativeModelHandle implements ModelHandle {
   ) {
     this.contextLength = model.placement.contextLength;
     this.pool = new SessionPool(model, { ...options, contextLength: this.contextLength });
+  }
+
+  /** Cancels what runs and gives the memory back. */
+  close(): Promise<void> {
+    this.pool.forget();
+    return this.model.close();
   }
 
   get info(): NativeModelInfo {

@@ -1,6 +1,8 @@
 import { toEngineError } from "../../shared/errors";
 import type { Priority } from "../../shared/protocol";
 import type { NativeModel, NativeSession } from "../native/addon";
+import { commonPrefix } from "./common_prefix";
+import { KvStore } from "./kv_store";
 
 export interface SessionPoolOptions {
   /** Tokens. */
@@ -10,6 +12,8 @@ export interface SessionPoolOptions {
   maxSessions: number;
   /** How many more there is memory for; the first is tried in any case. */
   room: () => number;
+  /** Bytes of RAM for copies of what sessions held before they were given something else. */
+  storeBytes: number;
   /** Runs what makes a session, and makes room for it when it is refused memory. */
   withRoom: (create: () => Promise<NativeSession>) => Promise<NativeSession>;
 }
@@ -54,6 +58,9 @@ const urgency: Record<Priority, number> = { suggest: 0, chat: 1, warm: 2 };
 /** A session that shares less than this part of what it holds is better kept for whoever filled it. */
 const worthReusing = 0.5;
 
+/** Tokens that are worth a copy: computing fewer anew takes hardly longer. */
+const worthKeeping = 128;
+
 /**
  * The sessions of one model. Every request gets the free session whose KV cache shares the longest prefix with its
  * prompt, or a new one, so that two chats and the ghost text of an editor do not throw each other's cache away.
@@ -63,6 +70,7 @@ const worthReusing = 0.5;
  */
 export class SessionPool {
   private readonly sessions: PooledSession[] = [];
+  private readonly store: KvStore;
   private readonly creating: Priority[] = [];
   private waiters: Waiter[] = [];
   private uses = 0;
@@ -73,6 +81,12 @@ export class SessionPool {
     private readonly options: SessionPoolOptions,
   ) {
     this.maxSessions = options.maxSessions;
+    this.store = new KvStore(options.storeBytes);
+  }
+
+  /** Lets the copies go. */
+  forget(): void {
+    this.store.clear();
   }
 
   /** Those that are being made included. */
@@ -92,6 +106,7 @@ export class SessionPool {
     const pooled = await this.take(request);
     if (!pooled?.held) return null;
     try {
+      await this.bringBack(pooled.session, request);
       return await action(pooled.session, pooled.held.preemption.signal);
     } finally {
       pooled.held = null;
@@ -103,7 +118,30 @@ export class SessionPool {
   missing(tokens: Int32Array, brief = false): number {
     const isAvailable = ({ held }: PooledSession) => held === null || isSoonFree(held, "suggest");
     const available = this.sessions.filter((pooled) => pooled.brief === brief && isAvailable(pooled));
-    return tokens.length - (longestPrefix(available, tokens)?.length ?? 0);
+    const held = longestPrefix(available, tokens)?.length ?? 0;
+    return tokens.length - Math.max(held, brief ? 0 : (this.store.find(tokens)?.length ?? 0));
+  }
+
+  /**
+   * Gives a session what an earlier one held of the prompt, where that is much more than it holds itself, and keeps a copy
+   * of what is lost. Copying takes milliseconds. Where it fails the prompt is computed, as it would be anyway.
+   */
+  private async bringBack(session: NativeSession, { tokens, priority, brief = false }: SessionRequest): Promise<void> {
+    if (brief) return;
+    const cached = session.cachedTokens();
+    const common = commonPrefix(cached, tokens);
+    const stored = this.store.find(tokens);
+    const restored = stored !== null && stored.length >= common + worthKeeping ? stored.snapshot : undefined;
+    const lost = cached.length - (restored ? commonPrefix(cached, restored.tokens) : common);
+    try {
+      if (restored) this.store.touch(restored);
+      const copy = lost >= worthKeeping ? await session.save({ priority }) : null;
+      // A copy that leaves no room for the one that is needed would have that closed.
+      if (restored) await session.restore(restored, { priority });
+      if (copy) this.store.add(copy);
+    } catch {
+      // A model that was closed tells the request itself.
+    }
   }
 
   private take({ tokens, priority, brief = false, signal }: SessionRequest): Promise<PooledSession | null> {
@@ -256,12 +294,4 @@ function longestPrefix(sessions: PooledSession[], tokens: Int32Array): Match | n
     best = { pooled, length, share: cached.length === 0 ? 1 : length / Math.min(cached.length, tokens.length) };
   }
   return best;
-}
-
-/** How many tokens two sequences share at their beginning. */
-function commonPrefix(a: Int32Array, b: Int32Array): number {
-  const limit = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < limit && a[length] === b[length]) length += 1;
-  return length;
 }

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 
 /**
- * How llama.cpp knows the tokens for text before the cursor, behind it and in the middle: by keys of the metadata, else by
- * these texts in the vocabulary.
+ * How the tokens for text before the cursor, behind it and in the middle are known: by keys of the metadata, else by these
+ * texts in the vocabulary.
  */
 const signs = [
   [
@@ -11,6 +11,7 @@ const signs = [
     "<|fim_prefix|>",
     "<fim-prefix>",
     "<fim_prefix>",
+    "<[fim-prefix]>",
     "<｜fim▁begin｜>",
     "<PRE>",
     "▁<PRE>",
@@ -23,6 +24,7 @@ const signs = [
     "<|fim_suffix|>",
     "<fim-suffix>",
     "<fim_suffix>",
+    "<[fim-suffix]>",
     "<｜fim▁hole｜>",
     "<SUF>",
     "▁<SUF>",
@@ -35,6 +37,7 @@ const signs = [
     "<|fim_middle|>",
     "<fim-middle>",
     "<fim_middle>",
+    "<[fim-middle]>",
     "<｜fim▁end｜>",
     "<MID>",
     "▁<MID>",

@@ -247,5 +247,24 @@ export interface NativeSession {
   prefill(options: PrefillOptions): Promise<PrefillResult>;
   /** Prefill, then decode. `onText` gets whole characters only and never part of a stop string. */
   generate(options: GenerateOptions, onText?: (text: string) => void): Promise<GenerateResult>;
+  /** A copy of the KV cache in RAM; null when it is empty or the model's memory cannot be copied. */
+  save(options: CopyOptions): Promise<NativeSnapshot | null>;
+  /**
+   * Makes the KV cache hold exactly the snapshot's tokens. A snapshot of another loaded model rejects with
+   * `INVALID_ARGUMENT`, one that is too long with `CONTEXT_TOO_LONG`: both leave the cache as it was.
+   */
+  restore(snapshot: NativeSnapshot, options: CopyOptions): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface CopyOptions {
+  priority: Priority;
+}
+
+/** Native memory outside of JavaScript's heap; may outlive its session. Freed when collected, too. */
+export interface NativeSnapshot {
+  readonly tokens: Int32Array;
+  /** Of RAM. */
+  readonly bytes: number;
+  close(): void;
 }

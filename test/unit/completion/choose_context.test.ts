@@ -22,7 +22,7 @@ describe("lines of context", () => {
   test.each<[name: string, given: Parameters<typeof linesAsked>[0], atLeast: number, atMost: number]>([
     ["at first, when nobody knows how fast the model is, few", {}, 8, 50],
     ["of a slow model, few", { speed: 0.01 }, 8, 50],
-    ["of a model that computes some in time, some", { speed: 1 }, 30, 60],
+    ["of a model that computes some in time, some", { speed: 1 }, 50, 100],
     ["of a fast one, all that a prompt takes", { speed: 100 }, 160, 256],
     ["of a slow one that has computed them already, all", { speed: 0.01, cachedLines: 1000 }, 160, 256],
     ["of a slow one that has computed nearly all of them, all", { speed: 0.3, cachedLines: 160 }, 160, 256],

@@ -137,9 +137,11 @@ describe("a prompt cut to what there is room for", () => {
   });
 });
 
-test("models that cannot fill in are refused", async () => {
-  const fake = new FakeModelHandle(fakeModelInfo(null), 4096);
-  await expect(complete(fake, "a|")).rejects.toMatchObject({ code: "MODEL_UNSUPPORTED" });
+test("a model that cannot fill in goes on from the text before the cursor", async () => {
+  const fake = new FakeModelHandle(fakeModelInfo(null), 4096, { text: " b", finish: "stop" });
+  const { result, call } = await complete(fake, "let a =|\nlet c;");
+  expect(call).toMatchObject({ prompt: "let a", beginWith: " =" });
+  expect(result.text).toBe(" b");
 });
 
 describe("what is computed ahead of a suggestion", () => {

@@ -7,19 +7,31 @@ import {
   usualBudget,
   type FimInput,
 } from "../../../src/engine/completion/fim_prompt";
-import { fakeModelInfo } from "../support/fake_model_handle";
+import { fimFormat, type FimFormat } from "../../../src/engine/completion/fim_format";
+import type { PromptPart } from "../../../src/engine/native/addon";
+import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
 
 const fim = { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" };
 const qwen = { ...fim, fimRepository: "<R>", fimSeparator: "<F>" };
 
-function prompt(tokens: Parameters<typeof fakeModelInfo>[1], input: Partial<FimInput>) {
+const format: FimFormat = { beforeSuffix: ["<P>", "<S>"], beforePrefix: ["<M>"] };
+
+function prompt(
+  tokens: Parameters<typeof fakeModelInfo>[1],
+  input: Partial<FimInput>,
+  inFormat: FimFormat | null = format,
+) {
   const whole: FimInput = { path: "src/a.ts", prefix: "", suffix: "", extracts: [], ...input };
-  return fimPrompt(fakeModelInfo(null, tokens), whole, usualBudget);
+  return fimPrompt(fakeModelInfo(null, tokens), inFormat, whole, usualBudget);
 }
 
 /** The prompt as text: what is not a model's own token stands in angle quotes. */
-function shown(tokens: Parameters<typeof fakeModelInfo>[1], input: Partial<FimInput>): string {
-  const { parts, beginWith } = prompt(tokens, input);
+function shown(
+  tokens: Parameters<typeof fakeModelInfo>[1],
+  input: Partial<FimInput>,
+  inFormat: FimFormat | null = format,
+): string {
+  const { parts, beginWith } = prompt(tokens, input, inFormat);
   return parts.map(({ text, special }) => (special ? text : `«${text}»`)).join("") + ` + ${beginWith}`;
 }
 
@@ -67,15 +79,60 @@ describe("layout", () => {
   check(fim, { prefix: "<M>\n", suffix: "<P>" }, "<P><S>«<P>»<M>«<M>\n» + ");
 });
 
-describe("models that cannot fill in", () => {
-  test.each([{}, { ...fim, fimPrefix: null }, { ...fim, fimSuffix: null }, { ...fim, fimMiddle: null }])(
-    "%j",
-    (tokens) => {
-      expect(() => prompt(tokens, {})).toThrow(
-        expect.objectContaining({ code: "MODEL_UNSUPPORTED", message: expect.stringContaining("fake 1B") as string }),
-      );
-    },
-  );
+describe("layouts of other families", () => {
+  const extracts = [{ path: "b.ts", text: "let b;" }];
+  const input = { prefix: "a\nlet c", suffix: "\nd", extracts };
+
+  test("without a token for the middle", () => {
+    const codestral = { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] };
+    expect(shown({}, input, codestral)).toBe("«// b.ts\nlet b;\n»[SUFFIX]«\nd»[PREFIX]«a\nlet» +  c");
+  });
+
+  test("of a model that cannot fill in", () => {
+    expect(shown({ fimSeparator: "<F>" }, input, null)).toBe("«// b.ts\nlet b;\n»«a\nlet» +  c");
+  });
+});
+
+describe("the format of a model", () => {
+  type Tokens = Parameters<typeof fakeModelInfo>[1];
+
+  /** A model whose vocabulary has these tokens beside one for every character. */
+  class Model extends FakeModelHandle {
+    constructor(
+      special: Tokens,
+      private readonly vocabulary: readonly string[] = [],
+    ) {
+      super(fakeModelInfo(null, special), 4096);
+    }
+
+    override tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array> {
+      const [{ text } = { text: "" }] = parts;
+      return this.vocabulary.includes(text) ? Promise.resolve(Int32Array.of(7)) : super.tokenize(parts, options);
+    }
+  }
+
+  test.each<[name: string, model: Model, expected: FimFormat | null]>([
+    ["by its metadata", new Model(fim), format],
+    [
+      "with no token for the middle",
+      new Model({ ...fim, fimMiddle: null }),
+      { beforeSuffix: ["<S>"], beforePrefix: ["<P>"] },
+    ],
+    [
+      "by its vocabulary: Seed-Coder",
+      new Model({}, ["<[fim-suffix]>", "<[fim-prefix]>", "<[fim-middle]>"]),
+      { beforeSuffix: ["<[fim-suffix]>"], beforePrefix: ["<[fim-prefix]>", "<[fim-middle]>"] },
+    ],
+    [
+      "by its vocabulary: Codestral",
+      new Model({}, ["[SUFFIX]", "[PREFIX]"]),
+      { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] },
+    ],
+    ["with some of a family's tokens only", new Model({}, ["[SUFFIX]"]), null],
+    ["without any", new Model({}), null],
+  ])("%s", async (_, model, expected) => {
+    expect(await fimFormat(model)).toEqual(expected);
+  });
 });
 
 describe("the first lines within a budget", () => {

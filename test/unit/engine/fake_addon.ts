@@ -10,6 +10,7 @@ import type {
   NativeModel,
   NativePlacement,
   NativeSession,
+  NativeSnapshot,
   PlanOptions,
   PrefillOptions,
   PrefillResult,
@@ -47,6 +48,16 @@ class Session implements NativeSession {
 
   cachedTokens(): Int32Array {
     return this.cached;
+  }
+
+  save(): Promise<NativeSnapshot | null> {
+    const tokens = this.cached;
+    return Promise.resolve(tokens.length > 0 ? { tokens, bytes: tokens.length, close: () => undefined } : null);
+  }
+
+  restore({ tokens }: NativeSnapshot): Promise<void> {
+    this.cached = tokens;
+    return Promise.resolve();
   }
 
   async prefill({ tokens, cancellation }: PrefillOptions): Promise<PrefillResult> {

@@ -5,16 +5,21 @@ import type { Priority } from "../../../src/shared/protocol";
 import { gate } from "./gate";
 
 /** A session that holds what it was last given, and remembers its number. */
-interface FakeSession extends Pick<NativeSession, "cachedTokens"> {
+interface FakeSession extends Pick<NativeSession, "cachedTokens" | "save" | "restore"> {
   number: number;
   cached: Int32Array;
 }
 
 /** A pool over a model that refuses to make more than `mostSessions`, and in a memory that holds `fitting`. */
 function pool(
-  changes: Partial<SessionPoolOptions> & { mostSessions?: number; fitting?: number; failure?: string } = {},
+  changes: Partial<SessionPoolOptions> & {
+    mostSessions?: number;
+    fitting?: number;
+    failure?: string;
+    failingCopies?: boolean;
+  } = {},
 ) {
-  const { mostSessions = Infinity, fitting = Infinity, failure = "OUT_OF_MEMORY", ...options } = changes;
+  const { mostSessions = Infinity, fitting = Infinity, failure = "OUT_OF_MEMORY", failingCopies, ...options } = changes;
   let made = 0;
   const model = {
     async createSession(): Promise<NativeSession> {
@@ -26,6 +31,14 @@ function pool(
         cachedTokens() {
           return this.cached;
         },
+        save() {
+          if (failingCopies) return Promise.reject(new Error("no copy"));
+          return Promise.resolve({ tokens: this.cached, bytes: this.cached.length, close: () => undefined });
+        },
+        restore({ tokens }) {
+          this.cached = tokens;
+          return Promise.resolve();
+        },
       };
       return session as unknown as NativeSession;
     },
@@ -34,6 +47,7 @@ function pool(
     contextLength: 10,
     threads: 1,
     maxSessions: 3,
+    storeBytes: 10_000,
     room: () => fitting - made,
     withRoom: (create) => create(),
     ...options,
@@ -323,4 +337,116 @@ it("says how many tokens of a prompt are missing", async () => {
   held.release();
   await held.done;
   expect(one.missing(letters("abcd"))).toBe(0);
+});
+
+describe("a brief prompt", () => {
+  const ask = (from: SessionPool, prompt: string, brief: boolean): Promise<number | null> =>
+    from.use({ tokens: letters(prompt), priority: "suggest", brief }, (session) => {
+      const fake = session as unknown as FakeSession;
+      fake.cached = letters(prompt);
+      return Promise.resolve(fake.number);
+    });
+
+  it.each<[name: string, maxSessions: number, prompts: [string, brief: boolean][], sessions: number[]]>([
+    [
+      "has a session of its own",
+      3,
+      [
+        ["abcdef", false],
+        ["abc", true],
+        ["abcdefg", false],
+        ["abcd", true],
+      ],
+      [1, 2, 1, 2],
+    ],
+    [
+      "takes its session for another place, too",
+      3,
+      [
+        ["abcdef", false],
+        ["abc", true],
+        ["xyz", true],
+      ],
+      [1, 2, 2],
+    ],
+    [
+      "takes the only one there is",
+      1,
+      [
+        ["abcdef", false],
+        ["abc", true],
+        ["abcdef", false],
+      ],
+      [1, 1, 1],
+    ],
+  ])("%s", async (_, maxSessions, prompts, sessions) => {
+    const one = pool({ maxSessions });
+    const seen: (number | null)[] = [];
+    for (const [prompt, brief] of prompts) seen.push(await ask(one, prompt, brief));
+    expect(seen).toEqual(sessions);
+  });
+
+  it("finds nothing in what is held for long ones, and the other way round", async () => {
+    const one = pool();
+    await ask(one, "abcdef", false);
+    expect([one.missing(letters("abc")), one.missing(letters("abc"), true)]).toEqual([0, 3]);
+  });
+
+  it("ends what is computed ahead with the only session there is", async () => {
+    const one = pool({ maxSessions: 1 });
+    let ended = false;
+    const { opened, open } = gate();
+    const ahead = one.use({ tokens: letters("abcdef"), priority: "warm" }, async (_, preempted) => {
+      preempted.addEventListener("abort", () => {
+        ended = true;
+        open();
+      });
+      await opened;
+    });
+    await settle();
+    expect(await ask(one, "abc", true)).toBe(1);
+    expect(ended).toBe(true);
+    await ahead;
+  });
+});
+
+describe("what a session held before it was given something else", () => {
+  const file = (name: string) => name.repeat(500);
+  /** Has the prompt computed; resolves with what the session held of it before. */
+  const found = (from: SessionPool, prompt: string, brief = false): Promise<number | null> =>
+    from.use({ tokens: letters(prompt), priority: "warm", brief }, (session) => {
+      const fake = session as unknown as FakeSession;
+      const held = [...fake.cached].findIndex((token, index) => token !== prompt.codePointAt(index));
+      const length = held < 0 ? fake.cached.length : held;
+      fake.cached = letters(prompt);
+      return Promise.resolve(length);
+    });
+
+  it.each<[name: string, options: Parameters<typeof pool>[0], prompts: string[], expected: number[]]>([
+    ["is there again", {}, [file("a"), file("b"), `${file("a")}!`], [0, 0, 500]],
+    ["is there again and again", {}, [file("a"), file("b"), file("a"), file("b")], [0, 0, 500, 500]],
+    ["is not copied where it is little", {}, ["aaaa", file("b"), "aaaaa"], [0, 0, 0]],
+    ["is gone when there is no room for it", { storeBytes: 400 }, [file("a"), file("b"), file("a")], [0, 0, 0]],
+    [
+      "is computed again when it cannot be copied",
+      { failingCopies: true },
+      [file("a"), file("b"), file("a")],
+      [0, 0, 0],
+    ],
+  ])("%s", async (_, options, prompts, expected) => {
+    const one = pool({ maxSessions: 1, ...options });
+    const seen: (number | null)[] = [];
+    for (const prompt of prompts) seen.push(await found(one, prompt));
+    expect(seen).toEqual(expected);
+  });
+
+  it("counts as there, but not for brief prompts, until it is forgotten", async () => {
+    const one = pool({ maxSessions: 1 });
+    await found(one, file("a"));
+    await found(one, file("b"));
+    expect(one.missing(letters(file("a")))).toBe(0);
+    expect(one.missing(letters(file("a")), true)).toBe(500);
+    one.forget();
+    expect(one.missing(letters(file("a")))).toBe(500);
+  });
 });

@@ -33,7 +33,7 @@ class Bench {
   readonly failures: string[] = [];
   /** The shortest pauses that were waited for. */
   readonly pauses: number[] = [];
-  /** Of every request that ended, whether it brought text. */
+  /** Of every request that ended, whether it brought an answer. */
   readonly answered: boolean[] = [];
   availability = "on";
   answer: () => string = () => "answer";
@@ -158,7 +158,9 @@ describe("the ghost text provider", () => {
     fake.settings.set("nmos.completion.debounce", 70);
     await bench.at("b|", { triggerKind: InlineCompletionTriggerKind.Automatic });
     expect(bench.pauses).toEqual([70]);
-    bench.answer = () => "";
+    bench.answer = () => {
+      throw new Error("engine died");
+    };
     await bench.at("c|");
     expect(bench.answered).toEqual([true, true, false]);
   });

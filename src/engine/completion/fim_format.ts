@@ -1,0 +1,46 @@
+import type { ModelHandle } from "../host/model_handle";
+import type { NativeModelInfo } from "../native/addon";
+
+/** How a model was trained to fill in: its own tokens in front of the text behind the cursor, and between that and the text before it. */
+export interface FimFormat {
+  beforeSuffix: readonly string[];
+  beforePrefix: readonly string[];
+}
+
+/**
+ * Families whose tokens the engine library does not know by their names, and whose training has the text behind the cursor
+ * first: Seed-Coder, and Codestral, which has no token for the middle.
+ */
+const suffixFirst: readonly FimFormat[] = [
+  { beforeSuffix: ["<[fim-suffix]>"], beforePrefix: ["<[fim-prefix]>", "<[fim-middle]>"] },
+  { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] },
+];
+
+const found = new WeakMap<NativeModelInfo, Promise<FimFormat | null>>();
+
+/** From the model's metadata and vocabulary, never from its name; null: it was not trained to fill in. */
+export function fimFormat(model: ModelHandle): Promise<FimFormat | null> {
+  const { info } = model;
+  const known = found.get(info) ?? find(model);
+  found.set(info, known);
+  return known;
+}
+
+async function find(model: ModelHandle): Promise<FimFormat | null> {
+  const { fimPrefix, fimSuffix, fimMiddle } = model.info.specialTokens;
+  // Qwen, StarCoder, CodeLlama, CodeGemma, DeepSeek and Granite: the text before the cursor has its place in front of that
+  // behind it, and stays empty. What is behind the token for the middle is then the text that the cursor is in.
+  if (fimPrefix && fimSuffix && fimMiddle) return { beforeSuffix: [fimPrefix, fimSuffix], beforePrefix: [fimMiddle] };
+  if (fimPrefix && fimSuffix) return { beforeSuffix: [fimSuffix], beforePrefix: [fimPrefix] };
+  for (const format of suffixFirst) {
+    if (await hasTokens(model, [...format.beforeSuffix, ...format.beforePrefix])) return format;
+  }
+  return null;
+}
+
+async function hasTokens(model: ModelHandle, texts: readonly string[]): Promise<boolean> {
+  for (const text of texts) {
+    if ((await model.tokenize([{ text, special: true }], { addBos: false })).length !== 1) return false;
+  }
+  return true;
+}

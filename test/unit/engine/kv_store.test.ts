@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { KvStore } from "../../../src/engine/host/kv_store";
+import type { NativeSnapshot } from "../../../src/engine/native/addon";
+
+const letters = (text: string) => Int32Array.from(text, (letter) => letter.codePointAt(0) ?? 0);
+
+/** A store for ten tokens of one byte each, and what was closed. */
+function store() {
+  const closed: string[] = [];
+  const kept = new KvStore(10);
+  const add = (text: string): NativeSnapshot => {
+    const snapshot = { tokens: letters(text), bytes: text.length, close: () => closed.push(text) };
+    kept.add(snapshot);
+    return snapshot;
+  };
+  const find = (text: string) => {
+    const found = kept.find(letters(text));
+    return found && [String.fromCodePoint(...found.snapshot.tokens), found.length];
+  };
+  return { kept, closed, add, find };
+}
+
+describe("copies of KV caches", () => {
+  it("are found by the beginning of a prompt", () => {
+    const { add, find } = store();
+    for (const text of ["abc", "abxx", "z"]) add(text);
+    expect(find("abxy")).toEqual(["abxx", 3]);
+    expect(find("abc")).toEqual(["abc", 3]);
+    expect(find("q")).toBeNull();
+  });
+
+  it("go when there is no room for them, the least recently used first", () => {
+    const { kept, add, closed } = store();
+    const first = add("aaaa");
+    add("bbbb");
+    kept.touch(first);
+    add("cccc");
+    expect(closed).toEqual(["bbbb"]);
+    expect(kept.bytes).toBe(8);
+  });
+
+  it("go when a longer one has all of them", () => {
+    const { add, closed } = store();
+    for (const text of ["ab", "abc", "x", "abc"]) add(text);
+    expect(closed).toEqual(["ab", "abc"]);
+  });
+
+  it("that are too large alone are not kept", () => {
+    const { kept, add, closed } = store();
+    add("a");
+    add("bbbbbbbbbbb");
+    expect(closed).toEqual(["a", "bbbbbbbbbbb"]);
+    kept.clear();
+    expect(kept.bytes).toBe(0);
+  });
+
+  it("are closed with the store", () => {
+    const { kept, add, closed } = store();
+    add("ab");
+    add("cd");
+    kept.clear();
+    expect(closed).toEqual(["ab", "cd"]);
+  });
+});
