@@ -1,4 +1,5 @@
 import type { Benchmark } from "./benchmark";
+import { completionBenchmark } from "./completion/completion_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
@@ -9,5 +10,6 @@ export const benchmarks: readonly Benchmark[] = [
   stackBenchmark,
   memoryBenchmark,
   speculationBenchmark,
+  completionBenchmark,
   replayBenchmark,
 ];

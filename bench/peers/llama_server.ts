@@ -76,12 +76,18 @@ export class LlamaServer {
   ) {}
 
   /** Without limits of time, as for a measurement of what it answers, when `unlimited`. */
-  async infill(text: Infill, { unlimited = false } = {}): Promise<InfillResult> {
+  infill(text: Infill, { unlimited = false } = {}): Promise<InfillResult> {
     const limits = unlimited ? { t_max_prompt_ms: 0, t_max_predict_ms: 0 } : {};
-    const response = await fetch(`${this.address}/infill`, {
-      method: "POST",
-      body: JSON.stringify({ ...asked, ...limits, ...text }),
-    });
+    return this.ask("/infill", { ...asked, ...limits, ...text });
+  }
+
+  /** Greedily, one line. The prompt may have the model's own tokens. */
+  complete(prompt: string): Promise<InfillResult> {
+    return this.ask("/completion", { prompt, n_predict: 64, temperature: 0, stop: ["\n"], cache_prompt: true });
+  }
+
+  private async ask(path: string, body: object): Promise<InfillResult> {
+    const response = await fetch(this.address + path, { method: "POST", body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`llama-server answered ${response.status}: ${await response.text()}`);
     const { content, timings } = (await response.json()) as { content: string; timings: { prompt_n: number } };
     return { content, computedTokens: timings.prompt_n };

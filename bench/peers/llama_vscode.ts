@@ -18,7 +18,6 @@ export class LlamaVscode implements Suggester {
   requests = 0;
   private isBusy = false;
   private calls = 0;
-  private stopped = false;
   private ahead: Promise<void> = Promise.resolve();
   private readonly known = new Map<string, string>();
 
@@ -36,7 +35,6 @@ export class LlamaVscode implements Suggester {
   }
 
   async stop(): Promise<void> {
-    this.stopped = true;
     this.calls += 1;
     while (this.isBusy) await sleep(pollMs);
     await this.ahead;
@@ -55,8 +53,9 @@ export class LlamaVscode implements Suggester {
       const completion = this.find(place) ?? (await this.ask(place));
       if (completion.trim() === "" || isRepetition(completion, place, lineSuffix)) return;
       const text = shortened(completion, lineSuffix);
-      if (call === this.calls) this.show(text);
-      if (lineSuffix.trim() === "" && !this.stopped) this.ahead = this.askAhead(place, text);
+      if (call !== this.calls) return;
+      this.show(withoutIndent(text, document));
+      if (lineSuffix.trim() === "") this.ahead = this.askAhead(place, text);
     } finally {
       this.isBusy = false;
     }
@@ -108,6 +107,15 @@ export function placeOf({ text, cursor }: ReplayedDocument): Infill {
     prompt: /^[ \t]*$/.test(line) ? "" : line,
     n_indent: /^\s*/.exec(line + rest)?.[0].length ?? 0,
   };
+}
+
+/** A line of blanks alone is not part of the prompt: what is suggested begins with them, and they are there already. */
+export function withoutIndent(completion: string, { text, cursor }: ReplayedDocument): string {
+  const line = text.slice(text.lastIndexOf("\n", cursor - 1) + 1, cursor);
+  if (line.trim() !== "") return completion;
+  let indent = 0;
+  while (indent < line.length && /[ \t]/.test(completion.charAt(indent))) indent += 1;
+  return completion.slice(indent);
 }
 
 function isRepetition(completion: string, { prompt, input_suffix }: Infill, lineSuffix: string): boolean {

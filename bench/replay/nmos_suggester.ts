@@ -18,7 +18,9 @@ const clock: Clock = {
 
 /** As the extension's settings have it. */
 const debounce = 40;
-const maxTokens = 96;
+
+/** As many as the peer asks for. */
+const maxTokens = 128;
 
 /** Prompt tokens computed, suggestions asked for, and milliseconds from calling off a request to its end. */
 export interface NmosCost {
@@ -61,19 +63,20 @@ export class NmosSuggester implements Suggester {
         },
       },
       async (query, signal, onText) => {
-        const asked = performance.now();
+        const ended = this.loop.suggesting();
         let answerMs: number | undefined;
         let abortedAt: number | undefined;
         signal.addEventListener("abort", () => (abortedAt = performance.now()));
         try {
           const result = await client.request("completion/complete", query, { signal, onProgress: onText });
-          if (result.finish !== "cancelled") answerMs = performance.now() - asked;
+          const { queuedMs, prefillMs, decodeMs } = result.usage;
+          if (result.finish !== "cancelled") answerMs = queuedMs + prefillMs + decodeMs;
           this.cost.requests += 1;
           this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
           if (abortedAt !== undefined) this.cost.abortMs.push(performance.now() - abortedAt);
           return result;
         } finally {
-          this.loop.suggested(answerMs);
+          ended(answerMs);
         }
       },
     );

@@ -140,7 +140,7 @@ Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineObject::saves_energy(const Napi::CallbackInfo& info) {
-    return Napi::Boolean::New(info.Env(), os::saves_energy());
+    return guarded(info.Env(), [&]() -> Napi::Value { return Napi::Boolean::New(info.Env(), os::saves_energy()); });
 }
 
 Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {

@@ -62,6 +62,7 @@ Napi::Object prefill_result(Napi::Env env, const GenerationResult& result) {
     object.Set("computedTokens", result.computed_tokens);
     object.Set("queuedMs", result.queued_ms);
     object.Set("prefillMs", result.prefill_ms);
+    object.Set("computeMs", result.compute_ms);
     object.Set("cancelled", result.finish == Finish::Cancelled);
     return object;
 }

@@ -22,7 +22,7 @@ const clock: Clock = {
 };
 
 /** What ghost text needs of the loop. */
-export type Loop = Pick<EditorLoop, "pause" | "suggested"> & Disposable;
+export type Loop = Pick<EditorLoop, "pause" | "suggesting"> & Disposable;
 
 /** Milliseconds within which VS Code tells where the cursor is after an edit, in an event of its own. */
 const cursorDelay = 10;
@@ -96,9 +96,7 @@ export function registerEditorLoop(
   if (vscode.window.activeTextEditor) loop.moved();
   return {
     pause: (least, signal) => loop.pause(least, signal),
-    suggested: (answerMs) => {
-      loop.suggested(answerMs);
-    },
+    suggesting: () => loop.suggesting(),
     dispose() {
       stack.dispose();
     },

@@ -24,11 +24,12 @@ export function registerInlineCompletion(
 ): Disposable {
   const complete: Complete = async (query, signal, onText) => {
     const watch = view.watchSuggestion();
-    const asked = performance.now();
+    const ended = loop.suggesting();
     let answerMs: number | undefined;
     try {
       const result = await engine.request("completion/complete", query, { signal, onProgress: onText });
-      if (result.finish !== "cancelled") answerMs = performance.now() - asked;
+      const { queuedMs, prefillMs, decodeMs } = result.usage;
+      if (result.finish !== "cancelled") answerMs = queuedMs + prefillMs + decodeMs;
       watch.succeeded();
       return result;
     } catch (thrown) {
@@ -36,7 +37,7 @@ export function registerInlineCompletion(
       throw thrown;
     } finally {
       watch.ended();
-      loop.suggested(answerMs);
+      ended(answerMs);
     }
   };
   let cache = new SuggestionCache();

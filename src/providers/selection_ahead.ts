@@ -11,10 +11,10 @@ import { isEligible } from "./document_filter";
 const settling = 400;
 
 /** Characters; what is longer is not for a command. */
-const longestCode = 12_000;
+const longestCode = 6_000;
 
 interface Chat {
-  prepare(text: string): void;
+  prepareFor(beginning: string): () => void;
 }
 
 /**
@@ -24,6 +24,7 @@ interface Chat {
 export function registerSelectionAhead(engine: EngineClient, chat: Chat): Disposable {
   const stack = new DisposableStack();
   const ahead = new ChatAhead(engine);
+  let unprepare = (): void => undefined;
   let settled: NodeJS.Timeout | undefined;
 
   async function prepare(editor: vscode.TextEditor): Promise<void> {
@@ -31,22 +32,26 @@ export function registerSelectionAhead(engine: EngineClient, chat: Chat): Dispos
     if (editor !== vscode.window.activeTextEditor || selection.isEmpty || !isEligible(document)) return;
     const context = await codeContext();
     if (!context || context.code.trim() === "" || context.code.length > longestCode) return;
-    chat.prepare(aboutCode(context));
+    unprepare = chat.prepareFor(aboutCode(context));
     const { model, maxTokens } = readChatSettings();
-    ahead.start({ model, messages: rewritingBegin(context), maxTokens });
+    ahead.start({ model, messages: rewritingBegin(context), maxTokens, wake: false });
+  }
+
+  function stop(): void {
+    clearTimeout(settled);
+    ahead.stop();
+    unprepare();
   }
 
   stack.add(
     vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => {
-      clearTimeout(settled);
-      ahead.stop();
+      stop();
       settled = setTimeout(() => void prepare(textEditor), settling);
     }),
   );
   return {
     dispose() {
-      clearTimeout(settled);
-      ahead.stop();
+      stop();
       stack.dispose();
     },
   };

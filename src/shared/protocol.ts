@@ -280,12 +280,20 @@ export interface CompletionParams {
 export interface CompletionPrefillParams extends Omit<CompletionParams, "lines" | "progressToken"> {
   /** `typed`: what a suggestion would have to compute now, if that is a few tokens; `whole`: the longest context. */
   reach: "typed" | "whole";
-  /** Whether the model is loaded for it. Otherwise one that is not in memory computes nothing. */
+  /**
+   * Whether the user types: the model is then loaded for it, and what it gave back of graphics memory is filled again.
+   * Otherwise one that is not in memory, or idle, computes nothing.
+   */
   load: boolean;
 }
 
+export interface ChatPrefillParams extends Pick<ChatParams, "model" | "messages" | "maxTokens"> {
+  /** Whether the user is at it: the model is then in use, and what it gave back of graphics memory is filled again. */
+  wake: boolean;
+}
+
 /** What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. */
-export type AheadResult = { promptTokens: number; computedTokens: number; prefillMs: number } | null;
+export type AheadResult = { promptTokens: number; computedTokens: number; computeMs: number } | null;
 
 export interface CompletionResult {
   /** Text to insert at the cursor, post-processed; empty when there is nothing worth showing. */
@@ -387,7 +395,7 @@ export interface EngineRequests {
    * Computes the KV cache of a conversation ahead of the request for its answer (lowest priority), up to where the last
    * message may still go on. Loads nothing.
    */
-  "chat/prefill": Call<Pick<ChatParams, "model" | "messages" | "maxTokens">, AheadResult>;
+  "chat/prefill": Call<ChatPrefillParams, AheadResult>;
   "chat/countTokens": Call<{ model: ModelChoice; messages: ChatMessage[] }, CountTokensResult>;
 }
 

@@ -121,7 +121,7 @@ describe("several requests", () => {
       { role: "system", content: `You are a careful assistant. ${"Think before you answer. ".repeat(30)}` },
       { role: "user", content: "What is two plus two? Answer with the number." },
     ];
-    const ahead = await engine.client.request("chat/prefill", { model, messages: messages.slice(0, 1) });
+    const ahead = await engine.client.request("chat/prefill", { model, messages: messages.slice(0, 1), wake: true });
     expect(ahead?.computedTokens).toBeGreaterThan(100);
     const { usage, text } = await engine.client.request("chat/generate", {
       ...{ model, messages, maxTokens: 8, sampling: { temperature: 0 } },

@@ -84,7 +84,7 @@ it("is the same every time, streams what it returns, and computes one more chara
 describe("computed ahead", () => {
   const source = (name: string) =>
     Array.from(
-      { length: 60 },
+      { length: 24 },
       (_, line) => `def ${name}_${String(line)}(value):\n    return value + ${String(line)}\n`,
     );
   const place = (name: string) => ({

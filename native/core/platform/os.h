@@ -18,7 +18,8 @@ struct Memory {
 // Read anew on every call; a figure the system does not tell is 0.
 Memory memory();
 
-// Whether to save energy: on battery, or told so by the user. False where the system does not tell.
+// Whether to save energy: on battery, or told so by the user (on Windows and Linux). False where the system does not tell.
+// May take milliseconds.
 bool saves_energy();
 
 // Cores this process may run on, hyper-threads of one core counted once; at least 1.

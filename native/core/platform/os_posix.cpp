@@ -112,10 +112,13 @@ bool saves_energy() {
 #else
     if (word_in("/sys/firmware/acpi/platform_profile") == "low-power") return true;
     std::error_code error;
-    const std::filesystem::directory_iterator supplies("/sys/class/power_supply", error);
-    return std::any_of(begin(supplies), end(supplies), [](const auto& supply) {
-        return is_system_battery(supply.path()) && word_in(supply.path() / "status") == "Discharging";
-    });
+    std::filesystem::directory_iterator supply("/sys/class/power_supply", error);
+    // A supply may go while they are looked at.
+    for (; supply != std::filesystem::directory_iterator(); supply.increment(error)) {
+        if (is_system_battery(supply->path()) && word_in(supply->path() / "status") == "Discharging") return true;
+        if (error) break;
+    }
+    return false;
 #endif
 }
 

@@ -94,8 +94,11 @@ bool Generation::prefill_step() {
     const bool last = batch.size() == left.size();
     if (!batch.empty()) {
         const auto begin = Clock::now();
-        if (!session_->compute(batch, last && request_.decode)) return end(Finish::Cancelled);
-        adapt_step(batch.size(), milliseconds(Clock::now() - begin));
+        const bool computed = session_->compute(batch, last && request_.decode);
+        const double took_ms = milliseconds(Clock::now() - begin);
+        result_.compute_ms += took_ms;
+        if (!computed) return end(Finish::Cancelled);
+        adapt_step(batch.size(), took_ms);
         computed_ += batch.size();
         result_.computed_tokens += static_cast<uint32_t>(batch.size());
     }
@@ -111,7 +114,7 @@ size_t Generation::step_size() const {
 
 void Generation::adapt_step(size_t tokens, double took_ms) {
     if (tokens < warm_step_) return;
-    if (took_ms < longest_warm_step_ms / 2) warm_step_ *= 2;
+    if (took_ms < longest_warm_step_ms / 2) warm_step_ = std::min<size_t>(2 * warm_step_, session_->batch_size());
     if (took_ms > longest_warm_step_ms) warm_step_ = std::max(shortest_warm_step, warm_step_ / 2);
 }
 

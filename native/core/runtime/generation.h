@@ -47,6 +47,7 @@ struct GenerationResult {
     uint32_t computed_tokens = 0;  // of the prompt
     double queued_ms = 0;          // until the first step
     double prefill_ms = 0;         // first step to the end of the prompt, pauses for more urgent jobs included
+    double compute_ms = 0;         // of that, in the passes over the prompt
     double decode_ms = 0;          // from there to the end
     uint32_t decode_passes = 0;
     uint32_t drafted_tokens = 0;   // verified by passes

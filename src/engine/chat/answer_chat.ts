@@ -1,6 +1,6 @@
 import { EngineError, toEngineError } from "../../shared/errors";
 import type { AheadResult, ChatMessage, ChatParams, ChatResult, SamplingOptions } from "../../shared/protocol";
-import { usageOf } from "../completion/complete_code";
+import { aheadResult, usageOf } from "../completion/complete_code";
 import type { ModelHandle } from "../host/model_handle";
 import type { SamplerOptions } from "../native/addon";
 import { renderChat } from "./chat_template";
@@ -49,13 +49,12 @@ export async function prefillChat(
   const { budget } = lengths(model, maxTokens);
   const kept = await asAnswered(model, checked(messages), budget);
   const last = kept.at(-1);
-  if (!last) return { promptTokens: 0, computedTokens: 0, prefillMs: 0 };
+  if (!last) return { promptTokens: 0, computedTokens: 0, computeMs: 0 };
   const now = await tokensOf(model, kept, false);
   const goingOn = await tokensOf(model, [...kept.slice(0, -1), { ...last, content: `${last.content}…` }], false);
   const differs = now.findIndex((token, index) => token !== goingOn[index]);
   const tokens = now.slice(0, Math.min(budget, differs < 0 ? now.length : differs));
-  const { promptTokens, computedTokens, prefillMs } = await model.prefill({ tokens, priority: "warm", signal });
-  return { promptTokens, computedTokens, prefillMs };
+  return aheadResult(await model.prefill({ tokens, priority: "warm", signal }));
 }
 
 /** What of the conversation the answer will be given; nothing when it will be refused. */

@@ -1,5 +1,5 @@
 import type { AheadResult, CompletionParams, CompletionPrefillParams, CompletionResult } from "../../shared/protocol";
-import type { GenerateResult } from "../native/addon";
+import type { GenerateResult, PrefillResult } from "../native/addon";
 import type { ModelHandle } from "../host/model_handle";
 import { promptInTime, wholePrompt } from "./choose_context";
 import { wantsSeveralLines } from "./multiline";
@@ -63,15 +63,13 @@ export async function prefillCompletion(
   const typed = params.reach === "typed";
   const { tokens, brief } = await (typed ? promptInTime : wholePrompt)(model, place);
   if (tokens.length === 0 || (typed && model.missingTokens(tokens, { brief }) > fewTokens)) {
-    return { promptTokens: tokens.length, computedTokens: 0, prefillMs: 0 };
+    return { promptTokens: tokens.length, computedTokens: 0, computeMs: 0 };
   }
-  const { promptTokens, computedTokens, prefillMs } = await model.prefill({
-    tokens,
-    brief,
-    priority: "warm",
-    signal,
-  });
-  return { promptTokens, computedTokens, prefillMs };
+  return aheadResult(await model.prefill({ tokens, brief, priority: "warm", signal }));
+}
+
+export function aheadResult({ promptTokens, computedTokens, computeMs }: PrefillResult): AheadResult {
+  return { promptTokens, computedTokens, computeMs };
 }
 
 /** Of several lines the last one goes: accepting half a statement makes work. */

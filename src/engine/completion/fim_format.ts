@@ -1,5 +1,4 @@
 import type { ModelHandle } from "../host/model_handle";
-import type { NativeModelInfo } from "../native/addon";
 
 /** How a model was trained to fill in: its own tokens in front of the text behind the cursor, and between that and the text before it. */
 export interface FimFormat {
@@ -16,13 +15,12 @@ const suffixFirst: readonly FimFormat[] = [
   { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] },
 ];
 
-const found = new WeakMap<NativeModelInfo, Promise<FimFormat | null>>();
+const found = new WeakMap<ModelHandle, Promise<FimFormat | null>>();
 
 /** From the model's metadata and vocabulary, never from its name; null: it was not trained to fill in. */
 export function fimFormat(model: ModelHandle): Promise<FimFormat | null> {
-  const { info } = model;
-  const known = found.get(info) ?? find(model);
-  found.set(info, known);
+  const known = found.get(model) ?? find(model);
+  found.set(model, known);
   return known;
 }
 

@@ -39,6 +39,8 @@ export class EditorLoop {
   private readonly answers: number[] = [];
   private waiting: (() => void)[] = [];
   private lastKey = -Infinity;
+  /** Counts what the user does. */
+  private round = 0;
   private ahead: AbortController | undefined;
   private callOff: (() => void) | undefined;
 
@@ -54,15 +56,18 @@ export class EditorLoop {
       if (Number.isFinite(this.lastKey)) this.rhythm.record(languageId, now - this.lastKey);
       this.lastKey = now;
     }
+    this.round += 1;
     this.handle({ type: "edited", kind, wait: this.rhythm.wait(languageId, this.answerTime()) });
   }
 
   moved(): void {
+    this.round += 1;
     this.handle({ type: "moved" });
   }
 
   left(): void {
     this.lastKey = -Infinity;
+    this.round += 1;
     this.handle({ type: "left" });
   }
 
@@ -77,11 +82,17 @@ export class EditorLoop {
     return !signal.aborted;
   }
 
-  /** A suggestion that was begun has ended; `answerMs` after which it was there, unless it was called off. */
-  suggested(answerMs: number | undefined): void {
-    if (answerMs !== undefined) this.answers.push(answerMs);
-    if (this.answers.length > memory) this.answers.shift();
-    this.handle({ type: "suggested" });
+  /**
+   * A suggestion is begun. The function returned tells of its end, with the milliseconds that the engine took for it, unless
+   * it was called off.
+   */
+  suggesting(): (answerMs: number | undefined) => void {
+    const { round } = this;
+    return (answerMs) => {
+      if (answerMs !== undefined) this.answers.push(answerMs);
+      if (this.answers.length > memory) this.answers.shift();
+      this.endOf(round, { type: "suggested" });
+    };
   }
 
   dispose(): void {
@@ -89,8 +100,14 @@ export class EditorLoop {
     this.left();
   }
 
+  /** What was begun before the user did something else says nothing of now. */
+  private endOf(round: number, event: LoopEvent): void {
+    if (round === this.round) this.handle(event);
+  }
+
   private handle(event: LoopEvent): void {
     const { state, effects } = advance(this.state, event, this.options.clock.now());
+    if (state === this.state) return;
     this.state = state;
     this.callOff?.();
     this.callOff = undefined;
@@ -121,8 +138,9 @@ export class EditorLoop {
   }
 
   private async prefillWhole(): Promise<void> {
+    const { round } = this;
     await this.prefill("whole");
-    this.handle({ type: "warmed" });
+    this.endOf(round, { type: "warmed" });
   }
 
   private async prefill(reach: CompletionPrefillParams["reach"]): Promise<void> {

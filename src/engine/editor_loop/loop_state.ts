@@ -8,7 +8,7 @@ import type { EditKind } from "./edit_kind";
  * - `suggest`: this is a pause. The suggestion for the cursor comes first.
  * - `warm`: the pause goes on. The whole context of the cursor is computed ahead.
  * - `idle`: there is nothing left to do until something happens. (After minutes of that, the engine host gives the graphics
- *   memory back; what brings it back is the first request after it, so the first key.)
+ *   memory back; looking around brings none back, the first key does.)
  */
 export type LoopState =
   | { phase: "away" | "suggest" | "warm" | "idle" }

@@ -35,7 +35,7 @@ export class TypingRhythm {
     const gaps = own.length < enough ? [...own, ...usual] : own;
     const longerThan = (time: number) => gaps.filter((gap) => gap > time).length;
     const isLikelyPause = (time: number) => longerThan(time + answerMs) >= worthBeginning * longerThan(time);
-    const found = [0, ...gaps].sort((a, b) => a - b).find(isLikelyPause) ?? longestWait;
-    return Math.min(found, longestWait);
+    const times = [0, ...gaps].filter((time) => time < longestWait).sort((a, b) => a - b);
+    return times.find(isLikelyPause) ?? longestWait;
   }
 }

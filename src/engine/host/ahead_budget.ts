@@ -9,17 +9,18 @@ const most = 30_000;
  * Times are in milliseconds.
  */
 export class AheadBudget {
-  private left = most;
+  private available = most;
 
   constructor(private filledAt: number) {}
 
-  allows(now: number): boolean {
-    this.left = Math.min(most, this.left + (now - this.filledAt) * share);
+  /** 0 or less: nothing. */
+  left(now: number): number {
+    this.available = Math.min(most, this.available + (now - this.filledAt) * share);
     this.filledAt = now;
-    return this.left > 0;
+    return this.available;
   }
 
   spend(milliseconds: number): void {
-    this.left -= milliseconds;
+    this.available -= milliseconds;
   }
 }

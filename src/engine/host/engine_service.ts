@@ -12,6 +12,7 @@ import {
   type AheadResult,
   type EngineSettings,
   type EngineStatus,
+  type LoadedModel,
   type ModelChoice,
   type ModelRole,
   type ModelState,
@@ -37,13 +38,17 @@ export interface EngineServiceOptions {
 const notificationDelayMs = 200;
 const idleCheckMs = 30_000;
 
+/** Asking a battery takes time. */
+const powerMs = 10_000;
+
 /** Everything the host does for its clients, one handler for every method of the protocol but `initialize`. */
 export class EngineService {
   private settings: EngineSettings = DEFAULT_ENGINE_SETTINGS;
   private native: NativeRuntime | null = null;
   private readonly store: LocalModelStore;
   private readonly models: ModelManager;
-  private readonly budget = new AheadBudget(performance.now());
+  private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
+  private power = { readAt: -Infinity, isSaved: false };
   private readonly idleCheck: NodeJS.Timeout;
   private statusTimer: NodeJS.Timeout | null = null;
   private modelsTimer: NodeJS.Timeout | null = null;
@@ -112,11 +117,10 @@ export class EngineService {
       },
       "models/load": ({ model, role }, { signal, progress }) =>
         models.load(model, role, { signal, onProgress: progress }),
-      "completion/prefill": (params, { signal }) => {
-        const prefill = (model: ModelHandle) => prefillCompletion(model, params, { signal });
-        if (params.load) return models.use(params.model, "fast", prefill, { signal });
-        return this.ahead(params.model, "fast", signal, prefill);
-      },
+      "completion/prefill": (params, { signal }) =>
+        this.ahead(params.model, "fast", { signal, isIdle: !params.load }, (model, signal) =>
+          prefillCompletion(model, params, { signal }),
+        ),
       "completion/complete": (params, { signal, progress }) =>
         models.use(
           params.model,
@@ -137,8 +141,12 @@ export class EngineService {
           }),
           { signal },
         ),
-      "chat/prefill": (params, { signal }) =>
-        this.ahead(params.model, "main", signal, (model) => prefillChat(model, params, { signal })),
+      "chat/prefill": async (params, { signal }) => {
+        if (!(await this.isLoaded(params.model, "main"))) return null;
+        return this.ahead(params.model, "main", { signal, isIdle: !params.wake }, (model, signal) =>
+          prefillChat(model, params, { signal }),
+        );
+      },
       "chat/countTokens": (params, { signal }) =>
         models.use(
           params.model,
@@ -149,29 +157,46 @@ export class EngineService {
     };
   }
 
-  /** Computes ahead with a model that is in memory, if that is allowed now. */
+  /** Computes ahead if that is allowed now; ends it when the time for it is used up. */
   private async ahead(
     choice: ModelChoice,
     role: ModelRole,
-    signal: AbortSignal,
-    prefill: (model: ModelHandle) => Promise<AheadResult>,
+    { signal, isIdle }: { signal: AbortSignal; isIdle: boolean },
+    prefill: (model: ModelHandle, signal: AbortSignal) => Promise<AheadResult>,
   ): Promise<AheadResult> {
-    if (!this.mayComputeAhead() || !(await this.isLoaded(choice, role))) return null;
-    const result = await this.models.use(choice, role, prefill, { signal });
-    this.budget.spend(result?.prefillMs ?? 0);
+    const budget = this.budgets[role];
+    const left = budget.left(performance.now());
+    if (left <= 0 || !this.mayComputeAhead() || (isIdle && !(await this.isAwake(choice, role)))) return null;
+    const work = (model: ModelHandle) =>
+      prefill(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
+    const result = await this.models.use(choice, role, work, { signal, isIdle });
+    budget.spend(result?.computeMs ?? 0);
     return result;
   }
 
   private mayComputeAhead(): boolean {
     const { computeAhead } = this.settings;
-    if (computeAhead === "off" || !this.budget.allows(performance.now())) return false;
-    return computeAhead === "always" || this.native?.engine.savesEnergy() === false;
+    if (computeAhead !== "auto") return computeAhead === "always";
+    const now = performance.now();
+    if (now - this.power.readAt > powerMs)
+      this.power = { readAt: now, isSaved: this.native?.engine.savesEnergy() === true };
+    return !this.power.isSaved;
+  }
+
+  /** In memory, and with all the graphics memory it has a use for. */
+  private async isAwake(choice: ModelChoice, role: ModelRole): Promise<boolean> {
+    const model = await this.loadedModel(choice, role);
+    return model?.activity.releasedBytes === 0;
+  }
+
+  private async isLoaded(choice: ModelChoice, role: ModelRole): Promise<boolean> {
+    return (await this.loadedModel(choice, role)) !== undefined;
   }
 
   /** Asking the store what `auto` means loads nothing, but fails where no model is installed. */
-  private async isLoaded(choice: ModelChoice, role: ModelRole): Promise<boolean> {
+  private async loadedModel(choice: ModelChoice, role: ModelRole): Promise<LoadedModel | undefined> {
     const chosen = await this.store.choose(choice, role).catch(() => null);
-    return this.models.loaded().some(({ ref }) => ref === chosen?.ref);
+    return this.models.loaded().find(({ ref }) => ref === chosen?.ref);
   }
 
   /** Loads nothing: what the native engine knows is left out until a request has needed it. */

@@ -22,6 +22,10 @@ export class KvStore {
   /** Takes ownership. What it makes superfluous goes, and what there is no room for. */
   add(snapshot: NativeSnapshot): void {
     const { tokens, bytes } = snapshot;
+    if (bytes > this.mostBytes) {
+      snapshot.close();
+      return;
+    }
     this.drop(this.entries.filter((entry) => commonPrefix(entry.tokens, tokens) === entry.tokens.length));
     this.entries.push({ snapshot, tokens, bytes });
     while (this.bytes > this.mostBytes) this.drop(this.entries.slice(0, 1));

@@ -63,6 +63,8 @@ interface Loading {
 export interface UseOptions {
   /** Aborted, the request no longer waits for the model; a load that nobody waits for any more is cancelled. */
   signal?: AbortSignal;
+  /** Nobody is at it: it counts as no use, so that an idle model still gives its memory back, and brings none back. */
+  isIdle?: boolean;
   /** How far the model is loaded, from 0 to 1; not called when it is loaded already. */
   onProgress?: (fraction: number) => void;
 }
@@ -118,16 +120,16 @@ export class ModelManager {
     entry.roles.add(role);
     entry.users += 1;
     try {
-      entry.graphics.fill();
+      if (!options.isIdle) entry.graphics.fill();
       return await action(entry);
     } finally {
+      if (!options.isIdle) entry.lastUsed = Date.now();
       await this.release(entry);
     }
   }
 
   private async release(entry: Entry): Promise<void> {
     entry.users -= 1;
-    entry.lastUsed = Date.now();
     if (entry.stale && entry.users === 0) await this.close(entry);
   }
 
@@ -314,6 +316,7 @@ export class ModelManager {
       const handle = new NativeModelHandle(addon, model, ref, {
         threads: this.options.settings().threads,
         maxSessions: sessionsPerModel,
+        bytesPerToken: model.placement.kvBytes / model.placement.contextLength,
         storeBytes: storeBytes(engine.memory().availableBytes),
         room: () => roomForSessions(model.placement, engine, this.vramLeftBytes(), this.loader.reservedBytes),
         withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).device, create),

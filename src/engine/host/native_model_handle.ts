@@ -20,6 +20,8 @@ export interface NativeModelHandleOptions {
   room: () => number;
   /** Bytes of RAM for copies of KV caches. */
   storeBytes: number;
+  /** Of a KV cache. */
+  bytesPerToken: number;
   /** Runs what makes a session, and makes room for it when the card refuses memory. */
   withRoom: SessionPoolOptions["withRoom"];
   /** As the settings say; asked with every generation. */
@@ -132,9 +134,9 @@ export class NativeModelHandle implements ModelHandle {
     });
   }
 
-  private learnSpeed({ computedTokens, prefillMs }: PrefillResult): void {
-    if (computedTokens < telling || prefillMs <= 0) return;
-    const speed = computedTokens / prefillMs;
+  private learnSpeed({ computedTokens, computeMs }: PrefillResult): void {
+    if (computedTokens < telling || computeMs <= 0) return;
+    const speed = computedTokens / computeMs;
     this.speed = this.speed === undefined ? speed : this.speed + (speed - this.speed) / 4;
   }
 }
@@ -146,6 +148,7 @@ function cancelledPrefill(tokens: Int32Array): PrefillResult {
     computedTokens: 0,
     queuedMs: 0,
     prefillMs: 0,
+    computeMs: 0,
     cancelled: true,
   };
 }

@@ -1,6 +1,6 @@
 import { toEngineError } from "../../shared/errors";
 import type { Priority } from "../../shared/protocol";
-import type { NativeModel, NativeSession } from "../native/addon";
+import type { NativeModel, NativeSession, NativeSnapshot } from "../native/addon";
 import { commonPrefix } from "./common_prefix";
 import { KvStore } from "./kv_store";
 
@@ -14,6 +14,8 @@ export interface SessionPoolOptions {
   room: () => number;
   /** Bytes of RAM for copies of what sessions held before they were given something else. */
   storeBytes: number;
+  /** Of a KV cache. */
+  bytesPerToken: number;
   /** Runs what makes a session, and makes room for it when it is refused memory. */
   withRoom: (create: () => Promise<NativeSession>) => Promise<NativeSession>;
 }
@@ -38,6 +40,8 @@ interface PooledSession {
 
 interface Hold {
   priority: Priority;
+  /** Whether the session was one for brief prompts before. */
+  wasBrief: boolean;
   /** Ends the request early. */
   preemption: AbortController;
   isEnding: () => boolean;
@@ -106,7 +110,7 @@ export class SessionPool {
     const pooled = await this.take(request);
     if (!pooled?.held) return null;
     try {
-      await this.bringBack(pooled.session, request);
+      await this.bringBack(pooled.session, pooled.held, request);
       return await action(pooled.session, pooled.held.preemption.signal);
     } finally {
       pooled.held = null;
@@ -118,29 +122,33 @@ export class SessionPool {
   missing(tokens: Int32Array, brief = false): number {
     const isAvailable = ({ held }: PooledSession) => held === null || isSoonFree(held, "suggest");
     const available = this.sessions.filter((pooled) => pooled.brief === brief && isAvailable(pooled));
-    const held = longestPrefix(available, tokens)?.length ?? 0;
-    return tokens.length - Math.max(held, brief ? 0 : (this.store.find(tokens)?.length ?? 0));
+    const best = longestPrefix(available, tokens);
+    const held = best && (brief || best.share >= worthReusing || !this.canCreate()) ? best.length : 0;
+    const stored = brief ? 0 : (this.store.find(tokens)?.length ?? 0);
+    return tokens.length - (stored >= held + worthKeeping ? stored : held);
   }
 
   /**
    * Gives a session what an earlier one held of the prompt, where that is much more than it holds itself, and keeps a copy
    * of what is lost. Copying takes milliseconds. Where it fails the prompt is computed, as it would be anyway.
    */
-  private async bringBack(session: NativeSession, { tokens, priority, brief = false }: SessionRequest): Promise<void> {
-    if (brief) return;
+  private async bringBack(session: NativeSession, held: Hold, { tokens, priority, brief = false }: SessionRequest) {
     const cached = session.cachedTokens();
     const common = commonPrefix(cached, tokens);
-    const stored = this.store.find(tokens);
+    const stored = brief ? null : this.store.find(tokens);
     const restored = stored !== null && stored.length >= common + worthKeeping ? stored.snapshot : undefined;
-    const lost = cached.length - (restored ? commonPrefix(cached, restored.tokens) : common);
+    const lost = held.wasBrief ? 0 : cached.length - (restored ? commonPrefix(cached, restored.tokens) : common);
+    const isWorthCopy = lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
+    let copy: NativeSnapshot | null = null;
     try {
       if (restored) this.store.touch(restored);
-      const copy = lost >= worthKeeping ? await session.save({ priority }) : null;
-      // A copy that leaves no room for the one that is needed would have that closed.
-      if (restored) await session.restore(restored, { priority });
-      if (copy) this.store.add(copy);
+      if (isWorthCopy && !held.isEnding()) copy = await session.save({ priority });
+      if (restored && !held.isEnding()) await session.restore(restored, { priority });
     } catch {
       // A model that was closed tells the request itself.
+    } finally {
+      // Only now: it may take the place of the one that was needed.
+      if (copy) this.store.add(copy);
     }
   }
 
@@ -265,8 +273,8 @@ export class SessionPool {
   private hand(pooled: PooledSession, waiter: Waiter): void {
     const preemption = new AbortController();
     const isEnding = () => preemption.signal.aborted || waiter.abandoned();
+    pooled.held = { priority: waiter.priority, wasBrief: pooled.brief, preemption, isEnding };
     pooled.brief = waiter.brief;
-    pooled.held = { priority: waiter.priority, preemption, isEnding };
     pooled.lastUsed = ++this.uses;
     waiter.settle(pooled);
   }

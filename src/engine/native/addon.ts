@@ -43,7 +43,7 @@ export interface NativeEngine {
   /** Reads the devices' memory anew on every call. */
   devices(): NativeDevice[];
   memory(): { totalBytes: number; availableBytes: number; processBytes: number };
-  /** Whether the machine runs on battery, or its user has told it to save energy. */
+  /** Whether the machine runs on battery or, on Windows and Linux, was told to save energy. May take milliseconds. */
   savesEnergy(): boolean;
   /** Plans and loads. Rejects with `MODEL_*`, `OUT_OF_MEMORY`; a cancelled load resolves with null. */
   loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
@@ -211,6 +211,8 @@ export interface PrefillResult {
   computedTokens: number;
   queuedMs: number;
   prefillMs: number;
+  /** Of that without the time in which others computed. */
+  computeMs: number;
   cancelled: boolean;
 }
 

@@ -10,12 +10,16 @@ export class ChatAhead {
 
   constructor(private readonly engine: Pick<EngineClient, "request" | "state">) {}
 
-  start(params: ParamsOf<"chat/prefill">): void {
+  /** The function returned ends this one, and none that was begun later. */
+  start(params: ParamsOf<"chat/prefill">): () => void {
     this.stop();
-    if (this.engine.state.kind !== "running") return;
+    if (this.engine.state.kind !== "running") return () => undefined;
     const controller = new AbortController();
     this.running = controller;
     this.engine.request("chat/prefill", params, { signal: controller.signal }).catch(() => undefined);
+    return () => {
+      controller.abort();
+    };
   }
 
   stop(): void {

@@ -150,13 +150,21 @@ export class ChatSession {
     this.countSoon();
   }
 
-  /** The user is about to write: what the question will follow is computed ahead, with `text` as its beginning. */
-  prepare(text = ""): void {
+  /** The user is about to write: the conversation is computed ahead, with what there is of the question. */
+  prepare(): void {
+    this.computeAhead(withAttachments(this.draft, this.attachments), true);
+  }
+
+  /** The user may ask something that begins like this. The function returned says that it is not so any more. */
+  prepareFor(beginning: string): () => void {
+    return this.computeAhead(beginning, false);
+  }
+
+  private computeAhead(question: string, wake: boolean): () => void {
     const { model, maxTokens } = this.options.settings();
-    const messages = this.messagesWith(
-      withAttachments(text === "" ? this.draft : text, text === "" ? this.attachments : []),
-    );
-    if (messages.length > 0 && !this.answers.has(this.current.id)) this.ahead.start({ model, messages, maxTokens });
+    const messages = this.messagesWith(question);
+    if (messages.length === 0 || this.answers.has(this.current.id)) return () => undefined;
+    return this.ahead.start({ model, messages, maxTokens, wake });
   }
 
   newConversation(): void {

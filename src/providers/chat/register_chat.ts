@@ -17,8 +17,8 @@ import { ConversationStore } from "./conversation_store";
 export interface Chat extends Disposable {
   /** Opens the sidebar and asks in the current conversation, in a new one while it is answering. Resolves with the end. */
   ask(text: string): Promise<void>;
-  /** A question that begins like this may come next in the current conversation. */
-  prepare(text: string): void;
+  /** A question that begins like this may come next. The function returned says that it is not so any more. */
+  prepareFor(beginning: string): () => void;
 }
 
 /** The chat sidebar and its commands. */
@@ -172,9 +172,7 @@ export function registerChat(
   );
   return {
     ask,
-    prepare: (text) => {
-      session.prepare(text);
-    },
+    prepareFor: (beginning) => session.prepareFor(beginning),
     dispose: () => {
       stack.dispose();
     },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { placeOf } from "../../../bench/peers/llama_vscode";
+import { placeOf, withoutIndent } from "../../../bench/peers/llama_vscode";
 import { replay, rightCharacters } from "../../../bench/replay/replay";
 import { applyEdit, timedEdits, typedFrom, type TraceEdit } from "../../../bench/replay/trace";
 
@@ -55,6 +55,15 @@ test("the place of a cursor for llama-server", () => {
     n_indent: 2,
   });
   expect(placeOf({ text: "a\n  ", cursor: 4 })).toMatchObject({ input_prefix: "a\n", prompt: "", n_indent: 2 });
+});
+
+test.each<[before: string, completion: string, expected: string]>([
+  ["a\n  ", "    b", "  b"],
+  ["a\n    ", "  b", "b"],
+  ["\t", "\tb", "b"],
+  ["a ", " b", " b"],
+])("behind %j, %j is %j", (before, completion, expected) => {
+  expect(withoutIndent(completion, { text: before, cursor: before.length })).toBe(expected);
 });
 
 test("a replay records what was on the screen in its pauses", async () => {

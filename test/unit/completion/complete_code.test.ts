@@ -155,7 +155,7 @@ describe("what is computed ahead of a suggestion", () => {
   test("the whole context, at the lowest priority, as the suggestion will ask for it", async () => {
     const { result, call } = await ahead(model(""), "let a = f", "whole");
     expect(call).toMatchObject({ prompt: "<P><S>\nz<M>let a =", priority: "warm" });
-    expect(result).toEqual({ promptTokens: 18, computedTokens: 16, prefillMs: 2 });
+    expect(result).toEqual({ promptTokens: 18, computedTokens: 16, computeMs: 2 });
   });
 
   test("a typed token, when the rest is there", async () => {
@@ -168,6 +168,6 @@ describe("what is computed ahead of a suggestion", () => {
   test("nothing while the user types where much is missing", async () => {
     const { result, call } = await ahead(model(""), "let a = f", "typed");
     expect(call).toBeUndefined();
-    expect(result).toEqual({ promptTokens: 18, computedTokens: 0, prefillMs: 0 });
+    expect(result).toEqual({ promptTokens: 18, computedTokens: 0, computeMs: 0 });
   });
 });

@@ -56,7 +56,7 @@ class Bench {
   });
 
   async finished(): Promise<void> {
-    for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, prefillMs: 5 });
+    for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, computeMs: 5 });
     this.finish = [];
     await settle();
   }
@@ -100,7 +100,7 @@ describe("the editor loop", () => {
     await bench.clock.advance(1000);
     expect(await pause).toBe(true);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest", "typed"]);
-    bench.loop.suggested(80);
+    bench.loop.suggesting()(80);
     await bench.clock.advance(500);
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "typed", "typed aborted", "whole"]);
   });
@@ -112,6 +112,26 @@ describe("the editor loop", () => {
     expect(await bench.loop.pause(0, new AbortController().signal)).toBe(true);
     await bench.clock.advance(1000);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
+  });
+
+  test("what ends late says nothing of what was begun since", async () => {
+    const bench = new Bench();
+    bench.loop.moved();
+    const late = bench.loop.suggesting();
+    bench.loop.edited("typed", "c");
+    await bench.clock.advance(1000);
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    bench.loop.edited("inserted", "c");
+    await bench.clock.advance(0);
+    await pause;
+    const ended = bench.loop.suggesting();
+    late(50);
+    expect(bench.loop.phase).toBe("suggest");
+    ended(50);
+    expect(bench.loop.phase).toBe("warm");
+    late(50);
+    await bench.clock.advance(500);
+    expect(bench.log.at(-1)).toBe("whole");
   });
 
   test("a key ends what is computed ahead", async () => {
@@ -127,10 +147,10 @@ describe("the editor loop", () => {
   test("learns the rhythm of the keys and the time of answers", async () => {
     const bench = new Bench();
     for (let index = 0; index < 64; index++) await bench.key(index % 8 === 7 ? 2000 : 100);
-    for (let index = 0; index < 16; index++) bench.loop.suggested(300);
+    for (let index = 0; index < 16; index++) bench.loop.suggesting()(300);
     expect(await bench.key(99)).toBe(false);
     expect(await bench.key(101)).toBe(true);
-    for (let index = 0; index < 16; index++) bench.loop.suggested(20);
+    for (let index = 0; index < 16; index++) bench.loop.suggesting()(20);
     expect(await bench.key(1)).toBe(true);
   });
 

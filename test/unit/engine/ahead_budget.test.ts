@@ -5,7 +5,7 @@ test("a burst may be computed at once, and a quarter of the time from then on", 
   const budget = new AheadBudget(0);
   let spent = 0;
   for (let now = 0; now < 600_000; now += 1000) {
-    if (!budget.allows(now)) continue;
+    if (budget.left(now) <= 0) continue;
     budget.spend(1000);
     spent += 1000;
   }
@@ -15,8 +15,8 @@ test("a burst may be computed at once, and a quarter of the time from then on", 
 
 test("what was not spent is kept for a burst, not for hours", () => {
   const budget = new AheadBudget(0);
-  budget.allows(3_600_000);
+  budget.left(3_600_000);
   budget.spend(30_000);
-  expect(budget.allows(3_600_000)).toBe(false);
-  expect(budget.allows(3_600_004)).toBe(true);
+  expect(budget.left(3_600_000)).toBe(0);
+  expect(budget.left(3_600_004)).toBe(1);
 });

@@ -317,7 +317,7 @@ describe("computing ahead", () => {
     const client = (await start()).client();
     const { model } = fixture;
     const whole = { ...place, reach: "whole", load: false } as const;
-    expect(await client.request("chat/prefill", { model, messages })).toBeNull();
+    expect(await client.request("chat/prefill", { model, messages, wake: true })).toBeNull();
     expect(await client.request("completion/prefill", { ...whole, model })).toBeNull();
     expect(await client.request("completion/prefill", { ...whole, model: "/no/such.gguf" })).toBeNull();
     expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
@@ -348,7 +348,9 @@ describe("on battery", () => {
     const { model } = fixture;
     await client.request("engine/configure", { computeAhead });
     await client.request("models/load", { model, role: "main" });
-    const ahead = await client.request("chat/prefill", { model, messages: [{ role: "user", content: "Why" }] });
+    const ahead = await client.request("chat/prefill", {
+      ...{ model, messages: [{ role: "user", content: "Why" }], wake: true },
+    });
     expect(ahead !== null).toBe(expected);
   });
 });

@@ -72,6 +72,7 @@ class Session implements NativeSession {
       computedTokens: tokens.length - reused,
       queuedMs: 0,
       prefillMs: 1,
+      computeMs: 1,
       cancelled,
     };
   }

@@ -45,11 +45,12 @@ describe("copies of KV caches", () => {
     expect(closed).toEqual(["ab", "abc"]);
   });
 
-  it("that are too large alone are not kept", () => {
+  it("that are too large are not kept, and cost no other its place", () => {
     const { kept, add, closed } = store();
     add("a");
     add("bbbbbbbbbbb");
-    expect(closed).toEqual(["a", "bbbbbbbbbbb"]);
+    expect(closed).toEqual(["bbbbbbbbbbb"]);
+    expect(kept.bytes).toBe(1);
     kept.clear();
     expect(kept.bytes).toBe(0);
   });

@@ -48,6 +48,7 @@ function pool(
     threads: 1,
     maxSessions: 3,
     storeBytes: 10_000,
+    bytesPerToken: 1,
     room: () => fitting - made,
     withRoom: (create) => create(),
     ...options,
@@ -438,6 +439,21 @@ describe("what a session held before it was given something else", () => {
     const seen: (number | null)[] = [];
     for (const prompt of prompts) seen.push(await found(one, prompt));
     expect(seen).toEqual(expected);
+  });
+
+  it("is kept when the only session is taken for a brief prompt, which is not kept", async () => {
+    const one = pool({ maxSessions: 1 });
+    expect(await found(one, file("a"))).toBe(0);
+    expect(await found(one, file("b"), true)).toBe(0);
+    expect(await found(one, file("a"))).toBe(500);
+    expect(one.missing(letters(file("b")))).toBe(500);
+  });
+
+  it("is not copied where the copy would be too large", async () => {
+    const one = pool({ maxSessions: 1, bytesPerToken: 1000 });
+    const seen = [];
+    for (const prompt of [file("a"), file("b"), file("a")]) seen.push(await found(one, prompt));
+    expect(seen).toEqual([0, 0, 0]);
   });
 
   it("counts as there, but not for brief prompts, until it is forgotten", async () => {

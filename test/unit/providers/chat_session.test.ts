@@ -371,8 +371,14 @@ describe("computed ahead", () => {
 
   test("is what a command's question begins with", () => {
     bench.session.setDraft("something else");
-    bench.session.prepare("about this code");
+    const stop = bench.session.prepareFor("about this code");
     expect(ahead()).toEqual(["about this code"]);
+    expect(bench.ahead[0]?.signal.aborted).toBe(false);
+    stop();
+    expect(bench.ahead[0]?.signal.aborted).toBe(true);
+    bench.session.prepare();
+    stop();
+    expect(bench.ahead[1]?.signal.aborted).toBe(false);
   });
 
   test("ends with the next one and with the question", async () => {

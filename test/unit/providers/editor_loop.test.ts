@@ -21,7 +21,7 @@ function start(): void {
     request: (method: string, { reach, load, prefix, suffix }: CompletionPrefillParams) => {
       expect(method).toBe("completion/prefill");
       asked.push(`${reach}${load ? ", loading" : ""}: ${prefix}|${suffix}`);
-      return Promise.resolve({ promptTokens: 9, computedTokens: 1, prefillMs: 1 });
+      return Promise.resolve({ promptTokens: 9, computedTokens: 1, computeMs: 1 });
     },
   };
   const view: unknown = {

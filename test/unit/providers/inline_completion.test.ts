@@ -47,7 +47,7 @@ class Bench {
         return Promise.resolve().then(() => {
           const text = this.answer();
           if (text !== "") onProgress(text);
-          return { text, finish: "stop" };
+          return { text, finish: "stop", usage: { queuedMs: 1, prefillMs: 2, decodeMs: 3 } };
         });
       },
     };
@@ -70,7 +70,9 @@ class Bench {
           this.pauses.push(least);
           return Promise.resolve(!signal.aborted);
         },
-        suggested: (answerMs) => this.answered.push(answerMs !== undefined),
+        suggesting: () => (answerMs) => {
+          this.answered.push(answerMs !== undefined);
+        },
       },
     );
   }

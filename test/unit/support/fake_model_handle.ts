@@ -123,5 +123,13 @@ function character(token: number): string {
 /** Pretends that the first two tokens were still in the cache. */
 function costOf({ length }: Int32Array, signal: AbortSignal | undefined): PrefillResult {
   const cancelled = signal?.aborted ?? false;
-  return { promptTokens: length, reusedTokens: 2, computedTokens: length - 2, queuedMs: 1, prefillMs: 2, cancelled };
+  return {
+    promptTokens: length,
+    reusedTokens: 2,
+    computedTokens: length - 2,
+    queuedMs: 1,
+    prefillMs: 2,
+    computeMs: 2,
+    cancelled,
+  };
 }

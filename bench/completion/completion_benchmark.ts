@@ -1,0 +1,123 @@
+/**
+ * How good ghost text is, and how long it takes: lines cut at random columns, each completed by NMOS after a pause (the
+ * context was computed ahead) and at once, by llama-server with the request of llama.vscode, and with the usual prompt
+ * (prefix, suffix, middle) alone.
+ */
+import pins from "../../native/engine_libraries.json";
+import { ensureModel } from "../../scripts/fetch_model";
+import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
+import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
+import { physicalCores } from "../harness/machine";
+import { plainRow, singleRow, type Row } from "../harness/report";
+import { median } from "../harness/statistics";
+import { LlamaServer } from "../peers/llama_server";
+import { placeOf, withoutIndent } from "../peers/llama_vscode";
+import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
+import { matchedShare, readCases, type CompletionCase } from "./cases";
+
+const model = "qwen2.5-coder-0.5b";
+const contextLength = 8192;
+
+export const completionBenchmark: Benchmark = {
+  name: "completion",
+  summary: "ghost text for cut lines (the file that NMOS_BENCH_CASES names), against llama.vscode's request",
+  run: runCompletion,
+};
+
+interface Answer {
+  text: string;
+  milliseconds: number;
+  /** Of the prompt, between asking and the answer. */
+  computedTokens: number;
+}
+
+/** Completes a case; what it does before it is asked is not measured. */
+type System = (one: CompletionCase) => Promise<Answer>;
+
+async function runCompletion({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
+  const cases = readCases(quick ? 8 : 50);
+  const conditions = { modelPath: await ensureModel(model), threads: physicalCores(), contextLength };
+  const server = await LlamaServer.start(await ensureLlamaTool("llama-server"), conditions, stops);
+  const engine = await startEngine(root, conditions, stops);
+  const systems = {
+    // First, because a later one of NMOS would find the context computed.
+    "NMOS at once": nmos(engine, conditions.modelPath, false),
+    "NMOS after a pause": nmos(engine, conditions.modelPath, true),
+    "llama.vscode's request, llama-server": infill(server),
+    "prefix, suffix, middle": usualPrompt(server),
+  } satisfies Record<string, System>;
+  type Name = keyof typeof systems;
+  const names = Object.keys(systems) as Name[];
+  const answers = new Map<Name, Answer[]>(names.map((name) => [name, []]));
+  for (const [index, one] of cases.entries()) {
+    if (index % 10 === 0) log(`case ${String(index + 1)} of ${String(cases.length)}`);
+    for (const name of names) answers.get(name)?.push(await systems[name](one));
+  }
+  await server.close();
+  await engine.close();
+
+  const shares = (name: Name) =>
+    (answers.get(name) ?? []).map(({ text }, index) => matchedShare(text, cases[index]?.expected ?? ""));
+  const exact = (name: Name) => mean(shares(name).map((share) => (share === 1 ? 1 : 0)));
+  const time = (name: Name) => median((answers.get(name) ?? []).map(({ milliseconds }) => milliseconds));
+  const tokens = (name: Name) => median((answers.get(name) ?? []).map(({ computedTokens }) => computedTokens));
+  const rows: Row[] = [plainRow({ id: "cases", unit: "", value: cases.length })];
+  for (const ours of ["NMOS after a pause", "NMOS at once"] as const) {
+    for (const peer of ["llama.vscode's request, llama-server", "prefix, suffix, middle"] as const) {
+      const target = ours === "NMOS after a pause" && peer !== "prefix, suffix, middle" ? 1.6 : null;
+      const compare = (
+        what: string,
+        unit: string,
+        better: "higher" | "lower",
+        goal: number | null,
+        of: (name: Name) => number,
+      ) =>
+        rows.push(
+          singleRow({ id: `${ours}: ${what}`, unit, peer, ours: of(ours), theirs: of(peer), better, target: goal }),
+        );
+      compare("lines completed exactly", "", "higher", target, exact);
+      compare("share of the line before the first error", "", "higher", null, (name) => mean(shares(name)));
+      compare("time to the suggestion", "ms", "lower", null, time);
+      compare("prompt tokens computed when asked", "", "lower", null, tokens);
+    }
+  }
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+}
+
+function nmos({ client }: EngineUnderTest, ref: string, afterPause: boolean): System {
+  return async ({ file, prefix, suffix }) => {
+    const place = { model: ref, path: file, languageId: "typescript", prefix, suffix, extracts: [], maxTokens: 96 };
+    if (afterPause) await client.request("completion/prefill", { ...place, reach: "whole", load: true });
+    const { value, milliseconds } = await timed(() =>
+      client.request("completion/complete", { ...place, lines: "single" }),
+    );
+    const { text, usage } = value;
+    return { text, milliseconds, computedTokens: usage.promptTokens - usage.reusedTokens };
+  };
+}
+
+function infill(server: LlamaServer): System {
+  return async ({ prefix, suffix }) => {
+    const document = { text: prefix + suffix, cursor: prefix.length };
+    const { value, milliseconds } = await timed(() => server.infill(placeOf(document), { unlimited: true }));
+    return { text: withoutIndent(value.content, document), milliseconds, computedTokens: value.computedTokens };
+  };
+}
+
+function usualPrompt(server: LlamaServer): System {
+  return async ({ prefix, suffix }) => {
+    const prompt = `<|fim_prefix|>${prefix}<|fim_suffix|>${suffix}<|fim_middle|>`;
+    const { value, milliseconds } = await timed(() => server.complete(prompt));
+    return { text: value.content, milliseconds, computedTokens: value.computedTokens };
+  };
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<{ value: T; milliseconds: number }> {
+  const begin = performance.now();
+  const value = await work();
+  return { value, milliseconds: performance.now() - begin };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+}
