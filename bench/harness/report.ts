@@ -50,9 +50,10 @@ export function singleRow({
   theirs,
   ...rest
 }: Omit<Comparison, "ours" | "theirs"> & { ours: number; theirs: number }): Row {
-  // Of nothing and nothing there is no ratio.
-  if (ours === 0 && theirs === 0) return { ...plainRow({ ...rest, value: 0 }), peer: rest.peer, peerValue: 0 };
-  return comparisonRow({ ...rest, ours: [ours], theirs: [theirs] });
+  const { better, ...row } = rest;
+  const ratio = better === "higher" ? ours / theirs : theirs / ours;
+  // Of nothing and nothing there is none.
+  return finish({ ...row, value: ours, peerValue: theirs, ratio: Number.isNaN(ratio) ? null : ratio });
 }
 
 /** A row for a value that must stay under `limit`: the ratio says how many times smaller it is. */

@@ -7,6 +7,7 @@ import {
   formatTable,
   limitRow,
   plainRow,
+  singleRow,
   writeReport,
   type Comparison,
   type Report,
@@ -106,4 +107,17 @@ test("the file holds the report, in a folder that is made", () => {
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+});
+
+test.each<[ours: number, theirs: number, better: "higher" | "lower", ratio: number | null]>([
+  [2, 4, "higher", 0.5],
+  [2, 4, "lower", 2],
+  [3, 0, "higher", 1e6],
+  [0, 3, "higher", 0],
+  [0, 0, "higher", null],
+])("one value of each side, %f and %f, %s is better: %s", (ours, theirs, better, ratio) => {
+  expect(singleRow({ id: "a", unit: "ms", peer: "b", ours, theirs, better, target: 1 })).toMatchObject({
+    ...{ value: ours, peerValue: theirs, ratio },
+    met: ratio === null ? null : ratio >= 1,
+  });
 });
