@@ -40,10 +40,11 @@ function table(rows: readonly Row[]): string {
   return ["| measured | NMOS | compared with | | ratio |", "| --- | ---: | --- | ---: | ---: |", ...lines].join("\n");
 }
 
-/** A limit has no ratio worth reading: whether it is kept stands in the row itself. */
+/** A limit has no ratio worth reading, nor has nothing: whether it is kept stands in the row itself. */
 function cells({ id, value, unit, peer, peerValue, ratio }: Row): string[] {
   const theirs = peerValue === null ? "" : `${peerValue} ${unit}`;
-  const shown = peer === "limit" || ratio === null ? "" : ratio.toFixed(2);
+  const isRatio = peer !== "limit" && ratio !== null && peerValue !== 0;
+  const shown = isRatio ? ratio.toFixed(2) : "";
   return [id, `${value} ${unit}`, peer ?? "", theirs, shown];
 }
 

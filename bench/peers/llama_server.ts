@@ -83,7 +83,7 @@ export class LlamaServer {
 
   /** Greedily, one line. The prompt may have the model's own tokens. */
   complete(prompt: string): Promise<InfillResult> {
-    return this.ask("/completion", { prompt, n_predict: 64, temperature: 0, stop: ["\n"], cache_prompt: true });
+    return this.ask("/completion", { prompt, n_predict: 64, temperature: 0, stop: ["\n"], cache_prompt: false });
   }
 
   private async ask(path: string, body: object): Promise<InfillResult> {
