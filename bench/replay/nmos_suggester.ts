@@ -1,20 +1,11 @@
 import { SuggestionCache } from "../../src/engine/completion/suggestion_cache";
+import { systemClock } from "../../src/engine/editor_loop/clock";
 import { editKind } from "../../src/engine/editor_loop/edit_kind";
-import { EditorLoop, type Clock } from "../../src/engine/editor_loop/editor_loop";
+import { EditorLoop } from "../../src/engine/editor_loop/editor_loop";
 import { SuggestionSource, type SuggestionQuery } from "../../src/providers/suggestion_source";
 import type { EngineUnderTest } from "../stack/engine_under_test";
 import type { ReplayedDocument, Suggester } from "./replay";
 import type { TraceEdit } from "./trace";
-
-const clock: Clock = {
-  now: () => performance.now(),
-  after(milliseconds, action) {
-    const timer = setTimeout(action, milliseconds);
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-};
 
 /** As the extension's settings have it. */
 const debounce = 40;
@@ -45,11 +36,10 @@ export class NmosSuggester implements Suggester {
   ) {
     const { client } = engine;
     this.loop = new EditorLoop({
-      clock,
+      clock: systemClock,
       prefill: async (reach, signal) => {
-        const { model: ref, path, languageId, prefix, suffix, extracts } = this.query();
-        const place = { model: ref, path, languageId, prefix, suffix, extracts, maxTokens };
-        const result = await client.request("completion/prefill", { ...place, reach, load: false }, { signal });
+        const place = { ...this.query(), reach, load: reach === "typed" };
+        const result = await client.request("completion/prefill", place, { signal });
         this.cost.computedTokens += result?.computedTokens ?? 0;
         return result;
       },

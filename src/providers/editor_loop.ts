@@ -1,28 +1,19 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
+import { systemClock as clock } from "../engine/editor_loop/clock";
 import { editKind } from "../engine/editor_loop/edit_kind";
-import { EditorLoop, type Clock } from "../engine/editor_loop/editor_loop";
+import { EditorLoop } from "../engine/editor_loop/editor_loop";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { AheadResult, CompletionPrefillParams } from "../shared/protocol";
 import type { CompletionToggle } from "./completion_toggle";
 import { isEligible } from "./document_filter";
-import { pause } from "./pause";
 import type { EngineView } from "./engine_view";
+import { pause } from "./pause";
 import type { RecentFiles } from "./recent_files";
 import { suggestionPlace } from "./suggestion_place";
 
-const clock: Clock = {
-  now: () => performance.now(),
-  after(milliseconds, action) {
-    const timer = setTimeout(action, milliseconds);
-    return () => {
-      clearTimeout(timer);
-    };
-  },
-};
-
 /** What ghost text needs of the loop. */
-export type Loop = Pick<EditorLoop, "pause" | "suggesting"> & Disposable;
+export type Loop = Pick<EditorLoop, "pause" | "suggesting">;
 
 /** Milliseconds within which VS Code tells where the cursor is after an edit, in an event of its own. */
 const cursorDelay = 10;
@@ -33,7 +24,7 @@ export function registerEditorLoop(
   view: EngineView,
   toggle: CompletionToggle,
   recentFiles: RecentFiles,
-): Loop {
+): Loop & Disposable {
   const stack = new DisposableStack();
 
   async function prefill(reach: CompletionPrefillParams["reach"], signal: AbortSignal): Promise<AheadResult> {
@@ -44,13 +35,8 @@ export function registerEditorLoop(
     if (!editor || (!isTyping && view.connection.kind !== "running")) return null;
     const { document, selection, selections } = editor;
     if (selections.length > 1 || toggle.availability(document) !== "on" || !isEligible(document)) return null;
-    const { model, path, languageId, prefix, suffix, extracts, maxTokens } = suggestionPlace(
-      document,
-      selection.active,
-      recentFiles,
-    ).query;
-    const place = { model, path, languageId, prefix, suffix, extracts, maxTokens };
-    return engine.request("completion/prefill", { ...place, reach, load: isTyping }, { signal });
+    const { query } = suggestionPlace(document, selection.active, recentFiles);
+    return engine.request("completion/prefill", { ...query, reach, load: isTyping }, { signal });
   }
 
   const loop = stack.add(new EditorLoop({ clock, prefill }));

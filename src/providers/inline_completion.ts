@@ -20,7 +20,7 @@ export function registerInlineCompletion(
   view: EngineView,
   toggle: CompletionToggle,
   recentFiles: RecentFiles,
-  loop: Omit<Loop, "dispose">,
+  loop: Loop,
 ): Disposable {
   const complete: Complete = async (query, signal, onText) => {
     const watch = view.watchSuggestion();

@@ -1,14 +1,8 @@
 import type { AheadResult, CompletionPrefillParams } from "../../shared/protocol";
+import type { Clock } from "./clock";
 import type { EditKind } from "./edit_kind";
 import { advance, type LoopEffect, type LoopEvent, type LoopState } from "./loop_state";
 import { TypingRhythm } from "./typing_rhythm";
-
-/** Time, in milliseconds. */
-export interface Clock {
-  now(): number;
-  /** Calls back once; the function returned calls that off. */
-  after(milliseconds: number, action: () => void): () => void;
-}
 
 export interface EditorLoopOptions {
   clock: Clock;

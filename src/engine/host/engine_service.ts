@@ -118,7 +118,7 @@ export class EngineService {
       "models/load": ({ model, role }, { signal, progress }) =>
         models.load(model, role, { signal, onProgress: progress }),
       "completion/prefill": (params, { signal }) =>
-        this.ahead(params.model, "fast", { signal, isIdle: !params.load }, (model, signal) =>
+        this.ahead(params.model, "fast", { signal, mayLoad: params.load, isIdle: !params.load }, (model, signal) =>
           prefillCompletion(model, params, { signal }),
         ),
       "completion/complete": (params, { signal, progress }) =>
@@ -141,12 +141,10 @@ export class EngineService {
           }),
           { signal },
         ),
-      "chat/prefill": async (params, { signal }) => {
-        if (!(await this.isLoaded(params.model, "main"))) return null;
-        return this.ahead(params.model, "main", { signal, isIdle: !params.wake }, (model, signal) =>
+      "chat/prefill": (params, { signal }) =>
+        this.ahead(params.model, "main", { signal, mayLoad: false, isIdle: !params.wake }, (model, signal) =>
           prefillChat(model, params, { signal }),
-        );
-      },
+        ),
       "chat/countTokens": (params, { signal }) =>
         models.use(
           params.model,
@@ -161,12 +159,17 @@ export class EngineService {
   private async ahead(
     choice: ModelChoice,
     role: ModelRole,
-    { signal, isIdle }: { signal: AbortSignal; isIdle: boolean },
+    { signal, mayLoad, isIdle }: { signal: AbortSignal; mayLoad: boolean; isIdle: boolean },
     prefill: (model: ModelHandle, signal: AbortSignal) => Promise<AheadResult>,
   ): Promise<AheadResult> {
     const budget = this.budgets[role];
     const left = budget.left(performance.now());
-    if (left <= 0 || !this.mayComputeAhead() || (isIdle && !(await this.isAwake(choice, role)))) return null;
+    if (left <= 0 || !this.mayComputeAhead()) return null;
+    if (!mayLoad) {
+      const model = await this.loadedModel(choice, role);
+      // One that gave memory back is left in peace unless somebody is at it.
+      if (!model || (isIdle && model.activity.releasedBytes > 0)) return null;
+    }
     const work = (model: ModelHandle) =>
       prefill(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
     const result = await this.models.use(choice, role, work, { signal, isIdle });
@@ -181,16 +184,6 @@ export class EngineService {
     if (now - this.power.readAt > powerMs)
       this.power = { readAt: now, isSaved: this.native?.engine.savesEnergy() === true };
     return !this.power.isSaved;
-  }
-
-  /** In memory, and with all the graphics memory it has a use for. */
-  private async isAwake(choice: ModelChoice, role: ModelRole): Promise<boolean> {
-    const model = await this.loadedModel(choice, role);
-    return model?.activity.releasedBytes === 0;
-  }
-
-  private async isLoaded(choice: ModelChoice, role: ModelRole): Promise<boolean> {
-    return (await this.loadedModel(choice, role)) !== undefined;
   }
 
   /** Asking the store what `auto` means loads nothing, but fails where no model is installed. */

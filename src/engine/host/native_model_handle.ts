@@ -114,7 +114,8 @@ export class NativeModelHandle implements ModelHandle {
     work: (session: NativeSession, cancellation: NativeCancellation) => Promise<T>,
   ): Promise<T | null> {
     const asked = performance.now();
-    return this.pool.use({ tokens, priority, brief, signal }, async (session, preempted) => {
+    return this.pool.use({ tokens, priority, brief, signal }, async (session, preempted, isRestored) => {
+      if (isRestored) this.ahead.forget(session);
       const waitedMs = performance.now() - asked;
       const cancellation = new this.addon.Cancellation();
       const cancel = () => {

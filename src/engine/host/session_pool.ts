@@ -101,17 +101,17 @@ export class SessionPool {
   /**
    * Runs `action` with a session that nobody else uses meanwhile; waits for one, the most urgent request first.
    * Resolves with null, without having run it, when the signal is aborted before there is one. `preempted` tells the
-   * action to end soon.
+   * action to end soon, `isRestored` that the session was given a copy of what an earlier one held.
    */
   async use<T>(
     request: SessionRequest,
-    action: (session: NativeSession, preempted: AbortSignal) => Promise<T>,
+    action: (session: NativeSession, preempted: AbortSignal, isRestored: boolean) => Promise<T>,
   ): Promise<T | null> {
     const pooled = await this.take(request);
     if (!pooled?.held) return null;
     try {
-      await this.bringBack(pooled.session, pooled.held, request);
-      return await action(pooled.session, pooled.held.preemption.signal);
+      const isRestored = await this.bringBack(pooled.session, pooled.held, request);
+      return await action(pooled.session, pooled.held.preemption.signal, isRestored);
     } finally {
       pooled.held = null;
       this.dispatch();
@@ -132,7 +132,11 @@ export class SessionPool {
    * Gives a session what an earlier one held of the prompt, where that is much more than it holds itself, and keeps a copy
    * of what is lost. Copying takes milliseconds. Where it fails the prompt is computed, as it would be anyway.
    */
-  private async bringBack(session: NativeSession, held: Hold, { tokens, priority, brief = false }: SessionRequest) {
+  private async bringBack(
+    session: NativeSession,
+    held: Hold,
+    { tokens, priority, brief = false }: SessionRequest,
+  ): Promise<boolean> {
     const cached = session.cachedTokens();
     const common = commonPrefix(cached, tokens);
     const stored = brief ? null : this.store.find(tokens);
@@ -140,16 +144,21 @@ export class SessionPool {
     const lost = held.wasBrief ? 0 : cached.length - (restored ? commonPrefix(cached, restored.tokens) : common);
     const isWorthCopy = lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
     let copy: NativeSnapshot | null = null;
+    let isRestored = false;
     try {
       if (restored) this.store.touch(restored);
       if (isWorthCopy && !held.isEnding()) copy = await session.save({ priority });
-      if (restored && !held.isEnding()) await session.restore(restored, { priority });
+      if (restored && !held.isEnding()) {
+        await session.restore(restored, { priority });
+        isRestored = true;
+      }
     } catch {
       // A model that was closed tells the request itself.
     } finally {
       // Only now: it may take the place of the one that was needed.
       if (copy) this.store.add(copy);
     }
+    return isRestored;
   }
 
   private take({ tokens, priority, brief = false, signal }: SessionRequest): Promise<PooledSession | null> {

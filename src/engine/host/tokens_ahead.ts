@@ -16,6 +16,11 @@ export class TokensAhead {
   /** What each session's cache holds of them. */
   private readonly held = new WeakMap<NativeSession, Range>();
 
+  /** The session holds something else now. */
+  forget(session: NativeSession): void {
+    this.held.delete(session);
+  }
+
   record(
     session: NativeSession,
     priority: Priority,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { EditorLoop, type Clock } from "../../../src/engine/editor_loop/editor_loop";
+import type { Clock } from "../../../src/engine/editor_loop/clock";
+import { EditorLoop } from "../../../src/engine/editor_loop/editor_loop";
 import type { AheadResult } from "../../../src/shared/protocol";
 
 /** A clock that the test moves. */
