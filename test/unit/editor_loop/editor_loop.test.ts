@@ -135,6 +135,18 @@ describe("the editor loop", () => {
     expect(bench.log.at(-1)).toBe("whole");
   });
 
+  test("two suggestions that end in one pause do not call off what follows the first", async () => {
+    const bench = new Bench();
+    bench.loop.edited("inserted", "c");
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    await bench.clock.advance(0);
+    await pause;
+    const ends = [bench.loop.suggesting(), bench.loop.suggesting()];
+    for (const end of ends) end(50);
+    await bench.clock.advance(500);
+    expect(bench.log.at(-1)).toBe("whole");
+  });
+
   test("a key ends what is computed ahead", async () => {
     const bench = new Bench();
     bench.loop.moved();

@@ -138,8 +138,8 @@ export class FakeDocument {
 }
 
 function editorOf(document: FakeDocument, offsets: number[]): FakeEditor {
-  const selections = offsets.map((offset) => ({ active: document.positionAt(offset) }));
-  return { document, selection: selections[0] ?? { active: new Position(0, 0) }, selections };
+  const selections = offsets.map((offset) => ({ active: document.positionAt(offset), isEmpty: true }));
+  return { document, selection: selections[0] ?? { active: new Position(0, 0), isEmpty: true }, selections };
 }
 
 interface Notebook {
@@ -160,7 +160,7 @@ interface ConfigurationChange {
 /** An editor with its cursors; the first one is where the user types. */
 export interface FakeEditor {
   document: FakeDocument;
-  selection: { active: Position };
+  selection: { active: Position; isEmpty: boolean };
   selections: { active: Position }[];
 }
 
@@ -224,6 +224,14 @@ export const fake = {
     if (!fake.editor) throw new Error("there is no editor in front");
     const { selection, selections } = editorOf(fake.editor.document, offsets);
     Object.assign(fake.editor, { selection, selections });
+    selectionChanged.fire({ textEditor: fake.editor });
+  },
+
+  /** Selects text in the editor in front. */
+  select(from: number, to: number): void {
+    if (!fake.editor) throw new Error("there is no editor in front");
+    const { selection } = editorOf(fake.editor.document, [to]);
+    Object.assign(fake.editor, { selection: { ...selection, isEmpty: from === to } });
     selectionChanged.fire({ textEditor: fake.editor });
   },
 
