@@ -74,8 +74,8 @@ Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
     object.Set("finish", name_of(result.finish));
     object.Set("decodeMs", result.decode_ms);
     object.Set("decodePasses", result.decode_passes);
-    object.Set("draftedTokens", result.drafted_tokens);
-    object.Set("acceptedTokens", result.accepted_tokens);
+    object.Set("draftedTokens", result.speculation.drafted_tokens);
+    object.Set("acceptedTokens", result.speculation.accepted_tokens);
     return object;
 }
 

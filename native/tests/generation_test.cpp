@@ -179,9 +179,9 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
             const GenerationResult plain = run(small, small.session(), request);
             expect_equal(guessed.text, plain.text);
             expect_equal(guessed.tokens, plain.tokens);
-            expect_equal(plain.drafted_tokens, 0u);
-            expect_equal(guessed.decode_passes + guessed.accepted_tokens, plain.decode_passes);
-            accepted += guessed.accepted_tokens;
+            expect_equal(plain.speculation.drafted_tokens, 0u);
+            expect_equal(guessed.decode_passes + guessed.speculation.accepted_tokens, plain.decode_passes);
+            accepted += guessed.speculation.accepted_tokens;
         }
     }
     // How many passes are worth it depends on how long they take here and now.

@@ -25,22 +25,25 @@ std::string library_directory() {
     return from_environment("NMOS_TEST_LIBRARIES", "the folder of the engine libraries");
 }
 
-VocabularyOnly::VocabularyOnly() : model_(nullptr, &llama_model_free) {
+VocabularyOnly::VocabularyOnly(const std::string& path) : model_(nullptr, &llama_model_free) {
     take_over_library_log();
     llama_model_params params = llama_model_default_params();
     params.vocab_only = true;
-    model_.reset(llama_model_load_from_file(small_model_path().c_str(), params));
-    expect(model_ != nullptr, "the vocabulary of " + small_model_path());
+    model_.reset(llama_model_load_from_file(path.c_str(), params));
+    expect(model_ != nullptr, "the vocabulary of " + path);
     vocabulary_.emplace(llama_model_get_vocab(model_.get()));
 }
 
-SmallModel::SmallModel(const std::string& path) : engine(library_directory(), true) {
+SmallModel::SmallModel(const std::string& path) : engine(library_directory(), true), model(load(path)) {}
+
+std::shared_ptr<Model> SmallModel::load(const std::string& path) {
     LoadOptions options;
     options.plan.path = path;
     options.plan.context_length = 1024;
     options.plan.use_gpu = false;
-    model = engine.load(options);
-    expect(model != nullptr, "the model to load");
+    std::shared_ptr<Model> loaded = engine.load(options);
+    expect(loaded != nullptr, "the model to load");
+    return loaded;
 }
 
 std::shared_ptr<Session> SmallModel::session(uint32_t context_length, uint32_t batch_size) {

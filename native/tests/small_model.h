@@ -17,7 +17,7 @@ std::string library_directory();
 // The model's vocabulary without its weights.
 class VocabularyOnly {
   public:
-    VocabularyOnly();
+    explicit VocabularyOnly(const std::string& path = small_model_path());
     const Vocabulary& operator*() const { return *vocabulary_; }
     const Vocabulary* operator->() const { return &*vocabulary_; }
 
@@ -32,6 +32,8 @@ struct SmallModel {
     explicit SmallModel(const std::string& path = small_model_path());
 
     std::shared_ptr<Session> session(uint32_t context_length = 512, uint32_t batch_size = 0);
+    // Of another model, or of a second copy of this one.
+    std::shared_ptr<Model> load(const std::string& path);
     std::vector<llama_token> tokens(const std::string& text, bool special = false) const;
 
     Engine engine;

@@ -2,7 +2,7 @@
 #include <random>
 
 #include "check.h"
-#include "speculative/draft_length.h"
+#include "speculative/draft_control.h"
 #include "speculative/suffix_drafter.h"
 
 using namespace nmos;
@@ -22,7 +22,7 @@ void check_draft(const std::string& text, const std::string& answer, const std::
     for (const char letter : answer) drafter.append(letter);
     const Draft draft = drafter.draft(6);
     expect_equal(std::string(draft.tokens.begin(), draft.tokens.end()), expected, at);
-    expect_equal(draft.matched, matched, at);
+    expect_equal(drafter.matched(), matched, at);
 }
 
 // Seconds of passes that grow with the width like this.
@@ -33,7 +33,7 @@ PassCosts costs_of(double slope) {
 }
 
 Draft some_draft(size_t length, size_t matched) {
-    return {Tokens(length, 1), matched};
+    return {Tokens(length, 1), std::vector(length, certainty_of_match(matched))};
 }
 
 }  // namespace
@@ -75,41 +75,41 @@ TEST(speculative, "never guesses a continuation that was not there, and misses n
                 while (same < place && same < 64 && text[place - 1 - same] == text[length - 1 - same]) ++same;
                 longest = std::max(longest, same);
             }
-            expect(draft.matched <= longest, "no match of more than " + show(longest) + ", got " + show(draft.matched));
-            expect_equal(draft.matched > 0, longest >= 3);
-            Tokens whole(text.begin() + static_cast<std::ptrdiff_t>(length - draft.matched), text.begin() + static_cast<std::ptrdiff_t>(length));
+            expect(drafter.matched() <= longest, "no match of more than " + show(longest) + ", got " + show(drafter.matched()));
+            expect_equal(drafter.matched() > 0, longest >= 3);
+            Tokens whole(text.begin() + static_cast<std::ptrdiff_t>(length - drafter.matched()), text.begin() + static_cast<std::ptrdiff_t>(length));
             whole.insert(whole.end(), draft.tokens.begin(), draft.tokens.end());
             const auto end = text.begin() + static_cast<std::ptrdiff_t>(length);
-            expect(draft.matched == 0 || std::search(text.begin(), end, whole.begin(), whole.end()) != end, "match and guess to be one piece of the text");
+            expect(drafter.matched() == 0 || std::search(text.begin(), end, whole.begin(), whole.end()) != end, "match and guess to be one piece of the text");
             drafter.append(text[length]);
         }
     }
 }
 
 TEST(speculative, "verifies more the cheaper a wide pass is and the likelier the guess") {
-    const DraftLength fresh;
+    const DraftControl fresh;
     const Draft draft = some_draft(15, 20);
-    expect_equal(fresh.best(draft, costs_of(1)), size_t{0});
+    expect_equal(fresh.best(draft, costs_of(1)).length, size_t{0});
     size_t before = 15;
     for (const double slope : {0.0, 0.05, 0.2, 0.5, 0.9}) {
-        const size_t length = fresh.best(draft, costs_of(slope));
+        const size_t length = fresh.best(draft, costs_of(slope)).length;
         expect(length <= before, "no longer draft with dearer passes");
         before = length;
     }
-    expect_equal(fresh.best(draft, costs_of(0)), size_t{15});
-    DraftLength sure;
-    DraftLength unsure;
+    expect_equal(fresh.best(draft, costs_of(0)).length, size_t{15});
+    DraftControl sure;
+    DraftControl unsure;
     for (int i = 0; i < 30; ++i) {
         sure.learn(draft, 15);
         unsure.learn(draft, 0);
     }
-    expect(sure.best(draft, costs_of(0.3)) > fresh.best(draft, costs_of(0.3)), "longer drafts when they are right");
-    expect_equal(unsure.best(draft, costs_of(0.3)), size_t{0});
+    expect(sure.best(draft, costs_of(0.3)).length > fresh.best(draft, costs_of(0.3)).length, "longer drafts when they are right");
+    expect_equal(unsure.best(draft, costs_of(0.3)).length, size_t{0});
     // Another kind of draft has not been judged yet.
-    expect(unsure.best(some_draft(15, 12), costs_of(0.3)) > 0, "drafts of another kind");
+    expect(unsure.best(some_draft(15, 12), costs_of(0.3)).length > 0, "drafts of another kind");
     // After many that were not tried, one is.
     int declined = 0;
-    while (unsure.best(draft, costs_of(0.3)) == 0 && ++declined < 10'000) unsure.decline(draft);
+    while (unsure.best(draft, costs_of(0.3)).length == 0 && ++declined < 10'000) unsure.decline(draft.certainties.front());
     expect(declined > 50 && declined < 2'000, "a try now and then, got one after " + show(declined));
 }
 

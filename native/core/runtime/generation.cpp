@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "runtime/engine_error.h"
-#include "speculative/draft_length.h"
 
 namespace nmos {
 
@@ -17,6 +16,9 @@ double milliseconds(std::chrono::steady_clock::duration duration) {
 // take about so long. On two cores steps of 80 ms made it take half as long again, steps of 240 ms a sixth.
 constexpr double longest_warm_step_ms = 240;
 constexpr size_t shortest_warm_step = 16;
+
+// A prompt of fewer tokens tells nothing about the cost of longer ones.
+constexpr size_t telling_prefill = 2 * widest_verification;
 
 void validate(const Session& session, const GenerationRequest& request) {
     const auto refuse = [](const std::string& message) { throw EngineError(ErrorCode::InvalidArgument, message); };
@@ -34,6 +36,9 @@ void validate(const Session& session, const GenerationRequest& request) {
     if (!request.decode) return;
     validate(request.decode->sampler);
     if (request.decode->max_tokens == 0) refuse("Expected maxTokens of at least 1, got 0.");
+    if (request.decode->draft && !request.decode->draft->drafts_for(session.model())) {
+        refuse("Expected a draft session that was created for this session's model, got one that was not.");
+    }
     if (std::ranges::any_of(request.decode->stop, &std::string::empty)) refuse("Expected stop strings that are not empty.");
     if (!request.decode->begin_with.empty() && !request.decode->sampler.grammar.empty()) {
         refuse("Expected either beginWith or a grammar, got both.");
@@ -72,7 +77,11 @@ bool Generation::advance() {
     // First of all, so that a request that lost its sense while it waited leaves the cache alone.
     if (cancelled()) return end(Finish::Cancelled);
     if (phase_ == Phase::Queued) begin();
-    return phase_ == Phase::Prefill ? prefill_step() : decode_step();
+    switch (phase_) {
+        case Phase::Decode: return decode_step();
+        case Phase::Draft: return draft_step();
+        default: return prefill_step();
+    }
 }
 
 void Generation::start_clock() {
@@ -82,7 +91,6 @@ void Generation::start_clock() {
 
 void Generation::begin() {
     if (request_.decode) sampler_.emplace(vocabulary_, request_.decode->sampler, request_.prompt);
-    if (request_.decode && request_.decode->speculate && session_->forgets_exactly()) drafter_.emplace(request_.prompt);
     computed_ = session_->keep_common_prefix(request_.prompt, request_.decode.has_value());
     result_.reused_tokens = static_cast<uint32_t>(computed_);
     phase_ = Phase::Prefill;
@@ -104,8 +112,25 @@ bool Generation::prefill_step() {
     }
     prefilled_ = Clock::now();
     if (!last) return false;
+    if (!request_.decode) return end(Finish::Stop);
+    end_prefill();
+    return false;
+}
+
+void Generation::end_prefill() {
     phase_ = Phase::Decode;
-    return !request_.decode && end(Finish::Stop);
+    const auto begin = Clock::now();
+    // Waits for a card that has not got to the end yet.
+    session_->logits();
+    result_.compute_ms += milliseconds(Clock::now() - begin);
+    prefilled_ = Clock::now();
+    if (result_.computed_tokens >= telling_prefill) {
+        session_->model().speculation().costs.observe_prefill(result_.computed_tokens, result_.compute_ms / 1000);
+    }
+    // Not before: while a long prompt is computed others may use the draft model's session.
+    if (request_.decode->speculate && session_->forgets_exactly()) {
+        speculator_.emplace(*session_, request_.decode->draft, request_.prompt, request_.cancellation);
+    }
 }
 
 size_t Generation::step_size() const {
@@ -121,33 +146,67 @@ void Generation::adapt_step(size_t tokens, double took_ms) {
 // Samples from the logits of the last pass as long as its draft is right, hands the text out and, when more is to come,
 // computes the next pass.
 bool Generation::decode_step() {
-    const size_t drafted = draft_.tokens.size();
-    llama_token token = 0;
+    const std::vector<llama_token> draft = speculator_ ? speculator_->draft() : std::vector<llama_token>();
     for (size_t row = 0;; ++row) {
-        token = choose_token(row);
-        const bool as_drafted = row < drafted && draft_.tokens[row] == token;
-        if (row == drafted || !as_drafted) learn(row);
-        if (const auto finish = take(token)) {
-            // Nobody asked whether the rest of the draft was right.
-            if (as_drafted) draft_.tokens.resize(row + 1);
-            if (as_drafted) learn(row + 1);
-            return end(*finish);
+        const llama_token token = choose_token(row);
+        const bool as_drafted = row < draft.size() && draft[row] == token;
+        const auto finish = take(token);
+        if (as_drafted && !finish) continue;
+        if (speculator_) {
+            // Whether the rest was right nobody has asked.
+            if (as_drafted) speculator_->cut(row + 1);
+            speculator_->learn(row + as_drafted);
         }
-        if (!as_drafted) break;
+        if (finish) return end(*finish);
+        break;
     }
     session_->keep(request_.prompt.size() + result_.tokens.size() - 1);
-    draft_next();
-    std::vector<llama_token> pass{token};
-    pass.insert(pass.end(), draft_.tokens.begin(), draft_.tokens.end());
+    begin_draft();
+    return draft_step();
+}
+
+void Generation::begin_draft() {
+    phase_ = Phase::Draft;
+    if (!speculator_) return;
+    // The last token of an answer needs no pass of its own.
+    const size_t length = request_.prompt.size() + result_.tokens.size();
+    const size_t left = std::min<size_t>(request_.decode->max_tokens - result_.tokens.size(), session_->context_length() - length) - 1;
+    speculator_->begin(to_heal_.empty() ? left : 0, *sampler_);
+}
+
+bool Generation::draft_step() {
+    if (speculator_ && !speculator_->step()) return false;
+    phase_ = Phase::Decode;
+    std::vector<llama_token> pass{result_.tokens.back()};
+    if (speculator_) pass.insert(pass.end(), speculator_->draft().begin(), speculator_->draft().end());
     ++result_.decode_passes;
-    return !session_->compute(pass, pass.size()) && end(Finish::Cancelled);
+    const auto begin = Clock::now();
+    const bool computed = session_->compute(pass, pass.size());
+    decode_seconds_ += milliseconds(Clock::now() - begin) / 1000;
+    return !computed && end(Finish::Cancelled);
+}
+
+const float* Generation::logits(size_t row) {
+    const auto begin = Clock::now();
+    const float* const logits = session_->logits(row);
+    // Those of the prompt were waited for before.
+    if (result_.decode_passes > 0) decode_seconds_ += milliseconds(Clock::now() - begin) / 1000;
+    return logits;
+}
+
+double Generation::saved_ms() const {
+    const double single = session_->model().speculation().costs.seconds();
+    if (!speculator_ || single == 0 || result_.decode_passes == 0) return 0;
+    // Every token but the last needs a pass.
+    const auto passes = static_cast<double>(result_.decode_passes + result_.speculation.accepted_tokens);
+    return (passes * single - decode_seconds_ - result_.speculation.draft_seconds) * 1000;
 }
 
 std::optional<Finish> Generation::take(llama_token token) {
     if (llama_vocab_is_eog(vocabulary_.handle(), token)) return Finish::Stop;
     sampler_->accept(token);
     result_.tokens.push_back(token);
-    if (drafter_) drafter_->append(token);
+    if (speculator_) speculator_->append(token);
     const std::string_view piece = vocabulary_.piece(token);
     to_heal_.erase(0, std::min(to_heal_.size(), piece.size()));
     hand_out(stream_->push(piece));
@@ -157,31 +216,8 @@ std::optional<Finish> Generation::take(llama_token token) {
     return cancelled() ? std::optional(Finish::Cancelled) : std::nullopt;
 }
 
-void Generation::draft_next() {
-    draft_ = {};
-    if (!drafter_ || !to_heal_.empty()) return;
-    // The last token of an answer needs no pass of its own.
-    const size_t length = request_.prompt.size() + result_.tokens.size();
-    const size_t left = std::min<size_t>(request_.decode->max_tokens - result_.tokens.size(), session_->context_length() - length) - 1;
-    Draft draft = drafter_->draft(std::min<size_t>({left, widest_verification - 1, session_->batch_size() - 1}));
-    if (draft.tokens.empty()) return;
-    Speculation& speculation = session_->model().speculation();
-    const size_t count = speculation.length.best(draft, speculation.costs);
-    if (count == 0) speculation.length.decline(draft);
-    draft.tokens.resize(count);
-    draft_ = std::move(draft);
-    result_.drafted_tokens += static_cast<uint32_t>(count);
-}
-
-void Generation::learn(size_t accepted) {
-    if (draft_.tokens.empty()) return;
-    result_.accepted_tokens += static_cast<uint32_t>(accepted);
-    session_->model().speculation().length.learn(draft_, accepted);
-    draft_ = {};
-}
-
 llama_token Generation::choose_token(size_t row) {
-    const float* const logits = session_->logits(row);
+    const float* const logits = this->logits(row);
     if (to_heal_.empty()) return sampler_->choose(logits);
     const std::vector<llama_token> allowed = vocabulary_.compatible_with(to_heal_);
     if (allowed.empty()) {
@@ -198,17 +234,20 @@ void Generation::hand_out(std::string text) {
 
 bool Generation::end(Finish finish) {
     // What was drafted and is no part of the answer.
-    if (phase_ == Phase::Decode) session_->keep(request_.prompt.size() + result_.tokens.size());
+    if (phase_ == Phase::Decode || phase_ == Phase::Draft) session_->keep(request_.prompt.size() + result_.tokens.size());
     if (stream_) hand_out(stream_->finish());
     result_.finish = finish;
     const auto now = Clock::now();
     if (phase_ == Phase::Prefill) prefilled_ = now;
     result_.prefill_ms = milliseconds(prefilled_ - began_);
     result_.decode_ms = milliseconds(now - prefilled_);
+    if (speculator_) result_.speculation = speculator_->end();
+    result_.saved_ms = saved_ms();
     return true;
 }
 
 void Generation::settle(Outcome outcome) {
+    speculator_.reset();
     session_->release();
     on_done_(std::move(outcome));
 }

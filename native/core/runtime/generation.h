@@ -1,6 +1,6 @@
 // A request for tokens: prefill of a prompt and, unless only warming, the decoding of an answer.
 //
-// A job of the scheduler: one batch of the prompt or one token of the answer a step. Callbacks come on the compute
+// A job of the scheduler: one batch of the prompt or one pass of the answer a step. Callbacks come on the compute
 // thread; `on_done` exactly once, after the last text and after the session is free again.
 #pragma once
 
@@ -17,8 +17,8 @@
 #include "runtime/sampler.h"
 #include "runtime/scheduler.h"
 #include "runtime/session.h"
+#include "runtime/speculator.h"
 #include "runtime/text_stream.h"
-#include "speculative/suffix_drafter.h"
 
 namespace nmos {
 
@@ -28,8 +28,11 @@ struct DecodeOptions {
     std::vector<std::string> stop;
     // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
     std::string begin_with;
-    // Whether passes may verify several tokens that are guessed from the text. The answer is the same.
+    // Whether passes may verify several tokens that are guessed. The answer is the same.
     bool speculate = true;
+    // Of a smaller model, created to draft for this one; null: guesses come from the text only. One that others use, or that
+    // was closed, counts as none.
+    std::shared_ptr<Session> draft;
 };
 
 struct GenerationRequest {
@@ -50,8 +53,8 @@ struct GenerationResult {
     double compute_ms = 0;         // of that, in the passes over the prompt
     double decode_ms = 0;          // from there to the end
     uint32_t decode_passes = 0;
-    uint32_t drafted_tokens = 0;   // verified by passes
-    uint32_t accepted_tokens = 0;  // those of them that are part of the answer
+    double saved_ms = 0;           // of decoding a token a pass; negative: that would have been faster
+    SpeculationResult speculation;
     std::string text;
     std::vector<llama_token> tokens;
     Finish finish = Finish::Stop;
@@ -71,7 +74,7 @@ class Generation final : public Job {
 
   private:
     using Clock = std::chrono::steady_clock;
-    enum class Phase { Queued, Prefill, Decode };
+    enum class Phase { Queued, Prefill, Decode, Draft };
 
     // True when the generation has ended; the result says how.
     bool advance();
@@ -81,14 +84,16 @@ class Generation final : public Job {
     // Tokens of the prompt that the next step computes at most.
     size_t step_size() const;
     void adapt_step(size_t tokens, double took_ms);
+    void end_prefill();
     bool decode_step();
+    bool draft_step();
     llama_token choose_token(size_t row);
     // Adds the token to the answer; how that ends, if it does.
     std::optional<Finish> take(llama_token token);
-    // Chooses what the next pass verifies.
-    void draft_next();
-    // Learns from the pass that verified the draft.
-    void learn(size_t accepted);
+    void begin_draft();
+    const float* logits(size_t row);
+    // What plain decoding takes for the same answer, less what this took.
+    double saved_ms() const;
     void hand_out(std::string text);
     bool end(Finish finish);
     void settle(Outcome outcome);
@@ -102,8 +107,8 @@ class Generation final : public Job {
     std::optional<Sampler> sampler_;
     std::optional<TextStream> stream_;
     std::string to_heal_;  // what is left of begin_with
-    std::optional<SuffixDrafter> drafter_;  // none: not to be speculated
-    Draft draft_;                           // verified by the last pass
+    std::optional<Speculator> speculator_;  // there from the end of the prefill; none: not to be speculated
+    double decode_seconds_ = 0;             // in passes over the answer
     size_t computed_ = 0;  // tokens of the prompt whose KV is there
     size_t warm_step_ = 16;  // tokens of a step that computes ahead
     Phase phase_ = Phase::Queued;

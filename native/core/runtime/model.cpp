@@ -171,6 +171,9 @@ Model::Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, con
     : profile_(profile), placement_(std::move(placement)), host_weights_(std::move(host_weights)), handle_(handle) {
     const llama_vocab* vocab = llama_model_get_vocab(handle);
     vocabulary_.emplace(vocab);
+    if (placement_.units) {
+        for (const auto& [width, seconds] : placement_.units->predictions) speculation_.costs.predict(width, seconds);
+    }
     info_.path = profile_.path;
     info_.description = read_text([&](char* out, size_t size) { return llama_model_desc(handle, out, size); });
     info_.architecture = profile_.architecture;

@@ -21,7 +21,7 @@
 #include "plan/placement.h"
 #include "runtime/cancellation.h"
 #include "runtime/vocabulary.h"
-#include "speculative/draft_length.h"
+#include "speculative/draft_control.h"
 
 namespace nmos {
 

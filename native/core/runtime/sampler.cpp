@@ -68,11 +68,23 @@ Sampler::Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, st
     add(llama_sampler_init_dist(options.seed == LLAMA_DEFAULT_SEED ? 0 : options.seed));
 }
 
+Sampler Sampler::copy(size_t vocabulary_size) const {
+    Sampler copy(vocabulary_size);
+    if (chain_) copy.chain_.reset(llama_sampler_clone(chain_.get()));
+    if (grammar_) copy.grammar_.reset(llama_sampler_clone(grammar_.get()));
+    return copy;
+}
+
 llama_token Sampler::choose(const float* logits, std::span<const llama_token> allowed) {
     // Asking the grammar about one token is cheap, about the whole vocabulary it is not. Most choices already obey it,
     // so it is asked about all of them only when one does not.
     const llama_token token = pick(logits, allowed, false);
     return !grammar_ || fits_grammar(token) ? token : pick(logits, allowed, true);
+}
+
+std::optional<llama_token> Sampler::choose_if_allowed(const float* logits) {
+    const llama_token token = pick(logits, {}, false);
+    return !grammar_ || fits_grammar(token) ? std::optional(token) : std::nullopt;
 }
 
 llama_token Sampler::pick(const float* logits, std::span<const llama_token> allowed, bool obey_grammar) {

@@ -7,6 +7,7 @@
 #include <llama.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,8 +35,13 @@ class Sampler {
     // Throws INVALID_ARGUMENT for a grammar that cannot be parsed. `prompt` counts for the repeat penalty.
     Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, std::span<const llama_token> prompt);
 
+    // One that will choose as this one does, from now on on its own, out of `vocabulary_size` logits.
+    Sampler copy(size_t vocabulary_size) const;
+
     // The next token out of `logits` (vocabulary). Only `allowed` ones when that is not empty.
     llama_token choose(const float* logits, std::span<const llama_token> allowed = {});
+    // As `choose`; none when a grammar forbids what was chosen first, which is quick to find out.
+    std::optional<llama_token> choose_if_allowed(const float* logits);
     // Tells the sampler what was chosen.
     void accept(llama_token token);
 
@@ -44,6 +50,8 @@ class Sampler {
         void operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
     };
     using SamplerPtr = std::unique_ptr<llama_sampler, Free>;
+
+    explicit Sampler(size_t vocabulary_size) : vocabulary_size_(vocabulary_size) {}
 
     llama_token pick(const float* logits, std::span<const llama_token> allowed, bool obey_grammar);
     bool fits_grammar(llama_token token) const;

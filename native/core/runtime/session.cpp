@@ -6,7 +6,6 @@
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
-#include "speculative/draft_length.h"
 
 namespace nmos {
 
@@ -34,6 +33,20 @@ uint32_t default_batch_size(const Placement& placement) {
     return placement.device_layers == placement.layers ? device_batch_size : host_batch_size;
 }
 
+bool forgets_exactly(const Model& model) {
+    return !llama_model_is_recurrent(model.handle()) && !llama_model_is_hybrid(model.handle());
+}
+
+void check_draft(const Model& draft, const Model& main) {
+    const auto refuse = [&](const std::string& why) {
+        throw EngineError(ErrorCode::InvalidArgument, "Expected a draft model that goes with " + main.info().description + ", got " + draft.info().description +
+                                                          ": " + why + ". Choose a smaller model of the same family.");
+    };
+    if (&draft == &main) refuse("it is the same model");
+    if (!forgets_exactly(draft)) refuse("it cannot take tokens back that turn out to be wrong");
+    if (const std::string difference = main.vocabulary().difference_to(draft.vocabulary()); !difference.empty()) refuse("their vocabularies differ, " + difference);
+}
+
 }  // namespace
 
 std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const SessionOptions& options, ComputeThreads threads) {
@@ -42,6 +55,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
         throw EngineError(ErrorCode::ContextTooLong, "Expected a context of at most " + std::to_string(trained) +
                                                          " tokens, which the model was trained for, got " + std::to_string(options.context_length) + ".");
     }
+    if (options.drafts_for) check_draft(*model, *options.drafts_for);
     const uint32_t batch = options.batch_size > 0 ? options.batch_size : default_batch_size(model->placement());
     llama_context_params params = llama_context_default_params();
     params.n_ctx = options.context_length;
@@ -71,6 +85,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
                                                       " tokens: " + errors.text() + ". Choose a shorter context.");
     }
     std::shared_ptr<Session> session(new Session(model, context, threads));
+    session->drafts_for_ = options.drafts_for;
     model->add_session(session);
     return session;
 }
@@ -134,9 +149,13 @@ void Session::cut(size_t length) {
     cached_.resize(done ? std::min(length, cached_.size()) : 0);
 }
 
+size_t Session::common_prefix(std::span<const llama_token> text) const {
+    const auto [differs, unused] = std::mismatch(text.begin(), text.end(), cached_.begin(), cached_.end());
+    return static_cast<size_t>(differs - text.begin());
+}
+
 size_t Session::keep_common_prefix(std::span<const llama_token> prompt, bool want_logits) {
-    const auto [differs, unused] = std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end());
-    auto common = static_cast<size_t>(differs - prompt.begin());
+    size_t common = common_prefix(prompt);
     if (want_logits && common == prompt.size()) --common;
     if (common < cached_.size()) cut(common);
     return cached_.size();
@@ -178,19 +197,20 @@ void Session::restore(const Snapshot& snapshot) {
 }
 
 bool Session::forgets_exactly() const {
-    return !llama_model_is_recurrent(model_->handle()) && !llama_model_is_hybrid(model_->handle());
+    return nmos::forgets_exactly(*model_);
 }
 
 const float* Session::logits(size_t row) {
     const auto begin = std::chrono::steady_clock::now();
     // Waits for the card.
-    const float* const logits = llama_get_logits_ith(context_.get(), first_output_ + static_cast<int32_t>(row));
+    float* const logits = llama_get_logits_ith(context_.get(), first_output_ + static_cast<int32_t>(row));
     if (width_ > 0) {
         seconds_ += seconds_since(begin);
         model_->count_pass(width_, seconds_);
         if (width_ <= widest_verification) model_->speculation().costs.observe(width_, seconds_);
     }
     width_ = 0;
+    if (edit_) edit_(first_place_ + row, {logits, model_->vocabulary().size()});
     return logits;
 }
 
@@ -216,6 +236,7 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
         width_ = outputs > 0 ? static_cast<uint32_t>(count) : 0;
         seconds_ = seconds_since(begin);
         first_output_ = count - static_cast<int32_t>(outputs);
+        first_place_ = before + tokens.size() - outputs + 1;
         if (outputs == 0) model_->count_pass(static_cast<uint32_t>(count), 0);
         std::lock_guard lock(mutex_);
         cached_.insert(cached_.end(), tokens.begin(), tokens.end());

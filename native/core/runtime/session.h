@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -22,6 +23,7 @@ namespace nmos {
 struct SessionOptions {
     uint32_t context_length = 0;  // tokens
     uint32_t batch_size = 0;      // tokens of one prefill step; 0: as the placement suits
+    std::shared_ptr<Model> drafts_for = nullptr;  // the model whose answers it guesses; null: none
 };
 
 // The threads that compute passes on the processor, kept between passes.
@@ -32,7 +34,8 @@ struct ComputeThreads {
 
 class Session {
   public:
-    // Throws CONTEXT_TOO_LONG (longer than the model was trained for), OUT_OF_MEMORY, CLOSED.
+    // Throws CONTEXT_TOO_LONG (longer than the model was trained for), OUT_OF_MEMORY, CLOSED, and INVALID_ARGUMENT where the
+    // model cannot draft for the other one.
     static std::shared_ptr<Session> create(std::shared_ptr<Model> model, const SessionOptions& options, ComputeThreads threads);
     ~Session();
     Session(const Session&) = delete;
@@ -41,6 +44,8 @@ class Session {
     const Model& model() const { return *model_; }
     uint32_t context_length() const { return context_length_; }
     uint32_t batch_size() const { return batch_size_; }
+    // Whether it was created to draft for the model.
+    bool drafts_for(const Model& model) const { return drafts_for_.lock().get() == &model; }
     // The tokens whose KV is in the cache.
     std::vector<llama_token> cached_tokens() const;
 
@@ -54,6 +59,8 @@ class Session {
 
     // For the job that holds the session, on the compute thread:
 
+    // Tokens that the cache and `text` have in common at their beginning.
+    size_t common_prefix(std::span<const llama_token> text) const;
     // Cuts the cache back to its longest common prefix with `prompt` and returns its length. One token less than all
     // of the prompt when its logits are wanted, because those come out of a pass.
     size_t keep_common_prefix(std::span<const llama_token> prompt, bool want_logits);
@@ -62,6 +69,11 @@ class Session {
     bool compute(std::span<const llama_token> tokens, size_t outputs);
     // (vocabulary) The `row`-th of the last `compute` that made any.
     const float* logits(size_t row = 0);
+    // Has the logits of the token at a place of the text, counted from 0, changed before they are used: benchmarks and tests
+    // write recorded answers so, with models whose weights say nothing. Is called again with what it has changed. While no job
+    // holds the session.
+    using LogitsEdit = std::function<void(size_t place, std::span<float> logits)>;
+    void edit_logits(LogitsEdit edit) { edit_ = std::move(edit); }
     // Forgets what is in the cache behind the first `length` tokens.
     void keep(size_t length);
     // A copy of the cache; null when it is empty or the model's memory cannot be copied. Throws OUT_OF_MEMORY.
@@ -82,6 +94,7 @@ class Session {
     void cut(size_t length);
 
     std::shared_ptr<Model> model_;
+    std::weak_ptr<Model> drafts_for_;
     std::unique_ptr<llama_context, Free> context_;
     uint32_t context_length_;
     uint32_t batch_size_;
@@ -94,6 +107,8 @@ class Session {
     double seconds_ = 0;                           // of the last pass whose logits were wanted; compute thread only
     uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
     int32_t first_output_ = 0;                     // position in that pass; compute thread only
+    size_t first_place_ = 0;                       // that the first logits of that pass are for; compute thread only
+    LogitsEdit edit_;
     const Cancellation* watched_ = nullptr;        // of the running pass; compute thread only
 
     std::vector<llama_pos> positions_;  // (batch)

@@ -34,6 +34,11 @@ void append_tokens(const llama_vocab* vocab, const PromptPart& part, std::vector
     tokens.resize(start + static_cast<size_t>(count));
 }
 
+// Tables are filled up to a size that computes well.
+bool is_padding(const llama_vocab* vocab, llama_token token) {
+    return (llama_vocab_get_attr(vocab, token) & LLAMA_TOKEN_ATTR_UNUSED) != 0 || std::string_view(llama_vocab_get_text(vocab, token)).starts_with("[PAD");
+}
+
 }  // namespace
 
 Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab) {
@@ -64,6 +69,22 @@ std::string Vocabulary::detokenize(std::span<const llama_token> tokens, bool spe
         text += special ? piece_of(vocab_, token, true) : std::string(piece(token));
     }
     return text;
+}
+
+std::string Vocabulary::difference_to(const Vocabulary& other) const {
+    const auto text = [](const Vocabulary& of, size_t token) { return std::string_view(llama_vocab_get_text(of.vocab_, static_cast<llama_token>(token))); };
+    if (llama_vocab_type(vocab_) != llama_vocab_type(other.vocab_)) return "they are of different kinds";
+    const size_t common = std::min(size(), other.size());
+    for (size_t token = 0; token < common; ++token) {
+        if (text(*this, token) == text(other, token)) continue;
+        return "token " + std::to_string(token) + " is \"" + std::string(text(*this, token)) + "\" in one and \"" + std::string(text(other, token)) + "\" in the other";
+    }
+    const Vocabulary& longer = size() > other.size() ? *this : other;
+    for (size_t token = common; token < longer.size(); ++token) {
+        if (is_padding(longer.vocab_, static_cast<llama_token>(token))) continue;
+        return "only one has token " + std::to_string(token) + ", \"" + std::string(text(longer, token)) + "\"";
+    }
+    return "";
 }
 
 std::vector<llama_token> Vocabulary::compatible_with(std::string_view required) const {

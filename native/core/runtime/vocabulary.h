@@ -39,6 +39,10 @@ class Vocabulary {
     // are a beginning of it. Token healing allows exactly these.
     std::vector<llama_token> compatible_with(std::string_view required) const;
 
+    // In what `other` differs, in words; empty when the same tokens stand for the same text, whatever either has behind
+    // them to fill its tables up. Reads the text of every token.
+    std::string difference_to(const Vocabulary& other) const;
+
   private:
     const llama_vocab* vocab_;
     std::vector<std::string> pieces_;     // (token)

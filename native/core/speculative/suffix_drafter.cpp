@@ -91,7 +91,8 @@ Draft SuffixDrafter::draft(size_t most) const {
     const size_t place = best_ == none && strayed_ == 0 ? source_ : best_;
     if (place == none) return {};
     const auto begin = text_.begin() + static_cast<std::ptrdiff_t>(place);
-    return {{begin, begin + static_cast<std::ptrdiff_t>(std::min(most, text_.size() - place))}, matched_};
+    const size_t length = std::min(most, text_.size() - place);
+    return {{begin, begin + static_cast<std::ptrdiff_t>(length)}, std::vector(length, certainty_of_match(matched_))};
 }
 
 }  // namespace nmos

@@ -17,12 +17,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace nmos {
+#include "speculative/draft.h"
 
-struct Draft {
-    std::vector<llama_token> tokens;
-    size_t matched = 0;  // tokens before them that were the same there; 0: the text that is being rewritten goes on
-};
+namespace nmos {
 
 class SuffixDrafter {
   public:
@@ -32,6 +29,8 @@ class SuffixDrafter {
     void append(llama_token token);
     // At most so many tokens that may come next; none when nothing like the end of the text was there before.
     Draft draft(size_t most) const;
+    // Tokens before the draft that were the same there; 0: the text that is being rewritten goes on.
+    size_t matched() const { return matched_; }
 
   private:
     static constexpr size_t none = SIZE_MAX;

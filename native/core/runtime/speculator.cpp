@@ -1,0 +1,134 @@
+#include "runtime/speculator.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "runtime/engine_error.h"
+#include "runtime/log.h"
+
+namespace nmos {
+
+namespace {
+
+// What others use, or what was closed meanwhile, drafts nothing.
+std::unique_ptr<ModelDrafter> hold(std::shared_ptr<Session> session, std::span<const llama_token> prompt, const CancellationPtr& request) {
+    if (!session) return nullptr;
+    try {
+        return std::make_unique<ModelDrafter>(std::move(session), prompt, request);
+    } catch (const EngineError&) {
+        return nullptr;
+    }
+}
+
+}  // namespace
+
+Speculator::Speculator(const Session& main, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt, const CancellationPtr& request)
+    : main_(main), learned_(main.model().speculation()), from_text_(prompt), from_model_(hold(std::move(draft_session), prompt, request)) {}
+
+void Speculator::append(llama_token token) {
+    from_text_.append(token);
+    if (from_model_) from_model_->append(token);
+    ++answered_;
+}
+
+void Speculator::begin(size_t left, const Sampler& sampler) {
+    most_ = std::min<size_t>({left, widest_verification - 1, main_.batch_size() - 1});
+    ready_ = true;
+    draft_ = from_text_.draft(most_);
+    const DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs);
+    if (choice.length == 0 && !draft_.empty()) learned_.control.decline(draft_.certainties.front());
+    draft_.cut(choice.length);
+    if (from_model_ && !from_model_->usable(most_)) drop_model();
+    if (!from_model_ || most_ == 0 || !learned_.costs.known()) return;
+    if (from_model_->costs().known() && !is_model_worth(choice.gain, left)) return;
+    draft_.cut(0);
+    rehearsal_.emplace(sampler.copy(std::min(main_.model().vocabulary().size(), from_model_->vocabulary_size())));
+    ready_ = false;
+}
+
+double Speculator::price() const {
+    return from_model_->costs().seconds() / learned_.costs.seconds();
+}
+
+bool Speculator::is_model_worth(double gain, size_t left) const {
+    const double promised = learned_.control.forecast({}, most_, price(), learned_.costs);
+    if (promised <= std::max(gain, least_gain)) {
+        learned_.control.decline_model();
+        return false;
+    }
+    const size_t missing = from_model_->missing();
+    if (missing <= 1) return true;
+    const double saved_per_token = learned_.costs.seconds() * (1 - 1 / promised);
+    return saved_per_token * learned_.lengths.remaining(answered_, left) > from_model_->costs().prefill_seconds(missing);
+}
+
+bool Speculator::step() {
+    if (ready_) return true;
+    try {
+        draft_from_model();
+    } catch (const EngineError& error) {
+        log(LogLevel::Warn, std::string("The draft model is no longer used for this answer: ") + error.what());
+        drop_model();
+    }
+    return false;
+}
+
+void Speculator::draft_from_model() {
+    const auto begin = std::chrono::steady_clock::now();
+    const bool known = from_model_->costs().known();
+    const bool computed = from_model_->compute();
+    ++result_.draft_passes;
+    result_.draft_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    if (!computed) {
+        // With the whole request, or because the session is wanted back.
+        drop_model();
+    } else if (!known) {
+        // That was to find out what a pass costs.
+        finish_model_draft();
+    } else if (from_model_->ready()) {
+        const auto drafted = from_model_->draft(*rehearsal_);
+        // The pass over what comes before tells of an end, too.
+        const bool ends = !drafted || llama_vocab_is_eog(main_.model().vocabulary().handle(), drafted->token);
+        if (!ends) draft_.push_back(drafted->token, drafted->certainty);
+        const double spent = static_cast<double>(draft_.size()) * price();
+        const double as_it_is = learned_.control.best(draft_, learned_.costs, spent).gain;
+        const bool goes_on = !ends && learned_.control.forecast(draft_, most_, price(), learned_.costs) > as_it_is;
+        if (!goes_on) finish_model_draft();
+    }
+}
+
+void Speculator::finish_model_draft() {
+    learned_.control.learn_made(draft_);
+    draft_.cut(learned_.control.best(draft_, learned_.costs, static_cast<double>(draft_.size()) * price()).length);
+    from_model_->forget_draft();
+    rehearsal_.reset();
+    ready_ = true;
+}
+
+void Speculator::drop_model() {
+    from_model_.reset();
+    rehearsal_.reset();
+    if (!ready_) draft_.cut(0);
+    ready_ = true;
+}
+
+void Speculator::learn(size_t accepted) {
+    if (draft_.empty()) return;
+    const auto drafted = static_cast<uint32_t>(draft_.size());
+    result_.drafted_tokens += drafted;
+    result_.accepted_tokens += static_cast<uint32_t>(accepted);
+    if (is_of_model(draft_.certainties.front())) {
+        result_.model_drafted_tokens += drafted;
+        result_.model_accepted_tokens += static_cast<uint32_t>(accepted);
+    }
+    learned_.control.learn(draft_, accepted);
+    draft_.cut(0);
+}
+
+SpeculationResult Speculator::end() {
+    if (answered_ > 0) learned_.lengths.observe(answered_);
+    from_model_.reset();
+    return result_;
+}
+
+}  // namespace nmos

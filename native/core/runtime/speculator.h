@@ -1,0 +1,70 @@
+// Drafts what the next pass of a generation verifies: from the text, or with a draft model where that is worth its time.
+//
+// The draft never decides what the answer is: the generation draws every token from the main model's logits. Drafts of a model
+// are drawn with a copy of the generation's own sampler, which has the same random numbers coming, so that they agree as often
+// as the two models do ("drafter-invariant speculative decoding", Daliri, Musco and Suresh, 2024).
+//
+// One for each generation; of the compute thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "runtime/model_drafter.h"
+#include "runtime/sampler.h"
+#include "speculative/draft_control.h"
+#include "speculative/suffix_drafter.h"
+
+namespace nmos {
+
+// What came of the drafts of one generation.
+struct SpeculationResult {
+    uint32_t drafted_tokens = 0;   // verified by passes
+    uint32_t accepted_tokens = 0;  // those of them that are part of the answer
+    uint32_t model_drafted_tokens = 0;  // of both, the draft model's
+    uint32_t model_accepted_tokens = 0;
+    uint32_t draft_passes = 0;     // over the draft model
+    double draft_seconds = 0;      // those took
+};
+
+class Speculator {
+  public:
+    // `draft_session` null: there is no draft model. One that others use, or that was closed, counts as none.
+    Speculator(const Session& main, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt, const CancellationPtr& request);
+
+    void append(llama_token token);
+    // Begins a draft of what comes next, as `sampler` would choose it; at most `left` tokens are still to come.
+    void begin(size_t left, const Sampler& sampler);
+    // Goes on; true when the draft is there. Computes one pass over the draft model at most, and none when it returns true.
+    bool step();
+    // What is to be verified.
+    const std::vector<llama_token>& draft() const { return draft_.tokens; }
+    // Behind the first so many tokens of the draft nobody has asked.
+    void cut(size_t length) { draft_.cut(length); }
+    // The pass was made, and the first so many tokens were right.
+    void learn(size_t accepted);
+    // The generation is over; the draft model's session is free again.
+    SpeculationResult end();
+
+  private:
+    // Whether the draft model promises more than `gain` and what it has to compute first is worth it.
+    bool is_model_worth(double gain, size_t left) const;
+    void draft_from_model();
+    void finish_model_draft();
+    void drop_model();
+    double price() const;
+
+    const Session& main_;
+    Speculation& learned_;
+    SuffixDrafter from_text_;
+    std::unique_ptr<ModelDrafter> from_model_;  // null: none, or none any more
+    std::optional<Sampler> rehearsal_;          // there while the model drafts
+    Draft draft_;
+    size_t most_ = 0;
+    size_t answered_ = 0;  // tokens of the answer so far
+    bool ready_ = true;
+    SpeculationResult result_;
+};
+
+}  // namespace nmos

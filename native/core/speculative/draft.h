@@ -1,0 +1,55 @@
+// Tokens that may come next, and how sure their drafter is of each.
+#pragma once
+
+#include <llama.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace nmos {
+
+// Drafted tokens of one certainty are right equally often, which is what is learned of them. A number below `certainties`:
+// first those of texts, by the length of the match, then those of draft models, by the probability that they gave the token.
+using Certainty = uint8_t;
+
+// The text that is being rewritten goes on without a match; matches of up to so many tokens; longer ones.
+constexpr std::array<size_t, 5> match_bounds{0, 3, 5, 8, 16};
+// Probabilities below these; higher ones.
+constexpr std::array<double, 7> probability_bounds{0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 0.95};
+
+constexpr size_t match_certainties = match_bounds.size() + 1;
+constexpr size_t certainties = match_certainties + probability_bounds.size() + 1;
+
+inline Certainty certainty_of_match(size_t matched) {
+    return static_cast<Certainty>(std::ranges::lower_bound(match_bounds, matched) - match_bounds.begin());
+}
+
+inline Certainty certainty_of_probability(double probability) {
+    return static_cast<Certainty>(match_certainties + static_cast<size_t>(std::ranges::upper_bound(probability_bounds, probability) - probability_bounds.begin()));
+}
+
+inline bool is_of_model(Certainty certainty) {
+    return certainty >= match_certainties;
+}
+
+struct Draft {
+    std::vector<llama_token> tokens;
+    std::vector<Certainty> certainties;  // (tokens)
+
+    size_t size() const { return tokens.size(); }
+    bool empty() const { return tokens.empty(); }
+    void push_back(llama_token token, Certainty certainty) {
+        tokens.push_back(token);
+        certainties.push_back(certainty);
+    }
+    // Keeps the first so many.
+    void cut(size_t length) {
+        tokens.resize(length);
+        certainties.resize(length);
+    }
+};
+
+}  // namespace nmos

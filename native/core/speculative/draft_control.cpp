@@ -1,0 +1,101 @@
+#include "speculative/draft_control.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nmos {
+
+namespace {
+
+// What was learned from a token counts half after so many others.
+constexpr double half_life = 200;
+
+// With every draft that is not verified, what was learned of its kind counts so much less.
+constexpr double decay_by_declining = 0.005;
+
+// Of tokens of draft models, until verifications tell: that they are right, as if seen so often.
+constexpr double assumed_of_model = 0.7;
+constexpr double assumed_tries = 4;
+
+}  // namespace
+
+DraftControl::DraftControl() : of_model_{assumed_of_model * assumed_tries, assumed_tries} {
+    for (size_t i = 0; i < certainties; ++i) rates_[i] = assumed(static_cast<Certainty>(i));
+}
+
+// The longer the match, the likelier is the guess; a draft model is believed what it says.
+DraftControl::Rate DraftControl::assumed(Certainty certainty) {
+    constexpr std::array<Rate, match_certainties> of_matches{{{2, 4}, {1, 4}, {2, 5}, {3, 5}, {4, 5}, {9, 10}}};
+    if (!is_of_model(certainty)) return of_matches[certainty];
+    const size_t bin = certainty - match_certainties;
+    const double low = bin == 0 ? 0 : probability_bounds[bin - 1];
+    const double high = bin == probability_bounds.size() ? 1 : probability_bounds[bin];
+    return {(low + high) / 2 * assumed_tries, assumed_tries};
+}
+
+void DraftControl::Rate::add(double share_right) {
+    const double kept = std::exp2(-1 / half_life);
+    right = right * kept + share_right;
+    tried = tried * kept + 1;
+}
+
+void DraftControl::Rate::return_to(const Rate& assumed) {
+    right += decay_by_declining * (assumed.right - right);
+    tried += decay_by_declining * (assumed.tried - tried);
+}
+
+DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& costs, double spent) const {
+    Choice best{0, 1 / (1 + spent)};
+    double to_beat = least_gain * best.gain;
+    double expected = 1;
+    double all_right = 1;
+    for (size_t length = 1; length <= std::min<size_t>(draft.size(), widest_verification - 1); ++length) {
+        all_right *= rates_[draft.certainties[length - 1]].value();
+        expected += all_right;
+        const double gain = expected / (costs.relative(static_cast<uint32_t>(length + 1)) + spent);
+        if (gain <= to_beat) continue;
+        best = {length, gain};
+        to_beat = gain;
+    }
+    return best;
+}
+
+double DraftControl::forecast(const Draft& draft, size_t most, double price, const PassCosts& costs) const {
+    double expected = 1;
+    double all_right = 1;
+    for (const Certainty certainty : draft.certainties) {
+        all_right *= rates_[certainty].value();
+        expected += all_right;
+    }
+    double best = 0;
+    // Further than the next token, because a pass may be dear at one width and hardly dearer at twice that.
+    for (size_t length = draft.size() + 1; length <= std::min<size_t>(most, widest_verification - 1); ++length) {
+        all_right *= of_model_.value();
+        expected += all_right;
+        best = std::max(best, expected / (costs.relative(static_cast<uint32_t>(length + 1)) + static_cast<double>(length) * price));
+    }
+    return best;
+}
+
+void DraftControl::learn_made(const Draft& draft) {
+    // Also of what is not worth a pass: how sure it is of its tokens tells how often they would be right.
+    for (const Certainty certainty : draft.certainties) of_model_.add(rates_[certainty].value());
+}
+
+void DraftControl::learn(const Draft& draft, size_t accepted) {
+    // Behind the first wrong token nothing is known.
+    for (size_t i = 0; i < std::min(accepted + 1, draft.size()); ++i) {
+        rates_[draft.certainties[i]].add(i < accepted ? 1 : 0);
+    }
+}
+
+void DraftControl::decline(Certainty certainty) {
+    rates_[certainty].return_to(assumed(certainty));
+}
+
+void DraftControl::decline_model() {
+    of_model_.return_to({assumed_of_model * assumed_tries, assumed_tries});
+    for (size_t i = match_certainties; i < certainties; ++i) decline(static_cast<Certainty>(i));
+}
+
+}  // namespace nmos

@@ -1,0 +1,87 @@
+#include "speculative/pass_costs.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace nmos {
+
+namespace {
+
+// Share of the last pass in the average.
+constexpr double weight_of_latest = 0.2;
+
+// What a further token is thought to add to a pass, in terms of the first one, until passes tell.
+constexpr double assumed_slope = 0.5;
+
+// The first pass of a width also builds what the later ones reuse.
+constexpr uint32_t telling_passes = 2;
+
+// Linear between the points, flat beyond them.
+double interpolate(const std::map<uint32_t, double>& points, uint32_t width) {
+    const auto above = points.lower_bound(width);
+    if (above == points.end()) return std::prev(above)->second;
+    if (above == points.begin()) return above->second;
+    const auto below = std::prev(above);
+    const double share = static_cast<double>(width - below->first) / static_cast<double>(above->first - below->first);
+    return below->second + share * (above->second - below->second);
+}
+
+}  // namespace
+
+void PassCosts::observe(uint32_t width, double seconds) {
+    Average& average = observed_[width];
+    if (++average.passes == 1) average.seconds = seconds;
+    else if (average.passes == telling_passes) average.seconds = std::min(average.seconds, seconds);
+    else average.seconds += weight_of_latest * (seconds - average.seconds);
+}
+
+void PassCosts::observe_prefill(size_t tokens, double seconds) {
+    const double each = seconds / static_cast<double>(tokens);
+    prefill_ = prefill_ == 0 ? each : prefill_ + weight_of_latest * (each - prefill_);
+}
+
+bool PassCosts::known() const {
+    const auto single = observed_.find(1);
+    return single != observed_.end() && single->second.passes >= telling_passes;
+}
+
+double PassCosts::seconds() const {
+    const auto single = observed_.find(1);
+    if (single != observed_.end()) return single->second.seconds;
+    return predicted_.empty() ? 0 : interpolate(predicted_, 1);
+}
+
+double PassCosts::relative(uint32_t width) const {
+    if (width <= 1) return 1;
+    return std::max(1.0, predicted_.empty() ? from_observed(width) : from_predicted(width));
+}
+
+double PassCosts::prefill_seconds(size_t tokens) const {
+    const double each = prefill_ > 0 ? prefill_ : seconds() * relative(widest_verification) / widest_verification;
+    return each * static_cast<double>(tokens);
+}
+
+double PassCosts::from_observed(uint32_t width) const {
+    const auto single = observed_.find(1);
+    const double guess = 1 + assumed_slope * (width - 1);
+    if (single == observed_.end()) return guess;
+    const auto cost = [&](auto entry) { return entry->second.seconds / single->second.seconds; };
+    const auto above = observed_.lower_bound(width);
+    if (above == observed_.end()) {
+        const auto widest = std::prev(above);
+        // As between the first and the widest one.
+        return widest->first == 1 ? guess : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
+    }
+    const auto below = std::prev(above);
+    const double share = static_cast<double>(width - below->first) / static_cast<double>(above->first - below->first);
+    return cost(below) + share * (cost(above) - cost(below));
+}
+
+double PassCosts::from_predicted(uint32_t width) const {
+    std::map<uint32_t, double> corrections{{1, 1.0}};
+    for (const auto& [seen, average] : observed_) corrections[seen] = average.seconds / interpolate(predicted_, seen);
+    const auto corrected = [&](uint32_t of) { return interpolate(predicted_, of) * interpolate(corrections, of); };
+    return corrected(width) / corrected(1);
+}
+
+}  // namespace nmos

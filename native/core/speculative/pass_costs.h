@@ -1,0 +1,46 @@
+// What passes over a model cost on this machine, by the tokens in them: learned from passes, and before those from what the
+// planner predicts. Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+namespace nmos {
+
+// The widest pass that verifies a draft: the draft and the token before it.
+constexpr uint32_t widest_verification = 16;
+
+class PassCosts {
+  public:
+    // A pass so wide is predicted to take so long. What was observed corrects it.
+    void predict(uint32_t width, double seconds) { predicted_[width] = seconds; }
+    // A pass took so long; of at most widest_verification tokens.
+    void observe(uint32_t width, double seconds);
+    // A prompt of so many tokens took so long, in however many passes.
+    void observe_prefill(size_t tokens, double seconds);
+
+    // Whether passes of one token were timed often enough to go by.
+    bool known() const;
+    // Of a pass one token wide; 0: unknown.
+    double seconds() const;
+    // In terms of a pass that is one token wide. Before anything wider was seen or predicted, a guess.
+    double relative(uint32_t width) const;
+    // Of computing so many tokens of a prompt; a guess, rather too much, until a prompt was.
+    double prefill_seconds(size_t tokens) const;
+
+  private:
+    struct Average {
+        double seconds = 0;  // forgets
+        uint32_t passes = 0;
+    };
+
+    double from_observed(uint32_t width) const;
+    double from_predicted(uint32_t width) const;
+
+    std::map<uint32_t, Average> observed_;   // by width
+    std::map<uint32_t, double> predicted_;  // by width
+    double prefill_ = 0;                     // seconds a token, an average that forgets; 0: unknown
+};
+
+}  // namespace nmos

@@ -1,0 +1,244 @@
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "check.h"
+#include "gguf_file.h"
+#include "runtime/speculator.h"
+#include "small_model.h"
+#include "synthetic_model.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+using Tokens = std::vector<llama_token>;
+
+const std::vector<std::string> prompts{
+    "def add(a, b):\n    return a + b\n\ndef sub(a, b):\n",
+    "Once upon a time there was a small robot who",
+    "const list = [1, 2, 3];\nfor (const item of list)",
+    "The three largest cities of Europe are",
+};
+
+// A model and another one that drafts for it.
+struct Pair {
+    explicit Pair(const std::string& draft_path) : draft(small.load(draft_path)) {}
+
+    std::shared_ptr<Session> draft_session(uint32_t context_length = 512) { return small.engine.create_session(draft, {context_length, 0, small.model}, 1); }
+
+    // What passes cost decides whether the draft model is asked at all. In this session those over the main model seem to take
+    // a second each, and those over the draft model a tenth of one, however long they take here and now.
+    std::shared_ptr<Session> slow_session() {
+        auto session = small.session();
+        session->edit_logits([this](size_t, std::span<float>) {
+            small.model->speculation().costs = costs_of(1);
+            draft->speculation().costs = costs_of(0.1);
+        });
+        return session;
+    }
+
+    static PassCosts costs_of(double seconds) {
+        PassCosts costs;
+        for (const uint32_t width : {1u, 1u, 16u}) costs.observe(width, seconds);
+        costs.observe_prefill(1, seconds / 10);
+        return costs;
+    }
+
+    GenerationRequest request(const std::string& prompt, const std::function<void(DecodeOptions&)>& change) {
+        auto request = generate_request(small.tokens(prompt), 40);
+        change(*request.decode);
+        return request;
+    }
+
+    GenerationResult plain(const std::string& prompt, const std::function<void(DecodeOptions&)>& change = [](DecodeOptions&) {}) {
+        auto asked = request(prompt, change);
+        asked.decode->speculate = false;
+        return run(small, small.session(), asked);
+    }
+
+    GenerationResult drafted(const std::string& prompt, std::shared_ptr<Session> by, const std::function<void(DecodeOptions&)>& change = [](DecodeOptions&) {}) {
+        auto asked = request(prompt, change);
+        asked.decode->draft = std::move(by);
+        return run(small, slow_session(), asked);
+    }
+
+    SmallModel small;
+    std::shared_ptr<Model> draft;
+};
+
+// The draft model changes the number of passes and nothing else; returns what came of it.
+SpeculationResult check_same_text(Pair& pair, const std::function<void(DecodeOptions&)>& change, Location at = Location::here()) {
+    SpeculationResult all;
+    const auto session = pair.draft_session();
+    for (const std::string& prompt : prompts) {
+        const GenerationResult drafted = pair.drafted(prompt, session, change);
+        const GenerationResult plain = pair.plain(prompt, change);
+        expect_equal(drafted.tokens, plain.tokens, at);
+        expect_equal(drafted.decode_passes + drafted.speculation.accepted_tokens, plain.decode_passes, at);
+        all.drafted_tokens += drafted.speculation.model_drafted_tokens;
+        all.accepted_tokens += drafted.speculation.model_accepted_tokens;
+        all.draft_passes += drafted.speculation.draft_passes;
+    }
+    return all;
+}
+
+void greedy(DecodeOptions&) {}
+
+void drawn(DecodeOptions& decode) {
+    decode.sampler.temperature = 1.0f;
+    decode.sampler.top_k = 60;
+    decode.sampler.top_p = 0.95f;
+    decode.sampler.repeat_penalty = 1.1f;
+    decode.sampler.seed = 11;
+}
+
+void drawn_by_grammar(DecodeOptions& decode) {
+    drawn(decode);
+    decode.sampler.grammar = "root ::= [a-z ,.]*";
+}
+
+// A vocabulary as a file of its own, with these words behind the usual ones.
+std::string vocabulary_file(const std::vector<std::string>& words) {
+    GgufFile file;
+    std::vector<std::string> tokens{"<unk>", "a", "b", "c"};
+    tokens.insert(tokens.end(), words.begin(), words.end());
+    file.text("general.architecture", "llama").text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "default");
+    file.texts("tokenizer.ggml.tokens", tokens).i32s("tokenizer.ggml.token_type", std::vector<int32_t>(tokens.size(), 1)).texts("tokenizer.ggml.merges", {});
+    for (const char* key : {"llama.context_length", "llama.embedding_length", "llama.block_count", "llama.feed_forward_length", "llama.attention.head_count"}) file.u32(key, 1);
+    return file.bytes();
+}
+
+void check_difference(const std::vector<std::string>& one, const std::vector<std::string>& other, std::string_view part, Location at = Location::here()) {
+    const TemporaryFile first(vocabulary_file(one));
+    const TemporaryFile second(vocabulary_file(other));
+    const VocabularyOnly a(first.path());
+    const VocabularyOnly b(second.path());
+    for (const std::string& difference : {a->difference_to(*b), b->difference_to(*a)}) {
+        expect(part.empty() ? difference.empty() : difference.find(part) != std::string::npos, show(part) + ", got " + show(difference), at);
+    }
+}
+
+}  // namespace
+
+TEST(model_draft, "a draft model that is always right saves most passes and changes no token") {
+    Pair pair(small_model_path());
+    for (const auto& change : {greedy, drawn, drawn_by_grammar}) {
+        const SpeculationResult result = check_same_text(pair, change);
+        expect(result.drafted_tokens > 60, "drafts, got " + show(result.drafted_tokens));
+        // Passes of another width round differently now and then.
+        expect(result.accepted_tokens * 10 >= result.drafted_tokens * 9, show(result.drafted_tokens) + " right ones, got " + show(result.accepted_tokens));
+    }
+}
+
+TEST(model_draft, "a draft model that is always wrong changes no token, and is soon asked no more") {
+    const TemporaryFile file;
+    synthetic::write_model(*synthetic::find_shape("tiny"), small_model_path(), file.path());
+    Pair pair(file.path());
+    for (const auto& change : {greedy, drawn, drawn_by_grammar}) {
+        const SpeculationResult result = check_same_text(pair, change);
+        expect(result.accepted_tokens * 4 <= result.drafted_tokens, "few right ones, got " + show(result.accepted_tokens));
+        expect(result.draft_passes < 160, "few passes over the draft model, got " + show(result.draft_passes));
+    }
+}
+
+TEST(model_draft, "a draft model that is as slow as the main one is not asked") {
+    Pair pair(small_model_path());
+    const auto session = pair.draft_session();
+    uint32_t passes = 0;
+    for (const std::string& prompt : prompts) {
+        auto request = pair.request(prompt, [&](DecodeOptions& decode) { decode.draft = session; });
+        passes += run(pair.small, pair.small.session(), request).speculation.draft_passes;
+    }
+    expect_equal(passes, 2u);  // to find out how slow it is
+}
+
+TEST(model_draft, "the draft model's cache follows the text") {
+    Pair pair(small_model_path());
+    const auto session = pair.draft_session();
+    const std::string story = "The old lighthouse stood at the end of the world. Its keeper had not spoken to anyone for years, and the ships that passed were few.";
+    const GenerationResult first = pair.drafted(story, session);
+    expect(first.speculation.model_accepted_tokens > 10, "drafts that were right");
+    Tokens text = pair.small.tokens(story);
+    text.insert(text.end(), first.tokens.begin(), first.tokens.end());
+    const Tokens cached = session->cached_tokens();
+    const auto [differs, unused] = std::mismatch(cached.begin(), cached.end(), text.begin(), text.end());
+    // Behind what it has in common is at most one draft.
+    expect(cached.end() - differs < static_cast<std::ptrdiff_t>(widest_verification), "the text in the draft model's cache");
+    expect(differs - cached.begin() > static_cast<std::ptrdiff_t>(text.size() / 2), "most of the text in the draft model's cache");
+}
+
+TEST(model_draft, "of two answers at once one has the draft model, and both are as without") {
+    Pair pair(small_model_path());
+    const auto session = pair.draft_session();
+    const auto by_session = [&](DecodeOptions& decode) { decode.draft = session; };
+    Running first(pair.small, pair.slow_session(), pair.request(prompts[0], by_session));
+    Running second(pair.small, pair.slow_session(), pair.request(prompts[1], by_session));
+    const GenerationResult with = first.result();
+    const GenerationResult without = second.result();
+    expect(with.speculation.draft_passes > 2, "the first to have the draft model");
+    expect_equal(without.speculation.draft_passes, 0u);
+    expect_equal(with.tokens, pair.plain(prompts[0]).tokens);
+    expect_equal(without.tokens, pair.plain(prompts[1]).tokens);
+    expect(pair.drafted(prompts[1], session).speculation.draft_passes > 2, "the session to be free again");
+}
+
+TEST(model_draft, "an answer goes on without the draft model when that is closed") {
+    for (const int after : {1, 2, 5, 9}) {
+        Pair pair(small_model_path());
+        auto request = pair.request(prompts[1], [&](DecodeOptions& decode) { decode.draft = pair.draft_session(); });
+        std::atomic<int> pieces = 0;
+        std::jthread closing([&] {
+            while (pieces < after) std::this_thread::yield();
+            pair.draft->close();
+        });
+        Running running(pair.small, pair.slow_session(), request, [&](std::string) { ++pieces; });
+        const GenerationResult drafted = running.result();
+        pieces = after;
+        closing.join();
+        expect_equal(drafted.tokens, pair.plain(prompts[1]).tokens);
+        expect(drafted.finish == Finish::Length, "the answer to end as without");
+    }
+}
+
+TEST(model_draft, "can be cancelled at any step, and goes on from there") {
+    Pair pair(small_model_path());
+    const auto draft_session = pair.draft_session();
+    const Tokens prompt = pair.small.tokens(prompts[1]);
+    const auto plain = pair.plain(prompts[1]);
+    for (const int after : {1, 2, 3, 7, 12}) {
+        const auto session = pair.slow_session();
+        auto request = generate_request(prompt, 40);
+        request.decode->draft = draft_session;
+        int pieces = 0;
+        Running running(pair.small, session, request, [&, cancellation = request.cancellation](std::string) {
+            if (++pieces == after) cancellation->cancel();
+        });
+        const GenerationResult cancelled = running.result();
+        expect(cancelled.finish == Finish::Cancelled, "a cancelled answer");
+        const Tokens cached = session->cached_tokens();
+        expect(cached.size() <= prompt.size() + cancelled.tokens.size(), "no drafted token to stay in the cache");
+        auto again = generate_request(prompt, 40);
+        again.decode->draft = draft_session;
+        expect_equal(run(pair.small, session, again).tokens, plain.tokens);
+    }
+}
+
+TEST(model_draft, "a text that is too long for the draft model is answered without it") {
+    Pair pair(small_model_path());
+    const auto session = pair.draft_session(32);
+    expect_equal(pair.drafted(prompts[0], session).tokens, pair.plain(prompts[0]).tokens);
+}
+
+TEST(model_draft, "refuses a draft that does not go with the model") {
+    Pair pair(small_model_path());
+    auto request = generate_request(pair.small.tokens("Hello"), 4);
+    request.decode->draft = pair.small.session();
+    expect_error(ErrorCode::InvalidArgument, "created for this session's model", [&] { run(pair.small, pair.small.session(), request); });
+    expect_error(ErrorCode::InvalidArgument, "the same model", [&] { pair.small.engine.create_session(pair.small.model, {512, 0, pair.small.model}, 1); });
+    check_difference({"d", "e"}, {"d", "e"}, "");
+    check_difference({"d", "e"}, {"d", "f"}, "token 5");
+    check_difference({"d", "e"}, {"d"}, "only one has token 5, \"e\"");
+    check_difference({"d", "[PAD5]", "[PAD6]"}, {"d"}, "");
+}
