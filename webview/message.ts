@@ -88,7 +88,8 @@ function statistics(stats: NonNullable<ShownEntry["stats"]>): HTMLElement {
   const { tokens, tokensPerSecond, droppedMessages, guesses } = stats;
   const speed = tokensPerSecond > 0 ? `${tokens} tokens, ${tokensPerSecond.toFixed(1)} tokens/s` : `${tokens} tokens`;
   const dropped = droppedMessages > 0 ? `; the ${droppedMessages} oldest messages no longer fit the context` : "";
-  const title = guesses ? `${guesses.accepted} of ${guesses.drafted} guessed tokens right` : false;
+  const saved = guesses && guesses.savedSeconds >= 0.05 ? `, ${guesses.savedSeconds.toFixed(1)} s saved` : "";
+  const title = guesses ? `${guesses.accepted} of ${guesses.drafted} guessed tokens right${saved}` : false;
   return element("span", { class: "note", title }, speed + dropped);
 }
 

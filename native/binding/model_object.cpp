@@ -14,6 +14,9 @@ constexpr uint64_t longest_context = 1u << 24;
 constexpr uint64_t most_bytes = uint64_t{1} << 50;
 constexpr uint64_t widest_batch = 1u << 16;
 
+// A prototype can be put on any object, a tag cannot.
+constexpr napi_type_tag type_tag = {0x6a1d94c27be05f38, 0xb1e7703f5ad2c846};
+
 // What `create` hands to the constructor.
 struct Parts {
     std::shared_ptr<EngineContext> context;
@@ -63,8 +66,16 @@ Napi::Object ModelObject::create(Napi::Env env, std::shared_ptr<EngineContext> c
     return AddonData::of(env).model.New({Napi::External<Parts>::New(env, &parts)});
 }
 
+std::shared_ptr<Model> ModelObject::from(const Options& options, const char* name) {
+    const Napi::Value value = options.value(name);
+    if (value.IsUndefined()) return nullptr;
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&type_tag)) options.refuse(name, "a Model of this addon", value);
+    return Unwrap(value.As<Napi::Object>())->model_;
+}
+
 ModelObject::ModelObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "A Model comes from loadModel");
+    info.This().As<Napi::Object>().TypeTag(&type_tag);
     Parts& parts = *info[0].As<Napi::External<Parts>>().Data();
     context_ = std::move(parts.context);
     model_ = std::move(parts.model);
@@ -153,6 +164,7 @@ Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
         SessionOptions session;
         session.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
         session.batch_size = static_cast<uint32_t>(options.whole_or("batchSize", 1, widest_batch, 0));
+        session.drafts_for = from(options, "draftsFor");
         const auto threads = static_cast<int32_t>(options.whole_or("threads", 0, 512, 0));
         auto work = [&engine = context_->engine(), model = model_, session, threads] { return engine.create_session(model, session, threads); };
         context_->on_desk(settler, std::move(work));

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "engine_context.h"
+#include "options.h"
 
 namespace nmos::binding {
 
@@ -11,6 +12,9 @@ class ModelObject : public Napi::ObjectWrap<ModelObject> {
   public:
     static Napi::Function define(Napi::Env env);
     static Napi::Object create(Napi::Env env, std::shared_ptr<EngineContext> context, std::shared_ptr<Model> model);
+
+    // The option of that name, null without one. Throws INVALID_ARGUMENT for anything but a model of this addon.
+    static std::shared_ptr<Model> from(const Options& options, const char* name);
 
     explicit ModelObject(const Napi::CallbackInfo& info);
 

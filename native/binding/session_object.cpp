@@ -11,6 +11,9 @@ namespace {
 
 constexpr uint64_t most_tokens = 1u << 24;
 
+// A prototype can be put on any object, a tag cannot.
+constexpr napi_type_tag type_tag = {0x2f8b06d9417ce35a, 0x94c5e8a16b70d23f};
+
 // What `create` hands to the constructor.
 struct Parts {
     std::shared_ptr<EngineContext> context;
@@ -76,6 +79,10 @@ Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
     object.Set("decodePasses", result.decode_passes);
     object.Set("draftedTokens", result.speculation.drafted_tokens);
     object.Set("acceptedTokens", result.speculation.accepted_tokens);
+    object.Set("draftModelTokens", result.speculation.model_drafted_tokens);
+    object.Set("acceptedDraftModelTokens", result.speculation.model_accepted_tokens);
+    object.Set("draftModelPasses", result.speculation.draft_passes);
+    object.Set("savedMs", result.saved_ms);
     return object;
 }
 
@@ -106,8 +113,16 @@ Napi::Object SessionObject::create(Napi::Env env, std::shared_ptr<EngineContext>
     return AddonData::of(env).session.New({Napi::External<Parts>::New(env, &parts)});
 }
 
+std::shared_ptr<Session> SessionObject::from(const Options& options, const char* name) {
+    const Napi::Value value = options.value(name);
+    if (value.IsUndefined()) return nullptr;
+    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&type_tag)) options.refuse(name, "a Session of this addon", value);
+    return Unwrap(value.As<Napi::Object>())->session_;
+}
+
 SessionObject::SessionObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     if (!info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "A Session comes from createSession");
+    info.This().As<Napi::Object>().TypeTag(&type_tag);
     Parts& parts = *info[0].As<Napi::External<Parts>>().Data();
     context_ = std::move(parts.context);
     session_ = std::move(parts.session);
@@ -139,6 +154,7 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
         decode.stop = options.texts("stop");
         decode.begin_with = options.optional_text("beginWith").value_or("");
         decode.speculate = options.choice("speculation", {"auto", "off"}) == "auto";
+        decode.draft = from(options, "draft");
         request.decode = std::move(decode);
         Generation::OnText on_text;
         if (info[1].IsFunction()) {

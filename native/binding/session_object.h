@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "engine_context.h"
+#include "options.h"
 
 namespace nmos::binding {
 
@@ -11,6 +12,9 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   public:
     static Napi::Function define(Napi::Env env);
     static Napi::Object create(Napi::Env env, std::shared_ptr<EngineContext> context, std::shared_ptr<Session> session);
+
+    // The option of that name, null without one. Throws INVALID_ARGUMENT for anything but a session of this addon.
+    static std::shared_ptr<Session> from(const Options& options, const char* name);
 
     explicit SessionObject(const Napi::CallbackInfo& info);
 

@@ -1,11 +1,11 @@
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Disposable } from "../shared/disposable";
 import { isAlive, ownIdentity } from "./process_identity";
 
 /**
  * A lock that one process of the user holds until it ends: a file with the holder's identity, made complete and at
- * once by linking. A lock whose process is gone is taken over; taking over renames it first, so that of two processes
- * that find the same dead lock only one removes it.
+ * once by linking. A lock whose process is gone is taken over. Only who holds a second lock for that removes it: between
+ * finding it dead and removing it, another process could have taken it over, whose living lock would go.
  */
 export interface ProcessLock extends Disposable {
   /** False when another process has taken the lock over although this one lives (somebody deleted the file). */
@@ -33,7 +33,7 @@ export function tryProcessLock(path: string): ProcessLock | null {
     const holder = read(path);
     if (holder === null) continue;
     if (isAlive(holder) || (holder === "" && isFresh(path))) return null;
-    removeDead(path, holder);
+    removeDead(path, holder, own);
   }
   return null;
 }
@@ -71,19 +71,26 @@ function createExclusively(path: string, content: string): boolean {
   }
 }
 
-function removeDead(path: string, holder: string): void {
-  const aside = `${path}.dead-${String(process.pid)}`;
+function removeDead(path: string, holder: string, own: string): void {
+  const right = `${path}.takeover`;
+  if (createWith(right, own)) {
+    if (read(path) === holder) remove(path);
+    remove(right);
+    return;
+  }
+  const taker = read(right);
+  if (taker === null || isAlive(taker) || (taker === "" && isFresh(right))) return;
+  // It ended in the moment between the two lines above.
+  remove(right);
+}
+
+function remove(path: string): void {
   try {
-    renameSync(path, aside);
-    // Somebody was faster and holds the lock by now: give it back, unless a third has taken the place meanwhile.
-    const moved = readFileSync(aside, "utf8");
-    if (moved !== holder) createWith(path, moved);
+    rmSync(path, { force: true });
   } catch (thrown) {
-    // ENOENT: somebody else removed it. EPERM, EBUSY: on Windows, somebody reads it at this moment.
+    // On Windows, somebody reads it at this moment; the next attempt finds it again.
     const code = (thrown as NodeJS.ErrnoException).code ?? "";
-    if (!["ENOENT", "EPERM", "EBUSY", "EACCES"].includes(code)) throw thrown;
-  } finally {
-    rmSync(aside, { force: true });
+    if (!["EPERM", "EBUSY", "EACCES"].includes(code)) throw thrown;
   }
 }
 

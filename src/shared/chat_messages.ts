@@ -32,8 +32,8 @@ export interface ShownEntry {
     tokens: number;
     tokensPerSecond: number;
     droppedMessages: number;
-    /** Tokens that were guessed ahead, if any, and those of them that were right. */
-    guesses?: { drafted: number; accepted: number };
+    /** Tokens that were guessed ahead, if any, those of them that were right, and what that saved. */
+    guesses?: { drafted: number; accepted: number; savedSeconds: number };
   };
 }
 

@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -161,8 +161,21 @@ export interface LayerPlacement {
   network: { device: number; uploaded: number; host: number };
 }
 
-/** What a loaded model has done so far. */
-export interface Activity {
+/** What came of guessing tokens ahead and verifying several of them in one pass. */
+export interface Guesses {
+  /** Guessed and verified. */
+  draftedTokens: number;
+  /** Those of them that became part of an answer. */
+  acceptedTokens: number;
+  /** Of both, those that a draft model guessed. */
+  draftModelTokens: number;
+  acceptedDraftModelTokens: number;
+  /** Of computing one token a pass. Negative: that would have been faster. */
+  savedMs: number;
+}
+
+/** What a loaded model has done so far. Its guesses are those since it was loaded. */
+export interface Activity extends Guesses {
   /** Computed since the model was loaded. */
   passes: number;
   lastPass: { tokens: number; milliseconds: number; predictedMilliseconds: number | null } | null;
@@ -175,9 +188,6 @@ export interface Activity {
   waitedMs: number;
   /** Weights that belong on the card and were given back for a while; `deviceBytes` does without them. */
   releasedBytes: number;
-  /** Guessed and verified since the model was loaded, and those of them that became part of answers. */
-  draftedTokens: number;
-  acceptedTokens: number;
   /** Of prompts, computed before a request needed them, and those of them that a request then found. */
   aheadTokens: number;
   usedAheadTokens: number;
@@ -240,7 +250,7 @@ export interface DownloadProgress {
 }
 
 /** What one generation cost. */
-export interface Usage {
+export interface Usage extends Guesses {
   promptTokens: number;
   /** Prompt tokens whose KV was still there and was not computed again. */
   reusedTokens: number;
@@ -249,10 +259,6 @@ export interface Usage {
   prefillMs: number;
   decodeMs: number;
   decodePasses: number;
-  /** Guessed and verified by those passes. */
-  draftedTokens: number;
-  /** Those of them that became part of the answer. */
-  acceptedTokens: number;
 }
 
 export interface Extract {

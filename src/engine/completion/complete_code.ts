@@ -1,5 +1,6 @@
 import type { AheadResult, CompletionParams, CompletionPrefillParams, CompletionResult } from "../../shared/protocol";
 import type { GenerateResult, PrefillResult } from "../native/addon";
+import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";
 import { promptInTime, wholePrompt } from "./choose_context";
 import { wantsSeveralLines } from "./multiline";
@@ -80,9 +81,9 @@ function withoutUnfinishedLine(text: string): string {
 
 /** What a generation cost, in the protocol's terms. */
 export function usageOf(result: GenerateResult): CompletionResult["usage"] {
-  const { promptTokens, reusedTokens, queuedMs, prefillMs, decodeMs } = result;
-  const { decodePasses, draftedTokens, acceptedTokens } = result;
+  const { promptTokens, reusedTokens, queuedMs, prefillMs, decodeMs, decodePasses } = result;
   return {
+    ...sumOfGuesses(noGuesses, result),
     promptTokens,
     reusedTokens,
     completionTokens: result.tokens.length,
@@ -90,8 +91,6 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
     prefillMs,
     decodeMs,
     decodePasses,
-    draftedTokens,
-    acceptedTokens,
   };
 }
 

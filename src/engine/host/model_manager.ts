@@ -1,4 +1,4 @@
-import { EngineError } from "../../shared/errors";
+import { EngineError, toEngineError } from "../../shared/errors";
 import {
   DEFAULT_CONTEXT_LENGTH,
   type EngineSettings,
@@ -10,6 +10,7 @@ import {
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
+import { DraftSession } from "./draft_session";
 import { fileKey } from "./file_key";
 import { GraphicsMemory, missingBytes } from "./graphics_memory";
 import { ModelLoader } from "./model_loader";
@@ -37,11 +38,14 @@ interface Entry {
   key: string;
   roles: Set<ModelRole>;
   handle: NativeModelHandle;
+  draft: DraftSession;
   graphics: GraphicsMemory;
   users: number;
   lastUsed: number;
   /** Asked for in tokens; the model may have got a shorter one. */
   askedContext: number;
+  /** Whether the model that guesses its answers was asked for. */
+  draftModelAsked: boolean;
   /** To be closed as soon as nobody uses it, and given to no further request. */
   stale: boolean;
 }
@@ -121,6 +125,8 @@ export class ModelManager {
     entry.users += 1;
     try {
       if (!options.isIdle) entry.graphics.fill();
+      // So that it is there when the answer begins.
+      if (!options.isIdle) entry.draft.prepare();
       return await action(entry);
     } finally {
       if (!options.isIdle) entry.lastUsed = Date.now();
@@ -311,6 +317,8 @@ export class ModelManager {
       const { addon, engine } = this.options.runtime();
       const { ref } = installed;
       const { log, onChanged } = this.options;
+      const source = () => this.draftSource(entry);
+      const draft = new DraftSession({ main: model, source, onMissing: () => void this.loadDraftModel(entry), log });
       const isWanted = () => entry.users > 0 && this.loads.size === 0;
       const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
       const handle = new NativeModelHandle(addon, model, ref, {
@@ -321,16 +329,19 @@ export class ModelManager {
         room: () => roomForSessions(model.placement, engine, this.vramLeftBytes(), this.loader.reservedBytes),
         withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).device, create),
         speculation: () => this.options.settings().speculation,
+        draft: () => draft.current(),
       });
       const entry: Entry = {
         installed,
         key,
         roles: new Set(),
         handle,
+        draft,
         graphics,
         users: 0,
         lastUsed: Date.now(),
         askedContext: loading.askedContext,
+        draftModelAsked: false,
         stale: false,
       };
       this.entries.add(entry);
@@ -362,6 +373,27 @@ export class ModelManager {
     }
   }
 
+  /** The model of ghost text, which also guesses what a larger one answers. */
+  private draftSource(main: Entry): NativeModelHandle | null {
+    if (main.roles.has("fast") || this.options.settings().speculation === "off") return null;
+    const fast = [...this.entries].find(({ roles, stale }) => roles.has("fast") && !stale);
+    if (fast) fast.lastUsed = Date.now();
+    return fast?.handle ?? null;
+  }
+
+  /** Beside the first answer. On the processor alone guessing with a model hardly ever pays: there nothing is loaded for it. */
+  private async loadDraftModel(main: Entry): Promise<void> {
+    const isGuessed = this.options.settings().speculation === "auto" && !main.roles.has("fast");
+    if (!isGuessed || main.draftModelAsked || main.handle.model.placement.deviceLayers === 0) return;
+    main.draftModelAsked = true;
+    try {
+      const installed = await this.options.store.choose(this.fastChoice, "fast");
+      if (fileKey(installed.path) !== main.key) await this.load(this.fastChoice, "fast", { isIdle: true });
+    } catch (thrown) {
+      this.options.log(`no model guesses the answers of ${main.installed.ref}: ${toEngineError(thrown).message}`);
+    }
+  }
+
   /** In tokens. The setting is for the chat: ghost text never fills more than the usual context. */
   private contextFor(roles: Iterable<ModelRole>): number {
     const isMain = [...roles].includes("main");
@@ -388,6 +420,7 @@ export class ModelManager {
   private async close(entry: Entry): Promise<void> {
     entry.stale = true;
     this.entries.delete(entry);
+    await entry.draft.close();
     await entry.handle.close();
     this.options.onChanged();
   }

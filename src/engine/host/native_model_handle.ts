@@ -1,4 +1,6 @@
+import { EngineError } from "../../shared/errors";
 import type { Activity, ModelRef, Speculation } from "../../shared/protocol";
+import { noGuesses, sumOfGuesses } from "../guesses";
 import type {
   GenerateResult,
   NativeAddon,
@@ -26,6 +28,8 @@ export interface NativeModelHandleOptions {
   withRoom: SessionPoolOptions["withRoom"];
   /** As the settings say; asked with every generation. */
   speculation: () => Speculation;
+  /** Of a smaller model, which guesses the answers of this one; null: there is none. Asked with every generation. */
+  draft: () => NativeSession | null;
 }
 
 /** A prefill of fewer tokens says nothing of the speed of longer ones. */
@@ -38,8 +42,9 @@ export class NativeModelHandle implements ModelHandle {
   private readonly ahead = new TokensAhead();
   /** Tokens a millisecond, an average that forgets. */
   private speed: number | undefined;
-  private draftedTokens = 0;
-  private acceptedTokens = 0;
+  private guesses = noGuesses;
+  /** Sessions that guess the answers of other models. */
+  private readonly draftSessions = new Set<NativeSession>();
 
   constructor(
     private readonly addon: NativeAddon,
@@ -63,9 +68,8 @@ export class NativeModelHandle implements ModelHandle {
 
   /** What the model has done so far, with what came of the guesses in all its generations. */
   get activity(): Activity {
-    const { draftedTokens, acceptedTokens, ahead } = this;
-    const { computed: aheadTokens, used: usedAheadTokens } = ahead;
-    return { ...this.model.activity, draftedTokens, acceptedTokens, aheadTokens, usedAheadTokens };
+    const { computed: aheadTokens, used: usedAheadTokens } = this.ahead;
+    return { ...this.model.activity, ...this.guesses, aheadTokens, usedAheadTokens };
   }
 
   get prefillSpeed(): number | undefined {
@@ -77,7 +81,26 @@ export class NativeModelHandle implements ModelHandle {
   }
 
   get sessions(): number {
-    return this.pool.size;
+    return this.pool.size + this.draftSessions.size;
+  }
+
+  /**
+   * A session in which this model guesses the answers of a larger one. Rejects with `INVALID_ARGUMENT` where the two do not
+   * share a vocabulary, and with `OUT_OF_MEMORY`.
+   */
+  async createDraftSession(main: NativeModel): Promise<NativeSession> {
+    const { room, threads, withRoom } = this.options;
+    if (room() < 1) throw new EngineError("OUT_OF_MEMORY", "There is no memory for a further KV cache.");
+    const contextLength = Math.min(main.placement.contextLength, this.info.trainedContextLength || Infinity);
+    const create = () => this.model.createSession({ contextLength, threads, draftsFor: main });
+    const session = await withRoom(create);
+    this.draftSessions.add(session);
+    return session;
+  }
+
+  async closeDraftSession(session: NativeSession): Promise<void> {
+    this.draftSessions.delete(session);
+    await session.close();
   }
 
   tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array> {
@@ -99,12 +122,12 @@ export class NativeModelHandle implements ModelHandle {
   async generate(request: GenerateRequest): Promise<GenerateResult> {
     const { onText, ...options } = request;
     const speculation = this.options.speculation();
+    const draft = this.options.draft();
     const result = await this.run(request, (session, cancellation) =>
-      session.generate({ ...options, speculation, cancellation }, onText),
+      session.generate({ ...options, speculation, ...(draft && { draft }), cancellation }, onText),
     );
     if (!result) return cancelledGeneration(request.tokens);
-    this.draftedTokens += result.draftedTokens;
-    this.acceptedTokens += result.acceptedTokens;
+    this.guesses = sumOfGuesses(this.guesses, result);
     return result;
   }
 
@@ -162,7 +185,7 @@ function cancelledGeneration(tokens: Int32Array): GenerateResult {
     finish: "cancelled",
     decodeMs: 0,
     decodePasses: 0,
-    draftedTokens: 0,
-    acceptedTokens: 0,
+    draftModelPasses: 0,
+    ...noGuesses,
   };
 }

@@ -6,7 +6,7 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { KvCacheType, Priority, Speculation } from "../../shared/protocol";
+import type { Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -184,6 +184,11 @@ export interface SessionOptions {
   /** Tokens of one prefill batch; a more urgent request waits for at most one. Default: 64, or 512 when a card holds the whole model. */
   batchSize?: number;
   threads?: number;
+  /**
+   * The session guesses the answers of this larger model: it is for `GenerateOptions.draft`. Rejects with
+   * `INVALID_ARGUMENT` where the two do not share a vocabulary.
+   */
+  draftsFor?: NativeModel;
 }
 
 export interface SamplerOptions {
@@ -227,18 +232,21 @@ export interface GenerateOptions extends PrefillOptions {
   beginWith?: string;
   /** Default: `auto`. The text is the same either way. */
   speculation?: Speculation;
+  /**
+   * Made with `draftsFor` this session's model. Is asked for guesses where that makes the answer come sooner; while
+   * another answer has it, or when it was closed, there are none of it.
+   */
+  draft?: NativeSession;
 }
 
-export interface GenerateResult extends PrefillResult {
+export interface GenerateResult extends PrefillResult, Guesses {
   text: string;
   tokens: Int32Array;
   finish: "stop" | "length" | "cancelled";
   decodeMs: number;
   decodePasses: number;
-  /** Guessed and verified by those passes. */
-  draftedTokens: number;
-  /** Those of them that became part of the answer. */
-  acceptedTokens: number;
+  /** Over the draft model. */
+  draftModelPasses: number;
 }
 
 export interface NativeSession {

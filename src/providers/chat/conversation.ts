@@ -54,7 +54,8 @@ export function finish(conversation: Conversation, result: ChatResult): Conversa
   const { usage, droppedMessages } = result;
   const seconds = usage.decodeMs / 1000;
   const tokensPerSecond = seconds > 0 ? usage.completionTokens / seconds : 0;
-  const guesses = { drafted: usage.draftedTokens, accepted: usage.acceptedTokens };
+  const { draftedTokens: drafted, acceptedTokens: accepted, savedMs } = usage;
+  const guesses = { drafted, accepted, savedSeconds: savedMs / 1000 };
   return updateStreaming(conversation, (entry) => ({
     ...entry,
     text: result.text,

@@ -17,6 +17,11 @@ export function ms(milliseconds: number): string {
   return `${milliseconds < 99.95 ? milliseconds.toFixed(1) : whole(milliseconds)} ms`;
 }
 
+/** `12.3 s`; minutes from 10 of them on. */
+export function seconds(milliseconds: number): string {
+  return milliseconds < 600_000 ? `${(milliseconds / 1000).toFixed(1)} s` : `${whole(milliseconds / 60_000)} min`;
+}
+
 /** `43%`. What is there is never called 0%, and what is not all never 100%. */
 export function percent(share: number): string {
   const rounded = Math.round(100 * share);

@@ -1,6 +1,6 @@
 import type { Fact } from "../../shared/memory_messages";
 import type { LoadedModel } from "../../shared/protocol";
-import { count, mib, ms, percent, whole } from "./amounts";
+import { count, mib, ms, percent, seconds, whole } from "./amounts";
 
 /** The same model a while ago. */
 export interface EarlierActivity {
@@ -19,6 +19,12 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
   if (activity.draftedTokens > 0) {
     figures.push({ label: "guessed tokens right", value: percent(activity.acceptedTokens / activity.draftedTokens) });
   }
+  if (activity.draftModelTokens > 0) {
+    const { draftModelTokens, acceptedDraftModelTokens } = activity;
+    const right = percent(acceptedDraftModelTokens / draftModelTokens);
+    figures.push({ label: "guessed by the draft model", value: `${count(draftModelTokens, "token")}, ${right} right` });
+  }
+  if (activity.draftedTokens > 0) figures.push({ label: "time saved by guessing", value: seconds(activity.savedMs) });
   if (activity.aheadTokens > 0) {
     const { aheadTokens, usedAheadTokens } = activity;
     const used = percent(usedAheadTokens / aheadTokens);

@@ -58,6 +58,9 @@ test("what comes back", async () => {
       decodePasses: 4,
       draftedTokens: 6,
       acceptedTokens: 5,
+      draftModelTokens: 3,
+      acceptedDraftModelTokens: 2,
+      savedMs: 7,
     },
   });
 });

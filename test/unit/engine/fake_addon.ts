@@ -103,6 +103,11 @@ class Session implements NativeSession {
       decodePasses: made - acceptedTokens,
       draftedTokens,
       acceptedTokens,
+      // All by the draft model where there is one.
+      draftModelTokens: options.draft ? draftedTokens : 0,
+      acceptedDraftModelTokens: options.draft ? acceptedTokens : 0,
+      draftModelPasses: options.draft ? draftedTokens : 0,
+      savedMs: acceptedTokens * tokenMs,
     };
   }
 

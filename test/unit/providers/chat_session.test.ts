@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { noGuesses } from "../../../src/engine/guesses";
 import { ChatSession } from "../../../src/providers/chat/chat_session";
 import { ConversationStore } from "../../../src/providers/chat/conversation_store";
 import { EngineError, type ErrorCode } from "../../../src/shared/errors";
@@ -22,8 +23,7 @@ const usage = {
   prefillMs: 1,
   decodeMs: 500,
   decodePasses: 5,
-  draftedTokens: 0,
-  acceptedTokens: 0,
+  ...noGuesses,
 };
 const file: Attachment = { kind: "file", label: "a.ts", path: "a.ts", languageId: "typescript", content: "let a;" };
 
@@ -185,7 +185,11 @@ describe("an answer", () => {
   const speed = { tokens: 5, tokensPerSecond: 10, droppedMessages: 0 };
   test.each([
     ["no guesses", usage, speed],
-    ["guesses", { ...usage, draftedTokens: 4, acceptedTokens: 3 }, { ...speed, guesses: { drafted: 4, accepted: 3 } }],
+    [
+      "guesses",
+      { ...usage, draftedTokens: 4, acceptedTokens: 3, savedMs: 250 },
+      { ...speed, guesses: { drafted: 4, accepted: 3, savedSeconds: 0.25 } },
+    ],
   ])("says how fast it came: %s", async (_, given, stats) => {
     void bench.session.send("Why?");
     await bench.last.end({ usage: given });

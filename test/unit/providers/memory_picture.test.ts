@@ -314,6 +314,14 @@ describe("the figures", () => {
     undefined,
     "graphics memory given back until it is needed: 3 MiB",
   );
+  check("time saved", { draftedTokens: 80, savedMs: 12_345 }, undefined, "time saved by guessing: 12.3 s");
+  check("much time saved", { draftedTokens: 80, savedMs: 900_000 }, undefined, "time saved by guessing: 15 min");
+  check(
+    "guesses of a draft model",
+    { draftedTokens: 80, draftModelTokens: 50, acceptedDraftModelTokens: 40 },
+    undefined,
+    "guessed by the draft model: 50 tokens, 80% right",
+  );
   check("guesses", { draftedTokens: 80, acceptedTokens: 64 }, undefined, "guessed tokens right: 80%");
   check(
     "computed ahead",

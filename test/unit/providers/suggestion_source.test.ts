@@ -5,6 +5,7 @@ import {
   type Pause,
   type SuggestionQuery,
 } from "../../../src/providers/suggestion_source";
+import { noGuesses } from "../../../src/engine/guesses";
 import type { CompletionResult } from "../../../src/shared/protocol";
 
 const usage = {
@@ -15,8 +16,7 @@ const usage = {
   prefillMs: 0,
   decodeMs: 0,
   decodePasses: 1,
-  draftedTokens: 0,
-  acceptedTokens: 0,
+  ...noGuesses,
 };
 
 function query(prefix: string, suffix = ""): SuggestionQuery {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { noGuesses } from "../../../src/engine/guesses";
 import { describeSpeed } from "../../../scripts/terminal/engine_report";
 import type { Usage } from "../../../src/shared/protocol";
 
@@ -10,8 +11,7 @@ const usage: Usage = {
   prefillMs: 500,
   decodeMs: 4000,
   decodePasses: 120,
-  draftedTokens: 0,
-  acceptedTokens: 0,
+  ...noGuesses,
 };
 
 describe("the speed of a generation", () => {

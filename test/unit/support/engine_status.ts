@@ -1,3 +1,4 @@
+import { noGuesses } from "../../../src/engine/guesses";
 import type { Activity, EngineStatus, LayerPlacement, LoadedModel, Placement } from "../../../src/shared/protocol";
 
 const mib = 2 ** 20;
@@ -15,8 +16,7 @@ const nothingDone: Activity = {
   slotDiscarded: 0,
   waitedMs: 0,
   releasedBytes: 0,
-  draftedTokens: 0,
-  acceptedTokens: 0,
+  ...noGuesses,
   aheadTokens: 0,
   usedAheadTokens: 0,
 };

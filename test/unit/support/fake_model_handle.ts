@@ -111,7 +111,15 @@ export class FakeModelHandle implements ModelHandle {
       break;
     }
     const answerTokens = await this.tokenize([{ text, special: false }], { addBos: false });
-    const decoded = { decodeMs: 3, decodePasses: 4, draftedTokens: 6, acceptedTokens: 5 };
+    const guesses = {
+      draftedTokens: 6,
+      acceptedTokens: 5,
+      draftModelTokens: 3,
+      acceptedDraftModelTokens: 2,
+      draftModelPasses: 4,
+      savedMs: 7,
+    };
+    const decoded = { decodeMs: 3, decodePasses: 4, ...guesses };
     return { ...costOf(tokens, signal), text, finish, tokens: answerTokens, ...decoded };
   }
 }

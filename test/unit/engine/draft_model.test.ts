@@ -1,0 +1,129 @@
+import { describe, expect, it } from "vitest";
+import type { ModelManager } from "../../../src/engine/host/model_manager";
+import { manager, nothing, type Machine } from "./manager_fixture";
+
+async function answer(one: ModelManager, model: string, role: "fast" | "main" = "main"): Promise<void> {
+  await one.use(model, role, async (handle) => {
+    await handle.generate({ tokens: Int32Array.of(1), priority: "chat", maxTokens: 1 });
+  });
+  // What was begun beside it ends.
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** What is loaded, drafted, answered and closed while so many answers are given. */
+function check(name: string, machine: Machine, uses: [string, "fast" | "main"][], expected: string[]): void {
+  it(name, async () => {
+    const { one, events } = manager(machine);
+    for (const [model, role] of uses) await answer(one, model, role);
+    expect(events.map((event) => event.replace(/ 8192$/, ""))).toEqual(expected);
+  });
+}
+
+describe("the model of ghost text guesses the answers of the main one", () => {
+  check(
+    "as soon as it is in memory and has a session for them",
+    {},
+    [
+      ["f", "fast"],
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load f", "generate f", "load m", "draft f for m", "generate m", "generate m with draft"],
+  );
+  check(
+    "and is loaded beside the first answer where a card computes",
+    { fast: "f", deviceLayers: 2 },
+    [
+      ["m", "main"],
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load m", "generate m", "load f", "draft f for m", "generate m", "generate m with draft"],
+  );
+  check(
+    "but is not loaded for it on the processor alone",
+    { fast: "f" },
+    [
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load m", "generate m", "generate m"],
+  );
+  check(
+    "but not its own",
+    { fast: "f", deviceLayers: 2 },
+    [
+      ["f", "main"],
+      ["f", "main"],
+      ["f", "fast"],
+      ["f", "main"],
+    ],
+    ["load f", "generate f", "generate f", "generate f", "generate f"],
+  );
+  check(
+    "unless the settings say that nothing is guessed",
+    { fast: "f", deviceLayers: 2, settings: { speculation: "off" } },
+    [
+      ["f", "fast"],
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load f", "generate f", "load m", "generate m", "generate m"],
+  );
+
+  it("or says once why not", async () => {
+    const { one, events, lines } = manager({ mayDraft: false });
+    await answer(one, "f", "fast");
+    for (let turn = 0; turn < 3; turn++) await answer(one, "m");
+    expect(events.filter((event) => event.includes("draft"))).toEqual([]);
+    expect(lines.filter((line) => line.includes("f guesses no answers of"))).toHaveLength(1);
+  });
+
+  it("is asked once to load, however that ends", async () => {
+    const { one, lines } = manager({ deviceLayers: 2 });
+    for (let turn = 0; turn < 3; turn++) await answer(one, "m");
+    expect(lines.filter((line) => line.includes("no model guesses the answers of m"))).toHaveLength(1);
+  });
+
+  it("with a session that counts as its own and ends with the main model", async () => {
+    const { one, events } = manager();
+    await answer(one, "f", "fast");
+    await answer(one, "m");
+    expect(one.loaded().map(({ ref, sessions }) => [ref, sessions])).toEqual([
+      ["f", 2],
+      ["m", 1],
+    ]);
+    await one.unload("m");
+    expect(events.slice(-2)).toEqual(["close draft of f", "close m"]);
+    expect(one.loaded().map(({ ref, sessions }) => [ref, sessions])).toEqual([["f", 1]]);
+  });
+
+  it("anew when it was loaded anew", async () => {
+    const { one, events } = manager();
+    await answer(one, "f", "fast");
+    await answer(one, "m");
+    await one.unload("f");
+    await answer(one, "m");
+    await answer(one, "f", "fast");
+    await answer(one, "m");
+    await answer(one, "m");
+    expect(events.filter((event) => event.startsWith("generate m"))).toEqual([
+      "generate m",
+      "generate m",
+      "generate m",
+      "generate m with draft",
+    ]);
+  });
+
+  it("and does not fall idle meanwhile", async () => {
+    const { one, events } = manager({ settings: { idleUnloadMinutes: 1 } });
+    await answer(one, "f", "fast");
+    await answer(one, "m");
+    const later = Date.now() + 59_000;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await one.use("m", "main", nothing);
+    await answer(one, "m");
+    await one.giveBack(later);
+    expect(events.some((event) => event.startsWith("close"))).toBe(false);
+  });
+});
