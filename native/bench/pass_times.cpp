@@ -20,17 +20,16 @@
 #include <vector>
 
 #include "device/streaming_device.h"
-#include "plan/placement.h"
-#include "platform/os.h"
 #include "runtime/backends.h"
 #include "runtime/log.h"
-#include "runtime/measure_device.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
 #include "sim_clock.h"
 #include "sim_device.h"
+#include "sim_machine.h"
 
 using namespace nmos;
+using namespace nmos::bench;
 
 namespace {
 
@@ -63,11 +62,6 @@ Arguments parse(const std::vector<std::string>& words) {
     if (words.size() > 9) arguments.pinned = words[9] == "pinned";
     if (words.size() > 10) arguments.override_pattern = words[10];
     return arguments;
-}
-
-ComputeThreads make_threads(int count) {
-    ggml_threadpool_params params = ggml_threadpool_params_default(count);
-    return {cpu_functions().threadpool_new(&params), count};
 }
 
 std::string list(const std::vector<double>& values) {
@@ -114,35 +108,13 @@ void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, 
                 (after.uploading_seconds - before.uploading_seconds) / passes, static_cast<double>(after.uploaded - before.uploaded) / passes);
 }
 
-void run_nmos(const Arguments& arguments, sim::SimDevice* card) {
-    const ComputeThreads threads = make_threads(arguments.threads);
+void run_nmos(const Arguments& arguments) {
+    const SimMachine machine(arguments.libraries, arguments.card, arguments.threads, widest_pass);
+    sim::SimDevice* const card = machine.card();
     const ModelProfile profile = read_model_profile(arguments.model);
-    const os::Memory memory = os::memory();
-    PlacementRequest request;
-    request.context_length = arguments.context;
-    request.batch_size = widest_pass;
-    request.use_gpu = card != nullptr;
-    request.ram_total = memory.total;
-    request.ram_available = memory.available;
-    double measured = 0;
-    DeviceProfile device;
-    if (card) {
-        const double measuring = sim::now();
-        device = measure_device(card->handle(), threads, widest_pass);
-        measured = sim::now() - measuring;
-        size_t total = 0;
-        size_t free = 0;
-        ggml_backend_dev_memory(card->handle(), &free, &total);
-        request.vram_limit = free;
-        // The whole card, as upstream's best split takes it; the margin for other programs comes on top.
-        constexpr uint64_t margin = uint64_t{1} << 30;
-        request.cards.push_back({ggml_backend_dev_name(card->handle()), card->profile().name, request.vram_limit + margin, false, device});
-    }
-    LoadOptions options;
-    options.plan.path = arguments.model;
     const double loading = sim::now();
-    const std::shared_ptr<Model> model = Model::load(options, profile, plan_placement(profile, request));
-    const auto session = Session::create(model, {arguments.context, widest_pass}, threads);
+    const std::shared_ptr<Model> model = machine.load(profile, arguments.context);
+    const auto session = Session::create(model, {arguments.context, widest_pass}, machine.threads());
     session->acquire(std::make_shared<Cancellation>());
     const auto pass = [&](const std::vector<llama_token>& tokens) {
         session->keep_common_prefix({}, false);
@@ -155,7 +127,7 @@ void run_nmos(const Arguments& arguments, sim::SimDevice* card) {
     const double loaded = sim::now() - loading;
 
     const Placement& placement = model->placement();
-    std::printf("{\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", measured, loaded,
+    std::printf("{\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", machine.measure_seconds(), loaded,
                 static_cast<unsigned long long>(placement.device_bytes));
     for (const std::string& sentence : placement.explanation) std::printf("%s ", sentence.c_str());
     std::printf("\",\"passes\":[");
@@ -164,7 +136,7 @@ void run_nmos(const Arguments& arguments, sim::SimDevice* card) {
         const std::vector<llama_token> tokens = tokens_of(width);
         const sim::Traffic before = traffic_of(card);
         const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
-        const double predicted = placement.units ? predict_pass(profile, device, *placement.units, width) : 0;
+        const double predicted = placement.units ? predict_pass(profile, machine.device(), *placement.units, width) : 0;
         print_pass(first, width, seconds, before, traffic_of(card), predicted);
         first = false;
     }
@@ -181,7 +153,11 @@ void run_nmos(const Arguments& arguments, sim::SimDevice* card) {
     std::printf("}\n");
 }
 
-void run_upstream(const Arguments& arguments, sim::SimDevice* card) {
+void run_upstream(const Arguments& arguments) {
+    load_backends(arguments.libraries, true);
+    const auto card_profile = sim::find_card_profile(arguments.card);
+    if (!card_profile && arguments.card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
+    sim::SimDevice* const card = card_profile ? &sim::SimDevice::create(*card_profile, sim::Mode::Timed) : nullptr;
     std::array<ggml_backend_dev_t, 2> devices{card && arguments.layers > 0 ? card->handle() : nullptr, nullptr};
     std::array<llama_model_tensor_buft_override, 2> overrides{};
     if (!arguments.override_pattern.empty()) {
@@ -237,13 +213,9 @@ void run_upstream(const Arguments& arguments, sim::SimDevice* card) {
 int main(int count, char** words) {
     try {
         const Arguments arguments = parse({words + 1, words + count});
-        const auto profile = sim::find_card_profile(arguments.card);
-        if (!profile && arguments.card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
         take_over_library_log();
-        load_backends(arguments.libraries, true);
-        sim::SimDevice* const card = profile ? &sim::SimDevice::create(*profile, sim::Mode::Timed) : nullptr;
-        if (arguments.mode == "nmos") run_nmos(arguments, card);
-        else run_upstream(arguments, card);
+        if (arguments.mode == "nmos") run_nmos(arguments);
+        else run_upstream(arguments);
     } catch (const std::exception& failure) {
         std::fprintf(stderr, "%s\n", failure.what());
         return 1;

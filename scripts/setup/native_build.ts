@@ -27,11 +27,19 @@ export async function buildCoreTests(): Promise<void> {
 }
 
 /** Builds the programs that benchmarks run; resolves with their paths. */
-export async function buildBenchPrograms(): Promise<{ passTimes: string; syntheticModel: string }> {
+export async function buildBenchPrograms(): Promise<{
+  passTimes: string;
+  speculativeDecoding: string;
+  syntheticModel: string;
+}> {
   await compile();
   const program = (name: string): string =>
     resolve(buildDirectory, process.platform === "win32" ? `${name}.exe` : name);
-  return { passTimes: program("pass_times"), syntheticModel: program("synthetic_model") };
+  return {
+    passTimes: program("pass_times"),
+    speculativeDecoding: program("speculative_decoding"),
+    syntheticModel: program("synthetic_model"),
+  };
 }
 
 async function compile(...options: string[]): Promise<void> {
