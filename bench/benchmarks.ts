@@ -2,6 +2,7 @@ import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
+import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
 
@@ -10,6 +11,7 @@ export const benchmarks: readonly Benchmark[] = [
   stackBenchmark,
   memoryBenchmark,
   speculationBenchmark,
+  cardSpeculationBenchmark,
   completionBenchmark,
   replayBenchmark,
 ];

@@ -13,12 +13,14 @@ export function runProgram(
   program: string,
   args: readonly string[],
   stops: Stops,
-  options: { cwd?: string } = {},
+  { input = "", ...options }: { cwd?: string; input?: string } = {},
 ): Promise<ProgramResult> {
-  const child = spawn(program, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { ...options, stdio: ["pipe", "pipe", "pipe"] });
   const forget = stops.add(() => {
     child.kill("SIGKILL");
   });
+  // A program that ends before it has read all of it says why itself.
+  child.stdin.on("error", () => undefined).end(input);
   let output = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -11,6 +11,7 @@ import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark"
 import { physicalCores } from "../harness/machine";
 import { comparisonRow, limitRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
+import { bestSplits, describeSplit, promptWidth } from "./static_splits";
 import { timePasses, type PassTimes, type PassTimesReport, type Setting, type StaticSplit } from "./pass_times";
 
 interface Scenario {
@@ -23,8 +24,6 @@ interface Scenario {
 
 const contextLength = 2048;
 const draftWidths = [4, 8, 16];
-/** Of a prompt that decides which split is best for prompts. */
-const promptWidth = 64;
 const prefill = [promptWidth, 512];
 /** Takes so long that the other widths are measured more often. */
 const longPrefill = 2048;
@@ -72,7 +71,7 @@ async function runMemory(context: BenchmarkContext): Promise<BenchmarkResult> {
 async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, setting: Setting): Promise<Row[]> {
   const name = `${scenario.label} ${scenario.card}`;
   log(`${name}: looking for llama.cpp's best split`);
-  const splits = await bestSplits(scenario, setting, stops, log, name);
+  const splits = await bestSplits(scenario.layers, setting, stops, log, name);
   const ours: PassTimesReport[] = [];
   const theirs: PassTimesReport[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -97,7 +96,7 @@ async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, set
     comparisonRow({
       id: `${name} ${id}`,
       unit: "ms",
-      peer: `llama.cpp, ${describe(width >= promptWidth ? splits.wide : splits.narrow)}`,
+      peer: `llama.cpp, ${describeSplit(width >= promptWidth ? splits.wide : splits.narrow)}`,
       ours: seconds(ours, width).map((value) => value * 1000),
       theirs: seconds(theirs, width).map((value) => value * 1000),
       better: "lower",
@@ -117,7 +116,7 @@ async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, set
       target,
     });
   const copyOrCompute = ({ cardSeconds, uploadSeconds }: PassTimes) => Math.max(cardSeconds, uploadSeconds);
-  const narrowSplit = `llama.cpp, ${describe(splits.narrow)}`;
+  const narrowSplit = `llama.cpp, ${describeSplit(splits.narrow)}`;
   const restores = ours.filter(({ restoredBytes = 0 }) => restoredBytes > 0);
   return [
     row("decode", 1, scenario.decodeTarget),
@@ -183,60 +182,11 @@ async function measurePlain(
     return comparisonRow({
       id: `${label} ${width === 1 ? "decode" : `prefill ${width}`}`,
       unit: "ms",
-      peer: `llama.cpp, ${describe(split)}`,
+      peer: `llama.cpp, ${describeSplit(split)}`,
       ours: milliseconds(ours),
       theirs: milliseconds(theirs),
       better: "lower",
       target: 0.99,
     });
   });
-}
-
-function describe({ layers, memory, override }: StaticSplit): string {
-  const networks = override && `feed-forward networks of ${override.split("|").length} layers on the processor`;
-  return `${networks ?? `-ngl ${layers}`}, ${memory}`;
-}
-
-/**
- * The splits that are best at decoding and at a prompt of 64 tokens: whole layers, as many as fit and one fewer, and all
- * layers with the fewest networks left to the processor; each with mapped and with pinned weights.
- */
-async function bestSplits(
-  { layers }: Scenario,
-  setting: Setting,
-  stops: BenchmarkContext["stops"],
-  log: BenchmarkContext["log"],
-  name: string,
-): Promise<{ narrow: StaticSplit; wide: StaticSplit }> {
-  const counts = Array.from({ length: layers + 1 }, (_, index) => index);
-  const whole = counts.map((less): StaticSplit => ({ layers: layers + 1 - less, memory: "mapped" }));
-  const networks = counts.slice(1).map((count): StaticSplit => {
-    const left = Array.from({ length: count }, (_, layer) => layer).join("|");
-    return { layers: layers + 1, memory: "mapped", override: `^blk\\.(${left})\\.ffn_(gate|up|down)(_exps)?\\.weight` };
-  });
-  const tried: { split: StaticSplit; decode: number; prefill: number }[] = [];
-  const attempt = async (split: StaticSplit): Promise<boolean> => {
-    const report = await timePasses(setting, split, [1, promptWidth], 5, stops);
-    if (!report) return false;
-    const [decode = NaN, prefill = NaN] = report.passes.map(({ seconds }) => median(seconds));
-    tried.push({ split, decode, prefill });
-    log(
-      `${name}: ${describe(split)}: ${(decode * 1000).toFixed(1)} ms a token, ${(prefill * 1000).toFixed(0)} ms a prompt`,
-    );
-    return true;
-  };
-  for (const splits of [whole, networks]) {
-    let fitted = 0;
-    for (const split of splits) {
-      if (!(await attempt(split))) continue;
-      await attempt({ ...split, memory: "pinned" });
-      if (++fitted === 2) break;
-    }
-  }
-  const best = (figure: "decode" | "prefill"): StaticSplit => {
-    const [first] = [...tried].sort((a, b) => a[figure] - b[figure]);
-    if (!first) throw new Error(`${name}: expected a split that fits the card.`);
-    return first.split;
-  };
-  return { narrow: best("decode"), wide: best("prefill") };
 }

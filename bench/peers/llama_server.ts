@@ -13,6 +13,11 @@ export interface Infill {
   n_indent: number;
 }
 
+interface Completion {
+  content: string;
+  timings: { prompt_n: number; predicted_per_second: number };
+}
+
 export interface InfillResult {
   content: string;
   /** Prompt tokens that were computed. */
@@ -37,7 +42,12 @@ const patienceMs = 60_000;
 
 /** llama.cpp's own server in a process of its own, started as llama.vscode documents it for ghost text. */
 export class LlamaServer {
-  static async start(program: string, conditions: Conditions, stops: Stops): Promise<LlamaServer> {
+  static async start(
+    program: string,
+    conditions: Conditions,
+    stops: Stops,
+    further: readonly string[] = [],
+  ): Promise<LlamaServer> {
     const { modelPath, threads, contextLength } = conditions;
     const port = await freePort();
     const options = {
@@ -50,7 +60,7 @@ export class LlamaServer {
     };
     const args = Object.entries(options).flatMap(([name, value]) => [name, String(value)]);
     // It looks for backends in its own folder and in the current one: let both be the one with the pinned ones.
-    const child = spawn(program, [...args, "-dev", "none", "-ub", "1024", "-b", "1024"], {
+    const child = spawn(program, [...args, "-dev", "none", "-ub", "1024", "-b", "1024", ...further], {
       cwd: dirname(program),
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -86,11 +96,22 @@ export class LlamaServer {
     return this.ask("/completion", { prompt, n_predict: 64, temperature: 0, stop: ["\n"], cache_prompt: false });
   }
 
+  /** Greedily, several lines; the decoding alone is timed. */
+  async answer(prompt: string, maxTokens: number): Promise<{ content: string; tokensPerSecond: number }> {
+    const asked = { prompt, n_predict: maxTokens, temperature: 0, cache_prompt: false };
+    const { content, timings } = await this.post("/completion", asked);
+    return { content, tokensPerSecond: timings.predicted_per_second };
+  }
+
   private async ask(path: string, body: object): Promise<InfillResult> {
+    const { content, timings } = await this.post(path, body);
+    return { content, computedTokens: timings.prompt_n };
+  }
+
+  private async post(path: string, body: object): Promise<Completion> {
     const response = await fetch(this.address + path, { method: "POST", body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`llama-server answered ${response.status}: ${await response.text()}`);
-    const { content, timings } = (await response.json()) as { content: string; timings: { prompt_n: number } };
-    return { content, computedTokens: timings.prompt_n };
+    return (await response.json()) as Completion;
   }
 
   private async isReady(): Promise<boolean> {

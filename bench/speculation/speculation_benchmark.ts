@@ -1,45 +1,83 @@
 /**
- * What guessing ahead gains: answers whose tokens are guessed from the text at hand and verified several in a pass,
- * against the same answers with one token a pass, in alternation on one engine.
+ * What guessing ahead gains on this machine: answers of real models whose tokens are guessed and verified several in a pass,
+ * against the same answers with one token a pass in alternation on one engine, and against llama.cpp's kinds of
+ * speculation. The smaller model is in memory beside the larger one, as ghost text has it, and may guess for it.
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
+import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
-import { comparisonRow, plainRow, type Row } from "../harness/report";
+import { comparisonRow, plainRow, singleRow, type Row } from "../harness/report";
+import { median } from "../harness/statistics";
+import { LlamaServer } from "../peers/llama_server";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { ask } from "../stack/nmos";
-import { workloads, type Workload } from "./workloads";
+import { promptOf, workloads, type Workload } from "./workloads";
 
-const models = [
+interface Pair {
+  id: string;
+  label: string;
+  /** The model of ghost text; without one there is none to guess. */
+  draft?: string;
+}
+
+const pairs: readonly Pair[] = [
   { id: "qwen2.5-coder-0.5b", label: "0.5B" },
-  { id: "qwen2.5-coder-1.5b", label: "1.5B" },
-] as const;
+  { id: "qwen2.5-coder-1.5b", label: "1.5B", draft: "qwen2.5-coder-0.5b" },
+];
 
 const contextLength = 2048;
 const answerTokens = 192;
 
 export const speculationBenchmark: Benchmark = {
   name: "speculation",
-  summary: "answers with tokens guessed from the text at hand, against one token a pass",
+  summary: "answers with guessed tokens, against one token a pass and llama.cpp's kinds of speculation",
   run: runSpeculation,
 };
 
-async function runSpeculation({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
+async function runSpeculation(context: BenchmarkContext): Promise<BenchmarkResult> {
   const rows: Row[] = [];
-  for (const { id, label } of quick ? models.slice(0, 1) : models) {
-    const modelPath = await ensureModel(id);
-    const engine = await startEngine(root, { modelPath, threads: physicalCores(), contextLength }, stops);
-    try {
-      for (const workload of workloads) {
-        log(`${label}: ${workload.name}`);
-        rows.push(...(await measure(engine, modelPath, label, workload, quick ? 1 : 2)));
-      }
-    } finally {
-      await engine.close();
+  for (const pair of context.quick ? pairs.slice(0, 1) : pairs) rows.push(...(await measurePair(context, pair)));
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+}
+
+async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: Pair): Promise<Row[]> {
+  const { id, label, draft } = pair;
+  const modelPath = await ensureModel(id);
+  const draftPath = draft && (await ensureModel(draft));
+  const conditions = { modelPath, threads: physicalCores(), contextLength };
+  const engine = await startEngine(root, conditions, stops);
+  if (draftPath) await engine.client.request("models/load", { model: draftPath, role: "fast" });
+  const rows: Row[] = [];
+  const ours = new Map<string, number>();
+  for (const workload of workloads) {
+    log(`${label}: ${workload.name}`);
+    const measured = await measure(engine, modelPath, label, workload, quick ? 1 : 2);
+    rows.push(...measured.rows);
+    ours.set(workload.name, measured.tokensPerSecond);
+  }
+  await engine.close();
+  if (quick) return rows;
+  const theirs = await measurePeers(conditions, draftPath, stops, log);
+  for (const { name } of workloads) {
+    const speeds = theirs.map(({ kind, speeds }) => ({ kind, speed: median(speeds.get(name) ?? []) }));
+    speeds.sort((a, b) => b.speed - a.speed);
+    for (const [index, { kind, speed }] of speeds.entries()) {
+      rows.push(
+        singleRow({
+          id: `${label} ${name}`,
+          unit: "tokens/s",
+          peer: `llama-server, ${kind}${index === 0 ? " (its fastest)" : ""}`,
+          ours: ours.get(name) ?? 0,
+          theirs: speed,
+          better: "higher",
+          target: 1,
+        }),
+      );
     }
   }
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return rows;
 }
 
 async function measure(
@@ -48,12 +86,13 @@ async function measure(
   label: string,
   { name, target, conversations }: Workload,
   rounds: number,
-): Promise<Row[]> {
+): Promise<{ rows: Row[]; tokensPerSecond: number }> {
   const speeds = { auto: [] as number[], off: [] as number[] };
   let same = 0;
   let answers = 0;
   let drafted = 0;
   let accepted = 0;
+  let byModel = 0;
   // The first round only teaches what passes cost.
   for (let round = 0; round <= rounds; round++) {
     for (const messages of conversations) {
@@ -63,10 +102,11 @@ async function measure(
         const { result } = await ask(engine, model, messages, answerTokens);
         texts.push(result.text);
         if (round === 0) continue;
-        const { completionTokens, decodeMs, draftedTokens, acceptedTokens } = result.usage;
+        const { completionTokens, decodeMs, draftedTokens, acceptedTokens, draftModelTokens } = result.usage;
         speeds[speculation].push((completionTokens / decodeMs) * 1000);
         drafted += draftedTokens;
         accepted += acceptedTokens;
+        byModel += draftModelTokens;
       }
       if (round === 0) continue;
       answers += 1;
@@ -74,7 +114,7 @@ async function measure(
     }
   }
   const id = `${label} ${name}`;
-  return [
+  const rows = [
     comparisonRow({
       id,
       unit: "tokens/s",
@@ -90,5 +130,62 @@ async function measure(
       value: drafted > 0 ? (100 * accepted) / drafted : 0,
     }),
     plainRow({ id: `${id}: answers that are the same`, unit: "%", value: (100 * same) / answers }),
+    plainRow({ id: `${id}: of the guessed tokens by the draft model`, unit: "tokens", value: byModel }),
   ];
+  return { rows, tokensPerSecond: median(speeds.auto) };
+}
+
+interface PeerSpeeds {
+  kind: string;
+  /** Tokens a second of every answer, by workload. */
+  speeds: Map<string, number[]>;
+}
+
+/** llama.cpp's kinds, each in a server of its own: as they are by default, drafts of a model also with other lengths. */
+async function measurePeers(
+  conditions: Parameters<typeof LlamaServer.start>[1],
+  draftPath: string | undefined,
+  stops: BenchmarkContext["stops"],
+  log: BenchmarkContext["log"],
+): Promise<PeerSpeeds[]> {
+  const program = await ensureLlamaTool("llama-server");
+  const draft = (most: number) => [
+    ...["--spec-type", "draft-simple", "--spec-draft-n-max", String(most), "-md", draftPath ?? ""],
+    ...["--spec-draft-threads", String(conditions.threads), "-devd", "none"],
+  ];
+  const kinds: [kind: string, options: string[]][] = [
+    ["no speculation", []],
+    ["ngram-simple", ["--spec-type", "ngram-simple"]],
+    ["ngram-simple, matches of 4, drafts of 8", ngramSimple(4, 8)],
+    ["ngram-mod", ["--spec-type", "ngram-mod"]],
+    ["ngram-map-k", ["--spec-type", "ngram-map-k"]],
+    ...(draftPath
+      ? ([
+          ["draft-simple, 3 tokens (its default)", draft(3)],
+          ["draft-simple, 1 token", draft(1)],
+          ["draft-simple, 8 tokens", draft(8)],
+        ] satisfies [string, string[]][])
+      : []),
+  ];
+  const peers: PeerSpeeds[] = [];
+  for (const [kind, options] of kinds) {
+    log(`llama-server, ${kind}`);
+    const server = await LlamaServer.start(program, conditions, stops, options);
+    const speeds = new Map<string, number[]>();
+    for (const { name, conversations } of workloads) {
+      const answers: number[] = [];
+      for (const messages of conversations) {
+        answers.push((await server.answer(promptOf(messages), answerTokens)).tokensPerSecond);
+      }
+      speeds.set(name, answers);
+    }
+    await server.close();
+    peers.push({ kind, speeds });
+  }
+  return peers;
+}
+
+function ngramSimple(match: number, length: number): string[] {
+  const sizes = ["--spec-ngram-simple-size-n", String(match), "--spec-ngram-simple-size-m", String(length)];
+  return ["--spec-type", "ngram-simple", ...sizes];
 }

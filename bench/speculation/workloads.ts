@@ -113,3 +113,9 @@ export const workloads: readonly Workload[] = [
     ],
   },
 ];
+
+/** The conversation as the models of the benchmark are trained on it, up to where the answer begins. */
+export function promptOf(messages: readonly ChatMessage[]): string {
+  const turns = messages.map(({ role, content }) => `<|im_start|>${role}\n${content}<|im_end|>\n`);
+  return `${turns.join("")}<|im_start|>assistant\n`;
+}
