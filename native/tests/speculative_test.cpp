@@ -126,3 +126,99 @@ TEST(speculative, "knows the cost of passes it has not seen from those it has") 
     for (int i = 0; i < 100; ++i) costs.observe(5, 2.0);
     expect(std::abs(costs.relative(5) - 1) < 1e-6, "old passes to be forgotten");
 }
+
+TEST(speculative, "corrects what was predicted of passes by what they take") {
+    PassCosts costs;
+    expect_equal(costs.seconds(), 0.0);
+    for (const auto& [width, seconds] : {std::pair(1u, 2.0), std::pair(4u, 6.0), std::pair(16u, 6.0)}) costs.predict(width, seconds);
+    expect_equal(costs.seconds(), 2.0);
+    expect_equal(costs.relative(2), 5.0 / 3.0);
+    expect_equal(costs.relative(8), 3.0);
+    expect(!costs.known(), "what is only predicted not to be known");
+    // All of them take half as long again: relative to each other they stay.
+    for (int i = 0; i < 2; ++i) costs.observe(1, 3.0);
+    expect(costs.known(), "what was timed twice to be known");
+    expect_equal(costs.seconds(), 3.0);
+    for (int i = 0; i < 2; ++i) costs.observe(4, 9.0);
+    expect_equal(costs.relative(4), 3.0);
+    expect_equal(costs.relative(16), 3.0);
+    // Wide ones take less than that, and so probably those between.
+    for (int i = 0; i < 2; ++i) costs.observe(16, 4.5);
+    expect_equal(costs.relative(16), 1.5);
+    expect(costs.relative(10) > 1.5 && costs.relative(10) < 3, "a cost between");
+    // Not cheaper than one token.
+    for (int i = 0; i < 99; ++i) costs.observe(16, 1.0);
+    expect_equal(costs.relative(16), 1.0);
+}
+
+TEST(speculative, "takes the quicker of the first two passes of a width, and an average from there") {
+    PassCosts costs;
+    costs.observe(1, 9);
+    costs.observe(1, 1);
+    expect_equal(costs.seconds(), 1.0);
+    costs.observe(1, 2);
+    expect(costs.seconds() > 1 && costs.seconds() < 2, "an average");
+    PassCosts prompts;
+    for (int i = 0; i < 2; ++i) prompts.observe(1, 0.1);
+    expect(prompts.prefill_seconds(100) > 5, "a guess that is rather too much");
+    prompts.observe_prefill(200, 1);
+    expect_equal(prompts.prefill_seconds(100), 0.5);
+}
+
+TEST(speculative, "expects an answer to go on as earlier ones did") {
+    AnswerLengths lengths;
+    const double at_first = lengths.remaining(0, 1000);
+    expect(at_first > 50 && at_first < 300, "something usual, got " + show(at_first));
+    for (int i = 0; i < 16; ++i) lengths.observe(40);
+    expect_equal(lengths.remaining(0, 1000), 40.0);
+    expect_equal(lengths.remaining(30, 1000), 10.0);
+    expect_equal(lengths.remaining(0, 25), 25.0);
+    // Longer than any before.
+    expect_equal(lengths.remaining(80, 1000), 20.0);
+    for (int i = 0; i < 8; ++i) lengths.observe(100);
+    expect_equal(lengths.remaining(0, 1000), 70.0);
+    expect_equal(lengths.remaining(50, 1000), 50.0);
+}
+
+TEST(speculative, "asks a draft model for more the cheaper it is and the surer it was") {
+    const DraftControl fresh;
+    const PassCosts costs = costs_of(0.1);
+    expect(fresh.forecast({}, 15, 0.05, costs) > 1.5, "a cheap one to be worth it");
+    expect(fresh.forecast({}, 15, 0.9, costs) < 1, "one that is as slow as the model itself not to be");
+    expect(fresh.forecast({}, 0, 0.05, costs) < 1, "nothing from no tokens");
+    Draft sure;
+    Draft unsure;
+    for (int i = 0; i < 3; ++i) {
+        sure.push_back(1, certainty_of_probability(0.99));
+        unsure.push_back(1, certainty_of_probability(0.15));
+    }
+    const auto goes_on = [&](const Draft& draft) {
+        const double price = 0.1;
+        return fresh.forecast(draft, 15, price, costs) > fresh.best(draft, costs, 3 * price).gain;
+    };
+    expect(goes_on(sure), "to go on behind sure tokens");
+    expect(!goes_on(unsure), "to stop behind unsure ones");
+    // A pass that is dear at every width up to 8 and no dearer behind: a step ahead sees nothing, further ahead it pays.
+    PassCosts steps;
+    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(2u, 2.0), std::pair(16u, 2.0)}) steps.observe(width, seconds);
+    expect_equal(fresh.best(sure, steps).length, size_t{3});
+    expect(fresh.forecast({}, 1, 0.01, steps) < 1, "one token not to be worth it");
+    expect(fresh.forecast({}, 15, 0.01, steps) > 1.03, "many tokens to be worth it");
+}
+
+TEST(speculative, "learns how often a draft model is right, also from drafts that nothing verified") {
+    DraftControl control;
+    const PassCosts costs = costs_of(0.1);
+    Draft unsure;
+    unsure.push_back(1, certainty_of_probability(0.05));
+    for (int i = 0; i < 50; ++i) control.learn_made(unsure);
+    expect(control.forecast({}, 15, 0.2, costs) < 1.03, "no more drafts of a model that is never sure");
+    int declined = 0;
+    while (control.forecast({}, 15, 0.2, costs) < 1.03 && ++declined < 10'000) control.decline_model();
+    expect(declined > 50 && declined < 2'000, "a try now and then, got one after " + show(declined));
+    // One that is sure and wrong is believed no more.
+    Draft wrong;
+    wrong.push_back(1, certainty_of_probability(0.99));
+    for (int i = 0; i < 30; ++i) control.learn(wrong, 0);
+    expect_equal(control.best(wrong, costs).length, size_t{0});
+}

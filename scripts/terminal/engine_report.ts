@@ -37,13 +37,15 @@ export function describePlacement({ name, sizeBytes, placement, sessions }: Load
 
 /** Speeds of one generation; what was still in the KV cache cost nothing and is not counted. */
 export function describeSpeed(usage: Usage): string {
-  const { promptTokens, reusedTokens, completionTokens, prefillMs, decodeMs, draftedTokens, acceptedTokens } = usage;
+  const { promptTokens, reusedTokens, completionTokens, prefillMs, decodeMs } = usage;
+  const { draftedTokens, acceptedTokens, savedMs } = usage;
   const computed = promptTokens - reusedTokens;
   return [
     `prefill ${computed} tokens${rate(computed, prefillMs)}`,
     ...(reusedTokens > 0 ? [`${reusedTokens} reused`] : []),
     `decode ${completionTokens} tokens${rate(completionTokens, decodeMs)}`,
     ...(draftedTokens > 0 ? [`${acceptedTokens} of ${draftedTokens} guessed tokens right`] : []),
+    ...(draftedTokens > 0 && savedMs >= 50 ? [`${(savedMs / 1000).toFixed(1)} s saved`] : []),
   ].join(", ");
 }
 

@@ -105,7 +105,7 @@ export interface EngineSettings {
   contextLength: number;
   /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
   kvCacheType: "f16" | "q8_0";
-  /** Guess several tokens ahead from the text at hand and check them in one pass where that is faster. The answer stays the same. */
+  /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. The answer stays the same. */
   speculation: "auto" | "off";
   /** Compute while you pause what a request will need next: the text around the cursor, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";

@@ -29,8 +29,13 @@ describe("the speed of a generation", () => {
   );
   check(
     "with guesses",
-    { decodePasses: 56, draftedTokens: 80, acceptedTokens: 64 },
-    "prefill 100 tokens at 200.0/s, decode 120 tokens at 30.0/s, 64 of 80 guessed tokens right",
+    { decodePasses: 56, draftedTokens: 80, acceptedTokens: 64, savedMs: 1234 },
+    "prefill 100 tokens at 200.0/s, decode 120 tokens at 30.0/s, 64 of 80 guessed tokens right, 1.2 s saved",
+  );
+  check(
+    "with guesses that saved nothing",
+    { draftedTokens: 2, acceptedTokens: 1, savedMs: -10 },
+    "prefill 100 tokens at 200.0/s, decode 120 tokens at 30.0/s, 1 of 2 guessed tokens right",
   );
   check("of nothing", { completionTokens: 0, decodeMs: 0 }, "prefill 100 tokens at 200.0/s, decode 0 tokens");
 });
