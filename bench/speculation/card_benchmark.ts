@@ -24,7 +24,7 @@ const shape = "qwen2.5-coder-7b";
 const layers = 28;
 const contextLength = 2048;
 const answerTokens = 192;
-const rounds = 2;
+const rounds = 1;
 
 /** Against one token a pass in the same placement. */
 const targets: Record<string, number> = {
