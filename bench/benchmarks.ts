@@ -3,6 +3,7 @@ import { completionBenchmark } from "./completion/completion_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
+import { exactBenchmark } from "./speculation/exact_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
 
@@ -12,6 +13,7 @@ export const benchmarks: readonly Benchmark[] = [
   memoryBenchmark,
   speculationBenchmark,
   cardSpeculationBenchmark,
+  exactBenchmark,
   completionBenchmark,
   replayBenchmark,
 ];

@@ -31,6 +31,7 @@ PlanOptions plan_options(const Options& options) {
     plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
     plan.vram_reserved = options.whole_or("vramReservedBytes", 0, most_bytes, 0);
     plan.kv_type = options.choice("kvCacheType", {"f16", "q8_0"}) == "q8_0" ? KvType::Q8_0 : KvType::F16;
+    plan.exact_passes = options.flag("exactPasses", false);
     plan.threads = static_cast<int32_t>(options.whole_or("threads", 0, INT32_MAX, 0));
     plan.use_gpu = options.choice("gpu", {"auto", "off"}) == "auto";
     return plan;

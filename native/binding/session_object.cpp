@@ -153,7 +153,8 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
         decode.sampler = sampler_from(options.value("sampler"));
         decode.stop = options.texts("stop");
         decode.begin_with = options.optional_text("beginWith").value_or("");
-        decode.speculate = options.choice("speculation", {"auto", "off"}) == "auto";
+        const std::string speculation = options.choice("speculation", {"auto", "exact", "off"});
+        decode.speculate = speculation == "auto" ? Speculate::Auto : speculation == "exact" ? Speculate::Exact : Speculate::Off;
         decode.draft = from(options, "draft");
         request.decode = std::move(decode);
         Generation::OnText on_text;

@@ -175,7 +175,7 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
             request.decode->sampler.repeat_penalty = penalty;
             request.decode->sampler.seed = 7;
             const GenerationResult guessed = run(small, small.session(), request);
-            request.decode->speculate = false;
+            request.decode->speculate = Speculate::Off;
             const GenerationResult plain = run(small, small.session(), request);
             expect_equal(guessed.text, plain.text);
             expect_equal(guessed.tokens, plain.tokens);

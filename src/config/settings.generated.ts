@@ -105,8 +105,8 @@ export interface EngineSettings {
   contextLength: number;
   /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
   kvCacheType: "f16" | "q8_0";
-  /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. The answer stays the same. */
-  speculation: "auto" | "off";
+  /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. */
+  speculation: "auto" | "exact" | "off";
   /** Compute while you pause what a request will need next: the text around the cursor, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
@@ -130,7 +130,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
       integer: true,
     }),
     kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["f16", "q8_0"], "f16"),
-    speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "off"], "auto"),
+    speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "exact", "off"], "auto"),
     computeAhead: choiceValue(configuration.get("engine.computeAhead"), ["auto", "always", "off"], "auto"),
     idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {
       minimum: 0,

@@ -43,7 +43,7 @@ export type KvCacheType = "f16" | "q8_0";
  * `auto`: tokens are guessed from the prompt and the answer so far, and one pass verifies several of them where that is
  * faster; the answer stays the same. `off`: one token a pass.
  */
-export type Speculation = "auto" | "off";
+export type Speculation = "auto" | "exact" | "off";
 
 /** Whether prompts are computed ahead: `auto` not while the machine saves energy. */
 export type ComputeAhead = "auto" | "always" | "off";

@@ -59,6 +59,7 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     request.vram_limit = options.vram_limit;
     request.vram_reserved = options.vram_reserved;
     request.kv_type = options.kv_type;
+    request.exact_passes = options.exact_passes;
     const os::Memory memory = os::memory();
     request.ram_total = memory.total;
     request.ram_available = memory.available;

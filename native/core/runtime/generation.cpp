@@ -128,9 +128,15 @@ void Generation::end_prefill() {
         session_->model().speculation().costs.observe_prefill(result_.computed_tokens, result_.compute_ms / 1000);
     }
     // Not before: while a long prompt is computed others may use the draft model's session.
-    if (request_.decode->speculate && session_->forgets_exactly()) {
+    if (speculates()) {
         speculator_.emplace(*session_, request_.decode->draft, request_.prompt, request_.cancellation);
     }
+}
+
+bool Generation::speculates() const {
+    const bool is_asked = request_.decode->speculate == Speculate::Auto ||
+                          (request_.decode->speculate == Speculate::Exact && session_->model().placement().exact_passes);
+    return is_asked && session_->forgets_exactly();
 }
 
 size_t Generation::step_size() const {

@@ -22,14 +22,20 @@
 
 namespace nmos {
 
+// Whether passes may verify several tokens that are guessed.
+enum class Speculate : uint8_t {
+    Auto,   // where that is faster; an answer may differ where passes of several tokens round in another way
+    Exact,  // where it is faster and passes compute the same, bit for bit: Placement::exact_passes
+    Off,
+};
+
 struct DecodeOptions {
     uint32_t max_tokens = 0;
     SamplerOptions sampler;
     std::vector<std::string> stop;
     // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
     std::string begin_with;
-    // Whether passes may verify several tokens that are guessed. The answer is the same.
-    bool speculate = true;
+    Speculate speculate = Speculate::Auto;
     // Of a smaller model, created to draft for this one; null: guesses come from the text only. One that others use, or that
     // was closed, counts as none.
     std::shared_ptr<Session> draft;
@@ -85,6 +91,7 @@ class Generation final : public Job {
     size_t step_size() const;
     void adapt_step(size_t tokens, double took_ms);
     void end_prefill();
+    bool speculates() const;
     bool decode_step();
     bool draft_step();
     llama_token choose_token(size_t row);

@@ -80,8 +80,7 @@ export class EngineService {
     const settings = { ...before, ...checkSettings(given) };
     this.settings = settings;
     this.store.update(this.storeSettings());
-    const placement = ["vramLimitMiB", "gpu", "threads", "contextLength", "kvCacheType"] as const;
-    if (placement.some((key) => before[key] !== settings[key])) await this.models.reload();
+    if (placementOf(before) !== placementOf(settings)) await this.models.reload();
   }
 
   handlers(): Omit<Handlers, "initialize"> {
@@ -256,6 +255,11 @@ export class EngineService {
 /** As Node sees it, without the native engine. */
 function ownMemory(): ReturnType<NativeEngine["memory"]> {
   return { totalBytes: totalmem(), availableBytes: freemem(), processBytes: process.memoryUsage.rss() };
+}
+
+/** Settings that differ in this are of no use to a model that is loaded. */
+function placementOf({ vramLimitMiB, gpu, threads, contextLength, kvCacheType, speculation }: EngineSettings): string {
+  return JSON.stringify([vramLimitMiB, gpu, threads, contextLength, kvCacheType, speculation === "exact"]);
 }
 
 /** Refuses settings of a wrong shape before they reach the engine. */

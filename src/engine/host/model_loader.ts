@@ -88,11 +88,11 @@ export class ModelLoader {
   }
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
-    const { gpu, threads, kvCacheType } = this.options.settings();
+    const { gpu, threads, kvCacheType, speculation } = this.options.settings();
     const vramLeft = this.options.vramLeftBytes();
     // 0 stands for no limit; into a single byte nothing fits.
     const vramLimitBytes = vramLeft === Infinity ? 0 : Math.max(1, vramLeft);
-    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes };
+    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes, exactPasses: speculation === "exact" };
   }
 
   /**

@@ -359,17 +359,23 @@ export class ModelManager {
 
   /** The model of ghost text, which also guesses what a larger one answers. */
   private draftSource(main: ModelEntry): NativeModelHandle | null {
-    if (main.roles.has("fast") || this.options.settings().speculation === "off") return null;
+    if (!this.isGuessed(main)) return null;
     const fast = [...this.entries].find(({ roles, stale }) => roles.has("fast") && !stale);
     if (!fast || !mayPay(main.handle.model, fast.handle.info.sizeBytes)) return null;
     fast.lastUsed = Date.now();
     return fast.handle;
   }
 
+  private isGuessed({ roles, handle }: ModelEntry): boolean {
+    const { speculation } = this.options.settings();
+    // Passes over a card are never exact.
+    const isAllowed = speculation === "auto" || (speculation === "exact" && handle.model.placement.deviceLayers === 0);
+    return isAllowed && !roles.has("fast");
+  }
+
   /** Beside the first answer: guesses of the next ones pay sooner than loading would delay this one. */
   private async loadDraftModel(main: ModelEntry): Promise<void> {
-    const isGuessed = this.options.settings().speculation === "auto" && !main.roles.has("fast");
-    if (!isGuessed || main.draftModelAsked) return;
+    if (!this.isGuessed(main) || main.draftModelAsked) return;
     main.draftModelAsked = true;
     try {
       const installed = await this.options.store.choose(this.fastChoice, "fast");

@@ -62,6 +62,11 @@ export interface PlanOptions {
   vramReservedBytes?: number;
   /** Default: `f16`. */
   kvCacheType?: KvCacheType;
+  /**
+   * A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor,
+   * with slower kernels and a `q8_0` cache. Default: false.
+   */
+  exactPasses?: boolean;
   gpu?: "auto" | "off";
   /** That passes will compute with; 0: one for each physical core. Default: 0. */
   threads?: number;
@@ -230,7 +235,10 @@ export interface GenerateOptions extends PrefillOptions {
    * not repeated in the text handed out. The tokens that cover it may reach beyond it.
    */
   beginWith?: string;
-  /** Default: `auto`. The text is the same either way. */
+  /**
+   * Default: `auto`. `exact` guesses only where passes are exact (`PlanOptions.exactPasses`); with it the text is the same,
+   * bit for bit, as with `off`.
+   */
   speculation?: Speculation;
   /**
    * Made with `draftsFor` this session's model. Is asked for guesses where that makes the answer come sooner; while

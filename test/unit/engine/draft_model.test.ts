@@ -85,6 +85,17 @@ describe("the model of ghost text guesses the answers of the main one", () => {
     ["load f", "generate f", "load m", "generate m", "generate m"],
   );
 
+  check(
+    "or that all is exact, which a card is not",
+    { fast: "f", deviceLayers: 2, settings: { speculation: "exact" } },
+    [
+      ["f", "fast"],
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load f", "generate f", "load m", "generate m", "generate m"],
+  );
+
   it("or says once why not", async () => {
     const { one, events, lines } = manager({ mayDraft: false });
     await answer(one, "f", "fast");

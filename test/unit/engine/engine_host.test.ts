@@ -579,7 +579,9 @@ describe("settings", () => {
     };
     expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "f16" } }]);
     await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, kvCacheType: "q8_0" });
-    expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "q8_0" } }]);
+    expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "q8_0" }, activity: { passes: 2 } }]);
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, kvCacheType: "q8_0", speculation: "exact" });
+    expect(await loaded()).toMatchObject([{ activity: { passes: 2 } }]);
   });
 
   it("that say whether tokens are guessed hold from the next request on and load nothing anew", async () => {
