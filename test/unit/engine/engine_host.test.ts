@@ -579,9 +579,7 @@ describe("settings", () => {
     };
     expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "f16" } }]);
     await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, kvCacheType: "q8_0" });
-    expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "q8_0" }, activity: { passes: 2 } }]);
-    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, kvCacheType: "q8_0", speculation: "exact" });
-    expect(await loaded()).toMatchObject([{ activity: { passes: 2 } }]);
+    expect(await loaded()).toMatchObject([{ placement: { kvCacheType: "q8_0" } }]);
   });
 
   it("that say whether tokens are guessed hold from the next request on and load nothing anew", async () => {
@@ -594,6 +592,18 @@ describe("settings", () => {
     await usage();
     const { models } = await client.request("engine/status", { startEngine: false });
     expect(models).toMatchObject([{ activity: { draftedTokens: 8, acceptedTokens: 4 } }]);
+  });
+
+  it("that ask for exact answers load the model anew", async () => {
+    const client = (await start()).client();
+    const drafted = async () => {
+      await client.request("chat/generate", fixture.chat("/count 4"));
+      const { models } = await client.request("engine/status", { startEngine: false });
+      return models.map(({ activity }) => activity.draftedTokens);
+    };
+    expect([await drafted(), await drafted()]).toEqual([[4], [8]]);
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, speculation: "exact" });
+    expect(await drafted()).toEqual([4]);
   });
 });
 
