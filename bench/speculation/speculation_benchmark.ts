@@ -13,6 +13,7 @@ import { median } from "../harness/statistics";
 import { LlamaServer } from "../peers/llama_server";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { ask } from "../stack/nmos";
+import { measureFillingIn } from "./filling_in";
 import { promptOf, workloads, type Workload } from "./workloads";
 
 interface Pair {
@@ -32,7 +33,8 @@ const answerTokens = 192;
 
 export const speculationBenchmark: Benchmark = {
   name: "speculation",
-  summary: "answers with guessed tokens, against one token a pass and llama.cpp's kinds of speculation",
+  summary:
+    "answers with guessed tokens (also of the cases that NMOS_BENCH_CASES names), against one token a pass and llama.cpp's kinds of speculation",
   run: runSpeculation,
 };
 
@@ -57,6 +59,7 @@ async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: 
     rows.push(...measured.rows);
     ours.set(workload.name, measured.tokensPerSecond);
   }
+  if (!quick) rows.push(...(await measureFillingIn(engine, modelPath, label)));
   await engine.close();
   if (quick) return rows;
   const theirs = await measurePeers(conditions, draftPath, stops, log);
