@@ -3,6 +3,7 @@ import type { GenerateResult, PrefillResult } from "../native/addon";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";
 import { promptInTime, wholePrompt } from "./choose_context";
+import { plainLineEnds } from "./line_ends";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
 
@@ -94,7 +95,6 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
   };
 }
 
-/** Models are trained on text with plain line ends, and editors put back their own. */
 function withPlainLineEnds({ prefix, suffix }: { prefix: string; suffix: string }) {
-  return { prefix: prefix.replaceAll("\r\n", "\n"), suffix: suffix.replaceAll("\r\n", "\n") };
+  return { prefix: plainLineEnds(prefix), suffix: plainLineEnds(suffix) };
 }

@@ -1,4 +1,6 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { missingClosers, withoutClosersAhead } from "../../../src/engine/completion/brackets";
 import { SuggestionCache } from "../../../src/engine/completion/suggestion_cache";
 
 function split(document: string): [prefix: string, suffix: string] {
@@ -68,18 +70,24 @@ test("the last one for a place holds", () => {
   expect(cache.find("a.ts", "let a", "")).toBe(" = 2;");
 });
 
-test("the least recently used of a hundred goes", () => {
+test("the least recently used ones go when their texts take too much", () => {
   const cache = new SuggestionCache();
-  const prefix = (index: number): string => `${index} `;
-  for (let index = 0; index < 100; ++index) cache.add("a.ts", prefix(index), "", "text");
-  expect(cache.find("a.ts", prefix(0), "")).toBe("text");
-  cache.add("a.ts", prefix(100), "", "text");
-  expect([0, 1, 2, 100].map((index) => cache.find("a.ts", prefix(index), ""))).toEqual([
-    "text",
-    undefined,
-    "text",
-    "text",
-  ]);
+  const suffix = "s".repeat(500);
+  const prefix = (index: number): string => `${"p".repeat(2000)}${index}\n`;
+  const known = (index: number): boolean => cache.find("a.ts", prefix(index), suffix) !== undefined;
+  // Each takes 5,010 bytes and a few; 1 MiB has room for 209 of them.
+  for (let index = 1; index <= 209; ++index) cache.add("a.ts", prefix(index), suffix, "text");
+  expect(known(1)).toBe(true);
+  for (let index = 210; index <= 212; ++index) cache.add("a.ts", prefix(index), suffix, "text");
+  expect([1, 2, 3, 4, 5, 212].map(known)).toEqual([true, false, false, false, true, true]);
+});
+
+test("one that takes more than there is room for is there until the next one", () => {
+  const cache = new SuggestionCache();
+  cache.add("a.ts", "a", "", "x".repeat(1 << 20));
+  expect(cache.find("a.ts", "ax", "")).toHaveLength((1 << 20) - 1);
+  cache.add("a.ts", "b", "", "y");
+  expect(cache.find("a.ts", "a", "")).toBeUndefined();
 });
 
 describe("far away in a long document", () => {
@@ -96,5 +104,83 @@ describe("far away in a long document", () => {
   });
   test("text at the ends has changed", () => {
     expect(cache.find("a.ts", `x${long.slice(1)}let a =`, `\n${long}x`)).toBe(" 1;");
+  });
+  test("text was inserted at the beginning, such as an import", () => {
+    expect(cache.find("a.ts", `import b;\n${long}let a =`, `\n${long}`)).toBe(" 1;");
+  });
+});
+
+/** Every way to cut a suggestion into what was typed of it and what is left, tried one by one. */
+function naiveSearch(entries: readonly [string, string, string][], prefix: string, suffix: string): Set<string> {
+  const found = new Set<string>();
+  for (const [before, after, text] of entries) {
+    for (let length = 0; length <= text.length; ++length) {
+      const [typed, rest] = [text.slice(0, length), text.slice(length)];
+      if (prefix !== before + typed || (rest === "" && typed !== "")) continue;
+      if (suffix === after) found.add(rest);
+      for (let ahead = missingClosers(typed); ahead !== ""; ahead = ahead.slice(0, -1)) {
+        const left = withoutClosersAhead(typed, rest, ahead);
+        if (suffix === ahead + after && left !== "") found.add(left);
+      }
+    }
+  }
+  return found;
+}
+
+describe("a search through everything that was suggested", () => {
+  const piece = fc.string({ unit: fc.constantFrom("a", "b", "(", ")", "\n"), maxLength: 4 });
+  const step = fc.oneof(
+    fc.record({ type: fc.constant("insert" as const), text: piece }),
+    fc.record({ type: fc.constant("pair" as const), text: fc.constantFrom("()", "[]") }),
+    fc.record({ type: fc.constant("delete" as const), count: fc.integer({ min: 1, max: 3 }) }),
+    fc.record({ type: fc.constant("move" as const), by: fc.integer({ min: -4, max: 4 }) }),
+    fc.record({ type: fc.constant("suggest" as const), text: piece }),
+    fc.record({ type: fc.constant("accept" as const), count: fc.integer({ min: 1, max: 4 }) }),
+  );
+  const far = fc.constantFrom("", "0123456789\n".repeat(300));
+
+  test("finds the same, after any edits, and nothing at a place where it does not belong", () => {
+    let hits = 0;
+    fc.assert(
+      fc.property(far, fc.array(step, { maxLength: 40 }), (beginning, steps) => {
+        const cache = new SuggestionCache();
+        const entries: [string, string, string][] = [];
+        let [prefix, suffix] = [beginning, ""];
+        for (const one of steps) {
+          const known = cache.find("a.ts", prefix, suffix);
+          switch (one.type) {
+            case "insert":
+              prefix += one.text;
+              break;
+            case "pair":
+              [prefix, suffix] = [prefix + one.text.charAt(0), one.text.charAt(1) + suffix];
+              break;
+            case "delete":
+              prefix = prefix.slice(0, Math.max(beginning.length, prefix.length - one.count));
+              break;
+            case "move": {
+              const cursor = Math.max(beginning.length, prefix.length + one.by);
+              [prefix, suffix] = [(prefix + suffix).slice(0, cursor), (prefix + suffix).slice(cursor)];
+              break;
+            }
+            case "suggest":
+              cache.add("a.ts", prefix, suffix, one.text);
+              // The last one for a place holds.
+              entries.splice(0, Infinity, ...entries.filter(([a, b]) => a !== prefix || b !== suffix));
+              entries.push([prefix, suffix, one.text]);
+              break;
+            case "accept":
+              prefix += known?.slice(0, one.count) ?? "";
+          }
+          const expected = naiveSearch(entries, prefix, suffix);
+          const found = cache.find("a.ts", prefix, suffix);
+          if (found === undefined) expect(expected).toEqual(new Set());
+          else expect(expected).toContain(found);
+          if (found) hits += 1;
+        }
+      }),
+      { numRuns: 500, seed: 4 },
+    );
+    expect(hits).toBeGreaterThan(100);
   });
 });
