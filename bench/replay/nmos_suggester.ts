@@ -1,8 +1,8 @@
-import { SuggestionCache } from "../../src/engine/completion/suggestion_cache";
 import { systemClock } from "../../src/engine/editor_loop/clock";
 import { editKind } from "../../src/engine/editor_loop/edit_kind";
 import { EditorLoop } from "../../src/engine/editor_loop/editor_loop";
-import { SuggestionSource, type SuggestionQuery } from "../../src/providers/suggestion_source";
+import { GhostText } from "../../src/providers/ghost_text";
+import type { SuggestionQuery } from "../../src/providers/suggestion_source";
 import type { EngineUnderTest } from "../stack/engine_under_test";
 import type { ReplayedDocument, Suggester } from "./replay";
 import type { TraceEdit } from "./trace";
@@ -26,7 +26,7 @@ export class NmosSuggester implements Suggester {
   private document: ReplayedDocument = { text: "", cursor: 0 };
   private caller = new AbortController();
   private readonly loop: EditorLoop;
-  private readonly source: SuggestionSource;
+  private readonly ghost: GhostText;
 
   constructor(
     engine: EngineUnderTest,
@@ -44,15 +44,9 @@ export class NmosSuggester implements Suggester {
         return result;
       },
     });
-    const cache = new SuggestionCache();
-    this.source = new SuggestionSource(
-      {
-        find: ({ path, prefix, suffix }) => cache.find(path, prefix, suffix),
-        add: ({ path, prefix, suffix }, text) => {
-          cache.add(path, prefix, suffix, text);
-        },
-      },
-      async (query, signal, onText) => {
+    this.ghost = new GhostText({
+      clock: systemClock,
+      complete: async (query, signal, onText) => {
         const ended = this.loop.suggesting();
         let answerMs: number | undefined;
         let abortedAt: number | undefined;
@@ -69,7 +63,13 @@ export class NmosSuggester implements Suggester {
           ended(answerMs);
         }
       },
-    );
+      completeAhead: async (query, signal) => {
+        const result = await client.request("completion/ahead", query, { signal });
+        if (result) this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
+        return result;
+      },
+    });
+    this.loop.foreseeWith((signal) => this.ghost.foresee(this.query(), signal));
   }
 
   edited(document: ReplayedDocument, { position, deleted, inserted }: TraceEdit): void {
@@ -88,7 +88,7 @@ export class NmosSuggester implements Suggester {
 
   async stop(): Promise<void> {
     this.caller.abort();
-    this.source.cancel();
+    this.ghost.cancel();
     this.loop.dispose();
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
@@ -99,7 +99,7 @@ export class NmosSuggester implements Suggester {
     const caller = new AbortController();
     this.caller = caller;
     const pause = (signal: AbortSignal) => this.loop.pause(debounce, signal);
-    this.source.suggest(this.query(), pause, caller.signal).then(
+    this.ghost.suggest(this.query(), pause, caller.signal).then(
       (text) => {
         if (!caller.signal.aborted) this.show(text);
       },

@@ -107,7 +107,7 @@ export interface EngineSettings {
   kvCacheType: "f16" | "q8_0";
   /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. The answer stays the same. */
   speculation: "auto" | "off";
-  /** Compute while you pause what a request will need next: the text around the cursor, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
+  /** Compute while you pause what a request will need next: the text around the cursor, the suggestion after the one on the screen, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;

@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -282,6 +282,8 @@ export interface CompletionParams {
   progressToken?: string;
 }
 
+export type CompletionAheadParams = Omit<CompletionParams, "progressToken">;
+
 /** A place at which a suggestion may be asked for next. */
 export interface CompletionPrefillParams extends Omit<CompletionParams, "lines" | "progressToken"> {
   /** `typed`: what a suggestion would have to compute now, if that is a few tokens; `whole`: the longest context. */
@@ -394,6 +396,11 @@ export interface EngineRequests {
   /** Loads a model ahead of its first request and says where it lies. Streams how far it is, from 0 to 1. */
   "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;
   "completion/complete": Call<CompletionParams, CompletionResult, string>;
+  /**
+   * Computes a suggestion that may be asked for soon (lowest priority). Loads nothing. Null: the model is not in memory, or
+   * energy or the processor is to be spared.
+   */
+  "completion/ahead": Call<CompletionAheadParams, CompletionResult | null>;
   /** Computes the KV cache for a suggestion ahead of the request for it (lowest priority). */
   "completion/prefill": Call<CompletionPrefillParams, AheadResult>;
   "chat/generate": Call<ChatParams, ChatResult, string>;

@@ -1,4 +1,10 @@
-import type { AheadResult, CompletionParams, CompletionPrefillParams, CompletionResult } from "../../shared/protocol";
+import type {
+  AheadResult,
+  CompletionParams,
+  CompletionPrefillParams,
+  CompletionResult,
+  Priority,
+} from "../../shared/protocol";
 import type { GenerateResult, PrefillResult } from "../native/addon";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";
@@ -13,14 +19,16 @@ const nearby = 4000;
 export interface CompleteOptions {
   signal: AbortSignal;
   /** Text as it is generated, before post-processing. */
-  onText: (text: string) => void;
+  onText?: (text: string) => void;
+  /** Default: `suggest`, the most urgent one. */
+  priority?: Priority;
 }
 
-/** The text to insert at a cursor: greedy, most urgent, ended as soon as no more of it would be shown. */
+/** The text to insert at a cursor: greedy, ended as soon as no more of it would be shown. */
 export async function completeCode(
   model: ModelHandle,
   params: CompletionParams,
-  { signal, onText }: CompleteOptions,
+  { signal, onText, priority = "suggest" }: CompleteOptions,
 ): Promise<Omit<CompletionResult, "model">> {
   const { languageId, lines, maxTokens } = params;
   const { prefix, suffix } = withPlainLineEnds(params);
@@ -32,7 +40,7 @@ export async function completeCode(
   let text = "";
   const result = await model.generate({
     tokens,
-    priority: "suggest",
+    priority,
     brief,
     maxTokens,
     beginWith,
@@ -41,7 +49,7 @@ export async function completeCode(
     onText: (more) => {
       if (enough.signal.aborted) return;
       text += more;
-      onText(more);
+      onText?.(more);
       if (isComplete(text, place)) enough.abort();
     },
   });

@@ -94,6 +94,14 @@ describe("text shown, text streamed, and why it ended", () => {
   check("nothing", model(" \n"), "let a = |", {}, ["", " ", "stop"]);
 });
 
+test("one that nobody asked for is the least urgent", async () => {
+  const fake = model("1;");
+  const place = { model: "auto", path: "a.ts", languageId: "c", prefix: "a =", suffix: "", extracts: [], maxTokens: 9 };
+  const { signal } = new AbortController();
+  const { text } = await completeCode(fake, { ...place, lines: "auto" }, { signal, priority: "warm" });
+  expect([text, fake.calls[0]?.priority]).toEqual(["1;", "warm"]);
+});
+
 test("aborting the caller's signal ends as cancelled", async () => {
   const controller = new AbortController();
   const result = await completeCode(
