@@ -237,6 +237,19 @@ export interface GenerateOptions extends PrefillOptions {
    * another answer has it, or when it was closed, there are none of it.
    */
   draft?: NativeSession;
+  /** Whether the result says how confident the model was. Default: false. */
+  rate?: boolean;
+}
+
+/**
+ * How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
+ * logarithms. Of those that heal a prompt: among the ones that can.
+ */
+export interface Confidence {
+  /** At least one. */
+  tokens: number;
+  mean: number;
+  least: number;
 }
 
 export interface GenerateResult extends PrefillResult, Guesses {
@@ -247,6 +260,8 @@ export interface GenerateResult extends PrefillResult, Guesses {
   decodePasses: number;
   /** Over the draft model. */
   draftModelPasses: number;
+  /** Null: not asked for, or there was no token. */
+  confidence: Confidence | null;
 }
 
 export interface NativeSession {
