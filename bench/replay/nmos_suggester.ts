@@ -4,7 +4,7 @@ import { EditorLoop } from "../../src/engine/editor_loop/editor_loop";
 import { GhostText } from "../../src/providers/ghost_text";
 import type { SuggestionQuery } from "../../src/providers/suggestion_source";
 import type { EngineUnderTest } from "../stack/engine_under_test";
-import type { ReplayedDocument, Suggester } from "./replay";
+import type { ReplayedDocument, Silence, Suggester } from "./replay";
 import type { TraceEdit } from "./trace";
 
 /** As the extension's settings have it. */
@@ -23,6 +23,9 @@ export interface NmosCost {
 /** The extension's own parts between the editor and the engine client, put together as the extension does. */
 export class NmosSuggester implements Suggester {
   readonly cost: NmosCost = { computedTokens: 0, requests: 0, abortMs: [] };
+  silence: Silence | undefined;
+  /** Why there is nothing to be suggested behind a text. */
+  private readonly silences = new Map<string, Silence>();
   private document: ReplayedDocument = { text: "", cursor: 0 };
   private caller = new AbortController();
   private readonly loop: EditorLoop;
@@ -51,8 +54,17 @@ export class NmosSuggester implements Suggester {
         let answerMs: number | undefined;
         let abortedAt: number | undefined;
         signal.addEventListener("abort", () => (abortedAt = performance.now()));
+        let generated = "";
+        this.silence = "underWay";
         try {
-          const result = await client.request("completion/complete", query, { signal, onProgress: onText });
+          const result = await client.request("completion/complete", query, {
+            signal,
+            onProgress: (text) => {
+              generated += text;
+              onText(text);
+            },
+          });
+          this.silences.set(query.prefix, generated.trim() === "" ? "empty" : "cut");
           const { queuedMs, prefillMs, decodeMs } = result.usage;
           if (result.finish !== "cancelled") answerMs = queuedMs + prefillMs + decodeMs;
           this.cost.requests += 1;
@@ -66,6 +78,8 @@ export class NmosSuggester implements Suggester {
       completeAhead: async (query, signal) => {
         const result = await client.request("completion/ahead", query, { signal });
         if (result) this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
+        // A token of it may heal the prompt, and one ends the line.
+        if (result) this.silences.set(query.prefix, result.usage.completionTokens <= 2 ? "empty" : "cut");
         return result;
       },
     });
@@ -99,11 +113,17 @@ export class NmosSuggester implements Suggester {
     const caller = new AbortController();
     this.caller = caller;
     const pause = (signal: AbortSignal) => this.loop.pause(debounce, signal);
-    this.ghost.suggest(this.query(), pause, caller.signal).then(
+    this.silence = "waiting";
+    const query = this.query();
+    this.ghost.suggest(query, pause, caller.signal).then(
       (text) => {
-        if (!caller.signal.aborted) this.show(text);
+        if (caller.signal.aborted) return;
+        this.silence = text === "" ? (this.silences.get(query.prefix) ?? "unwanted") : undefined;
+        this.show(text);
       },
-      () => undefined,
+      () => {
+        if (!caller.signal.aborted) this.silence = "failed";
+      },
     );
   }
 

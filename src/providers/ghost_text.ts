@@ -3,7 +3,7 @@ import { fateOf, type ShownSuggestion } from "../engine/completion/shown_suggest
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
 import type { Clock } from "../engine/editor_loop/clock";
 import type { CompletionResult } from "../shared/protocol";
-import { SuggestionSource, type Complete, type Pause, type SuggestionQuery } from "./suggestion_source";
+import { suggestionOf, SuggestionSource, type Complete, type Pause, type SuggestionQuery } from "./suggestion_source";
 
 export interface GhostTextOptions {
   clock: Pick<Clock, "now">;
@@ -29,8 +29,8 @@ export class GhostText {
     this.source = new SuggestionSource(
       {
         find: ({ path, prefix, suffix }) => this.cache.find(path, prefix, suffix),
-        add: ({ path, prefix, suffix }, text) => {
-          this.cache.add(path, prefix, suffix, text);
+        add: ({ path, prefix, suffix }, suggestion) => {
+          this.cache.add(path, prefix, suffix, suggestion);
         },
       },
       options.complete,
@@ -46,7 +46,7 @@ export class GhostText {
    */
   async suggest(query: SuggestionQuery, pause: Pause | undefined, signal: AbortSignal): Promise<string> {
     const since = this.follow(query);
-    const text = await this.source.suggest(query, pause, signal);
+    const { text } = await this.source.suggest(query, pause, signal);
     if (signal.aborted || text === "") return "";
     if (pause && this.rejected.has(shownOf(query, text))) return "";
     this.shown = { query, text, since: since ?? this.options.clock.now() };
@@ -62,22 +62,24 @@ export class GhostText {
 
   /**
    * Computes what would be suggested after the text on the screen was accepted: at its end, and where nothing comes there, on
-   * the next line. Nothing where none is shown at this place, or as long as computing ahead is not allowed.
+   * the next line; and on the next line where the one at this place is known to be complete. Nothing as long as computing ahead
+   * is not allowed.
    */
   async foresee(place: SuggestionQuery, signal: AbortSignal): Promise<void> {
     this.follow(place);
-    if (!this.shown) return;
-    const { cache } = this;
-    for (const query of placesAfter(this.shown)) {
+    const { cache, shown } = this;
+    const isComplete = !shown && cache.find(place.path, place.prefix, place.suffix)?.text === "";
+    if (!shown && !isComplete) return;
+    for (const query of placesAfter(shown ?? { query: place, text: "" })) {
       const { path, prefix, suffix } = query;
       let next = cache.find(path, prefix, suffix);
       if (next === undefined) {
         const result = await this.options.completeAhead(query, signal);
         if (!result || result.finish === "cancelled") return;
-        next = result.text;
+        next = suggestionOf(result);
         cache.add(path, prefix, suffix, next);
       }
-      if (next !== "") return;
+      if (next.text !== "") return;
     }
   }
 

@@ -303,9 +303,22 @@ export interface ChatPrefillParams extends Pick<ChatParams, "model" | "messages"
 /** What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. */
 export type AheadResult = { promptTokens: number; computedTokens: number; computeMs: number } | null;
 
+/**
+ * How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
+ * logarithms. Of those that heal a prompt: among the ones that can.
+ */
+export interface Confidence {
+  /** At least one. */
+  tokens: number;
+  mean: number;
+  least: number;
+}
+
 export interface CompletionResult {
   /** Text to insert at the cursor, post-processed; empty when there is nothing worth showing. */
   text: string;
+  /** Null: there was no token. */
+  confidence: Confidence | null;
   model: ModelRef;
   finish: FinishReason;
   usage: Usage;

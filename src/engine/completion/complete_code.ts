@@ -44,6 +44,7 @@ export async function completeCode(
     brief,
     maxTokens,
     beginWith,
+    rate: true,
     stop: severalLines ? [] : ["\n"],
     signal: AbortSignal.any([signal, enough.signal]),
     onText: (more) => {
@@ -56,6 +57,7 @@ export async function completeCode(
   return {
     text: postProcess(result.finish === "length" ? withoutUnfinishedLine(result.text) : result.text, place),
     finish: result.finish === "cancelled" && enough.signal.aborted && !signal.aborted ? "stop" : result.finish,
+    confidence: result.confidence,
     usage: usageOf(result),
   };
 }

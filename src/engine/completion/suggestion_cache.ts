@@ -1,6 +1,7 @@
 import { leadingClosers, missingClosers, withoutClosersAhead } from "./brackets";
 import { plainLineEnds } from "./line_ends";
 import { mostLines } from "./post_process";
+import { restOf, type Suggestion } from "./suggestion";
 
 /** Bytes that the texts of all known suggestions may take: some two hundred of them. */
 const capacity = 1 << 20;
@@ -17,7 +18,7 @@ interface Known {
   column: number;
   /** The first ones behind it. */
   after: string;
-  text: string;
+  suggestion: Suggestion;
 }
 
 /**
@@ -35,28 +36,29 @@ export class SuggestionCache {
   private bytes = 0;
 
   /** What is left of a known suggestion at this place, empty when it was known to be none; undefined when unknown. */
-  find(path: string, prefix: string, suffix: string): string | undefined {
+  find(path: string, prefix: string, suffix: string): Suggestion | undefined {
     const before = plainLineEnds(prefix);
     const after = head(suffix);
     const lines = lastLineStarts(before);
     for (let index = this.known.length - 1; index >= 0; --index) {
       const entry = this.known[index];
-      const rest = entry?.path === path ? restOf(entry, before, after, lines) : undefined;
+      if (entry?.path !== path) continue;
+      const rest = restAt(entry, before, after, lines);
       if (rest === undefined) continue;
       this.known.push(...this.known.splice(index, 1));
-      return rest;
+      return restOf(entry.suggestion, rest);
     }
     return undefined;
   }
 
   /** Remembers the suggestion (empty: that there is none) for a place. */
-  add(path: string, prefix: string, suffix: string, text: string): void {
+  add(path: string, prefix: string, suffix: string, suggestion: Suggestion): void {
     const entry: Known = {
       path,
       before: detached(plainLineEnds(prefix.slice(-2 * reachBefore)).slice(-reachBefore)),
       column: prefix.length - lineStart(prefix),
       after: detached(head(suffix)),
-      text,
+      suggestion,
     };
     const same = this.known.findIndex((other) => isSamePlace(other, entry));
     if (same >= 0) this.remove(same);
@@ -71,8 +73,8 @@ export class SuggestionCache {
 }
 
 /** `lines`: where the last lines of the prefix begin, the last one first. */
-function restOf(
-  { before, column, after, text }: Known,
+function restAt(
+  { before, column, after, suggestion: { text } }: Known,
   prefix: string,
   suffix: string,
   lines: readonly number[],
@@ -125,8 +127,8 @@ function isSamePlace(a: Known, b: Known): boolean {
   return a.path === b.path && a.before === b.before && a.after === b.after;
 }
 
-function bytesOf({ path, before, after, text }: Known): number {
-  return 2 * (path.length + before.length + after.length + text.length);
+function bytesOf({ path, before, after, suggestion }: Known): number {
+  return 2 * (path.length + before.length + after.length + suggestion.text.length);
 }
 
 function head(suffix: string): string {

@@ -85,6 +85,7 @@ export class EditorLoop {
     if (this.state.phase === "typing" && !signal.aborted) await this.suggestPhase(signal);
     const left = begin + least - clock.now();
     if (left > 0 && !signal.aborted) await this.time(left, signal);
+    if (this.state.phase === "suggest") this.expectSuggestion();
     return !signal.aborted;
   }
 
@@ -94,6 +95,7 @@ export class EditorLoop {
    */
   suggesting(): (answerMs: number | undefined) => void {
     const { round } = this;
+    if (this.state.phase === "suggest") this.callOff?.();
     return (answerMs) => {
       if (answerMs !== undefined) this.answers.push(answerMs);
       if (this.answers.length > memory) this.answers.shift();
@@ -194,12 +196,16 @@ export class EditorLoop {
     });
   }
 
-  /** Where nobody asks for a suggestion soon there will be none: one was known, or they are off. */
   private wake(): void {
     const { waiting } = this;
     this.waiting = [];
     for (const resolve of waiting) resolve();
-    if (waiting.length > 0) return;
+    if (waiting.length === 0) this.expectSuggestion();
+  }
+
+  /** Where none is begun soon there will be none: one was known, or under way already, or they are off. */
+  private expectSuggestion(): void {
+    this.callOff?.();
     this.callOff = this.options.clock.after(unasked, () => {
       this.handle({ type: "suggested" });
     });

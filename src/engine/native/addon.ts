@@ -6,7 +6,7 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
+import type { Confidence, Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -239,17 +239,6 @@ export interface GenerateOptions extends PrefillOptions {
   draft?: NativeSession;
   /** Whether the result says how confident the model was. Default: false. */
   rate?: boolean;
-}
-
-/**
- * How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
- * logarithms. Of those that heal a prompt: among the ones that can.
- */
-export interface Confidence {
-  /** At least one. */
-  tokens: number;
-  mean: number;
-  least: number;
 }
 
 export interface GenerateResult extends PrefillResult, Guesses {

@@ -48,6 +48,7 @@ test("what comes back", async () => {
   expect(result).toEqual({
     text: "1;",
     finish: "stop",
+    confidence: { tokens: 2, mean: -0.25, least: -1 },
     usage: {
       promptTokens: 16,
       reusedTokens: 2,

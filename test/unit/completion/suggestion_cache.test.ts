@@ -3,6 +3,14 @@ import { describe, expect, test } from "vitest";
 import { missingClosers, withoutClosersAhead } from "../../../src/engine/completion/brackets";
 import { SuggestionCache } from "../../../src/engine/completion/suggestion_cache";
 
+function add(cache: SuggestionCache, path: string, prefix: string, suffix: string, text: string): void {
+  cache.add(path, prefix, suffix, { text, confidence: null });
+}
+
+function find(cache: SuggestionCache, path: string, prefix: string, suffix: string): string | undefined {
+  return cache.find(path, prefix, suffix)?.text;
+}
+
 function split(document: string): [prefix: string, suffix: string] {
   const [prefix = "", suffix = ""] = document.split("|");
   return [prefix, suffix];
@@ -13,8 +21,8 @@ describe("what is left of a suggestion", () => {
   function check(shown: string, text: string, now: string, expected: string | undefined): void {
     test(`${JSON.stringify(shown)} + ${JSON.stringify(text)}, now ${JSON.stringify(now)}`, () => {
       const cache = new SuggestionCache();
-      cache.add("a.ts", ...split(shown), text);
-      expect(cache.find("a.ts", ...split(now))).toBe(expected);
+      add(cache, "a.ts", ...split(shown), text);
+      expect(find(cache, "a.ts", ...split(now))).toBe(expected);
     });
   }
 
@@ -51,62 +59,62 @@ describe("what is left of a suggestion", () => {
 
 test("deleting back to where it was shown", () => {
   const cache = new SuggestionCache();
-  cache.add("a.ts", "let a", "", " = 1;");
-  expect(cache.find("a.ts", "let a =", "")).toBe(" 1;");
-  expect(cache.find("a.ts", "let ax", "")).toBeUndefined();
-  expect(cache.find("a.ts", "let a", "")).toBe(" = 1;");
+  add(cache, "a.ts", "let a", "", " = 1;");
+  expect(find(cache, "a.ts", "let a =", "")).toBe(" 1;");
+  expect(find(cache, "a.ts", "let ax", "")).toBeUndefined();
+  expect(find(cache, "a.ts", "let a", "")).toBe(" = 1;");
 });
 
 test("a file does not get another's", () => {
   const cache = new SuggestionCache();
-  cache.add("a.ts", "let a", "", " = 1;");
-  expect(cache.find("b.ts", "let a", "")).toBeUndefined();
+  add(cache, "a.ts", "let a", "", " = 1;");
+  expect(find(cache, "b.ts", "let a", "")).toBeUndefined();
 });
 
 test("the last one for a place holds", () => {
   const cache = new SuggestionCache();
-  cache.add("a.ts", "let a", "", " = 1;");
-  cache.add("a.ts", "let a", "", " = 2;");
-  expect(cache.find("a.ts", "let a", "")).toBe(" = 2;");
+  add(cache, "a.ts", "let a", "", " = 1;");
+  add(cache, "a.ts", "let a", "", " = 2;");
+  expect(find(cache, "a.ts", "let a", "")).toBe(" = 2;");
 });
 
 test("the least recently used ones go when their texts take too much", () => {
   const cache = new SuggestionCache();
   const suffix = "s".repeat(500);
   const prefix = (index: number): string => `${"p".repeat(2000)}${index}\n`;
-  const known = (index: number): boolean => cache.find("a.ts", prefix(index), suffix) !== undefined;
+  const known = (index: number): boolean => find(cache, "a.ts", prefix(index), suffix) !== undefined;
   // Each takes 5,010 bytes and a few; 1 MiB has room for 209 of them.
-  for (let index = 1; index <= 209; ++index) cache.add("a.ts", prefix(index), suffix, "text");
+  for (let index = 1; index <= 209; ++index) add(cache, "a.ts", prefix(index), suffix, "text");
   expect(known(1)).toBe(true);
-  for (let index = 210; index <= 212; ++index) cache.add("a.ts", prefix(index), suffix, "text");
+  for (let index = 210; index <= 212; ++index) add(cache, "a.ts", prefix(index), suffix, "text");
   expect([1, 2, 3, 4, 5, 212].map(known)).toEqual([true, false, false, false, true, true]);
 });
 
 test("one that takes more than there is room for is there until the next one", () => {
   const cache = new SuggestionCache();
-  cache.add("a.ts", "a", "", "x".repeat(1 << 20));
-  expect(cache.find("a.ts", "ax", "")).toHaveLength((1 << 20) - 1);
-  cache.add("a.ts", "b", "", "y");
-  expect(cache.find("a.ts", "a", "")).toBeUndefined();
+  add(cache, "a.ts", "a", "", "x".repeat(1 << 20));
+  expect(find(cache, "a.ts", "ax", "")).toHaveLength((1 << 20) - 1);
+  add(cache, "a.ts", "b", "", "y");
+  expect(find(cache, "a.ts", "a", "")).toBeUndefined();
 });
 
 describe("far away in a long document", () => {
   const cache = new SuggestionCache();
   const long = "0123456789\n".repeat(5000);
-  cache.add("a.ts", `${long}let a`, `\n${long}`, " = 1;");
+  add(cache, "a.ts", `${long}let a`, `\n${long}`, " = 1;");
 
   test("nothing has changed", () => {
-    expect(cache.find("a.ts", `${long}let a =`, `\n${long}`)).toBe(" 1;");
+    expect(find(cache, "a.ts", `${long}let a =`, `\n${long}`)).toBe(" 1;");
   });
   test("text near the cursor has changed", () => {
-    expect(cache.find("a.ts", `${long.slice(0, -2)}x\nlet a =`, `\n${long}`)).toBeUndefined();
-    expect(cache.find("a.ts", `${long}let a =`, `\nx${long}`)).toBeUndefined();
+    expect(find(cache, "a.ts", `${long.slice(0, -2)}x\nlet a =`, `\n${long}`)).toBeUndefined();
+    expect(find(cache, "a.ts", `${long}let a =`, `\nx${long}`)).toBeUndefined();
   });
   test("text at the ends has changed", () => {
-    expect(cache.find("a.ts", `x${long.slice(1)}let a =`, `\n${long}x`)).toBe(" 1;");
+    expect(find(cache, "a.ts", `x${long.slice(1)}let a =`, `\n${long}x`)).toBe(" 1;");
   });
   test("text was inserted at the beginning, such as an import", () => {
-    expect(cache.find("a.ts", `import b;\n${long}let a =`, `\n${long}`)).toBe(" 1;");
+    expect(find(cache, "a.ts", `import b;\n${long}let a =`, `\n${long}`)).toBe(" 1;");
   });
 });
 
@@ -147,7 +155,7 @@ describe("a search through everything that was suggested", () => {
         const entries: [string, string, string][] = [];
         let [prefix, suffix] = [beginning, ""];
         for (const one of steps) {
-          const known = cache.find("a.ts", prefix, suffix);
+          const known = find(cache, "a.ts", prefix, suffix);
           switch (one.type) {
             case "insert":
               prefix += one.text;
@@ -164,7 +172,7 @@ describe("a search through everything that was suggested", () => {
               break;
             }
             case "suggest":
-              cache.add("a.ts", prefix, suffix, one.text);
+              add(cache, "a.ts", prefix, suffix, one.text);
               // The last one for a place holds.
               entries.splice(0, Infinity, ...entries.filter(([a, b]) => a !== prefix || b !== suffix));
               entries.push([prefix, suffix, one.text]);
@@ -173,7 +181,7 @@ describe("a search through everything that was suggested", () => {
               prefix += known?.slice(0, one.count) ?? "";
           }
           const expected = naiveSearch(entries, prefix, suffix);
-          const found = cache.find("a.ts", prefix, suffix);
+          const found = find(cache, "a.ts", prefix, suffix);
           if (found === undefined) expect(expected).toEqual(new Set());
           else expect(expected).toContain(found);
           if (found) hits += 1;

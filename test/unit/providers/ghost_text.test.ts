@@ -52,7 +52,7 @@ class Bench {
   private answer(prefix: string, finish: CompletionResult["finish"]): CompletionResult {
     const usage = { promptTokens: 1, reusedTokens: 0, completionTokens: 1, queuedMs: 0, prefillMs: 0, decodeMs: 0 };
     const text = this.answers[prefix] ?? "";
-    return { text, model: "m", finish, usage: { ...usage, decodePasses: 1, ...noGuesses } };
+    return { text, model: "m", finish, confidence: null, usage: { ...usage, decodePasses: 1, ...noGuesses } };
   }
 }
 
@@ -130,6 +130,15 @@ describe("what comes after accepting the text on the screen", () => {
     await bench.at("f(|)");
     await bench.foresee("f(|)");
     expect(bench.ahead).toEqual(["f(a"]);
+  });
+
+  test("is the next line where the line is complete as it is", async () => {
+    const bench = new Bench({ "a;\n": "b;" });
+    expect(await bench.at("a;|\nz")).toBe("");
+    await bench.foresee("a;|\nz");
+    expect(bench.ahead).toEqual(["a;\n"]);
+    expect(await bench.at("a;\n|\nz")).toBe("b;");
+    expect(bench.asked).toEqual(["a;"]);
   });
 
   test("is computed once", async () => {
