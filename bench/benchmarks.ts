@@ -1,5 +1,6 @@
 import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
+import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
@@ -13,5 +14,6 @@ export const benchmarks: readonly Benchmark[] = [
   speculationBenchmark,
   cardSpeculationBenchmark,
   completionBenchmark,
+  confidenceBenchmark,
   replayBenchmark,
 ];

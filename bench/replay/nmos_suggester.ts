@@ -1,3 +1,4 @@
+import { leastProbability } from "../../src/engine/completion/suggestion_score";
 import { systemClock } from "../../src/engine/editor_loop/clock";
 import { editKind } from "../../src/engine/editor_loop/edit_kind";
 import { EditorLoop } from "../../src/engine/editor_loop/editor_loop";
@@ -115,10 +116,10 @@ export class NmosSuggester implements Suggester {
     const pause = (signal: AbortSignal) => this.loop.pause(debounce, signal);
     this.silence = "waiting";
     const query = this.query();
-    this.ghost.suggest(query, pause, caller.signal).then(
-      (text) => {
+    this.ghost.suggest(query, { pause, leastProbability: leastProbability.normal }, caller.signal).then(
+      ({ text, withheld }) => {
         if (caller.signal.aborted) return;
-        this.silence = text === "" ? (this.silences.get(query.prefix) ?? "unwanted") : undefined;
+        this.silence = text === "" ? (withheld ?? this.silences.get(query.prefix)) : undefined;
         this.show(text);
       },
       () => {

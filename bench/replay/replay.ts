@@ -12,7 +12,8 @@ export const silences = {
   underWay: "the model is at it",
   empty: "the model wrote nothing: the line is complete",
   cut: "all that the model wrote is there already, before or behind the cursor",
-  unwanted: "it was rejected before",
+  rejected: "it was rejected before",
+  unlikely: "it is probably wrong",
   failed: "the engine failed",
 } as const;
 

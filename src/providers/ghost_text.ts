@@ -1,6 +1,8 @@
+import { AcceptRate } from "../engine/completion/accept_rate";
 import { RejectedSuggestions } from "../engine/completion/rejected_suggestions";
-import { fateOf, type ShownSuggestion } from "../engine/completion/shown_suggestion";
+import { fateOf, type Fate, type ShownSuggestion } from "../engine/completion/shown_suggestion";
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
+import { featuresOf, fittedModel, probabilityOf } from "../engine/completion/suggestion_score";
 import type { Clock } from "../engine/editor_loop/clock";
 import type { CompletionResult } from "../shared/protocol";
 import { suggestionOf, SuggestionSource, type Complete, type Pause, type SuggestionQuery } from "./suggestion_source";
@@ -12,8 +14,32 @@ export interface GhostTextOptions {
   completeAhead: (query: SuggestionQuery, signal: AbortSignal) => Promise<CompletionResult | null>;
 }
 
+/** How a suggestion comes about that the user has not asked for. */
+export interface Unasked {
+  /** Waited for before the engine is asked. */
+  pause: Pause;
+  /** Of being right; what is less probable is not shown. From 0 to 1. */
+  leastProbability: number;
+}
+
+export interface GhostTextAnswer {
+  /** To be shown at the cursor; empty: nothing. */
+  text: string;
+  /** Why what there is, is not shown. */
+  withheld?: "rejected" | "unlikely";
+}
+
 /** Milliseconds until ghost text is seen. */
 const glance = 200;
+
+interface Shown {
+  query: SuggestionQuery;
+  text: string;
+  /** When it came, in milliseconds of the clock. */
+  since: number;
+  /** Of being right, when it came; undefined: unknown. */
+  probability: number | undefined;
+}
 
 /**
  * The ghost text of one window: where it comes from, what became of it, and what comes after it. It is told of the editor by
@@ -23,7 +49,8 @@ export class GhostText {
   private cache = new SuggestionCache();
   private readonly rejected = new RejectedSuggestions();
   private readonly source: SuggestionSource;
-  private shown: { query: SuggestionQuery; text: string; since: number } | undefined;
+  private readonly acceptRate = new AcceptRate();
+  private shown: Shown | undefined;
 
   constructor(private readonly options: GhostTextOptions) {
     this.source = new SuggestionSource(
@@ -38,26 +65,32 @@ export class GhostText {
   }
 
   /**
-   * The text to show at the cursor, empty for none. Resolves with the empty text as soon as `signal` aborts.
+   * What to show at the cursor. Resolves with nothing as soon as `signal` aborts.
    *
-   * @param pause waited for before the engine is asked; none for a suggestion that the user asked for, who gets one that they
-   *   have rejected before, too.
+   * @param unasked undefined for a suggestion that the user asked for: nothing is waited for, and nothing withheld.
    * @throws EngineError when the engine fails.
    */
-  async suggest(query: SuggestionQuery, pause: Pause | undefined, signal: AbortSignal): Promise<string> {
-    const since = this.follow(query);
-    const { text } = await this.source.suggest(query, pause, signal);
-    if (signal.aborted || text === "") return "";
-    if (pause && this.rejected.has(shownOf(query, text))) return "";
-    this.shown = { query, text, since: since ?? this.options.clock.now() };
-    return text;
+  async suggest(query: SuggestionQuery, unasked: Unasked | undefined, signal: AbortSignal): Promise<GhostTextAnswer> {
+    const open = this.follow(query);
+    const suggestion = await this.source.suggest(query, unasked?.pause, signal);
+    const { text } = suggestion;
+    if (signal.aborted || text === "") return { text: "" };
+    const values = featuresOf(query.prefix, suggestion);
+    const probability = values && probabilityOf(fittedModel, values);
+    if (unasked) {
+      if (this.rejected.has(shownOf(query, text))) return { text: "", withheld: "rejected" };
+      const isUnlikely = probability !== undefined && this.acceptRate.adjusted(probability) < unasked.leastProbability;
+      if (isUnlikely && !open) return { text: "", withheld: "unlikely" };
+    }
+    const since = open?.since ?? this.options.clock.now();
+    this.shown = { query, text, since, probability: open ? open.probability : probability };
+    return { text };
   }
 
   /** The user does not want what is shown at this place. */
   reject(query: SuggestionQuery): void {
     this.follow(query);
-    if (this.shown) this.rejected.add(shownOf(this.shown.query, this.shown.text));
-    this.shown = undefined;
+    this.end("rejected");
   }
 
   /**
@@ -94,16 +127,22 @@ export class GhostText {
     this.shown = undefined;
   }
 
-  /** Since when the text on the screen is there, unless it is over with it. */
-  private follow(query: SuggestionQuery): number | undefined {
+  /** What is on the screen, unless it is over with it. */
+  private follow(query: SuggestionQuery): Shown | undefined {
     if (!this.shown) return undefined;
-    const { since, text } = this.shown;
-    const shown = shownOf(this.shown.query, text);
-    const fate = fateOf(shown, query);
-    if (fate === "open") return since;
-    if (fate === "rejected" && this.options.clock.now() - since >= glance) this.rejected.add(shown);
+    const fate = fateOf(shownOf(this.shown.query, this.shown.text), query);
+    if (fate !== "open" && this.options.clock.now() - this.shown.since >= glance) this.end(fate);
+    else if (fate !== "open") this.shown = undefined;
+    return this.shown;
+  }
+
+  /** What was seen has this end. */
+  private end(fate: Exclude<Fate, "open">): void {
+    if (!this.shown) return;
+    const { query, text, probability } = this.shown;
     this.shown = undefined;
-    return undefined;
+    if (fate === "rejected") this.rejected.add(shownOf(query, text));
+    if (probability !== undefined) this.acceptRate.record(probability, fate === "accepted");
   }
 }
 

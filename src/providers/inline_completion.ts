@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import { readCompletionSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
+import { leastProbability } from "../engine/completion/suggestion_score";
 import { systemClock } from "../engine/editor_loop/clock";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { toEngineError } from "../shared/errors";
@@ -67,12 +68,11 @@ export function registerInlineCompletion(
 
           const { selectedCompletionInfo } = context;
           const place = suggestionPlace(document, position, recentFiles, selectedCompletionInfo);
-          const { debounce } = readCompletionSettings(scopeOf(document));
+          const { debounce, hideUnlikely } = readCompletionSettings(scopeOf(document));
           const pause: Pause = (signal) => loop.pause(debounce, signal);
+          const unasked = asked ? undefined : { pause, leastProbability: leastProbability[hideUnlikely] };
           try {
-            const text = await withAbortSignal(token, (signal) =>
-              ghost.suggest(place.query, asked ? undefined : pause, signal),
-            );
+            const { text } = await withAbortSignal(token, (signal) => ghost.suggest(place.query, unasked, signal));
             if (text === "" || token.isCancellationRequested) return undefined;
             return [new vscode.InlineCompletionItem(place.selected + text, place.range)];
           } catch {

@@ -16,6 +16,9 @@ function query(document: string): SuggestionQuery {
 /** An engine that answers from a table: text before the cursor, suggestion. */
 class Bench {
   now = 0;
+  least = 0;
+  /** Mean logarithm of the probability of a suggestion's tokens, of which there are four. */
+  mean = -0.1;
   allowed = true;
   readonly asked: string[] = [];
   readonly ahead: string[] = [];
@@ -40,7 +43,7 @@ class Bench {
 
   /** What is shown in a document with `|` at the cursor. The user looks at it for so many milliseconds. */
   async at(document: string, seen = 1000): Promise<string> {
-    const text = await this.ghost.suggest(query(document), pause, never);
+    const { text } = await this.ghost.suggest(query(document), { pause, leastProbability: this.least }, never);
     this.now += seen;
     return text;
   }
@@ -52,7 +55,13 @@ class Bench {
   private answer(prefix: string, finish: CompletionResult["finish"]): CompletionResult {
     const usage = { promptTokens: 1, reusedTokens: 0, completionTokens: 1, queuedMs: 0, prefillMs: 0, decodeMs: 0 };
     const text = this.answers[prefix] ?? "";
-    return { text, model: "m", finish, confidence: null, usage: { ...usage, decodePasses: 1, ...noGuesses } };
+    return {
+      text,
+      model: "m",
+      finish,
+      confidence: { tokens: 4, mean: this.mean, least: this.mean },
+      usage: { ...usage, decodePasses: 1, ...noGuesses },
+    };
   }
 }
 
@@ -94,7 +103,7 @@ describe("a suggestion that was rejected", () => {
     const bench = new Bench({ "let a": " = 1;" });
     await bench.at("let a|");
     bench.ghost.reject(query("let a|"));
-    expect(await bench.ghost.suggest(query("let a|"), undefined, never)).toBe(" = 1;");
+    expect((await bench.ghost.suggest(query("let a|"), undefined, never)).text).toBe(" = 1;");
   });
 
   test("is not one that is at another place", async () => {
@@ -193,5 +202,53 @@ describe("what comes after accepting the text on the screen", () => {
       expect(await bench.at("let a = [|")).toBe("1];");
       expect(bench.asked).toEqual(["let a", "let a = ["]);
     }
+  });
+});
+
+describe("a suggestion that is probably wrong", () => {
+  /** They make probabilities of 0.68 and 0.07. */
+  const [likely, unlikely] = [-0.1, -0.6];
+
+  test("is not shown, unless the user asks for it or wants to see it", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.mean = unlikely;
+    bench.least = 0.5;
+    const unasked = { pause, leastProbability: 0.5 };
+    const withheld = await bench.ghost.suggest(query("let a|"), unasked, never);
+    expect(withheld).toEqual({ text: "", withheld: "unlikely" });
+    bench.least = 0;
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    expect((await bench.ghost.suggest(query("let a|"), undefined, never)).text).toBe(" = 1;");
+    expect(bench.asked).toEqual(["let a"]);
+  });
+
+  test("is shown once enough of it was typed", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.mean = unlikely;
+    bench.least = 0.15;
+    expect([await bench.at("let a|"), await bench.at("let a = 1|")]).toEqual(["", ";"]);
+  });
+
+  test("stays once it was shown", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    bench.least = 0.999;
+    expect(await bench.at("let a |")).toBe("= 1;");
+  });
+
+  test("is thought more probable by users who accept much, and less by those who reject much", async () => {
+    const answers = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}: `, "yes"]));
+    const shownAfter = async (typed: string): Promise<string> => {
+      const bench = new Bench({ ...answers, "let a": " = 1;" });
+      for (const prefix of Object.keys(answers)) {
+        bench.mean = likely;
+        await bench.at(`${prefix}|`);
+        await bench.at(`${prefix}${typed}|`);
+      }
+      bench.mean = -0.35;
+      bench.least = 0.5;
+      return bench.at("let a|");
+    };
+    expect([await shownAfter("yes"), await shownAfter("no")]).toEqual([" = 1;", ""]);
   });
 });

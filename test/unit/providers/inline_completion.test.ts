@@ -3,7 +3,7 @@ import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { CompletionToggle } from "../../../src/providers/completion_toggle";
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { RecentFiles } from "../../../src/providers/recent_files";
-import type { CompletionParams } from "../../../src/shared/protocol";
+import type { CompletionParams, Confidence } from "../../../src/shared/protocol";
 import {
   EventEmitter,
   fake,
@@ -38,6 +38,7 @@ class Bench {
   readonly answered: boolean[] = [];
   availability = "on";
   answer: () => string = () => "answer";
+  confidence: Confidence | null = null;
   connection = "running";
   /** What the loop does when a suggestion was seen. */
   foresee: () => Promise<void> = () => Promise.reject(new Error("nothing is foreseen"));
@@ -51,7 +52,12 @@ class Bench {
         return Promise.resolve().then(() => {
           const text = this.answer();
           if (text !== "") onProgress?.(text);
-          return { text, finish: "stop", usage: { queuedMs: 1, prefillMs: 2, decodeMs: 3 } };
+          return {
+            text,
+            confidence: this.confidence,
+            finish: "stop",
+            usage: { queuedMs: 1, prefillMs: 2, decodeMs: 3 },
+          };
         });
       },
     };
@@ -173,6 +179,15 @@ describe("the ghost text provider", () => {
     };
     await bench.at("c|");
     expect(bench.answered).toEqual([true, true, false]);
+  });
+
+  test("hides what is probably wrong, as the setting says, unless asked for", async () => {
+    const automatic = { triggerKind: InlineCompletionTriggerKind.Automatic };
+    bench.confidence = { tokens: 3, mean: -1, least: -2 };
+    expect(await bench.at("a|", automatic)).toBeUndefined();
+    expect(await bench.at("a|")).toBeDefined();
+    fake.settings.set("nmos.completion.hideUnlikely", "off");
+    expect(await bench.at("b|", automatic)).toBeDefined();
   });
 
   test("Escape hides a suggestion, which is then not shown there again", async () => {
