@@ -1,5 +1,6 @@
 import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
+import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
@@ -15,5 +16,6 @@ export const benchmarks: readonly Benchmark[] = [
   cardSpeculationBenchmark,
   exactBenchmark,
   completionBenchmark,
+  confidenceBenchmark,
   replayBenchmark,
 ];

@@ -15,6 +15,8 @@ export interface CompletionSettings {
   maxTokens: number;
   /** Milliseconds to wait after a keystroke at least before the model is asked. While you type faster than it answers, it waits for a pause by the rhythm of your typing. */
   debounce: number;
+  /** Whether ghost text is hidden that is probably wrong, by how confident the model is, the place, and how often you accept suggestions. What you ask for with _Trigger Inline Suggestion_ is always shown. */
+  hideUnlikely: "off" | "low" | "normal" | "high";
   /** How many short extracts from files you looked at lately go into the prompt. */
   recentFiles: number;
 }
@@ -29,6 +31,7 @@ export function readCompletionSettings(scope?: vscode.ConfigurationScope): Compl
     multiline: choiceValue(configuration.get("completion.multiline"), ["auto", "always", "never"], "auto"),
     maxTokens: numberValue(configuration.get("completion.maxTokens"), 96, { minimum: 8, maximum: 512, integer: true }),
     debounce: numberValue(configuration.get("completion.debounce"), 40, { minimum: 0, maximum: 2000, integer: true }),
+    hideUnlikely: choiceValue(configuration.get("completion.hideUnlikely"), ["off", "low", "normal", "high"], "normal"),
     recentFiles: numberValue(configuration.get("completion.recentFiles"), 4, {
       minimum: 0,
       maximum: 16,
@@ -107,7 +110,7 @@ export interface EngineSettings {
   kvCacheType: "f16" | "q8_0";
   /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. */
   speculation: "auto" | "exact" | "off";
-  /** Compute while you pause what a request will need next: the text around the cursor, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
+  /** Compute while you pause what a request will need next: the text around the cursor, the suggestion after the one on the screen, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;

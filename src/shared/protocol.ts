@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -282,6 +282,8 @@ export interface CompletionParams {
   progressToken?: string;
 }
 
+export type CompletionAheadParams = Omit<CompletionParams, "progressToken">;
+
 /** A place at which a suggestion may be asked for next. */
 export interface CompletionPrefillParams extends Omit<CompletionParams, "lines" | "progressToken"> {
   /** `typed`: what a suggestion would have to compute now, if that is a few tokens; `whole`: the longest context. */
@@ -301,9 +303,22 @@ export interface ChatPrefillParams extends Pick<ChatParams, "model" | "messages"
 /** What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. */
 export type AheadResult = { promptTokens: number; computedTokens: number; computeMs: number } | null;
 
+/**
+ * How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
+ * logarithms. Of those that heal a prompt: among the ones that can.
+ */
+export interface Confidence {
+  /** At least one. */
+  tokens: number;
+  mean: number;
+  least: number;
+}
+
 export interface CompletionResult {
   /** Text to insert at the cursor, post-processed; empty when there is nothing worth showing. */
   text: string;
+  /** Null: there was no token. */
+  confidence: Confidence | null;
   model: ModelRef;
   finish: FinishReason;
   usage: Usage;
@@ -394,6 +409,11 @@ export interface EngineRequests {
   /** Loads a model ahead of its first request and says where it lies. Streams how far it is, from 0 to 1. */
   "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;
   "completion/complete": Call<CompletionParams, CompletionResult, string>;
+  /**
+   * Computes a suggestion that may be asked for soon (lowest priority). Loads nothing. Null: the model is not in memory, or
+   * energy or the processor is to be spared.
+   */
+  "completion/ahead": Call<CompletionAheadParams, CompletionResult | null>;
   /** Computes the KV cache for a suggestion ahead of the request for it (lowest priority). */
   "completion/prefill": Call<CompletionPrefillParams, AheadResult>;
   "chat/generate": Call<ChatParams, ChatResult, string>;

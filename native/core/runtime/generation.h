@@ -39,6 +39,8 @@ struct DecodeOptions {
     // Of a smaller model, created to draft for this one; null: guesses come from the text only. One that others use, or that
     // was closed, counts as none.
     std::shared_ptr<Session> draft;
+    // Whether the result says how confident the model was.
+    bool rate = false;
 };
 
 struct GenerationRequest {
@@ -46,6 +48,14 @@ struct GenerationRequest {
     Priority priority = Priority::Chat;
     CancellationPtr cancellation;
     std::optional<DecodeOptions> decode;  // none: prefill only
+};
+
+// How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
+// logarithms. Of those that heal a prompt: among the ones that can.
+struct Confidence {
+    uint32_t tokens = 0;
+    double mean = 0;
+    double least = 0;
 };
 
 enum class Finish { Stop, Length, Cancelled };
@@ -61,6 +71,7 @@ struct GenerationResult {
     uint32_t decode_passes = 0;
     double saved_ms = 0;           // of decoding a token a pass; negative: that would have been faster
     SpeculationResult speculation;
+    Confidence confidence;  // without tokens unless asked for
     std::string text;
     std::vector<llama_token> tokens;
     Finish finish = Finish::Stop;
@@ -95,6 +106,7 @@ class Generation final : public Job {
     bool decode_step();
     bool draft_step();
     llama_token choose_token(size_t row);
+    void rate(const float* logits, llama_token token, std::span<const llama_token> allowed);
     // Adds the token to the answer; how that ends, if it does.
     std::optional<Finish> take(llama_token token);
     void begin_draft();

@@ -117,8 +117,23 @@ export class EngineService {
       "models/load": ({ model, role }, { signal, progress }) =>
         models.load(model, role, { signal, onProgress: progress }),
       "completion/prefill": (params, { signal }) =>
-        this.ahead(params.model, "fast", { signal, mayLoad: params.load, isIdle: !params.load }, (model, signal) =>
-          prefillCompletion(model, params, { signal }),
+        this.ahead(
+          params.model,
+          "fast",
+          { signal, mayLoad: params.load, isIdle: !params.load },
+          (model, signal) => prefillCompletion(model, params, { signal }),
+          prefillTime,
+        ),
+      "completion/ahead": (params, { signal }) =>
+        this.ahead(
+          params.model,
+          "fast",
+          { signal, mayLoad: false, isIdle: true },
+          async (model, signal) => ({
+            ...(await completeCode(model, params, { signal, priority: "warm" })),
+            model: model.ref,
+          }),
+          ({ usage }) => usage.prefillMs + usage.decodeMs,
         ),
       "completion/complete": (params, { signal, progress }) =>
         models.use(
@@ -141,8 +156,12 @@ export class EngineService {
           { signal },
         ),
       "chat/prefill": (params, { signal }) =>
-        this.ahead(params.model, "main", { signal, mayLoad: false, isIdle: !params.wake }, (model, signal) =>
-          prefillChat(model, params, { signal }),
+        this.ahead(
+          params.model,
+          "main",
+          { signal, mayLoad: false, isIdle: !params.wake },
+          (model, signal) => prefillChat(model, params, { signal }),
+          prefillTime,
         ),
       "chat/countTokens": (params, { signal }) =>
         models.use(
@@ -154,13 +173,14 @@ export class EngineService {
     };
   }
 
-  /** Computes ahead if that is allowed now; ends it when the time for it is used up. */
-  private async ahead(
+  /** Computes ahead if that is allowed now; ends it when the time for it is used up. `timeOf` says what it took, in ms. */
+  private async ahead<T extends object>(
     choice: ModelChoice,
     role: ModelRole,
     { signal, mayLoad, isIdle }: { signal: AbortSignal; mayLoad: boolean; isIdle: boolean },
-    prefill: (model: ModelHandle, signal: AbortSignal) => Promise<AheadResult>,
-  ): Promise<AheadResult> {
+    compute: (model: ModelHandle, signal: AbortSignal) => Promise<T | null>,
+    timeOf: (result: T) => number,
+  ): Promise<T | null> {
     const budget = this.budgets[role];
     const left = budget.left(performance.now());
     if (left <= 0 || !this.mayComputeAhead()) return null;
@@ -170,9 +190,9 @@ export class EngineService {
       if (!model || (isIdle && model.activity.releasedBytes > 0)) return null;
     }
     const work = (model: ModelHandle) =>
-      prefill(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
+      compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
     const result = await this.models.use(choice, role, work, { signal, isIdle });
-    budget.spend(result?.computeMs ?? 0);
+    budget.spend(result ? timeOf(result) : 0);
     return result;
   }
 
@@ -250,6 +270,10 @@ export class EngineService {
       });
     }, notificationDelayMs);
   }
+}
+
+function prefillTime({ computeMs }: NonNullable<AheadResult>): number {
+  return computeMs;
 }
 
 /** As Node sees it, without the native engine. */

@@ -6,7 +6,7 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
+import type { Confidence, Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -245,6 +245,8 @@ export interface GenerateOptions extends PrefillOptions {
    * another answer has it, or when it was closed, there are none of it.
    */
   draft?: NativeSession;
+  /** Whether the result says how confident the model was. Default: false. */
+  rate?: boolean;
 }
 
 export interface GenerateResult extends PrefillResult, Guesses {
@@ -255,6 +257,8 @@ export interface GenerateResult extends PrefillResult, Guesses {
   decodePasses: number;
   /** Over the draft model. */
   draftModelPasses: number;
+  /** Null: not asked for, or there was no token. */
+  confidence: Confidence | null;
 }
 
 export interface NativeSession {

@@ -320,6 +320,7 @@ describe("computing ahead", () => {
     expect(await client.request("chat/prefill", { model, messages, wake: true })).toBeNull();
     expect(await client.request("completion/prefill", { ...whole, model })).toBeNull();
     expect(await client.request("completion/prefill", { ...whole, model: "/no/such.gguf" })).toBeNull();
+    expect(await client.request("completion/ahead", { ...place, model, lines: "single" })).toBeNull();
     expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
   });
 
@@ -335,6 +336,44 @@ describe("computing ahead", () => {
       aheadTokens: ahead?.computedTokens,
       usedAheadTokens: ahead?.computedTokens,
     });
+  });
+});
+
+describe("a suggestion that nobody asked for yet", () => {
+  const suggestion = (text: string, maxTokens: number) => ({
+    ...{ model: fixture.model, path: "a.txt", languageId: "plaintext", prefix: `\n${text}\n`, suffix: "", maxTokens },
+    ...{ extracts: [], lines: "single" as const },
+  });
+
+  async function startWithModel(): Promise<TestClient> {
+    const client = (await start()).client();
+    await client.request("models/load", { model: fixture.model, role: "fast" });
+    return client;
+  }
+
+  it("is the one that is suggested later", async () => {
+    const client = await startWithModel();
+    const params = suggestion("/count 3", 8);
+    const ahead = await client.request("completion/ahead", params);
+    expect(ahead).toMatchObject({ text: "1 2 3", finish: "stop", model: fixture.model });
+    expect((await client.request("completion/complete", params)).text).toBe("1 2 3");
+  });
+
+  it("is none where nothing may be computed ahead", async () => {
+    const client = await startWithModel();
+    await client.request("engine/configure", { computeAhead: "off" });
+    expect(await client.request("completion/ahead", suggestion("/count 3", 8))).toBeNull();
+  });
+
+  it("ends with what there was when it is called off", async () => {
+    const client = await startWithModel();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const ahead = client.request("completion/ahead", suggestion("/forever", 4000), { signal });
+    setTimeout(() => {
+      controller.abort();
+    }, 20);
+    expect((await ahead)?.finish).toBe("cancelled");
   });
 });
 

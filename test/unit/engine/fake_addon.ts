@@ -108,6 +108,7 @@ class Session implements NativeSession {
       acceptedDraftModelTokens: options.draft ? acceptedTokens : 0,
       draftModelPasses: options.draft ? draftedTokens : 0,
       savedMs: acceptedTokens * tokenMs,
+      confidence: options.rate && made > 0 ? { tokens: made, mean: -0.1, least: -0.5 } : null,
     };
   }
 
