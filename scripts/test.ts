@@ -20,7 +20,8 @@ import { runCoreTestsWith } from "./setup/sanitizers";
 import { runSteps, single, type Step, type StepResult } from "./setup/steps";
 import { runVitest } from "./setup/vitest_project";
 import { runVulkanTests } from "./setup/vulkan_tests";
-import { crossBuildForWindows } from "./setup/windows_cross_build";
+import { ensureWine } from "./setup/wine";
+import { crossBuildForWindows, windowsPlatform } from "./setup/windows_cross_build";
 
 const testModel = "smollm2-135m";
 const completionModel = "qwen2.5-coder-0.5b";
@@ -89,6 +90,18 @@ const parts: Record<string, Step[]> = {
       const { path, bytes } = await packageExtension();
       reportPackage({ vsix: { file: basename(path), bytes } });
     }),
+  ],
+  wine: [
+    {
+      name: "the package for Windows, under Wine",
+      run: async () => {
+        if (process.platform !== "win32") await ensureWine();
+        await buildNative();
+        await ensureModel(testModel);
+        await packageExtension(windowsPlatform);
+        return runVitest("packaged");
+      },
+    },
   ],
   e2e: [
     {
