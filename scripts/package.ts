@@ -12,6 +12,7 @@ import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
 import { hostPlatform } from "./setup/engine_libraries";
 import { buildNative } from "./setup/native_build";
+import { checkAgainstBaseline } from "./setup/system_baseline";
 import { crossBuildForWindows, windowsPlatform } from "./setup/windows_cross_build";
 import { listZip } from "./setup/zip_listing";
 
@@ -44,6 +45,7 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
       `Expected ${prebuilt}/nmos.node for the target ${target}: build it on such a machine with "npm test -- --only native" and copy the folder here.`,
     );
   }
+  checkAgainstBaseline(join(root, prebuilt), target);
   await bundle({ production: true });
   const artifacts = join(root, "artifacts");
   mkdirSync(artifacts, { recursive: true });

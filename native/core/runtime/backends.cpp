@@ -20,12 +20,9 @@ namespace {
 #if defined(_WIN32)
 constexpr std::string_view file_prefix = "ggml-";
 constexpr std::string_view file_suffix = ".dll";
-#elif defined(__APPLE__)
-constexpr std::string_view file_prefix = "libggml-";
-constexpr std::string_view file_suffix = ".dylib";
 #else
 constexpr std::string_view file_prefix = "libggml-";
-constexpr std::string_view file_suffix = ".so";
+constexpr std::string_view file_suffix = ".so";  // Also on macOS, where only what is linked is a .dylib.
 #endif
 
 std::string utf8(const fs::path& path) {
