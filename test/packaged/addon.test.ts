@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync } from "node:fs";
 import { basename, join, resolve, win32 } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { windowsPlatform } from "../../scripts/setup/windows_cross_build";
+import { windowsPlatform } from "../../scripts/setup/cross_build";
 import type { AddonProbeInput } from "./addon_probe";
 import { InstalledPackage } from "./installed_package";
 import type { LoadProbeInput } from "./load_probe";

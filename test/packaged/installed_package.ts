@@ -12,7 +12,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { ensureModel } from "../../scripts/fetch_model";
 import { unpackZip } from "../../scripts/setup/unpack_zip";
-import { windowsPlatform } from "../../scripts/setup/windows_cross_build";
+import { windowsPlatform } from "../../scripts/setup/cross_build";
 import { WindowsMachine } from "./windows_machine";
 
 /** The package for Windows in a read-only folder of a user's profile, and the small model in another one. */
