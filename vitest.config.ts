@@ -17,6 +17,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: "packaged",
+          include: ["test/packaged/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 600_000,

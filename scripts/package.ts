@@ -1,7 +1,7 @@
 /**
  * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
  *
- * Builds the addon first for the platform it runs on, and on other systems also for Windows (win32-x64). The folder
+ * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -10,9 +10,10 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
+import { crossBuild, isCrossTarget } from "./setup/cross_build";
 import { hostPlatform } from "./setup/engine_libraries";
 import { buildNative } from "./setup/native_build";
-import { crossBuildForWindows, windowsPlatform } from "./setup/windows_cross_build";
+import { checkAgainstBaseline } from "./setup/system_baseline";
 import { listZip } from "./setup/zip_listing";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -37,13 +38,14 @@ export interface PackagedExtension {
 /** Builds the addon where that is possible here, bundles for production and packages; returns the checked VSIX. */
 export async function packageExtension(target: string = hostPlatform): Promise<PackagedExtension> {
   if (target === hostPlatform) await buildNative();
-  else if (target === windowsPlatform) await crossBuildForWindows();
+  else if (isCrossTarget(target)) await crossBuild(target);
   const prebuilt = join("prebuilds", target);
   if (!existsSync(join(root, prebuilt, "nmos.node"))) {
     throw new Error(
       `Expected ${prebuilt}/nmos.node for the target ${target}: build it on such a machine with "npm test -- --only native" and copy the folder here.`,
     );
   }
+  checkAgainstBaseline(join(root, prebuilt), target);
   await bundle({ production: true });
   const artifacts = join(root, "artifacts");
   mkdirSync(artifacts, { recursive: true });

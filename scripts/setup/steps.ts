@@ -23,6 +23,17 @@ export function single(name: string, run: () => Promise<unknown>): Step {
   };
 }
 
+/** Steps that are set up for some systems only, each a `<platform>-<arch>`; on others they are left out, also in CI. */
+export function only(systems: readonly string[], ...steps: Step[]): Step[] {
+  const system = `${process.platform}-${process.arch}`;
+  if (systems.includes(system)) return steps;
+  const leftOut = (name: string) => () => {
+    console.log(`left out: ${name} are set up for ${systems.join(" and ")}, this is ${system}`);
+    return Promise.resolve({ passed: 0, failed: 0, skipped: [] });
+  };
+  return steps.map(({ name }) => ({ name, run: leftOut(name) }));
+}
+
 /** Runs the steps one after the other; a step that throws counts as one failure, a missing tool as a skip. */
 export async function runSteps(steps: readonly Step[]): Promise<StepResult> {
   const total: StepResult = { passed: 0, failed: 0, skipped: [] };

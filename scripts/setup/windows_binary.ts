@@ -5,6 +5,8 @@ export interface WindowsBinary {
   exports: string[];
   /** Names of the DLLs it imports from, as written in the file. Delayed imports are not among them. */
   imports: string[];
+  /** The oldest one that loads it, such as `10.0`. */
+  windowsVersion: string;
 }
 
 /** Magic number of the optional header of 64-bit images. */
@@ -68,5 +70,6 @@ export function readWindowsBinary(path: string): WindowsBinary {
   return {
     exports: exports === 0 ? [] : exportedNames(exports),
     imports: imports === 0 ? [] : importedLibraries(imports),
+    windowsVersion: [48, 50].map((field) => bytes.readUInt16LE(optionalHeader + field)).join("."),
   };
 }

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { libraryDirectory, modelPath, root } from "./support";
+import { survivedScenes } from "./survived_scenes";
 
 interface Ending {
   code: number | null;
@@ -26,15 +27,7 @@ function play(scene: string): Promise<Ending> {
 }
 
 describe("a process", () => {
-  it.each([
-    "engines that nobody closes",
-    "objects that nobody holds",
-    "a result that nobody waits for",
-    "an exit in the middle of a load",
-    "an exit from a callback",
-    "a worker that ends in the middle of an answer",
-    "a worker that is left to itself",
-  ])("survives %s", async (scene) => {
+  it.each(survivedScenes)("survives %s", async (scene) => {
     expect(await play(scene)).toEqual({ code: 0, signal: null, output: "as expected\n" });
   });
 

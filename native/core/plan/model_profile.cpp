@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "device/weight_unit.h"
+#include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
 
@@ -55,19 +56,19 @@ std::string text(const gguf_context* gguf, const std::string& key) {
 }
 
 uint64_t checked_file_size(const std::string& path) {
-    const fs::path file(std::u8string(path.begin(), path.end()));
-    std::error_code failure;
-    const uint64_t size = fs::file_size(file, failure);
-    if (failure) {
+    std::string failure;
+    const std::optional<uint64_t> size = os::file_size(path, failure);
+    if (!size) {
         throw EngineError(ErrorCode::ModelNotFound, "Expected a GGUF model file at " + path + ", but it cannot be opened (" +
-                                                        failure.message() + "). Check the path or download the model again.");
+                                                        failure + "). Check the path or download the model again.");
     }
     char magic[4] = {};
-    std::ifstream(file, std::ios::binary).read(magic, sizeof magic);
+    const std::string name = os::openable(path);
+    std::ifstream(fs::path(std::u8string(name.begin(), name.end())), std::ios::binary).read(magic, sizeof magic);
     if (std::string_view(magic, sizeof magic) != GGUF_MAGIC) {
         throw EngineError(ErrorCode::ModelInvalid, path + " is no GGUF file: it does not begin with \"GGUF\". Choose a model in GGUF format.");
     }
-    return size;
+    return *size;
 }
 
 // With the shapes of the tensors.
@@ -75,7 +76,7 @@ std::pair<GgufPtr, ggml_context_ptr> open_header(const std::string& path) {
     ErrorCapture errors;
     ggml_context* shapes = nullptr;
     const gguf_init_params params{/* no_alloc */ true, &shapes};
-    GgufPtr gguf(gguf_init_from_file(path.c_str(), params), &gguf_free);
+    GgufPtr gguf(gguf_init_from_file(os::openable(path).c_str(), params), &gguf_free);
     if (!gguf) {
         throw EngineError(ErrorCode::ModelInvalid, "The header of " + path + " cannot be read, the file is damaged or was cut short (" +
                                                        errors.text() + "). Download the model again.");

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace nmos::os {
@@ -26,6 +27,12 @@ bool saves_energy();
 unsigned physical_cores();
 
 uint64_t process_id();
+
+// Bytes of a file; nothing, with the system's reason in `error`, when there is none at the path or it is a folder.
+std::optional<uint64_t> file_size(const std::string& path, std::string& error);
+
+// What to open a file by. Windows opens paths of more than 260 characters only where they are written in another way.
+std::string openable(const std::string& path);
 
 // Reads the pages of a mapped file ahead; they are in RAM when it returns, unless there is no room for them.
 void page_in(const void* memory, size_t bytes);

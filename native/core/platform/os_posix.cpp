@@ -169,6 +169,18 @@ unsigned physical_cores() {
 #endif
 }
 
+std::optional<uint64_t> file_size(const std::string& path, std::string& error) {
+    std::error_code failure;
+    const uint64_t size = std::filesystem::file_size(path, failure);
+    if (!failure) return size;
+    error = failure.message();
+    return std::nullopt;
+}
+
+std::string openable(const std::string& path) {
+    return path;
+}
+
 void page_in(const void* memory, size_t bytes) {
     const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     const auto begin = reinterpret_cast<uintptr_t>(memory) / page * page;

@@ -30,11 +30,23 @@ std::string narrow(const wchar_t* text, DWORD length) {
     return narrow;
 }
 
+// Of an absolute or relative path, where it is so long that Windows does not open it otherwise ("Maximum Path Length
+// Limitation" in Microsoft's documentation).
+std::wstring extended(const std::wstring& path) {
+    constexpr size_t longest = MAX_PATH - 12;  // a folder must have room for a short file name
+    if (path.size() < longest || path.starts_with(L"\\\\?\\") || path.starts_with(L"\\\\.\\")) return path;
+    std::wstring full(GetFullPathNameW(path.c_str(), 0, nullptr, nullptr), L'\0');
+    full.resize(GetFullPathNameW(path.c_str(), static_cast<DWORD>(full.size()), full.data(), nullptr));
+    if (full.empty()) return path;
+    return full.starts_with(L"\\\\") ? L"\\\\?\\UNC" + full.substr(1) : L"\\\\?\\" + full;
+}
+
 std::string last_error_text() {
     wchar_t text[512];
     const DWORD code = GetLastError();
     const DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
-    const DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
+    DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
+    while (length > 0 && text[length - 1] <= L' ') --length;  // It ends with a new line.
     return length > 0 ? narrow(text, length) : "error " + std::to_string(code);
 }
 
@@ -105,6 +117,24 @@ unsigned physical_cores() {
         offset += core->Size;
     }
     return std::max(1u, cores);
+}
+
+std::optional<uint64_t> file_size(const std::string& path, std::string& error) {
+    WIN32_FILE_ATTRIBUTE_DATA data{};
+    if (!GetFileAttributesExW(extended(widen(path)).c_str(), GetFileExInfoStandard, &data)) {
+        error = last_error_text();
+        return std::nullopt;
+    }
+    if (data.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) {
+        error = "it is a folder";
+        return std::nullopt;
+    }
+    return uint64_t{data.nFileSizeHigh} << 32 | data.nFileSizeLow;
+}
+
+std::string openable(const std::string& path) {
+    const std::wstring wide = extended(widen(path));
+    return narrow(wide.data(), static_cast<DWORD>(wide.size()));
 }
 
 void page_in(const void* memory, size_t bytes) {

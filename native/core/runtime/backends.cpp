@@ -1,5 +1,7 @@
 #include "runtime/backends.h"
 
+#include <ggml-backend-impl.h>
+
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -18,12 +20,9 @@ namespace {
 #if defined(_WIN32)
 constexpr std::string_view file_prefix = "ggml-";
 constexpr std::string_view file_suffix = ".dll";
-#elif defined(__APPLE__)
-constexpr std::string_view file_prefix = "libggml-";
-constexpr std::string_view file_suffix = ".dylib";
 #else
 constexpr std::string_view file_prefix = "libggml-";
-constexpr std::string_view file_suffix = ".so";
+constexpr std::string_view file_suffix = ".so";  // Also on macOS, where only what is linked is a .dylib.
 #endif
 
 std::string utf8(const fs::path& path) {
@@ -52,6 +51,25 @@ int score_of(const std::string& path) {
     }
     const auto score = reinterpret_cast<int (*)()>(library->symbol("ggml_backend_score"));
     return score ? score() : 1;
+}
+
+// The backend in a library, null with the reason in `error` when its driver or hardware is not on this machine.
+//
+// In place of ggml_backend_load, which takes a path in the code page of Windows: for it there is nothing in the folder of
+// a user whose name has other letters.
+ggml_backend_reg_t open_backend(const std::string& path, std::string& error) {
+    std::unique_ptr<os::DynamicLibrary> library = os::open_library(path, error);
+    if (!library) return nullptr;
+    const auto init = reinterpret_cast<ggml_backend_init_t>(library->symbol("ggml_backend_init"));
+    const ggml_backend_reg_t backend = init ? init() : nullptr;
+    if (!backend || backend->api_version != GGML_BACKEND_API_VERSION) {
+        error = backend ? "made for another version of ggml" : "it found nothing to compute with";
+        return nullptr;
+    }
+    // Threads may compute with it until the process ends, so it is never closed.
+    static auto& kept = *new std::vector<std::unique_ptr<os::DynamicLibrary>>;
+    kept.push_back(std::move(library));
+    return backend;
 }
 
 struct BackendFiles {
@@ -94,11 +112,15 @@ void load_backends(const std::string& directory, bool cpu_only) {
     const BackendFiles files = find_backends(directory);
     const auto load = [&](const std::string& path) {
         if (loaded.contains(path)) return true;
-        // A missing driver makes this fail; the library logs the system's reason.
-        const bool ok = ggml_backend_load(path.c_str()) != nullptr;
-        if (ok) loaded.insert(path);
-        else log(LogLevel::Info, "left out, its driver or hardware is not on this machine: " + path);
-        return ok;
+        std::string error;
+        const ggml_backend_reg_t backend = open_backend(path, error);
+        if (backend) {
+            ggml_backend_register(backend);
+            loaded.insert(path);
+        } else {
+            log(LogLevel::Info, "left out, its driver or hardware is not on this machine: " + path + " (" + error + ")");
+        }
+        return backend != nullptr;
     };
     if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) && (files.best_cpu.empty() || !load(files.best_cpu))) {
         throw EngineError(ErrorCode::BackendUnavailable,

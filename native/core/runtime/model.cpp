@@ -3,7 +3,7 @@
 #include <array>
 
 #include "device/streaming_device.h"
-
+#include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/exact_passes.h"
 #include "runtime/log.h"
@@ -148,7 +148,7 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     params.progress_callback_user_data = &progress;
 
     ErrorCapture errors;
-    llama_model* handle = llama_model_load_from_file(options.plan.path.c_str(), params);
+    llama_model* handle = llama_model_load_from_file(os::openable(options.plan.path).c_str(), params);
     if (!handle) {
         if (options.cancellation && options.cancellation->cancelled()) return nullptr;
         const auto has = [&](const char* part) { return errors.text().find(part) != std::string::npos; };

@@ -1,0 +1,111 @@
+import { cpSync, mkdirSync } from "node:fs";
+import { basename, join, resolve, win32 } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { windowsPlatform } from "../../scripts/setup/cross_build";
+import type { AddonProbeInput } from "./addon_probe";
+import { InstalledPackage } from "./installed_package";
+import type { LoadProbeInput } from "./load_probe";
+import type { Observation, Observations } from "./observe";
+import { probeHere, probeOnWindows } from "./run_probe";
+
+let installed: InstalledPackage;
+let windows: Observations;
+let here: Observations;
+let distantModel: string;
+
+beforeAll(async () => {
+  installed = await InstalledPackage.install();
+  const { machine, extension, model, damaged } = installed;
+  distantModel = installed.distantModel();
+  const badModels = Object.entries(installed.badModels());
+  const input = (extensionRoot: string, pathOf: (path: string) => string): AddonProbeInput => ({
+    extensionRoot: pathOf(extensionRoot),
+    model: pathOf(model),
+    distantModel: pathOf(distantModel),
+    badModels: Object.fromEntries(badModels.map(([code, path]) => [code, pathOf(path)])),
+  });
+  const name = "addon_probe";
+  const onWindows = {
+    name,
+    folder: installed.folder("probe"),
+    input: input(extension, (path) => machine.pathOf(path)),
+  };
+  windows = await probeOnWindows(machine, onWindows, damaged);
+  here = await probeHere({ name, folder: installed.folder("other probe"), input: input(resolve("."), (path) => path) });
+});
+afterAll(() => installed.remove());
+
+const valueOf = (observation: Observation | undefined): unknown => {
+  expect(observation).toHaveProperty("value");
+  return (observation as { value: unknown }).value;
+};
+
+describe("on Windows as on this system", () => {
+  it.each<[name: string, expected?: unknown]>([
+    ["the addon", ["Cancellation", "Engine"]],
+    ["the engine"],
+    ["memory", { available: true, process: true }],
+    ["the battery", "boolean"],
+    ["the model"],
+    ["tokens"],
+    ["text of the tokens", []],
+    ["answers"],
+    ["a saved session"],
+    ["a cancelled answer", "cancelled"],
+    ["a cancelled load", null],
+    ["a model with a long path"],
+  ])("%s", (name, expected) => {
+    const value = valueOf(windows[name]);
+    expect(value).toEqual(valueOf(here[name]));
+    if (expected !== undefined) expect(value).toEqual(expected);
+  });
+});
+
+it("the long path is longer than Windows usually takes", () => {
+  expect(installed.machine.pathOf(distantModel).length).toBeGreaterThan(260);
+});
+
+describe("a file that is no model", () => {
+  it.each(["MODEL_NOT_FOUND", "MODEL_INVALID", "MODEL_TRUNCATED"])("is refused with %s", (code) => {
+    expect(windows[code]).toMatchObject({ code });
+    // One line, also where it has the system's reason in it.
+    expect(windows[code]).toHaveProperty("message", expect.not.stringMatching(/[\r\n]/));
+  });
+});
+
+it("a backend without its driver is left out", () => {
+  expect(valueOf(windows["every backend"])).toContain("cpu");
+});
+
+describe("libraries", () => {
+  it("come from the package, though damaged ones lie in the working folder and on the PATH", () => {
+    const paths = valueOf(windows["libraries"]) as string[];
+    const folder = installed.machine.pathOf(installed.libraries);
+    expect(paths.map((path) => win32.dirname(path)).filter((directory) => directory !== folder)).toEqual([]);
+    const names = paths.map((path) => win32.basename(path).replace(/\.v[\d.]+\.dll$|-cpu-\w+\.dll$/, "*"));
+    expect(names.sort()).toEqual(["ggml*", "ggml*", "ggml-base.dll", "llama*", "nmos.node"]);
+  });
+
+  // Without this, that folder would prove nothing.
+  it.each<[what: string, folder: () => string, expected: object]>([
+    ["good ones are taken", () => installed.libraries, { value: ["Cancellation", "Engine"] }],
+    ["damaged ones are refused", () => installed.damaged, { code: "BACKEND_UNAVAILABLE" }],
+  ])("are taken from the PATH by an addon that has none: %s", async (what, folder, expected) => {
+    const root = installed.folder(`bare addon, ${what}`);
+    const prebuilds = join(root, "prebuilds", windowsPlatform);
+    mkdirSync(prebuilds, { recursive: true });
+    cpSync(join(installed.libraries, "nmos.node"), join(prebuilds, "nmos.node"));
+    const { machine } = installed;
+    const input: LoadProbeInput = { extensionRoot: machine.pathOf(root) };
+    const seen = await probeOnWindows(
+      machine,
+      { name: "load_probe", folder: join(root, basename(root)), input },
+      folder(),
+    );
+    expect(seen["the addon"]).toMatchObject(expected);
+  });
+});
+
+it("nothing is written into the package's folder", () => {
+  expect(installed.isUntouched()).toBe(true);
+});

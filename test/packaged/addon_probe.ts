@@ -1,0 +1,125 @@
+/** Uses the addon of a package and tells what it did. Runs in Node on the package's own system. */
+import type { NativeEngine, NativeModel } from "../../src/engine/native/addon";
+import { loadAddon, type LoadedAddon } from "../../src/engine/native/load_addon";
+import { loadedLibraries } from "../electron/loaded_libraries";
+import { observe, probeInput } from "./observe";
+
+export interface AddonProbeInput {
+  /** Folder of the unpacked package. */
+  extensionRoot: string;
+  /** The small model. */
+  model: string;
+  /** The same one in a place whose path has more than 260 characters. */
+  distantModel: string;
+  /** Files that are none, by what is wrong with them. */
+  badModels: Record<string, string>;
+}
+
+const texts = [
+  "",
+  "Hello world",
+  "  def f(x):\n\treturn x\r\n",
+  "äöü € ß",
+  "👩‍👩‍👧 and 🏳️‍🌈",
+  "你好，世界",
+  "<|im_start|>",
+  "nul\0byte",
+];
+
+/** What follows is so sure that the rounding of another compiler's kernels does not change it. */
+const prompts = ["The capital of France is", "1 2 3 4 5 6 7 8", "def add(a, b):\n    return"];
+
+/** An answer that does not end by itself. */
+const endless = { maxTokens: 100_000, sampler: { grammar: 'root ::= " a"*' } };
+
+const load = (engine: NativeEngine, path: string): Promise<NativeModel> =>
+  engine.loadModel({ path, contextLength: 512, gpu: "off" }).then((model) => {
+    if (!model) throw new Error("The load was cancelled by nobody.");
+    return model;
+  });
+
+const tokensOf = (model: NativeModel, text: string): Promise<Int32Array> =>
+  model.tokenize([{ text, special: false }], { addBos: false });
+
+async function answer(model: NativeModel, prompt: string): Promise<{ text: string; tokens: number[] }> {
+  // One thread, so that it does not depend on the number of cores.
+  const session = await model.createSession({ contextLength: 256, threads: 1 });
+  const tokens = await tokensOf(model, prompt);
+  const result = await session.generate({ tokens, priority: "chat", maxTokens: 4 });
+  await session.close();
+  return { text: result.text, tokens: [...result.tokens] };
+}
+
+const { extensionRoot, model: path, distantModel, badModels } = probeInput() as AddonProbeInput;
+let loaded: LoadedAddon;
+let engine: NativeEngine;
+let model: NativeModel;
+const bad = Object.fromEntries(Object.entries(badModels).map(([what, file]) => [what, () => load(engine, file)]));
+void observe({
+  "the addon": () => {
+    loaded = loadAddon(extensionRoot);
+    return Object.keys(loaded.addon).sort();
+  },
+  "the engine": () => {
+    const { addon, libraryDirectory } = loaded;
+    engine = new addon.Engine({ libraryDirectory, backends: "cpu" });
+    return { version: engine.libraryVersion, devices: engine.devices().map(({ kind }) => kind) };
+  },
+  memory: () => {
+    const { totalBytes, availableBytes, processBytes } = engine.memory();
+    return { available: availableBytes > 0 && availableBytes <= totalBytes, process: processBytes > 2 ** 20 };
+  },
+  "the battery": () => typeof engine.savesEnergy(),
+  "the model": async () => {
+    model = await load(engine, path);
+    return { samePath: model.info.path === path, description: model.info.description, layers: model.info.layers };
+  },
+  tokens: () => Promise.all(texts.map(async (text) => [...(await tokensOf(model, text))])),
+  "text of the tokens": async () => {
+    const back = await Promise.all(texts.map(async (text) => model.detokenize(await tokensOf(model, text))));
+    return back.filter((text, index) => text !== texts[index]);
+  },
+  answers: () => Promise.all(prompts.map((prompt) => answer(model, prompt))),
+  "a saved session": async () => {
+    const [one, other] = await Promise.all([
+      model.createSession({ contextLength: 256, threads: 1 }),
+      model.createSession({ contextLength: 256, threads: 1 }),
+    ]);
+    const tokens = await tokensOf(model, prompts[0] ?? "");
+    await one.prefill({ tokens, priority: "warm" });
+    const snapshot = await one.save({ priority: "chat" });
+    if (!snapshot) throw new Error("There is no snapshot of a session that holds a prompt.");
+    await other.restore(snapshot, { priority: "chat" });
+    const { reusedTokens, text } = await other.generate({ tokens, priority: "chat", maxTokens: 8 });
+    return { promptTokens: tokens.length, reusedTokens, text };
+  },
+  "a cancelled answer": async () => {
+    const session = await model.createSession({ contextLength: 256, threads: 1 });
+    const cancellation = new loaded.addon.Cancellation();
+    const tokens = await tokensOf(model, "Once");
+    const { finish } = await session.generate({ ...endless, tokens, priority: "chat", cancellation }, () => {
+      cancellation.cancel();
+    });
+    return finish;
+  },
+  "a cancelled load": () => {
+    const cancellation = new loaded.addon.Cancellation();
+    const loading = engine.loadModel({ path, contextLength: 512, gpu: "off", cancellation });
+    cancellation.cancel();
+    return loading;
+  },
+  ...bad,
+  "a model with a long path": async () => {
+    const distant = await load(engine, distantModel);
+    return { samePath: distant.info.path === distantModel, ...(await answer(distant, prompts[0] ?? "")) };
+  },
+  "every backend": async () => {
+    const { addon, libraryDirectory } = loaded;
+    const all = new addon.Engine({ libraryDirectory, backends: "all" });
+    const devices = all.devices().map(({ kind }) => kind);
+    await all.close();
+    return devices;
+  },
+  libraries: () => loadedLibraries().filter((library) => /nmos\.node$|(llama|ggml)[\w.-]*$/.test(library)),
+  "the end": () => engine.close(),
+});

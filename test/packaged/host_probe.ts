@@ -1,0 +1,135 @@
+/** Uses the engine host of a package as a window of VS Code does. Runs in Node on the package's own system. */
+import { readFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { createEngineClient } from "../../src/engine/client/create_engine_client";
+import type { EngineClient } from "../../src/engine/client/engine_client";
+import { call, connect } from "../../src/engine/ipc/rpc";
+import { enginePaths, thisMachine } from "../../src/engine/paths";
+import { EngineError } from "../../src/shared/errors";
+import { DEFAULT_ENGINE_SETTINGS, PROTOCOL_VERSION } from "../../src/shared/protocol";
+import { observe, probeInput } from "./observe";
+
+export interface HostProbeInput {
+  /** Folder of the unpacked package. */
+  extensionRoot: string;
+  /** Folder for everything that NMOS writes; need not exist. */
+  home: string;
+  /** The small model. */
+  model: string;
+}
+
+/** Milliseconds that something may take before it counts as never happening. */
+const patience = 60_000;
+
+async function until(holds: () => boolean): Promise<boolean> {
+  const deadline = Date.now() + patience;
+  while (!holds()) {
+    if (Date.now() > deadline) return false;
+    await delay(50);
+  }
+  return true;
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+const { extensionRoot, home, model } = probeInput() as HostProbeInput;
+const env = { ...process.env, NMOS_HOME: home, NMOS_HOST_GRACE_MS: "1000" };
+const paths = enginePaths(thisMachine(env));
+const clients: EngineClient[] = [];
+const newClient = (clientName: string): EngineClient => {
+  const settings = { ...DEFAULT_ENGINE_SETTINGS, gpu: "off", threads: 1, contextLength: 1024 } as const;
+  const client = createEngineClient({ extensionRoot, clientName, settings, env });
+  clients.push(client);
+  return client;
+};
+const [window, other] = [newClient("window"), newClient("other window")];
+const pids: number[] = [];
+const pidOf = async (client: EngineClient): Promise<number> => {
+  const { hostPid } = await client.request("engine/status", { startEngine: false });
+  pids.push(hostPid);
+  return hostPid;
+};
+
+/** The first request on a connection of our own. */
+const asStranger = async (token: string | null): Promise<unknown> => {
+  const socket = createConnection(paths.endpoint);
+  const connection = connect(socket);
+  connection.listen();
+  const died = () => new EngineError("ENGINE_DIED", "The connection was closed without an answer.");
+  try {
+    if (token === null) return await call(connection, "engine/status", { startEngine: false }, { died });
+    const client = { name: "stranger", pid: process.pid };
+    return await call(connection, "initialize", { protocolVersion: PROTOCOL_VERSION, token, client }, { died });
+  } finally {
+    socket.destroy();
+  }
+};
+
+const prefix = "def add(a, b):\n    return ";
+const place = { path: "größe.py", languageId: "python", prefix, suffix: "\n", extracts: [], maxTokens: 12 };
+const ask = async (content: string, maxTokens: number, signal?: AbortSignal) => {
+  let streamed = "";
+  const { text, finish } = await window.request(
+    "chat/generate",
+    { model, messages: [{ role: "user", content }], maxTokens, sampling: { temperature: 0 } },
+    { onProgress: (piece) => (streamed += piece), ...(signal ? { signal } : {}) },
+  );
+  return { text, finish, streamed };
+};
+
+void observe({
+  "the endpoint": () => paths.endpoint,
+  "a start": async () => lives(await pidOf(window)),
+  "the engine": async () => {
+    const { library, devices } = await window.request("engine/status", { startEngine: true });
+    return { library, devices: devices.map(({ kind }) => kind) };
+  },
+  "a completion": async () => {
+    const { text, finish } = await window.request("completion/complete", { ...place, model, lines: "single" });
+    return { text, finish };
+  },
+  "an answer": () => ask("What is the capital of France?", 16),
+  "an answer in other letters": () => ask("Repeat: naïve café 日本 🎉", 24),
+  "an answer that is stopped": async () => {
+    const controller = new AbortController();
+    const stopped = ask("Count to one thousand.", 900, controller.signal);
+    setTimeout(() => {
+      controller.abort();
+    }, 300);
+    return (await stopped).finish;
+  },
+  "a second window": async () => (await pidOf(other)) === (await pidOf(window)),
+  "a wrong token": () => asStranger("0".repeat(readFileSync(paths.tokenFile, "utf8").length)),
+  "no introduction": () => asStranger(null),
+  "the self-test": async () => {
+    const steps = await window.request("engine/selfTest", { models: { fast: model, main: model } });
+    return steps.map(({ name, ok, detail }) => (ok ? name : `${name}: ${detail}`));
+  },
+  "a killed host": async () => {
+    const pid = await pidOf(window);
+    process.kill(pid, "SIGKILL");
+    await until(() => !lives(pid) && window.state.kind === "stopped");
+    const next = await pidOf(window);
+    return next !== pid && lives(next);
+  },
+  "an end that was asked for": async () => {
+    const pid = await pidOf(window);
+    return (await window.endHost()) && (await until(() => !lives(pid)));
+  },
+  "the last window": async () => {
+    const pid = await pidOf(window);
+    await pidOf(other);
+    for (const client of clients) client.dispose();
+    return until(() => !lives(pid));
+  },
+  "processes that are left": () => pids.filter(lives),
+  "the log": () => readFileSync(paths.logFile, "utf8"),
+  "the end": () => null,
+});

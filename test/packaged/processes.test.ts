@@ -1,0 +1,31 @@
+import { cpSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { survivedScenes } from "../native/survived_scenes";
+import { InstalledPackage } from "./installed_package";
+
+/** Under Wine a process that had worker threads now and then does not end. NMOS has none of them. */
+const scenesHere = survivedScenes.filter((scene) => process.platform === "win32" || !scene.startsWith("a worker"));
+
+let installed: InstalledPackage;
+let scenes: string;
+
+beforeAll(async () => {
+  installed = await InstalledPackage.install();
+  scenes = installed.folder("scenes.mjs");
+  cpSync(resolve("test/native/scenes.mjs"), scenes);
+});
+afterAll(() => installed.remove());
+
+it.each([...scenesHere, "an exit in the middle of an answer"])("a process survives %s", async (scene) => {
+  const { machine, model, damaged } = installed;
+  const [script = "", ...args] = [scenes, join(installed.libraries, "nmos.node"), model].map((path) =>
+    machine.pathOf(path),
+  );
+  const { status, output } = await machine.run(["--expose-gc", script, scene, ...args], damaged);
+  expect({ status, output: output.trimEnd() }).toEqual({ status: 0, output: "as expected" });
+});
+
+it("none of them is left", async () => {
+  expect(await installed.machine.allEnd()).toBe(true);
+});

@@ -1,0 +1,142 @@
+import { spawn, spawnSync } from "node:child_process";
+import {
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, relative, win32 } from "node:path";
+import { ensureWindowsNode } from "../../scripts/setup/windows_node";
+import { ensureWine, wineEnvironment, type Wine } from "../../scripts/setup/wine";
+
+export interface Ending {
+  /** Null when the program did not end in time and was killed. */
+  status: number | null;
+  /** Both streams. */
+  output: string;
+}
+
+/** Milliseconds that a program may take before it counts as hung, and that all of them may take to be gone. */
+const programPatience = 240_000;
+const goodbyePatience = 60_000;
+
+/**
+ * A Windows of one test file: this machine itself, or Wine with a drive C of its own. Closing it ends every process that
+ * it has started and removes what they wrote.
+ */
+export class WindowsMachine {
+  private readonly end = (): void => {
+    if (this.wine)
+      spawnSync(this.wine.server, ["-k"], { env: wineEnvironment(this.scratch), timeout: goodbyePatience });
+  };
+
+  private constructor(
+    private readonly scratch: string,
+    private readonly node: string,
+    private readonly wine: Wine | null,
+  ) {
+    // Also when the tests are broken off.
+    process.once("exit", this.end);
+  }
+
+  static async start(): Promise<WindowsMachine> {
+    const scratch = mkdtempSync(join(tmpdir(), "nmos-windows-"));
+    if (process.platform === "win32") return new WindowsMachine(scratch, process.execPath, null);
+    const wine = await ensureWine();
+    copyPrefix(wine.template, scratch);
+    return new WindowsMachine(scratch, await ensureWindowsNode(), wine);
+  }
+
+  /** A folder of a user whose name has a blank, an umlaut and Chinese characters; as this process sees it. */
+  get profile(): string {
+    const users = this.wine ? join(this.scratch, "drive_c", "users") : this.scratch;
+    const directory = join(users, "Jörg Müller 张伟");
+    mkdirSync(directory, { recursive: true });
+    return directory;
+  }
+
+  /** How programs of Windows name a file below the profile, or elsewhere on this machine. */
+  pathOf(path: string): string {
+    if (!this.wine) return path;
+    const inside = relative(join(this.scratch, "drive_c"), path);
+    return inside.startsWith("..") ? win32.join("Z:\\", path) : win32.join("C:\\", inside);
+  }
+
+  /** Runs Node, in a folder that is the first one on the PATH as well. */
+  async run(args: readonly string[], folder: string): Promise<Ending> {
+    const outputFile = join(this.scratch, "output.txt");
+    // Into a file: with a pipe, Node stops under Wine.
+    const output = openSync(outputFile, "w");
+    try {
+      const [program, given] = this.wine ? [this.wine.program, [this.node, ...args]] : [this.node, args];
+      const child = spawn(program, given, {
+        cwd: folder,
+        env: this.environment(this.pathOf(folder)),
+        stdio: ["ignore", output, output],
+        windowsHide: true,
+      });
+      const status = await new Promise<number | null>((resolve, reject) => {
+        const hung = setTimeout(() => {
+          child.kill("SIGKILL");
+          this.end();
+        }, programPatience);
+        child.on("error", reject);
+        child.on("exit", (code) => {
+          clearTimeout(hung);
+          resolve(code);
+        });
+      });
+      return { status, output: readFileSync(outputFile, "utf8") };
+    } finally {
+      closeSync(output);
+    }
+  }
+
+  /** Resolves with whether every process that was started here has ended by itself. True on Windows, which does not tell. */
+  allEnd(): Promise<boolean> {
+    const { wine } = this;
+    if (!wine) return Promise.resolve(true);
+    return new Promise((resolve, reject) => {
+      const waiting = spawn(wine.server, ["-w"], {
+        env: wineEnvironment(this.scratch),
+        stdio: "ignore",
+        timeout: goodbyePatience,
+      });
+      waiting.on("error", reject);
+      waiting.on("exit", (code) => {
+        resolve(code === 0);
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.end();
+    await this.allEnd();
+    process.removeListener("exit", this.end);
+    rmSync(this.scratch, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  private environment(folder: string): NodeJS.ProcessEnv {
+    if (!this.wine) return { ...process.env, PATH: [folder, process.env["PATH"]].join(delimiter) };
+    return { ...wineEnvironment(this.scratch), WINEPATH: folder };
+  }
+}
+
+/** The registry and the folders of users are copied; the system's own folder is shared: 700 MB that nobody changes. */
+function copyPrefix(template: string, target: string): void {
+  const system = join("drive_c", "windows");
+  for (const name of readdirSync(template)) {
+    cpSync(join(template, name), join(target, name), {
+      recursive: true,
+      verbatimSymlinks: true,
+      filter: (path) => relative(template, path) !== system,
+    });
+  }
+  symlinkSync(join(template, system), join(target, system));
+}

@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { hostPlatform } from "../../../scripts/setup/engine_libraries";
+import { readNativeBinary, type NativeBinary } from "../../../scripts/setup/native_binary";
+import { problemsOf, type SystemBaseline } from "../../../scripts/setup/system_baseline";
+
+const baseline: SystemBaseline = {
+  system: "Debian 12",
+  libraries: ["libc.so.6", "api-ms-win-crt-*.dll"],
+  drivers: { "libggml-vulkan.so": ["libvulkan.so.1"] },
+  versions: { GLIBC: "2.34" },
+};
+
+const glibc = (version: string) => ({ versions: [{ of: "GLIBC", version }] });
+
+describe("a package that holds libggml.so and", () => {
+  it.each<[what: string, file: string, binary: Partial<NativeBinary>, problem: string | null]>([
+    ["what needs the system", "nmos.node", { imports: ["libc.so.6"] }, null],
+    ["what needs one of several of the system", "nmos.node", { imports: ["API-MS-Win-CRT-heap-l1-1-0.dll"] }, null],
+    ["what needs its sibling", "nmos.node", { imports: ["libggml.so"] }, null],
+    ["what needs its sibling by a path", "nmos.node", { imports: ["@rpath/libggml.so"] }, null],
+    ["what needs something else", "nmos.node", { imports: ["libfoo.so"] }, "needs libfoo.so, which is neither"],
+    ["a backend that needs its driver", "libggml-vulkan.so", { imports: ["libvulkan.so.1"] }, null],
+    ["what needs the driver of a backend", "nmos.node", { imports: ["libvulkan.so.1"] }, "needs libvulkan.so.1"],
+    ["what nobody can read", "nmos.node", { imports: [] }, "its tables were not understood"],
+    ["the newest version", "nmos.node", glibc("2.34"), null],
+    ["an older version with more digits", "nmos.node", glibc("2.4.999"), null],
+    ["a newer version", "nmos.node", glibc("2.35"), "needs GLIBC 2.35; Debian 12 has 2.34"],
+    ["a newer version with more digits", "nmos.node", glibc("2.34.1"), "needs GLIBC 2.34.1"],
+    ["versions of what is not there", "nmos.node", { versions: [{ of: "QT", version: "1" }] }, "Debian 12 has none"],
+    ["an addon that looks beside itself", "nmos.node", { searchPaths: ["$ORIGIN"] }, null],
+    ["an addon that looks elsewhere", "nmos.node", { searchPaths: ["/home/me"] }, "looks for libraries in /home/me"],
+    ["an addon that looks anywhere", "nmos.node", { searchPaths: [""] }, "in the folder it is started in"],
+  ])("%s", (_, file, binary, problem) => {
+    const usual: NativeBinary = { imports: ["libc.so.6"], searchPaths: [], versions: [] };
+    const files = new Map([
+      ["libggml.so", usual],
+      [file, { ...usual, ...binary }],
+    ]);
+    const problems = problemsOf(files, baseline);
+    expect(problems).toHaveLength(problem === null ? 0 : 1);
+    expect(problems.join()).toContain(problem ?? "");
+  });
+});
+
+it("the tables of this system's programs are understood", () => {
+  const { imports, versions } = readNativeBinary(process.execPath, hostPlatform);
+  const [library, part] = {
+    linux: [/^libc\.so\.6$/, "GLIBC"] as const,
+    darwin: [/libSystem/, "macOS"] as const,
+    win32: [/^kernel32\.dll$/i, "Windows"] as const,
+  }[process.platform as "linux" | "darwin" | "win32"];
+  expect(imports.filter((name) => library.test(name))).toHaveLength(1);
+  const own = versions.filter(({ of }) => of === part);
+  expect(own.length).toBeGreaterThan(0);
+  expect(own.every(({ version }) => Number.parseFloat(version) >= 2)).toBe(true);
+});
