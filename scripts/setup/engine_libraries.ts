@@ -44,7 +44,7 @@ export async function ensureEngineLibraries(platform: string = hostPlatform): Pr
 async function ensureSources(): Promise<string> {
   const directory = join(cacheDirectory("engine"), `llama.cpp-${pins.llamaCpp.commit.slice(0, 12)}`);
   return fillOnce(directory, async (target) => {
-    const unpacked = await unpack(pins.sources.package, pins.sources.integrity);
+    const unpacked = await unpackPackage(pins.sources.package, pins.sources.integrity);
     await runCommand("git", ["clone", "--quiet", "--no-checkout", join(unpacked, pins.sources.bundle), target]);
     await runCommand("git", ["-c", "advice.detachedHead=false", "checkout", "--quiet", pins.llamaCpp.commit], {
       cwd: target,
@@ -56,7 +56,7 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
   const pinned = createHash("sha256").update(JSON.stringify(packages)).digest("hex").slice(0, 12);
   return fillOnce(join(cacheDirectory("engine"), `${platform}-${pinned}`), async (target) => {
     for (const library of packages) {
-      const source = join(await unpack(library.package, library.integrity), library.directory);
+      const source = join(await unpackPackage(library.package, library.integrity), library.directory);
       const patterns = library.files.map(glob);
       const wanted = readdirSync(source).filter((file) => patterns.some((pattern) => pattern.test(file)));
       const empty = library.files.filter((_, index) => !wanted.some((file) => patterns[index]?.test(file)));
@@ -67,8 +67,8 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
   });
 }
 
-/** Fetches and unpacks a package; the folder is the package's root. */
-async function unpack(spec: string, integrity: string): Promise<string> {
+/** Fetches a package of the npm registry, checks and unpacks it, once; the folder is the package's root. */
+export async function unpackPackage(spec: string, integrity: string): Promise<string> {
   const directory = join(cacheDirectory("packages"), spec.replaceAll("/", "+"));
   return fillOnce(directory, async (target) => {
     console.log(`fetching ${spec}`);
@@ -78,9 +78,7 @@ async function unpack(spec: string, integrity: string): Promise<string> {
     const path = join(target, tarball);
     const actual = `sha512-${createHash("sha512").update(readFileSync(path)).digest("base64")}`;
     if (actual !== integrity) {
-      throw new Error(
-        `${spec} has the checksum ${actual}; native/engine_libraries.json expects ${integrity}. Nothing was unpacked.`,
-      );
+      throw new Error(`${spec} has the checksum ${actual}; the pinned one is ${integrity}. Nothing was unpacked.`);
     }
     await runCommand("tar", ["-xzf", tarball, "--strip-components=1"], { cwd: target });
     rmSync(path);
