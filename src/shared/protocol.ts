@@ -240,13 +240,63 @@ export interface ModelState {
 }
 
 export interface DownloadProgress {
-  ref: ModelRef;
-  phase: "connecting" | "downloading" | "verifying" | "waiting";
+  /** Of a model, or the id of an engine pack. */
+  ref: string;
+  phase: "connecting" | "downloading" | "verifying" | "unpacking" | "waiting";
   receivedBytes: number;
   totalBytes: number;
   bytesPerSecond: number;
   /** Why the download waits (`phase: "waiting"`): the last failure, and when it is tried again. */
   message?: string;
+}
+
+/** A card of NVIDIA's as its driver tells it; null is what the driver does not tell. */
+export interface NvidiaCard {
+  name: string;
+  /** Version of the driver, such as `591.44`. */
+  driver: string;
+  /** Compute capability, such as `7.5`. */
+  capability: string | null;
+  memoryBytes: number | null;
+  freeBytes: number | null;
+}
+
+/** An engine pack, a backend that is not in the package, with its state on this machine. */
+export interface PackState {
+  /** Such as `cuda13`. */
+  id: string;
+  title: string;
+  /** Of the download. */
+  sizeBytes: number;
+  /** Of disk when installed. */
+  unpackedBytes: number;
+  installed: boolean;
+  /** There is one of another version of NMOS, which this engine cannot use. */
+  outdated: boolean;
+  /** Bytes of an unfinished download on disk; 0 when there is none. */
+  partialBytes: number;
+  downloading: boolean;
+  /** False when neither this build nor the settings name an address. */
+  downloadable: boolean;
+}
+
+/** The packs for this platform and which of them suits the machine. */
+export interface PackReport {
+  cards: NvidiaCard[];
+  packs: PackState[];
+  /** Id of the pack for this machine; null: none. */
+  suitable: string | null;
+  /** Why that one, or why none; a sentence or two. */
+  reason: string;
+}
+
+/** What came of a card's backend, one line for each that was tried or left out. */
+export interface BackendStatus {
+  /** Such as `cuda`, `vulkan`. */
+  name: string;
+  usable: boolean;
+  /** Why it is not usable, else empty. */
+  reason: string;
 }
 
 /** What one generation cost. */
