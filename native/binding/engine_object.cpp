@@ -24,6 +24,19 @@ const char* name_of(DeviceKind kind) {
     return "cpu";
 }
 
+std::vector<BackendPack> backend_packs(const Options& options) {
+    const Napi::Value got = options.value("packs");
+    if (got.IsUndefined()) return {};
+    if (!got.IsArray()) options.refuse("packs", "an array", got);
+    std::vector<BackendPack> packs;
+    const auto array = got.As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        const Options pack(array.Get(i), "Engine.packs");
+        packs.push_back({pack.text("backend"), pack.texts("libraries")});
+    }
+    return packs;
+}
+
 PlanOptions plan_options(const Options& options) {
     PlanOptions plan;
     plan.path = options.text("path");
@@ -89,6 +102,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                        {
                            InstanceAccessor<&EngineObject::library_version>("libraryVersion"),
                            InstanceMethod<&EngineObject::devices>("devices"),
+                           InstanceMethod<&EngineObject::backends>("backends"),
                            InstanceMethod<&EngineObject::memory>("memory"),
                            InstanceMethod<&EngineObject::saves_energy>("savesEnergy"),
                            InstanceMethod<&EngineObject::load_model>("loadModel"),
@@ -104,7 +118,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const auto log = options.function("onLog");
         const bool cpu_only = options.choice("backends", {"all", "cpu"}) == "cpu";
         context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only, options.optional_text("cacheDirectory").value_or(""),
-                                                   log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
+                                                   backend_packs(options), log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
         return info.Env().Undefined();
     });
 }
@@ -128,6 +142,18 @@ Napi::Value EngineObject::devices(const Napi::CallbackInfo& info) {
         }
         return array;
     });
+}
+
+Napi::Value EngineObject::backends(const Napi::CallbackInfo& info) {
+    const Napi::Array array = Napi::Array::New(info.Env());
+    for (const BackendState& state : backend_states()) {
+        const Napi::Object object = Napi::Object::New(info.Env());
+        object.Set("name", state.name);
+        object.Set("usable", state.usable);
+        object.Set("reason", state.reason);
+        array.Set(array.Length(), object);
+    }
+    return array;
 }
 
 Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {

@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -48,6 +48,9 @@ export type Speculation = "auto" | "off";
 /** Whether prompts are computed ahead: `auto` not while the machine saves energy. */
 export type ComputeAhead = "auto" | "always" | "off";
 
+/** Whether CUDA is used where its pack is installed. */
+export type CudaUse = "auto" | "off";
+
 export type FinishReason = "stop" | "length" | "cancelled";
 
 /** Engine settings. One host serves every window of the user: the last value given for a setting wins. */
@@ -58,6 +61,8 @@ export interface EngineSettings {
   vramLimitMiB: number;
   /** Whether graphics cards are used at all. */
   gpu: "auto" | "off";
+  /** Holds from the next start of the host on. */
+  cuda: CudaUse;
   /** Processor threads for a pass; 0: as many as there are physical cores. */
   threads: number;
   /** Context of the main model in tokens; 0: DEFAULT_CONTEXT_LENGTH. Less when memory is short. */
@@ -79,12 +84,15 @@ export interface EngineSettings {
   noProxy: string;
   /** Base address for model downloads that replaces the hub's (a mirror); empty: the hub. */
   mirror: string;
+  /** Base address for engine packs that replaces that of the releases; empty: the releases. */
+  packMirror: string;
 }
 
 export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   modelsDirectory: "",
   vramLimitMiB: 0,
   gpu: "auto",
+  cuda: "auto",
   threads: 0,
   contextLength: 0,
   kvCacheType: "f16",
@@ -95,6 +103,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   proxy: "",
   noProxy: "",
   mirror: "",
+  packMirror: "",
 };
 
 export interface InitializeParams {
@@ -212,6 +221,10 @@ export interface EngineStatus {
   clients: number;
   /** None until the native engine is loaded. */
   devices: DeviceStatus[];
+  /** Of cards, those that were tried or left out; none until the native engine is loaded. */
+  backends: BackendStatus[];
+  /** What makes the first answer on a new card or driver take minutes, in a sentence; else empty. */
+  preparing: string;
   memory: { totalBytes: number; availableBytes: number; hostProcessBytes: number };
   models: LoadedModel[];
   loading: { ref: ModelRef; fraction: number }[];
@@ -288,6 +301,12 @@ export interface PackReport {
   suitable: string | null;
   /** Why that one, or why none; a sentence or two. */
   reason: string;
+}
+
+/** What came of installing or removing a pack. */
+export interface PackInstalled {
+  /** An engine is running that was made before: it has to start anew. */
+  needsRestart: boolean;
 }
 
 /** What came of a card's backend, one line for each that was tried or left out. */
@@ -436,6 +455,13 @@ export interface EngineRequests {
   /** Ends the host for every window; clients start a new one with their next request. */
   "engine/shutdown": Call<null, null>;
   "models/list": Call<null, ModelState[]>;
+  /** Looks for cards without loading their driver into the host. */
+  "packs/list": Call<null, PackReport>;
+  /** Fails with the codes of downloads. Cancelled, it keeps the partial file for the next time. */
+  "packs/install": Call<{ pack: string; progressToken?: string }, PackInstalled, DownloadProgress>;
+  /** From a file, which is checked against the same checksum as a download. */
+  "packs/installFile": Call<{ path: string; progressToken?: string }, PackInstalled, DownloadProgress>;
+  "packs/remove": Call<{ pack: string }, PackInstalled>;
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */
   "models/pause": Call<{ model: ModelRef }, null>;

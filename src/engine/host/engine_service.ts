@@ -18,6 +18,7 @@ import {
   type ModelState,
 } from "../../shared/protocol";
 import { AheadBudget } from "./ahead_budget";
+import { createEnginePacks, type EnginePacks } from "./engine_packs";
 import type { ModelHandle } from "./model_handle";
 import { ModelManager, type NativeRuntime } from "./model_manager";
 import { runSelfTest } from "./self_test";
@@ -46,6 +47,7 @@ export class EngineService {
   private settings: EngineSettings = DEFAULT_ENGINE_SETTINGS;
   private native: NativeRuntime | null = null;
   private readonly store: LocalModelStore;
+  private readonly packs: EnginePacks;
   private readonly models: ModelManager;
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
   private power = { readAt: -Infinity, isSaved: false };
@@ -55,6 +57,14 @@ export class EngineService {
 
   constructor(private readonly options: EngineServiceOptions) {
     this.store = createModelStore({ ...this.storeSettings(), totalMemoryBytes: totalmem(), log: options.log });
+    this.packs = createEnginePacks({
+      version: options.hostVersion,
+      settings: () => this.settings,
+      log: options.log,
+      onChanged: () => {
+        this.announceStatus();
+      },
+    });
     this.models = new ModelManager({
       runtime: () => this.runtime(),
       store: this.store,
@@ -68,6 +78,7 @@ export class EngineService {
       this.announceModels();
     });
     this.idleCheck = setInterval(() => {
+      this.packs.settle(this.models.loaded());
       this.models.giveBack(Date.now()).catch((thrown: unknown) => {
         options.log(`giving memory back failed: ${String(thrown)}`);
       });
@@ -95,12 +106,27 @@ export class EngineService {
         if (startEngine) this.runtime();
         return Promise.resolve(this.status());
       },
-      "engine/selfTest": ({ models: choices = {} }, { signal, progress }) =>
-        runSelfTest({ runtime: () => this.runtime(), models, choices, signal, onStep: progress }),
+      "engine/selfTest": ({ models: choices = {} }, { signal, progress }) => {
+        const backends = () => this.status().backends;
+        return runSelfTest({ runtime: () => this.runtime(), backends, models, choices, signal, onStep: progress });
+      },
       "engine/unload": ({ model }) => models.unload(model),
       "engine/shutdown": () => {
         setImmediate(this.options.onShutdown);
         return Promise.resolve(null);
+      },
+      "packs/list": () => this.packs.report(),
+      "packs/install": async ({ pack }, { signal, progress }) => {
+        await this.packs.install(pack, { signal, onProgress: progress });
+        return { needsRestart: this.native !== null };
+      },
+      "packs/installFile": async ({ path }, { signal, progress }) => {
+        await this.packs.installFile(path, { signal, onProgress: progress });
+        return { needsRestart: this.native !== null };
+      },
+      "packs/remove": async ({ pack }) => {
+        await this.packs.remove(pack);
+        return { needsRestart: this.native !== null };
       },
       "models/list": () => store.list(),
       "models/download": async ({ model }, { signal, progress }) => ({
@@ -196,12 +222,15 @@ export class EngineService {
   private status(): EngineStatus {
     const engine = this.native?.engine;
     const { totalBytes, availableBytes, processBytes } = engine?.memory() ?? ownMemory();
+    const backends = engine?.backends() ?? [];
     return {
       hostPid: process.pid,
       hostVersion: this.options.hostVersion,
       library: engine ? `llama.cpp ${engine.libraryVersion}` : "",
       clients: this.options.clients(),
       devices: engine?.devices() ?? [],
+      backends: this.packs.status(backends),
+      preparing: this.packs.preparing(backends),
       memory: { totalBytes, availableBytes, hostProcessBytes: processBytes },
       models: this.models.loaded(),
       loading: this.models.loading(),
@@ -214,6 +243,7 @@ export class EngineService {
     if (this.statusTimer) clearTimeout(this.statusTimer);
     if (this.modelsTimer) clearTimeout(this.modelsTimer);
     await this.native?.engine.close();
+    this.packs.close();
   }
 
   private runtime(): NativeRuntime {
@@ -222,6 +252,7 @@ export class EngineService {
     const engine = new addon.Engine({
       libraryDirectory,
       cacheDirectory: enginePaths().cache,
+      packs: this.packs.forEngine(),
       onLog: (level, text) => {
         if (level !== "debug") this.options.log(`${level}: ${text}`);
       },
@@ -239,6 +270,7 @@ export class EngineService {
   announceStatus(): void {
     this.statusTimer ??= setTimeout(() => {
       this.statusTimer = null;
+      this.packs.settle(this.models.loaded());
       this.options.onStatusChanged(this.status());
     }, notificationDelayMs);
   }

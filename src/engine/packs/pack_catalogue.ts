@@ -30,11 +30,10 @@ export interface PackArchive {
 /** In order of preference. Another version of the engine library has other archives. */
 export const packCatalogue: readonly PackEntry[] = entries;
 
-/** Where a release publishes its files; null when the manifest names no repository. */
-export function releasesUrl(manifest: { repository?: unknown }): string | null {
-  const { repository } = manifest;
-  const url =
-    typeof repository === "object" && repository !== null ? (repository as { url?: unknown }).url : repository;
+/** Where a release publishes its files; null when the manifest (package.json) names no repository. */
+export function releasesUrl(manifest: object): string | null {
+  const { repository } = manifest as { repository?: string | { url?: string } };
+  const url = typeof repository === "object" ? repository.url : repository;
   if (typeof url !== "string") return null;
   const address = url.replace(/^git\+/, "").replace(/(?:\.git)?\/*$/, "");
   return /^https:\/\/[^/]+\/./.test(address) ? `${address}/releases` : null;

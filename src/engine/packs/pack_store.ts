@@ -93,14 +93,22 @@ export class PackStore {
     return (shared ?? this.begin(entry, (stop, report) => this.fetch(entry, stop, report))).join(signal, onProgress);
   }
 
-  /** Installs a pack from a file, which has to be one of this version's for this platform; resolves with its folder. */
-  async installFile(path: string, { signal, onProgress }: InstallOptions = {}): Promise<string> {
-    const entry = await this.identify(path, signal, onProgress);
+  /**
+   * Installs a pack from a file, which has to be one of this version's for this platform; resolves with its folder.
+   * `approve` may reject what the file turns out to be.
+   */
+  async installFile(
+    path: string,
+    options: InstallOptions = {},
+    approve: (entry: PackEntry) => Promise<void> = () => Promise.resolve(),
+  ): Promise<string> {
+    const entry = await this.identify(path, options);
+    await approve(entry);
     if (this.downloads.has(entry.id)) {
       throw new EngineError("DOWNLOAD_FAILED", `${entry.title} is being installed. Wait for it, or cancel it first.`);
     }
     const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.unpack(entry, path, stop, report));
-    return this.begin(entry, run).join(signal, onProgress);
+    return this.begin(entry, run).join(options.signal, options.onProgress);
   }
 
   /** What a running engine has loaded may stay on the disk until the next start, but is not used again. */
@@ -217,7 +225,7 @@ export class PackStore {
   }
 
   /** The entry that a file is, by its checksum. */
-  private async identify(path: string, signal?: AbortSignal, onProgress?: InstallOptions["onProgress"]) {
+  private async identify(path: string, { signal, onProgress }: InstallOptions): Promise<PackEntry> {
     const totalBytes = sizeOf(path);
     if (totalBytes === null) {
       throw new EngineError("INVALID_ARGUMENT", `Expected an engine pack at ${path}, but there is no such file.`);

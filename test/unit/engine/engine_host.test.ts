@@ -152,6 +152,18 @@ describe("start", () => {
   });
 });
 
+it("tells of engine packs and takes none that it does not know", async () => {
+  const client = (await start()).client();
+  const { packs } = await client.request("packs/list", null);
+  expect(packs.every(({ installed }) => !installed)).toBe(true);
+  const installing = client.request("packs/installFile", { path: fixture.model });
+  expect(await codeOf(installing)).toBe("CHECKSUM_MISMATCH");
+  expect(await codeOf(client.request("packs/install", { pack: "rocm" }))).not.toBe("none");
+  const { backends, preparing } = await client.request("engine/status", { startEngine: true });
+  expect(backends).toEqual([{ name: "vulkan", usable: false, reason: "it finds no card it can use" }]);
+  expect(preparing).toBe("");
+});
+
 it("merely looking loads nothing native", async () => {
   await start({ NMOS_ADDON: "/nowhere/addon.node" });
   const client = fixture.client();
