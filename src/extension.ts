@@ -15,6 +15,7 @@ import { registerInlineCompletion } from "./providers/inline_completion";
 import { registerLanguageModelProvider } from "./providers/language_model_provider";
 import { registerMemoryView } from "./providers/memory/memory_view";
 import { registerModelCommands } from "./providers/model_commands";
+import { registerPackCommands } from "./providers/pack_commands";
 import { registerRecentFiles } from "./providers/recent_files";
 import { registerSelectionAhead } from "./providers/selection_ahead";
 import { registerStatusBar } from "./providers/status_bar";
@@ -55,6 +56,7 @@ export function activate(context: vscode.ExtensionContext): void {
   stack.add(registerInlineCompletion(engine, view, toggle, recentFiles, loop));
   stack.add(registerStatusBar(view, toggle));
   stack.add(registerModelCommands(engine));
+  stack.add(registerPackCommands(engine, view));
   stack.add(registerEngineCommands(engine));
   stack.add(registerMemoryView(context, engine));
   stack.add(registerEditorCommands(chat));

@@ -463,6 +463,8 @@ export interface EngineRequests {
   "packs/installFile": Call<{ path: string; progressToken?: string }, PackInstalled, DownloadProgress>;
   "packs/remove": Call<{ pack: string }, PackInstalled>;
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
+  /** Copies a model of the catalogue from a file into the models folder and checks it as a download is. */
+  "models/installFile": Call<{ path: string; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */
   "models/pause": Call<{ model: ModelRef }, null>;
   /** Fails with `MODEL_IN_USE` while a request works with the model or waits for it. */

@@ -132,6 +132,9 @@ export class EngineService {
       "models/download": async ({ model }, { signal, progress }) => ({
         path: await store.download(model, { signal, onProgress: progress }),
       }),
+      "models/installFile": async ({ path }, { signal, progress }) => ({
+        path: await store.installFile(path, { signal, onProgress: progress }),
+      }),
       "models/pause": async ({ model }) => {
         await store.pause(model);
         return null;

@@ -5,10 +5,11 @@ import { EngineError } from "../../shared/errors";
 import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
 import { cancelledDownload } from "./cancelled";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
-import { writeError, type FreeBytes } from "./disk_space";
+import { freeBytesOf, writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";
 import { lockForDownload, sizeOf, tryDownloadLock } from "./download_lock";
 import { fillsInMiddle } from "./gguf_fim";
+import { copyChecked, entryOfSize } from "./install_model_file";
 import { localModel, localModels } from "./local_gguf";
 import type { InstalledModel, ModelStore } from "./model_store";
 import { PartialFile } from "./partial_file";
@@ -37,6 +38,14 @@ type StoreSettings = Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "noPr
 export interface LocalModelStore extends ModelStore {
   /** Takes changed settings over. Another folder stops the downloads under way; else they go on with the old ones. */
   update(settings: StoreSettings): void;
+  /**
+   * Copies a model of the catalogue from a file and checks it as a download is; resolves with the path in the models folder.
+   * Fails with `MODEL_UNKNOWN` for any other file.
+   */
+  installFile(
+    path: string,
+    options: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
+  ): Promise<string>;
 }
 
 export function createModelStore(options: ModelStoreOptions): LocalModelStore {
@@ -97,6 +106,15 @@ class DirectoryModelStore implements LocalModelStore {
     return (shared ?? this.begin(entry)).join(signal, onProgress);
   }
 
+  async installFile(
+    path: string,
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
+  ): Promise<string> {
+    const entry = entryOfSize(path, this.catalogue);
+    await this.downloads.get(entry.id)?.stop();
+    return this.begin(entry, path).join(signal, onProgress);
+  }
+
   async pause(ref: ModelRef): Promise<void> {
     await this.downloads.get(this.entry(ref).id)?.stop();
   }
@@ -129,10 +147,11 @@ class DirectoryModelStore implements LocalModelStore {
     return { dispose: () => this.changed.delete(handler) };
   }
 
-  private begin(entry: CatalogueEntry): SharedDownload {
+  /** From the hub, or from a file. */
+  private begin(entry: CatalogueEntry, path?: string): SharedDownload {
     const { id: ref } = entry;
     const shared = new SharedDownload((stop, report) =>
-      this.fetch(entry, stop, (progress) => {
+      this.fetch(entry, path, stop, (progress) => {
         report({ ...progress, ref });
       }),
     );
@@ -146,9 +165,10 @@ class DirectoryModelStore implements LocalModelStore {
     return shared;
   }
 
-  /** Downloads under a lock that other processes respect; one that waited finds the file there. */
+  /** Downloads or copies under a lock that other processes respect; one that waited finds the file there. */
   private async fetch(
     entry: CatalogueEntry,
+    path: string | undefined,
     signal: AbortSignal,
     onProgress: (progress: FileProgress) => void,
   ): Promise<string> {
@@ -160,6 +180,10 @@ class DirectoryModelStore implements LocalModelStore {
     try {
       if (sizeOf(target) === sizeBytes) {
         await verified.check(file, sha256);
+      } else if (path !== undefined) {
+        await copyChecked(path, target, entry, { signal, onProgress, freeBytes: freeBytes ?? freeBytesOf });
+        verified.add(file, sha256);
+        log(`installed ${entry.id} from ${path}`);
       } else {
         log(`downloading ${entry.id}`);
         const url = downloadUrl(entry, mirror);
