@@ -13,6 +13,7 @@ import { registerEngineView } from "./providers/engine_view";
 import { registerFirstRun } from "./providers/first_run";
 import { registerInlineCompletion } from "./providers/inline_completion";
 import { registerLanguageModelProvider } from "./providers/language_model_provider";
+import { registerCheckMachine } from "./providers/machine/check_machine";
 import { registerMemoryView } from "./providers/memory/memory_view";
 import { registerModelCommands } from "./providers/model_commands";
 import { registerPackCommands } from "./providers/pack_commands";
@@ -58,6 +59,7 @@ export function activate(context: vscode.ExtensionContext): void {
   stack.add(registerModelCommands(engine));
   stack.add(registerPackCommands(engine, view));
   stack.add(registerEngineCommands(engine));
+  stack.add(registerCheckMachine(engine));
   stack.add(registerMemoryView(context, engine));
   stack.add(registerEditorCommands(chat));
   stack.add(registerEditSelection(engine, review));

@@ -85,13 +85,11 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     object.Set("slots", placement.units ? placement.units->slots : 0);
     object.Set("slotBytes", static_cast<double>(placement.units ? placement.units->slot_bytes : 0));
     const Napi::Array passes = Napi::Array::New(env);
-    if (placement.units) {
-        for (const PassPrediction& prediction : placement.units->predictions) {
-            const Napi::Object pass = Napi::Object::New(env);
-            pass.Set("tokens", prediction.width);
-            pass.Set("milliseconds", prediction.seconds * 1000);
-            passes.Set(passes.Length(), pass);
-        }
+    for (const PassPrediction& prediction : placement.predictions) {
+        const Napi::Object pass = Napi::Object::New(env);
+        pass.Set("tokens", prediction.width);
+        pass.Set("milliseconds", prediction.seconds * 1000);
+        passes.Set(passes.Length(), pass);
     }
     object.Set("predictedPasses", passes);
     return object;
@@ -194,8 +192,13 @@ Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
 Napi::Value EngineObject::plan_model(const Napi::CallbackInfo& info) {
     const auto to_object = [](Napi::Env env, Placement& placement) -> Napi::Value { return to_js(env, placement); };
     return async<Placement>(info.Env(), context_, to_object, [&](const Settler<Placement>& settler) {
-        const PlanOptions options = plan_options(Options(info[0], "planModel"));
-        context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
+        const Options given(info[0], "planModel");
+        const PlanOptions options = plan_options(given);
+        if (given.flag("forecast", false)) {
+            context_->on_loader(settler, [&engine = context_->engine(), options] { return engine.forecast(options); });
+        } else {
+            context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
+        }
     });
 }
 

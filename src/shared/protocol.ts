@@ -421,6 +421,45 @@ export interface CountTokensResult {
   model: ModelRef;
 }
 
+/** What would become of a model here; all but a GGUF file of the user's own is of the catalogue. */
+export interface ModelForecast {
+  name: string;
+  sizeBytes: number;
+  /** With a usual context. */
+  requiredBytes: number;
+  isOwnFile: boolean;
+  installed: boolean;
+  fits: boolean;
+  recommendedFor: ModelRole[];
+  /** Where it lies or would lie, with the predicted time of its passes; null: it is not installed, or `problem`. */
+  placement: Placement | null;
+  /** Of a model in memory, the last pass that it computed. */
+  lastPass: Activity["lastPass"];
+  /** Why it cannot be loaded; else empty. */
+  problem: string;
+}
+
+/** What the engine knows of this machine, and what it predicts of models without loading them. */
+export interface MachineReport {
+  version: string;
+  library: string;
+  /** `<platform>-<arch>` and the system's release. */
+  platform: string;
+  release: string;
+  /** Physical or not, as the system counts them. */
+  processors: number;
+  memory: EngineStatus["memory"];
+  /** Of the disk that holds the models; null when it does not tell. */
+  diskFreeBytes: number | null;
+  devices: DeviceStatus[];
+  backends: BackendStatus[];
+  /** Whether a model is in memory now, which takes its part of what is free. */
+  hasLoadedModels: boolean;
+  packs: PackReport;
+  settings: Pick<EngineSettings, "gpu" | "cuda" | "vramLimitMiB" | "contextLength" | "kvCacheType" | "threads">;
+  models: ModelForecast[];
+}
+
 export interface SelfTestStep {
   name: string;
   ok: boolean;
@@ -450,6 +489,8 @@ export interface EngineRequests {
     SelfTestStep[],
     SelfTestStep
   >;
+  /** Measures card and processor where that was not done (seconds). Streams the name of the model that is planned. */
+  "engine/checkMachine": Call<{ progressToken?: string }, MachineReport, string>;
   /** Gives the memory of one model, or of all, back; what waits for one of them to load fails with `CANCELLED`. */
   "engine/unload": Call<{ model?: ModelRef }, { freedBytes: number }>;
   /** Ends the host for every window; clients start a new one with their next request. */

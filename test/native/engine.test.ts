@@ -134,6 +134,18 @@ describe("plan", () => {
     expect(placement.explanation.join(" ")).toContain("1024 tokens");
   });
 
+  it("predicts passes when asked, also where the processor computes all, and places nothing otherwise", async () => {
+    const placement = await engine.planModel({ ...plan, path: modelPath, forecast: true });
+    const { predictedPasses: passes, ...rest } = placement;
+    expect(passes.map(({ tokens }) => tokens)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+    expect(passes[0]?.milliseconds).toBeGreaterThan(0);
+    // A processor takes time in proportion to a wide pass.
+    expect(passes.at(-1)?.milliseconds).toBeGreaterThan(2 * (passes[0]?.milliseconds ?? 0));
+    const { predictedPasses, ...plain } = await engine.planModel({ ...plan, path: modelPath });
+    expect(predictedPasses).toEqual([]);
+    expect(rest).toEqual(plain);
+  });
+
   it("is the placement of the loaded model", async () => {
     const { model } = await openBench(engine);
     expect(model.placement).toEqual(await engine.planModel({ ...plan, path: modelPath }));

@@ -18,6 +18,7 @@ import {
   type ModelState,
 } from "../../shared/protocol";
 import { AheadBudget } from "./ahead_budget";
+import { checkMachine } from "./check_machine";
 import { createEnginePacks, type EnginePacks } from "./engine_packs";
 import type { ModelHandle } from "./model_handle";
 import { ModelManager, type NativeRuntime } from "./model_manager";
@@ -109,6 +110,19 @@ export class EngineService {
       "engine/selfTest": ({ models: choices = {} }, { signal, progress }) => {
         const backends = () => this.status().backends;
         return runSelfTest({ runtime: () => this.runtime(), backends, models, choices, signal, onStep: progress });
+      },
+      "engine/checkMachine": (_, { signal, progress }) => {
+        this.runtime();
+        return checkMachine({
+          status: () => this.status(),
+          packs: () => this.packs.report(),
+          settings: this.settings,
+          store,
+          models,
+          modelsDirectory: modelsDirectory(this.settings.modelsDirectory),
+          signal,
+          onModel: progress,
+        });
       },
       "engine/unload": ({ model }) => models.unload(model),
       "engine/shutdown": () => {

@@ -68,7 +68,7 @@ export interface NativeEngine {
   /** Plans and loads. Rejects with `MODEL_*`, `OUT_OF_MEMORY`; a cancelled load resolves with null. */
   loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
   /** Where the model would go, without loading it. */
-  planModel(options: PlanOptions): Promise<NativePlacement>;
+  planModel(options: PlanModelOptions): Promise<NativePlacement>;
   /** Cancels everything, joins the threads and frees the memory. */
   close(): Promise<void>;
 }
@@ -85,6 +85,14 @@ export interface PlanOptions {
   gpu?: "auto" | "off";
   /** That passes will compute with; 0: one for each physical core. Default: 0. */
   threads?: number;
+}
+
+export interface PlanModelOptions extends PlanOptions {
+  /**
+   * Predicts passes wherever the layers lie. Measures card and processor where that was not done, which takes some seconds
+   * and waits for a load under way. Default: false.
+   */
+  forecast?: boolean;
 }
 
 export interface LoadModelOptions extends PlanOptions {
