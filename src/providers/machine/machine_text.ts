@@ -94,7 +94,7 @@ function speedText(speed: Speed | undefined): string {
 
 function modelNotes({ models, hasLoadedModels }: MachineReport): string {
   const notes = [
-    "Speeds are predicted from what was measured of this machine, for one token a pass and without guessing ahead, which makes most answers faster.",
+    "Speeds are predicted from what was measured of this machine, for one token a pass and without guessing ahead, which makes many answers faster.",
   ];
   if (models.some(({ installed }) => !installed)) {
     notes.push(
