@@ -100,6 +100,8 @@ export function readChatSettings(scope?: vscode.ConfigurationScope): ChatSetting
 export interface EngineSettings {
   /** Whether graphics cards are used. */
   gpu: "auto" | "off";
+  /** Whether NVIDIA's cards compute with CUDA, which _NMOS: Install CUDA Support_ downloads. Holds from the next start of the engine on (_NMOS: Restart Engine_). */
+  cuda: "auto" | "off";
   /** Largest amount of graphics memory to use, in MiB. 0: what is free, less a margin. */
   vramLimit: number;
   /** Processor threads to compute with. 0: one for each physical core. */
@@ -125,6 +127,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     gpu: choiceValue(configuration.get("engine.gpu"), ["auto", "off"], "auto"),
+    cuda: choiceValue(configuration.get("engine.cuda"), ["auto", "off"], "auto"),
     vramLimit: numberValue(configuration.get("engine.vramLimit"), 0, { minimum: 0, integer: true }),
     threads: numberValue(configuration.get("engine.threads"), 0, { minimum: 0, maximum: 256, integer: true }),
     contextLength: numberValue(configuration.get("engine.contextLength"), 0, {
@@ -152,6 +155,8 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
 export interface DownloadSettings {
   /** Base address that replaces `https://huggingface.co` for model downloads, for example a mirror inside your company. Checksums are verified in any case. */
   mirror: string;
+  /** Base address that replaces that of NMOS's releases for downloads of engine packs (CUDA), for example a mirror inside your company. Checksums are verified in any case. */
+  packMirror: string;
 }
 
 /** Reads `nmos.download` as it holds for `scope`. */
@@ -159,5 +164,6 @@ export function readDownloadSettings(scope?: vscode.ConfigurationScope): Downloa
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     mirror: stringValue(configuration.get("download.mirror"), ""),
+    packMirror: stringValue(configuration.get("download.packMirror"), ""),
   };
 }

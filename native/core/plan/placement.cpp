@@ -123,6 +123,7 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.host_bytes = model.weight_bytes() - resident_weights(model, units);
     placement.copies_host_weights = copies && placement.host_bytes + 2 * ram_margin <= request.ram_available;
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
+    placement.predictions = units.predictions;
     placement.units = std::move(units);
 }
 

@@ -51,6 +51,7 @@ struct Placement {
     KvType kv_type = KvType::F16;
     uint32_t context_length = 0;
     std::vector<std::string> explanation;  // a sentence each
+    std::vector<PassPrediction> predictions;  // widths ascending; empty where speeds are not known
 };
 
 // Throws OUT_OF_MEMORY when the machine cannot hold the model even without a card.

@@ -8,7 +8,14 @@ import {
   type ModelRole,
 } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
-import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel } from "../native/addon";
+import type {
+  NativeActivity,
+  NativeAddon,
+  NativeCancellation,
+  NativeEngine,
+  NativeModel,
+  NativePlacement,
+} from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
 import { DraftSession, mayPay } from "./draft_session";
 import { fileKey } from "./file_key";
@@ -93,6 +100,19 @@ export class ModelManager {
   /** Loads a model and says where it lies. */
   load(choice: ModelChoice, role: ModelRole, options: UseOptions = {}): Promise<LoadedModel> {
     return this.useEntry(choice, role, (entry) => Promise.resolve(describe(entry)), options);
+  }
+
+  /** Where a model lies, or would lie if it were loaded for the chat now. Fails as loading it would. */
+  async forecast(
+    installed: InstalledModel,
+  ): Promise<{ placement: NativePlacement; lastPass: NativeActivity["lastPass"] }> {
+    const key = fileKey(installed.path);
+    const present = this.present(key);
+    if (present) return { placement: placementOf(present), lastPass: present.handle.activity.lastPass };
+    const roles = new Set<ModelRole>(["main"]);
+    const isThere = (path: string) => fileKey(path) === key || this.present(fileKey(path)) !== undefined;
+    const contextLength = this.contextFor(roles);
+    return { placement: await this.loader.forecast({ installed, roles, contextLength, isThere }), lastPass: null };
   }
 
   private async useEntry<T>(

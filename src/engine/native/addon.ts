@@ -24,9 +24,27 @@ export interface NativeEngineOptions {
   libraryDirectory: string;
   /** Folder for what takes long to find out about this machine; without one it is found out anew. */
   cacheDirectory?: string;
-  /** `all`: every backend whose driver is on the machine. */
+  /** `all`: every backend whose driver is on the machine, and the packs. */
   backends?: "all" | "cpu";
+  /** Backends that lie elsewhere. Loaded before the others; one that cannot be loaded is left out. */
+  packs?: NativeBackendPack[];
   onLog?: (level: "debug" | "info" | "warn" | "error", text: string) => void;
+}
+
+/** Absolute paths of a backend and of the libraries it needs, in the order in which they are loaded. */
+export interface NativeBackendPack {
+  backend: string;
+  libraries: string[];
+}
+
+/** What came of loading a card's backend. */
+export interface NativeBackend {
+  /** Such as `cuda`, `vulkan`. */
+  name: string;
+  /** It is loaded and has found a card. */
+  usable: boolean;
+  /** Why it is not usable, else empty. */
+  reason: string;
 }
 
 export interface NativeDevice {
@@ -40,15 +58,17 @@ export interface NativeDevice {
 export interface NativeEngine {
   /** As the library tells it, such as `0.4.0-dev`. */
   readonly libraryVersion: string;
-  /** Reads the devices' memory anew on every call. */
+  /** Reads the devices' memory anew on every call. A card that several backends can use is listed once. */
   devices(): NativeDevice[];
+  /** Every card's backend that was tried in this process. */
+  backends(): NativeBackend[];
   memory(): { totalBytes: number; availableBytes: number; processBytes: number };
   /** Whether the machine runs on battery or, on Windows and Linux, was told to save energy. May take milliseconds. */
   savesEnergy(): boolean;
   /** Plans and loads. Rejects with `MODEL_*`, `OUT_OF_MEMORY`; a cancelled load resolves with null. */
   loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
   /** Where the model would go, without loading it. */
-  planModel(options: PlanOptions): Promise<NativePlacement>;
+  planModel(options: PlanModelOptions): Promise<NativePlacement>;
   /** Cancels everything, joins the threads and frees the memory. */
   close(): Promise<void>;
 }
@@ -70,6 +90,14 @@ export interface PlanOptions {
   gpu?: "auto" | "off";
   /** That passes will compute with; 0: one for each physical core. Default: 0. */
   threads?: number;
+}
+
+export interface PlanModelOptions extends PlanOptions {
+  /**
+   * Predicts passes wherever the layers lie. Measures card and processor where that was not done, which takes some seconds
+   * and waits for a load under way. Default: false.
+   */
+  forecast?: boolean;
 }
 
 export interface LoadModelOptions extends PlanOptions {

@@ -152,6 +152,36 @@ describe("start", () => {
   });
 });
 
+it("checks the machine: plans what is installed, loads nothing", async () => {
+  const host = await start();
+  const client = host.client({ ...DEFAULT_ENGINE_SETTINGS, modelsDirectory: host.directory, contextLength: 2048 });
+  const planned: string[] = [];
+  const report = await client.request("engine/checkMachine", {}, { onProgress: (name) => planned.push(name) });
+  expect(planned.toSorted()).toEqual(["gated", "model"]);
+  const own = report.models.filter(({ isOwnFile }) => isOwnFile);
+  expect(own.map(({ placement, problem }) => [placement?.contextLength, problem])).toEqual([
+    [2048, ""],
+    [2048, ""],
+  ]);
+  const others = report.models.filter(({ isOwnFile }) => !isOwnFile);
+  expect(others.length).toBeGreaterThan(3);
+  expect(others.every(({ installed, placement }) => !installed && placement === null)).toBe(true);
+  expect(report).toMatchObject({ hasLoadedModels: false, settings: { contextLength: 2048 } });
+  expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
+});
+
+it("tells of engine packs and takes none that it does not know", async () => {
+  const client = (await start()).client();
+  const { packs } = await client.request("packs/list", null);
+  expect(packs.every(({ installed }) => !installed)).toBe(true);
+  const installing = client.request("packs/installFile", { path: fixture.model });
+  expect(await codeOf(installing)).toBe("CHECKSUM_MISMATCH");
+  expect(await codeOf(client.request("packs/install", { pack: "rocm" }))).not.toBe("none");
+  const { backends, preparing } = await client.request("engine/status", { startEngine: true });
+  expect(backends).toEqual([{ name: "vulkan", usable: false, reason: "it finds no card it can use" }]);
+  expect(preparing).toBe("");
+});
+
 it("merely looking loads nothing native", async () => {
   await start({ NMOS_ADDON: "/nowhere/addon.node" });
   const client = fixture.client();

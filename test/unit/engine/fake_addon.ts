@@ -4,6 +4,7 @@ import type {
   LoadModelOptions,
   NativeActivity,
   NativeAddon,
+  NativeBackend,
   NativeCancellation,
   NativeDevice,
   NativeEngine,
@@ -180,6 +181,10 @@ class Engine implements NativeEngine {
 
   devices(): NativeDevice[] {
     return [{ name: "CPU", description: "fake", kind: "cpu", memoryTotal: 2 ** 34, memoryFree: 2 ** 33 }];
+  }
+
+  backends(): NativeBackend[] {
+    return [{ name: "vulkan", usable: false, reason: "it finds no card it can use" }];
   }
 
   memory(): ReturnType<NativeEngine["memory"]> {
