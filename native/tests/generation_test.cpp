@@ -102,7 +102,7 @@ TEST(generation, "tells how confident the model was of the first line, when aske
     };
     expect_same(lines(first.tokens, [](auto&) {}).confidence);
     expect_same(lines(24, [](auto& decode) { decode.stop = {"\n"}; }).confidence);
-    expect_same(lines(24, [](auto& decode) { decode.speculate = false; }).confidence);
+    expect_same(lines(24, [](auto& decode) { decode.speculate = Speculate::Off; }).confidence);
     expect_equal(lines(24, [](auto& decode) { decode.rate = false; }).confidence.tokens, 0u);
     // Of what heals the prompt only the choice counts.
     const auto forced = lines(1, [](auto& decode) { decode.begin_with = "Zürich is far away from here, in the south of"; });
