@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cmath>
+#include <numeric>
 #include <thread>
 
 #include "check.h"
@@ -141,6 +144,56 @@ TEST(model_draft, "a draft model that is always wrong changes no token, and is s
         expect(result.accepted_tokens * 4 <= result.drafted_tokens, "few right ones, got " + show(result.accepted_tokens));
         expect(result.draft_passes < 160, "few passes over the draft model, got " + show(result.draft_passes));
     }
+}
+
+// Pearson's statistic of how far counts are from what was to be expected; by chance above 23.5 once in 10,000 times for five.
+double chi_square(const std::array<double, 5>& counts, const std::array<double, 5>& probabilities) {
+    const double all = std::accumulate(counts.begin(), counts.end(), 0.0);
+    double sum = 0;
+    for (size_t i = 0; i < counts.size(); ++i) {
+        const double expected = all * probabilities[i];
+        sum += (counts[i] - expected) * (counts[i] - expected) / expected;
+    }
+    return sum;
+}
+
+TEST(model_draft, "drawn tokens are distributed as the main model says, not as the draft model does") {
+    const TemporaryFile file;
+    synthetic::write_model(*synthetic::find_shape("tiny"), small_model_path(), file.path());
+    SmallModel small(file.path());
+    const auto draft = small.load(file.path());
+    const std::array<double, 5> wanted{0.4, 0.3, 0.15, 0.1, 0.05};
+    const std::array<double, 5> drafted{0.05, 0.15, 0.1, 0.3, 0.4};
+    constexpr llama_token first = 300;
+    const auto say = [](std::span<float> logits, const std::array<double, 5>& probabilities) {
+        std::ranges::fill(logits, -100.0f);
+        for (size_t i = 0; i < probabilities.size(); ++i) logits[first + i] = static_cast<float>(std::log(probabilities[i]));
+    };
+    const auto session = small.session();
+    session->edit_logits([&](size_t, std::span<float> logits) {
+        say(logits, wanted);
+        small.model->speculation().costs = Pair::costs_of(1);
+        draft->speculation().costs = Pair::costs_of(0.01);
+    });
+    const auto draft_session = small.engine.create_session(draft, {512, 0, small.model}, 1);
+    draft_session->edit_logits([&](size_t, std::span<float> logits) { say(logits, drafted); });
+    constexpr size_t length = 4;
+    std::array<std::array<double, 5>, length> counts{};
+    SpeculationResult all;
+    for (uint32_t seed = 1; seed <= 600; ++seed) {
+        auto request = generate_request(small.tokens("Any text will do."), length);
+        request.decode->sampler.temperature = 1;
+        request.decode->sampler.seed = seed;
+        request.decode->draft = draft_session;
+        const GenerationResult result = run(small, session, request);
+        for (size_t place = 0; place < length; ++place) ++counts[place][static_cast<size_t>(result.tokens[place] - first)];
+        all.drafted_tokens += result.speculation.model_drafted_tokens;
+        all.accepted_tokens += result.speculation.model_accepted_tokens;
+    }
+    for (const auto& of_place : counts) expect(chi_square(of_place, wanted) < 23.5, "a distribution as wanted, got one off by " + show(chi_square(of_place, wanted)));
+    expect(chi_square(counts[length - 1], drafted) > 600, "another distribution than the draft model's");
+    expect(all.drafted_tokens > 300 && all.accepted_tokens > 60, "drafts to be verified, got " + show(all.drafted_tokens));
+    expect(all.accepted_tokens < all.drafted_tokens * 3 / 4, "wrong ones among them, got " + show(all.drafted_tokens - all.accepted_tokens));
 }
 
 TEST(model_draft, "a draft model that is as slow as the main one is not asked") {
