@@ -1,6 +1,7 @@
 import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
+import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
@@ -16,6 +17,7 @@ export const benchmarks: readonly Benchmark[] = [
   cardSpeculationBenchmark,
   exactBenchmark,
   completionBenchmark,
+  firstTokenBenchmark,
   confidenceBenchmark,
   replayBenchmark,
 ];
