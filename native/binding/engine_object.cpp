@@ -75,6 +75,7 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     object.Set("deviceBytes", static_cast<double>(placement.device_bytes));
     object.Set("kvBytes", static_cast<double>(placement.kv_bytes));
     object.Set("kvCacheType", placement.kv_type == KvType::Q8_0 ? "q8_0" : "f16");
+    object.Set("exactPasses", placement.exact_passes);
     object.Set("contextLength", placement.context_length);
     const Napi::Array sentences = Napi::Array::New(env);
     for (const std::string& sentence : placement.explanation) sentences.Set(sentences.Length(), sentence);

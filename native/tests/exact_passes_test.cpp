@@ -72,7 +72,7 @@ class RandomModel {
 // One that takes a second for a pass of any width, so that every guess pays, and another one that is much faster.
 void set_costs(const Model& model, double seconds) {
     PassCosts costs;
-    for (const uint32_t width : {1u, 1u, 16u}) costs.observe(width, seconds);
+    for (const uint32_t width : {1u, 1u, 16u, 16u}) costs.observe(width, seconds);
     costs.observe_prefill(1, seconds / 10);
     model.speculation().costs = costs;
 }

@@ -44,7 +44,7 @@ struct Pair {
 
     static PassCosts costs_of(double seconds) {
         PassCosts costs;
-        for (const uint32_t width : {1u, 1u, 16u}) costs.observe(width, seconds);
+        for (const uint32_t width : {1u, 1u, 16u, 16u}) costs.observe(width, seconds);
         costs.observe_prefill(1, seconds / 10);
         return costs;
     }

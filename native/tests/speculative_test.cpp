@@ -25,10 +25,15 @@ void check_draft(const std::string& text, const std::string& answer, const std::
     expect_equal(drafter.matched(), matched, at);
 }
 
+// Often enough to go by.
+void observe(PassCosts& costs, uint32_t width, double seconds) {
+    for (int i = 0; i < 2; ++i) costs.observe(width, seconds);
+}
+
 // Seconds of passes that grow with the width like this.
 PassCosts costs_of(double slope) {
     PassCosts costs;
-    for (const uint32_t width : {1u, 2u, 4u, 8u, 16u}) costs.observe(width, 1 + slope * (width - 1));
+    for (const uint32_t width : {1u, 2u, 4u, 8u, 16u}) observe(costs, width, 1 + slope * (width - 1));
     return costs;
 }
 
@@ -117,8 +122,8 @@ TEST(speculative, "knows the cost of passes it has not seen from those it has") 
     PassCosts costs;
     expect_equal(costs.relative(1), 1.0);
     expect(costs.relative(4) > 1, "a guess");
-    costs.observe(1, 2.0);
-    costs.observe(5, 4.0);
+    observe(costs, 1, 2.0);
+    observe(costs, 5, 4.0);
     expect_equal(costs.relative(1), 1.0);
     expect_equal(costs.relative(3), 1.5);
     expect_equal(costs.relative(5), 2.0);
@@ -165,6 +170,25 @@ TEST(speculative, "takes the quicker of the first two passes of a width, and an 
     expect_equal(prompts.prefill_seconds(100), 0.5);
 }
 
+TEST(speculative, "is not misled for good by a pass that something held up") {
+    PassCosts first;
+    observe(first, 1, 1);
+    const double guess = first.relative(8);
+    // The first one of a width also builds what later ones need.
+    first.observe(8, 20);
+    expect_equal(first.relative(8), guess);
+    first.observe(8, 2);
+    expect_equal(first.relative(8), 2.0);
+    for (const double held_up : {100.0, 100'000.0}) {
+        PassCosts costs;
+        for (const uint32_t width : {1u, 8u}) observe(costs, width, width == 1 ? 1 : 2);
+        costs.observe(8, held_up);
+        expect(costs.relative(8) < 3, "hardly dearer passes, got " + show(costs.relative(8)));
+        for (int i = 0; i < 20; ++i) costs.observe(8, held_up);
+        expect(costs.relative(8) > 50, "dearer ones where they stay so, got " + show(costs.relative(8)));
+    }
+}
+
 TEST(speculative, "expects an answer to go on as earlier ones did") {
     AnswerLengths lengths;
     const double at_first = lengths.remaining(0, 1000);
@@ -200,10 +224,18 @@ TEST(speculative, "asks a draft model for more the cheaper it is and the surer i
     expect(!goes_on(unsure), "to stop behind unsure ones");
     // A pass that is dear at every width up to 8 and no dearer behind: a step ahead sees nothing, further ahead it pays.
     PassCosts steps;
-    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(2u, 2.0), std::pair(16u, 2.0)}) steps.observe(width, seconds);
+    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(2u, 2.0), std::pair(16u, 2.0)}) observe(steps, width, seconds);
     expect_equal(fresh.best(sure, steps).length, size_t{3});
     expect(fresh.forecast({}, 1, 0.01, steps) < 1, "one token not to be worth it");
     expect(fresh.forecast({}, 15, 0.01, steps) > 1.03, "many tokens to be worth it");
+}
+
+TEST(speculative, "a draft model that is asked in vain is soon asked no more") {
+    DraftControl control;
+    const PassCosts costs = costs_of(0.1);
+    expect(control.forecast({}, 15, 0.2, costs) > 1.03, "a new one to be worth it");
+    for (int i = 0; i < 50; ++i) control.learn_made({});
+    expect(control.forecast({}, 15, 0.2, costs) < 1.03, "one in vain not to be");
 }
 
 TEST(speculative, "learns how often a draft model is right, also from drafts that nothing verified") {

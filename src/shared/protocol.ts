@@ -145,6 +145,8 @@ export interface Placement {
   /** Of all sessions, wherever it lies. */
   kvBytes: number;
   kvCacheType: KvCacheType;
+  /** Guessed tokens change no bit of an answer (`nmos.engine.speculation`: `exact`). */
+  exactPasses: boolean;
   contextLength: number;
   /** The reasons in words, a sentence each, for "Show Memory" and the terminal. */
   explanation: string[];

@@ -114,7 +114,16 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
         running_.push_back(options.cancellation);
         if (closing_) return nullptr;
     }
-    const std::shared_ptr<Model> model = load_smaller_until_it_fits(options, profile, plan_measured(options.plan, profile));
+    Placement placement = plan_measured(options.plan, profile);
+    const bool is_exact = placement.exact_passes;
+    std::shared_ptr<Model> model = load_smaller_until_it_fits(options, profile, std::move(placement));
+    if (model && is_exact && !model->placement().exact_passes) {
+        // The price of exact passes would be paid for nothing.
+        model->close();
+        PlanOptions plan = options.plan;
+        plan.exact_passes = false;
+        model = load_smaller_until_it_fits(options, profile, plan_measured(plan, profile));
+    }
     if (!model) return nullptr;
     std::lock_guard lock(mutex_);
     std::erase_if(models_, [](const auto& weak) { return weak.expired(); });

@@ -6,10 +6,13 @@
 
 #include <llama.h>
 
+#include "runtime/cancellation.h"
+
 namespace nmos {
 
-// Computes about twenty tokens with a cache of KvType::Q8_0, on the calling thread alone, because several of them would wait for
-// each other while other models compute. Any thread. False also when there is no memory for it.
-bool computes_exactly(llama_model* model);
+// Computes some sixty tokens with a cache of KvType::Q8_0, on the calling thread alone, because several of them would wait for
+// each other while other models compute: seconds for a large model. Any thread. False also when there is no memory for it, or
+// when it was cancelled. `cancellation` may be null.
+bool computes_exactly(llama_model* model, const CancellationPtr& cancellation);
 
 }  // namespace nmos

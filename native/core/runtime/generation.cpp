@@ -161,7 +161,9 @@ bool Generation::decode_step() {
         if (speculator_) {
             // Whether the rest was right nobody has asked.
             if (as_drafted) speculator_->cut(row + 1);
-            speculator_->learn(row + as_drafted);
+            // That the answer ends here is no part of it.
+            const bool is_end = llama_vocab_is_eog(vocabulary_.handle(), token);
+            speculator_->learn(row + as_drafted, row + (as_drafted && !is_end));
         }
         if (finish) return end(*finish);
         break;

@@ -160,12 +160,12 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     std::shared_ptr<Model> model(new Model(handle, std::move(host_weights), profile, std::move(placement)));
     if (model->host_weights_ && !model->host_weights_->settle([&](float fraction) { return progress.settled(fraction); })) return nullptr;
     model->reserve_slots();
-    if (options.plan.exact_passes) model->check_exactness();
+    if (options.plan.exact_passes) model->check_exactness(options.cancellation);
     return model;
 }
 
-void Model::check_exactness() {
-    placement_.exact_passes = placement_.exact_passes && computes_exactly(handle_.get());
+void Model::check_exactness(const CancellationPtr& cancellation) {
+    placement_.exact_passes = placement_.exact_passes && computes_exactly(handle_.get(), cancellation);
     placement_.explanation.push_back(placement_.exact_passes
                                          ? "Passes compute the same, bit for bit, however many tokens they take, so that guessed tokens change no answer."
                                          : "No tokens are guessed: passes over several tokens round in their own way here, and exactly the same answers are asked for.");

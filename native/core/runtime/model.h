@@ -119,7 +119,7 @@ class Model {
     Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
     void reserve_slots();
-    void check_exactness();
+    void check_exactness(const CancellationPtr& cancellation);
     void free_weights();
 
     ModelProfile profile_;

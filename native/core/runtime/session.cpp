@@ -207,7 +207,8 @@ const float* Session::logits(size_t row) {
     if (width_ > 0) {
         seconds_ += seconds_since(begin);
         model_->count_pass(width_, seconds_);
-        if (width_ <= widest_verification) model_->speculation().costs.observe(width_, seconds_);
+        // The last part of a prompt has logits for one of its tokens only, and is cheaper for it.
+        if (width_ == outputs_wanted_ && width_ <= widest_verification) model_->speculation().costs.observe(width_, seconds_);
     }
     width_ = 0;
     if (edit_) edit_(first_place_ + row, {logits, model_->vocabulary().size()});
@@ -234,6 +235,7 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     watched_ = nullptr;
     if (status == 0) {
         width_ = outputs > 0 ? static_cast<uint32_t>(count) : 0;
+        outputs_wanted_ = static_cast<uint32_t>(outputs);
         seconds_ = seconds_since(begin);
         first_output_ = count - static_cast<int32_t>(outputs);
         first_place_ = before + tokens.size() - outputs + 1;

@@ -106,6 +106,7 @@ class Session {
     bool closed_ = false;              // guarded by mutex_
     double seconds_ = 0;                           // of the last pass whose logits were wanted; compute thread only
     uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
+    uint32_t outputs_wanted_ = 0;                  // of that pass; compute thread only
     int32_t first_output_ = 0;                     // position in that pass; compute thread only
     size_t first_place_ = 0;                       // that the first logits of that pass are for; compute thread only
     LogitsEdit edit_;

@@ -23,7 +23,7 @@ std::unique_ptr<ModelDrafter> hold(std::shared_ptr<Session> session, std::span<c
 }  // namespace
 
 Speculator::Speculator(const Session& main, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt, const CancellationPtr& request)
-    : main_(main), learned_(main.model().speculation()), from_text_(prompt), from_model_(hold(std::move(draft_session), prompt, request)) {}
+    : main_(main), vocabulary_(main.model().vocabulary()), learned_(main.model().speculation()), from_text_(prompt), from_model_(hold(std::move(draft_session), prompt, request)) {}
 
 void Speculator::append(llama_token token) {
     from_text_.append(token);
@@ -42,7 +42,7 @@ void Speculator::begin(size_t left, const Sampler& sampler) {
     if (!from_model_ || most_ == 0 || !learned_.costs.known()) return;
     if (from_model_->costs().known() && !is_model_worth(choice.gain, left)) return;
     draft_.cut(0);
-    rehearsal_.emplace(sampler.copy(std::min(main_.model().vocabulary().size(), from_model_->vocabulary_size())));
+    rehearsal_.emplace(sampler.copy(std::min(vocabulary_.size(), from_model_->vocabulary_size())));
     ready_ = false;
 }
 
@@ -88,7 +88,7 @@ void Speculator::draft_from_model() {
     } else if (from_model_->ready()) {
         const auto drafted = from_model_->draft(*rehearsal_);
         // The pass over what comes before tells of an end, too.
-        const bool ends = !drafted || llama_vocab_is_eog(main_.model().vocabulary().handle(), drafted->token);
+        const bool ends = !drafted || llama_vocab_is_eog(vocabulary_.handle(), drafted->token);
         if (!ends) draft_.push_back(drafted->token, drafted->certainty);
         const double spent = static_cast<double>(draft_.size()) * price();
         const double as_it_is = learned_.control.best(draft_, learned_.costs, spent).gain;
@@ -112,7 +112,7 @@ void Speculator::drop_model() {
     ready_ = true;
 }
 
-void Speculator::learn(size_t accepted) {
+void Speculator::learn(size_t right, size_t accepted) {
     if (draft_.empty()) return;
     const auto drafted = static_cast<uint32_t>(draft_.size());
     result_.drafted_tokens += drafted;
@@ -121,7 +121,7 @@ void Speculator::learn(size_t accepted) {
         result_.model_drafted_tokens += drafted;
         result_.model_accepted_tokens += static_cast<uint32_t>(accepted);
     }
-    learned_.control.learn(draft_, accepted);
+    learned_.control.learn(draft_, right);
     draft_.cut(0);
 }
 

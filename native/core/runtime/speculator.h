@@ -42,8 +42,8 @@ class Speculator {
     const std::vector<llama_token>& draft() const { return draft_.tokens; }
     // Behind the first so many tokens of the draft nobody has asked.
     void cut(size_t length) { draft_.cut(length); }
-    // The pass was made, and the first so many tokens were right.
-    void learn(size_t accepted);
+    // The pass was made, and the first `right` tokens of the draft were; so many of those are part of the answer.
+    void learn(size_t right, size_t accepted);
     // The generation is over; the draft model's session is free again.
     SpeculationResult end();
 
@@ -56,6 +56,8 @@ class Speculator {
     double price() const;
 
     const Session& main_;
+    // Stays usable while the main session is held, also after its model began to close.
+    const Vocabulary& vocabulary_;
     Speculation& learned_;
     SuffixDrafter from_text_;
     std::unique_ptr<ModelDrafter> from_model_;  // null: none, or none any more

@@ -78,6 +78,8 @@ double DraftControl::forecast(const Draft& draft, size_t most, double price, con
 }
 
 void DraftControl::learn_made(const Draft& draft) {
+    // It took a pass over the draft model and is of no use: a grammar forbids what comes next.
+    if (draft.empty()) of_model_.add(0);
     // Also of what is not worth a pass: how sure it is of its tokens tells how often they would be right.
     for (const Certainty certainty : draft.certainties) of_model_.add(rates_[certainty].value());
 }

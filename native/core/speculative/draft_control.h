@@ -31,7 +31,7 @@ class DraftControl {
     // The most that is to be expected of a draft model that goes on behind `draft`, all of whose tokens it made, up to `most`
     // tokens in all; one token costs `price`.
     double forecast(const Draft& draft, size_t most, double price, const PassCosts& costs) const;
-    // A draft model made this draft.
+    // A draft model made this draft; none when it was asked in vain.
     void learn_made(const Draft& draft);
     // Of a draft that was verified, the first so many tokens were right.
     void learn(const Draft& draft, size_t accepted);

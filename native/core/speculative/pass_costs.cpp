@@ -13,8 +13,12 @@ constexpr double weight_of_latest = 0.2;
 // What a further token is thought to add to a pass, in terms of the first one, until passes tell.
 constexpr double assumed_slope = 0.5;
 
-// The first pass of a width also builds what the later ones reuse.
+// The first pass of a width also builds what the later ones reuse, so that it tells nothing by itself.
 constexpr uint32_t telling_passes = 2;
+
+// A pass counts as so many average ones at most: what holds one up, such as a laptop that sleeps, does not come again, and a
+// width that looks too dear is never tried again. Where passes really have become slower, a few of them tell.
+constexpr double most_surprising = 3;
 
 // Linear between the points, flat beyond them.
 double interpolate(const std::map<uint32_t, double>& points, uint32_t width) {
@@ -32,7 +36,7 @@ void PassCosts::observe(uint32_t width, double seconds) {
     Average& average = observed_[width];
     if (++average.passes == 1) average.seconds = seconds;
     else if (average.passes == telling_passes) average.seconds = std::min(average.seconds, seconds);
-    else average.seconds += weight_of_latest * (seconds - average.seconds);
+    else average.seconds += weight_of_latest * (std::min(seconds, most_surprising * average.seconds) - average.seconds);
 }
 
 void PassCosts::observe_prefill(size_t tokens, double seconds) {
@@ -43,6 +47,14 @@ void PassCosts::observe_prefill(size_t tokens, double seconds) {
 bool PassCosts::known() const {
     const auto single = observed_.find(1);
     return single != observed_.end() && single->second.passes >= telling_passes;
+}
+
+std::map<uint32_t, double> PassCosts::told() const {
+    std::map<uint32_t, double> told;
+    for (const auto& [width, average] : observed_) {
+        if (average.passes >= telling_passes) told[width] = average.seconds;
+    }
+    return told;
 }
 
 double PassCosts::seconds() const {
@@ -62,12 +74,13 @@ double PassCosts::prefill_seconds(size_t tokens) const {
 }
 
 double PassCosts::from_observed(uint32_t width) const {
-    const auto single = observed_.find(1);
+    const std::map<uint32_t, double> told = this->told();
+    const auto single = told.find(1);
     const double guess = 1 + assumed_slope * (width - 1);
-    if (single == observed_.end()) return guess;
-    const auto cost = [&](auto entry) { return entry->second.seconds / single->second.seconds; };
-    const auto above = observed_.lower_bound(width);
-    if (above == observed_.end()) {
+    if (single == told.end()) return guess;
+    const auto cost = [&](auto entry) { return entry->second / single->second; };
+    const auto above = told.lower_bound(width);
+    if (above == told.end()) {
         const auto widest = std::prev(above);
         // As between the first and the widest one.
         return widest->first == 1 ? guess : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
@@ -79,7 +92,7 @@ double PassCosts::from_observed(uint32_t width) const {
 
 double PassCosts::from_predicted(uint32_t width) const {
     std::map<uint32_t, double> corrections{{1, 1.0}};
-    for (const auto& [seen, average] : observed_) corrections[seen] = average.seconds / interpolate(predicted_, seen);
+    for (const auto& [seen, seconds] : told()) corrections[seen] = seconds / interpolate(predicted_, seen);
     const auto corrected = [&](uint32_t of) { return interpolate(predicted_, of) * interpolate(corrections, of); };
     return corrected(width) / corrected(1);
 }

@@ -35,6 +35,8 @@ class PassCosts {
         uint32_t passes = 0;
     };
 
+    // Seconds by width, where more than one pass tells.
+    std::map<uint32_t, double> told() const;
     double from_observed(uint32_t width) const;
     double from_predicted(uint32_t width) const;
 

@@ -1,5 +1,6 @@
 import { toEngineError } from "../../shared/errors";
 import type { NativeModel, NativeSession } from "../native/addon";
+import { sessionBytes } from "./model_memory";
 import type { NativeModelHandle } from "./native_model_handle";
 
 export interface DraftSessionOptions {
@@ -7,6 +8,8 @@ export interface DraftSessionOptions {
   main: NativeModel;
   /** The model that guesses, if one is in memory now. */
   source: () => NativeModelHandle | null;
+  /** Runs what makes a session, and gives so much of the main model's graphics memory back for it when there is no room. */
+  withRoom: <T>(bytes: number, create: () => Promise<T>) => Promise<T>;
   /** An answer begins, and there is none in memory. */
   onMissing: () => void;
   log: (line: string) => void;
@@ -31,6 +34,8 @@ export function mayPay(main: Pick<NativeModel, "info" | "placement">, draftBytes
 export class DraftSession {
   private source: NativeModelHandle | null = null;
   private session: NativeSession | null = null;
+  /** Of what is made, the last one is wanted. */
+  private turn = 0;
 
   constructor(private readonly options: DraftSessionOptions) {}
 
@@ -54,16 +59,19 @@ export class DraftSession {
   /** Frees it; that of a model which was closed was closed with it. Never rejects. */
   async close(): Promise<void> {
     const { source, session } = this;
+    this.turn += 1;
     this.source = null;
     this.session = null;
     if (source && session) await source.closeDraftSession(session).catch(() => undefined);
   }
 
   private async make(source: NativeModelHandle): Promise<void> {
-    const { main, log } = this.options;
+    const { main, withRoom, log } = this.options;
+    const turn = ++this.turn;
     try {
-      const session = await source.createDraftSession(main);
-      if (this.source === source) this.session = session;
+      const { device } = sessionBytes(source.model.placement);
+      const session = await withRoom(device, () => source.createDraftSession(main));
+      if (this.turn === turn) this.session = session;
       else await source.closeDraftSession(session);
     } catch (thrown) {
       // Asked again only for another model, or when this one was loaded anew.

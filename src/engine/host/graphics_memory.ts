@@ -47,6 +47,11 @@ export class GraphicsMemory {
     return this.options.model.activity.releasedBytes;
   }
 
+  /** Of those, what sessions were given instead. */
+  get givenToSessionsBytes(): number {
+    return Math.min(this.floor, this.releasedBytes);
+  }
+
   /** Gives at least so much back if there is so much; without a number all. Returns the bytes. */
   release(reason: string, bytes?: number): Promise<number> {
     return this.holding(() => this.giveBack(reason, bytes));
@@ -61,9 +66,13 @@ export class GraphicsMemory {
       return await this.holding(async () => {
         const released = await this.giveBack("a session needs it", bytes);
         if (released === 0) throw thrown;
-        const result = await action();
         this.floor += released;
-        return result;
+        try {
+          return await action();
+        } catch (again) {
+          this.floor -= released;
+          throw again;
+        }
       });
     }
   }

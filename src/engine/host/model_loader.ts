@@ -24,6 +24,8 @@ export interface LoadTask {
   contextLength: number;
   /** Whether the model in a file is loaded, or is this one. */
   isThere: (path: string) => boolean;
+  /** Nothing is given up for it. */
+  isSpare: () => boolean;
   cancellation: NativeCancellation;
   onProgress: (fraction: number) => void;
 }
@@ -53,7 +55,7 @@ export class ModelLoader {
         const error = toEngineError(thrown);
         if (error.code === "CONTEXT_TOO_LONG" && contextLength > shortestContextLength) {
           contextLength = Math.floor(contextLength / 2);
-        } else if (error.code !== "OUT_OF_MEMORY") {
+        } else if (error.code !== "OUT_OF_MEMORY" || task.isSpare()) {
           throw error;
         } else if (mayUnload && (await this.options.unloadIdle())) {
           mayUnload = false;

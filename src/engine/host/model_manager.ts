@@ -52,6 +52,8 @@ interface Loading {
   askedContext: number;
   /** What it was begun with has changed meanwhile: it begins again. */
   outdated: boolean;
+  /** Everybody who waits for it can do without. */
+  isSpare: boolean;
   entry: Promise<ModelEntry>;
 }
 
@@ -60,6 +62,8 @@ export interface UseOptions {
   signal?: AbortSignal;
   /** Nobody is at it: it counts as no use, so that an idle model still gives its memory back, and brings none back. */
   isIdle?: boolean;
+  /** It can do without: no other model and no length of context is given up for it. */
+  isSpare?: boolean;
   /** How far the model is loaded, from 0 to 1; not called when it is loaded already. */
   onProgress?: (fraction: number) => void;
 }
@@ -256,7 +260,7 @@ export class ModelManager {
   private async entryFor(
     installed: InstalledModel,
     role: ModelRole,
-    { signal, onProgress }: UseOptions,
+    { signal, onProgress, isSpare = false }: UseOptions,
   ): Promise<ModelEntry> {
     const key = fileKey(installed.path);
     const present = this.present(key);
@@ -266,6 +270,7 @@ export class ModelManager {
     throwIfAborted(signal);
     const loading = this.loads.get(key) ?? this.begin(installed, key);
     loading.roles.add(role);
+    loading.isSpare &&= isSpare;
     if (loading.askedContext !== this.contextFor(loading.roles)) loading.outdated = true;
     if (onProgress) loading.listeners.add(onProgress);
     loading.waiting += 1;
@@ -287,6 +292,7 @@ export class ModelManager {
       cancellation: new (this.options.runtime().addon.Cancellation)(),
       askedContext: 0,
       outdated: false,
+      isSpare: true,
       entry: this.inTurn(() => this.finish(installed, key, loading)),
     };
     // When everybody who waited has left, nobody is there to be told of a failure.
@@ -322,9 +328,15 @@ export class ModelManager {
       const { ref } = installed;
       const { log, onChanged } = this.options;
       const source = () => this.draftSource(entry);
-      const draft = new DraftSession({ main: model, source, onMissing: () => void this.loadDraftModel(entry), log });
       const isWanted = () => entry.users > 0 && this.loads.size === 0;
       const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
+      const draft = new DraftSession({
+        main: model,
+        source,
+        withRoom: (bytes, create) => graphics.withRoom(bytes, create),
+        onMissing: () => void this.loadDraftModel(entry),
+        log,
+      });
       const handle = new NativeModelHandle(addon, model, ref, {
         threads: this.options.settings().threads,
         maxSessions: sessionsPerModel,
@@ -368,6 +380,7 @@ export class ModelManager {
         contextLength: loading.askedContext,
         isThere: (path) => fileKey(path) === key || this.present(fileKey(path)) !== undefined,
         cancellation: loading.cancellation,
+        isSpare: () => loading.isSpare,
         onProgress: (fraction) => {
           this.report(loading, fraction);
         },
@@ -388,8 +401,7 @@ export class ModelManager {
 
   private isGuessed({ roles, handle }: ModelEntry): boolean {
     const { speculation } = this.options.settings();
-    // Passes over a card are never exact.
-    const isAllowed = speculation === "auto" || (speculation === "exact" && handle.model.placement.deviceLayers === 0);
+    const isAllowed = speculation === "auto" || (speculation === "exact" && handle.model.placement.exactPasses);
     return isAllowed && !roles.has("fast");
   }
 
@@ -400,7 +412,7 @@ export class ModelManager {
     try {
       const installed = await this.options.store.choose(this.fastChoice, "fast");
       if (fileKey(installed.path) === main.key || !mayPay(main.handle.model, installed.sizeBytes)) return;
-      await this.load(this.fastChoice, "fast", { isIdle: true });
+      await this.load(this.fastChoice, "fast", { isIdle: true, isSpare: true });
     } catch (thrown) {
       this.options.log(`no model guesses the answers of ${main.installed.ref}: ${toEngineError(thrown).message}`);
     }
@@ -412,11 +424,14 @@ export class ModelManager {
     return (isMain && this.options.settings().contextLength) || DEFAULT_CONTEXT_LENGTH;
   }
 
-  /** What the setting still allows beside the models that are loaded. What these gave back is theirs: it is filled again. */
+  /**
+   * What the setting still allows beside the models that are loaded. What these gave back is theirs, because it is filled
+   * again, but for what they gave to sessions.
+   */
   private vramLeftBytes(): number {
     const { vramLimitMiB } = this.options.settings();
     if (vramLimitMiB === 0) return Infinity;
-    const used = [...this.entries].map((entry) => plannedFor(entry).deviceBytes);
+    const used = [...this.entries].map((entry) => plannedFor(entry).deviceBytes - entry.graphics.givenToSessionsBytes);
     return Math.max(
       0,
       used.reduce((left, bytes) => left - bytes, vramLimitMiB * 2 ** 20),

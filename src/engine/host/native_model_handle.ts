@@ -85,13 +85,13 @@ export class NativeModelHandle implements ModelHandle {
   }
 
   /**
-   * A session in which this model guesses the answers of a larger one. Rejects with `INVALID_ARGUMENT` where the two do not
-   * share a vocabulary, and with `OUT_OF_MEMORY`.
+   * A session in which this model guesses the answers of a larger one, as long as those are no longer than its own context.
+   * Rejects with `INVALID_ARGUMENT` where the two do not share a vocabulary, and with `OUT_OF_MEMORY`.
    */
   async createDraftSession(main: NativeModel): Promise<NativeSession> {
     const { room, threads, withRoom } = this.options;
     if (room() < 1) throw new EngineError("OUT_OF_MEMORY", "There is no memory for a further KV cache.");
-    const contextLength = Math.min(main.placement.contextLength, this.info.trainedContextLength || Infinity);
+    const contextLength = Math.min(main.placement.contextLength, this.contextLength);
     const create = () => this.model.createSession({ contextLength, threads, draftsFor: main });
     const session = await withRoom(create);
     this.draftSessions.add(session);

@@ -114,6 +114,8 @@ export interface NativePlacement {
   kvBytes: number;
   /** `f16` also where the model cannot have another one. */
   kvCacheType: KvCacheType;
+  /** They were asked for, and are possible here. */
+  exactPasses: boolean;
   contextLength: number;
   explanation: string[];
   outputOnDevice: boolean;

@@ -127,6 +127,7 @@ function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePla
     deviceBytes: 0,
     kvBytes: 100,
     kvCacheType,
+    exactPasses: false,
     contextLength,
     explanation: ["Everything in RAM."],
     outputOnDevice: false,

@@ -44,6 +44,7 @@ export function loadedModel(
       deviceBytes: 2000 * mib,
       kvBytes: 200 * mib,
       kvCacheType: "f16",
+      exactPasses: false,
       contextLength: 8192,
       explanation: ["2 of 4 layers fit.", "The rest is computed by the processor."],
       outputOnDevice: true,
