@@ -15,12 +15,11 @@ import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark"
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
 import { startEngine } from "../stack/engine_under_test";
-import { matchedShare, readCases, type CompletionCase } from "./cases";
+import { languageOf, matchedShare, readCases, type CompletionCase } from "./cases";
 import { fitLogistic, toldApart, type Sample } from "./logistic_regression";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
-const languages: Readonly<Record<string, string>> = { ts: "typescript", py: "python", cpp: "cpp" };
 
 export const confidenceBenchmark: Benchmark = {
   name: "confidence",
@@ -35,8 +34,15 @@ async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Pro
   const suggestions: Suggestion[] = [];
   for (const [index, { file, prefix, suffix }] of cases.entries()) {
     if (index % 20 === 0) log(`case ${String(index + 1)} of ${String(cases.length)}`);
-    const languageId = languages[file.slice(file.lastIndexOf(".") + 1)] ?? "plaintext";
-    const place = { model: modelPath, path: file, languageId, prefix, suffix, extracts: [], maxTokens: 96 };
+    const place = {
+      model: modelPath,
+      path: file,
+      languageId: languageOf(file),
+      prefix,
+      suffix,
+      extracts: [],
+      maxTokens: 96,
+    };
     await client.request("completion/prefill", { ...place, reach: "whole", load: true });
     suggestions.push(await client.request("completion/complete", { ...place, lines: "single" }));
   }

@@ -1,6 +1,6 @@
 import { AcceptRate } from "../engine/completion/accept_rate";
 import { RejectedSuggestions } from "../engine/completion/rejected_suggestions";
-import { fateOf, type Fate, type ShownSuggestion } from "../engine/completion/shown_suggestion";
+import { fateOf, hasFirstLine, type Fate, type ShownSuggestion } from "../engine/completion/shown_suggestion";
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
 import { featuresOf, fittedModel, probabilityOf } from "../engine/completion/suggestion_score";
 import type { Clock } from "../engine/editor_loop/clock";
@@ -39,6 +39,8 @@ interface Shown {
   since: number;
   /** Of being right, when it came; undefined: unknown. */
   probability: number | undefined;
+  /** Whether its first line was accepted: what became of the others says nothing of that. */
+  isTaken: boolean;
 }
 
 /**
@@ -83,7 +85,8 @@ export class GhostText {
       if (isUnlikely && !open) return { text: "", withheld: "unlikely" };
     }
     const since = open?.since ?? this.options.clock.now();
-    this.shown = { query, text, since, probability: open ? open.probability : probability };
+    const { isTaken = false } = open ?? {};
+    this.shown = { query, text, since, probability: open ? open.probability : probability, isTaken };
     return { text };
   }
 
@@ -130,7 +133,9 @@ export class GhostText {
   /** What is on the screen, unless it is over with it. */
   private follow(query: SuggestionQuery): Shown | undefined {
     if (!this.shown) return undefined;
-    const fate = fateOf(shownOf(this.shown.query, this.shown.text), query);
+    const shown = shownOf(this.shown.query, this.shown.text);
+    const fate = fateOf(shown, query);
+    this.shown.isTaken ||= hasFirstLine(shown, query);
     if (fate !== "open" && this.options.clock.now() - this.shown.since >= glance) this.end(fate);
     else if (fate !== "open") this.shown = undefined;
     return this.shown;
@@ -139,10 +144,10 @@ export class GhostText {
   /** What was seen has this end. */
   private end(fate: Exclude<Fate, "open">): void {
     if (!this.shown) return;
-    const { query, text, probability } = this.shown;
+    const { query, text, probability, isTaken } = this.shown;
     this.shown = undefined;
     if (fate === "rejected") this.rejected.add(shownOf(query, text));
-    if (probability !== undefined) this.acceptRate.record(probability, fate === "accepted");
+    if (probability !== undefined) this.acceptRate.record(probability, isTaken || fate === "accepted");
   }
 }
 

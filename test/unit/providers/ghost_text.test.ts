@@ -236,6 +236,20 @@ describe("a suggestion that is probably wrong", () => {
     expect(await bench.at("let a |")).toBe("= 1;");
   });
 
+  test("of which the first line was accepted counts as accepted", async () => {
+    const lines = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}:`, "\n  a\n  b"]));
+    const bench = new Bench({ ...lines, "let a": " = 1;" });
+    for (const prefix of Object.keys(lines)) {
+      bench.mean = likely;
+      await bench.at(`${prefix}|`);
+      await bench.at(`${prefix}\n  a|`);
+      await bench.at("|");
+    }
+    bench.mean = -0.35;
+    bench.least = 0.4;
+    expect(await bench.at("let a|")).toBe(" = 1;");
+  });
+
   test("is thought more probable by users who accept much, and less by those who reject much", async () => {
     const answers = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}: `, "yes"]));
     const shownAfter = async (typed: string): Promise<string> => {
