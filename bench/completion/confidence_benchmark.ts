@@ -14,9 +14,9 @@ import {
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
-import { startEngine } from "../stack/engine_under_test";
-import { languageOf, matchedShare, readCases, type CompletionCase } from "./cases";
+import { matchedShare, readCases, type CompletionCase } from "./cases";
 import { fitLogistic, toldApart, type Sample } from "./logistic_regression";
+import { openModel } from "./whole_context";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
@@ -30,23 +30,12 @@ export const confidenceBenchmark: Benchmark = {
 async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
   const cases = readCases(quick ? 40 : 200);
   const modelPath = await ensureModel(model);
-  const { client, close } = await startEngine(root, { modelPath, threads: physicalCores(), contextLength }, stops);
+  const complete = await openModel(root, { modelPath, threads: physicalCores(), contextLength }, stops);
   const suggestions: Suggestion[] = [];
-  for (const [index, { file, prefix, suffix }] of cases.entries()) {
+  for (const [index, one] of cases.entries()) {
     if (index % 20 === 0) log(`case ${String(index + 1)} of ${String(cases.length)}`);
-    const place = {
-      model: modelPath,
-      path: file,
-      languageId: languageOf(file),
-      prefix,
-      suffix,
-      extracts: [],
-      maxTokens: 96,
-    };
-    await client.request("completion/prefill", { ...place, reach: "whole", load: true });
-    suggestions.push(await client.request("completion/complete", { ...place, lines: "single" }));
+    suggestions.push(await complete(one));
   }
-  await close();
   const samples = samplesOf(cases, suggestions);
   const { intercept, weights } = fitLogistic(samples);
   const shown = weights.map((weight, index) => `${features[index] ?? ""} ${weight.toFixed(3)}`).join(", ");

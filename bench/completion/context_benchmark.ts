@@ -8,9 +8,9 @@ import type { Extract } from "../../src/shared/protocol";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
-import { startEngine } from "../stack/engine_under_test";
-import { languageOf, matchedShare, readCases, type CompletionCase } from "./cases";
+import { matchedShare, readCases, type CompletionCase } from "./cases";
 import { contextKinds, Project, type ContextKind } from "./project_context";
+import { openModel } from "./whole_context";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
@@ -33,22 +33,9 @@ async function runContext({ root, quick, stops, log }: BenchmarkContext): Promis
   const cases = readCases(quick ? 16 : 100);
   const project = new Project((await ensureEngineLibraries()).sources);
   const modelPath = await ensureModel(model);
-  const { client, close } = await startEngine(root, { modelPath, threads: physicalCores(), contextLength }, stops);
-  const shareOf = async (one: CompletionCase, extracts: Extract[]): Promise<number> => {
-    const { file, prefix, suffix, expected } = one;
-    const place = {
-      model: modelPath,
-      path: file,
-      languageId: languageOf(file),
-      prefix,
-      suffix,
-      extracts,
-      maxTokens: 96,
-    };
-    await client.request("completion/prefill", { ...place, reach: "whole", load: true });
-    const { text } = await client.request("completion/complete", { ...place, lines: "single" });
-    return matchedShare(text, expected);
-  };
+  const complete = await openModel(root, { modelPath, threads: physicalCores(), contextLength }, stops);
+  const shareOf = async (one: CompletionCase, extracts: Extract[]): Promise<number> =>
+    matchedShare((await complete(one, extracts)).text, one.expected);
   const pairs: Record<ContextKind, Pair[]> = { recent: [], similar: [], declarations: [] };
   for (const [index, one] of cases.entries()) {
     if (index % 10 === 0) log(`case ${String(index + 1)} of ${String(cases.length)}`);
@@ -58,7 +45,6 @@ async function runContext({ root, quick, stops, log }: BenchmarkContext): Promis
       if (extracts.length > 0) pairs[kind].push({ without, with: await shareOf(one, extracts) });
     }
   }
-  await close();
   return { rows: kinds.flatMap((kind) => rowsOf(contextKinds[kind], pairs[kind])), versions: {}, disturbedSamples: 0 };
 }
 
