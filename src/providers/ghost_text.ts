@@ -136,9 +136,12 @@ export class GhostText {
     const shown = shownOf(this.shown.query, this.shown.text);
     const fate = fateOf(shown, query);
     this.shown.isTaken ||= hasFirstLine(shown, query);
-    if (fate !== "open" && this.options.clock.now() - this.shown.since >= glance) this.end(fate);
-    else if (fate !== "open") this.shown = undefined;
-    return this.shown;
+    if (fate === "open") return this.shown;
+    // What was gone before it can have been seen tells nothing, unless it was right.
+    const isSeen = this.options.clock.now() - this.shown.since >= glance;
+    if (isSeen || fate === "accepted") this.end(fate);
+    else this.shown = undefined;
+    return undefined;
   }
 
   /** What was seen has this end. */

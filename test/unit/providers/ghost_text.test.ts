@@ -252,17 +252,20 @@ describe("a suggestion that is probably wrong", () => {
 
   test("is thought more probable by users who accept much, and less by those who reject much", async () => {
     const answers = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}: `, "yes"]));
-    const shownAfter = async (typed: string): Promise<string> => {
+    const shownAfter = async (typed: string, seen: number, least: number): Promise<string> => {
       const bench = new Bench({ ...answers, "let a": " = 1;" });
       for (const prefix of Object.keys(answers)) {
         bench.mean = likely;
-        await bench.at(`${prefix}|`);
+        await bench.at(`${prefix}|`, seen);
         await bench.at(`${prefix}${typed}|`);
       }
+      // 0.29 by itself.
       bench.mean = -0.35;
-      bench.least = 0.5;
+      bench.least = least;
       return bench.at("let a|");
     };
-    expect([await shownAfter("yes"), await shownAfter("no")]).toEqual([" = 1;", ""]);
+    expect([await shownAfter("yes", 1000, 0.5), await shownAfter("no", 1000, 0.25)]).toEqual([" = 1;", ""]);
+    // Before anybody can have seen them, those that are right count only.
+    expect([await shownAfter("yes", 100, 0.5), await shownAfter("no", 100, 0.25)]).toEqual([" = 1;", " = 1;"]);
   });
 });
