@@ -21,6 +21,11 @@ import { openModel } from "./whole_context";
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
 
+/** A suggestion with what is known of its place. */
+export interface JudgedSample extends Sample {
+  place: readonly number[];
+}
+
 export const confidenceBenchmark: Benchmark = {
   name: "confidence",
   summary: "which suggestions for cut lines (the file that NMOS_BENCH_CASES names) are better not shown",
@@ -43,26 +48,30 @@ async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Pro
   return { rows: confidenceRows(samples), versions: {}, disturbedSamples: 0 };
 }
 
-/** Suggestions that would be shown, and whether they are what was in the line. */
-export function samplesOf(cases: readonly CompletionCase[], suggestions: readonly Suggestion[]): Sample[] {
+/** Suggestions that would be shown, with what is known of them and of their places, and whether the line had them. */
+export function samplesOf(cases: readonly CompletionCase[], suggestions: readonly Suggestion[]): JudgedSample[] {
   return cases.flatMap(({ prefix, expected }, index) => {
     const suggestion = suggestions[index];
-    const values = suggestion && featuresOf(prefix, suggestion);
-    return values ? [{ features: values, isRight: matchedShare(suggestion.text, expected) === 1 }] : [];
+    const values = suggestion && featuresOf(suggestion);
+    const isRight = matchedShare(suggestion?.text ?? "", expected) === 1;
+    return values ? [{ features: values, place: placeFeatures(prefix), isRight }] : [];
   });
 }
 
+/** How far to the right it is, whether a word is cut in two, and whether it looks like a comment. */
+function placeFeatures(prefix: string): number[] {
+  const line = prefix.slice(prefix.lastIndexOf("\n") + 1);
+  return [line.length / 100, /\w$/.test(line) ? 1 : 0, /\/\/|\/\*|^\s*[*#]/.test(line) ? 1 : 0];
+}
+
 /** Every second sample is fitted to, the others are judged. */
-export function confidenceRows(samples: readonly Sample[]): Row[] {
+export function confidenceRows(samples: readonly JudgedSample[]): Row[] {
   const known = samples.filter((_, index) => index % 2 === 0);
   const judged = samples.filter((_, index) => index % 2 === 1);
-  const only = (wanted: (feature: string) => boolean) => {
-    const chosen = (some: readonly Sample[]) =>
-      some.map(({ features: values, isRight }) => ({
-        isRight,
-        features: values.filter((_, index) => wanted(features[index] ?? "")),
-      }));
-    return toldApart(fitLogistic(chosen(known)), chosen(judged));
+  const share = (featuresFrom: (sample: JudgedSample) => readonly number[]) => {
+    const chosen = (some: readonly JudgedSample[]) =>
+      some.map((sample) => ({ isRight: sample.isRight, features: featuresFrom(sample) }));
+    return 100 * toldApart(fitLogistic(chosen(known)), chosen(judged));
   };
   const fitted = fitLogistic(known);
   const right = judged.filter(({ isRight }) => isRight);
@@ -70,13 +79,12 @@ export function confidenceRows(samples: readonly Sample[]): Row[] {
     plainRow({ id: "suggestions judged", unit: "", value: judged.length }),
     singleRow({
       ...{ id: "pairs of a right and a wrong suggestion told apart", unit: "%", better: "higher", target: null },
-      ...{ peer: "by the place alone", ours: 100 * toldApart(fitted, judged) },
-      theirs: 100 * only((feature) => feature === "column"),
+      ...{ peer: "by the place alone", ours: share((sample) => sample.features), theirs: share(({ place }) => place) },
     }),
     plainRow({
-      id: "the same by the model's confidence alone",
+      id: "the same by the place, too",
       unit: "%",
-      value: 100 * only((feature) => feature !== "column"),
+      value: share((sample) => [...sample.features, ...sample.place]),
     }),
     plainRow({ id: "the same by the coefficients in use", unit: "%", value: 100 * toldApart(fittedModel, judged) }),
   ];

@@ -77,7 +77,7 @@ export class GhostText {
     const suggestion = await this.source.suggest(query, unasked?.pause, signal);
     const { text } = suggestion;
     if (signal.aborted || text === "") return { text: "" };
-    const values = featuresOf(query.prefix, suggestion);
+    const values = featuresOf(suggestion);
     const probability = values && probabilityOf(fittedModel, values);
     if (unasked) {
       if (this.rejected.has(shownOf(query, text))) return { text: "", withheld: "rejected" };
