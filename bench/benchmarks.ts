@@ -1,8 +1,8 @@
 import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
-import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
+import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";

@@ -14,7 +14,7 @@ const capacity = 32;
  * in it, so that the prompt stays the same from keystroke to keystroke.
  *
  * Neither the windows of other files that share most identifiers with the text around the cursor nor the declarations of what
- * is named there are added: with a 0.5B model they completed no more lines exactly (`npm run bench -- context`: 16 of 31 with
+ * is named there are added: with a 0.5B model they completed no more lines exactly (`npm run bench -- context`: 16 of 32 with
  * and without the former, 6 of 14 with and without the latter), and both change the beginning of the prompt, which is then
  * computed anew.
  */
