@@ -1,6 +1,7 @@
 import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
+import { contextBenchmark } from "./completion/context_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
@@ -19,5 +20,6 @@ export const benchmarks: readonly Benchmark[] = [
   completionBenchmark,
   firstTokenBenchmark,
   confidenceBenchmark,
+  contextBenchmark,
   replayBenchmark,
 ];

@@ -29,6 +29,13 @@ export function readCases(count: number): CompletionCase[] {
     .map((line) => JSON.parse(line) as CompletionCase);
 }
 
+const languages: Readonly<Record<string, string>> = { ts: "typescript", py: "python", cpp: "cpp" };
+
+/** As VS Code calls it. */
+export function languageOf(file: string): string {
+  return languages[file.slice(file.lastIndexOf(".") + 1)] ?? "plaintext";
+}
+
 /** How much of the expected text a suggestion has before the first difference, from 0 to 1; 1 only for all of it. */
 export function matchedShare(suggestion: string, expected: string): number {
   const line = (suggestion.split("\n")[0] ?? "").trimEnd();

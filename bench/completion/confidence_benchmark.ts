@@ -14,13 +14,17 @@ import {
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
-import { startEngine } from "../stack/engine_under_test";
 import { matchedShare, readCases, type CompletionCase } from "./cases";
 import { fitLogistic, toldApart, type Sample } from "./logistic_regression";
+import { openModel } from "./whole_context";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
-const languages: Readonly<Record<string, string>> = { ts: "typescript", py: "python", cpp: "cpp" };
+
+/** A suggestion with what is known of its place. */
+export interface JudgedSample extends Sample {
+  place: readonly number[];
+}
 
 export const confidenceBenchmark: Benchmark = {
   name: "confidence",
@@ -31,16 +35,12 @@ export const confidenceBenchmark: Benchmark = {
 async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
   const cases = readCases(quick ? 40 : 200);
   const modelPath = await ensureModel(model);
-  const { client, close } = await startEngine(root, { modelPath, threads: physicalCores(), contextLength }, stops);
+  const complete = await openModel(root, { modelPath, threads: physicalCores(), contextLength }, stops);
   const suggestions: Suggestion[] = [];
-  for (const [index, { file, prefix, suffix }] of cases.entries()) {
+  for (const [index, one] of cases.entries()) {
     if (index % 20 === 0) log(`case ${String(index + 1)} of ${String(cases.length)}`);
-    const languageId = languages[file.slice(file.lastIndexOf(".") + 1)] ?? "plaintext";
-    const place = { model: modelPath, path: file, languageId, prefix, suffix, extracts: [], maxTokens: 96 };
-    await client.request("completion/prefill", { ...place, reach: "whole", load: true });
-    suggestions.push(await client.request("completion/complete", { ...place, lines: "single" }));
+    suggestions.push(await complete(one));
   }
-  await close();
   const samples = samplesOf(cases, suggestions);
   const { intercept, weights } = fitLogistic(samples);
   const shown = weights.map((weight, index) => `${features[index] ?? ""} ${weight.toFixed(3)}`).join(", ");
@@ -48,26 +48,30 @@ async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Pro
   return { rows: confidenceRows(samples), versions: {}, disturbedSamples: 0 };
 }
 
-/** Suggestions that would be shown, and whether they are what was in the line. */
-export function samplesOf(cases: readonly CompletionCase[], suggestions: readonly Suggestion[]): Sample[] {
+/** Suggestions that would be shown, with what is known of them and of their places, and whether the line had them. */
+export function samplesOf(cases: readonly CompletionCase[], suggestions: readonly Suggestion[]): JudgedSample[] {
   return cases.flatMap(({ prefix, expected }, index) => {
     const suggestion = suggestions[index];
-    const values = suggestion && featuresOf(prefix, suggestion);
-    return values ? [{ features: values, isRight: matchedShare(suggestion.text, expected) === 1 }] : [];
+    const values = suggestion && featuresOf(suggestion);
+    const isRight = matchedShare(suggestion?.text ?? "", expected) === 1;
+    return values ? [{ features: values, place: placeFeatures(prefix), isRight }] : [];
   });
 }
 
+/** How far to the right it is, whether a word is cut in two, and whether it looks like a comment. */
+function placeFeatures(prefix: string): number[] {
+  const line = prefix.slice(prefix.lastIndexOf("\n") + 1);
+  return [line.length / 100, /\w$/.test(line) ? 1 : 0, /\/\/|\/\*|^\s*[*#]/.test(line) ? 1 : 0];
+}
+
 /** Every second sample is fitted to, the others are judged. */
-export function confidenceRows(samples: readonly Sample[]): Row[] {
+export function confidenceRows(samples: readonly JudgedSample[]): Row[] {
   const known = samples.filter((_, index) => index % 2 === 0);
   const judged = samples.filter((_, index) => index % 2 === 1);
-  const only = (wanted: (feature: string) => boolean) => {
-    const chosen = (some: readonly Sample[]) =>
-      some.map(({ features: values, isRight }) => ({
-        isRight,
-        features: values.filter((_, index) => wanted(features[index] ?? "")),
-      }));
-    return toldApart(fitLogistic(chosen(known)), chosen(judged));
+  const share = (featuresFrom: (sample: JudgedSample) => readonly number[]) => {
+    const chosen = (some: readonly JudgedSample[]) =>
+      some.map((sample) => ({ isRight: sample.isRight, features: featuresFrom(sample) }));
+    return 100 * toldApart(fitLogistic(chosen(known)), chosen(judged));
   };
   const fitted = fitLogistic(known);
   const right = judged.filter(({ isRight }) => isRight);
@@ -75,13 +79,12 @@ export function confidenceRows(samples: readonly Sample[]): Row[] {
     plainRow({ id: "suggestions judged", unit: "", value: judged.length }),
     singleRow({
       ...{ id: "pairs of a right and a wrong suggestion told apart", unit: "%", better: "higher", target: null },
-      ...{ peer: "by the place alone", ours: 100 * toldApart(fitted, judged) },
-      theirs: 100 * only((feature) => feature === "column"),
+      ...{ peer: "by the place alone", ours: share((sample) => sample.features), theirs: share(({ place }) => place) },
     }),
     plainRow({
-      id: "the same by the model's confidence alone",
+      id: "the same by the place, too",
       unit: "%",
-      value: 100 * only((feature) => feature !== "column"),
+      value: share((sample) => [...sample.features, ...sample.place]),
     }),
     plainRow({ id: "the same by the coefficients in use", unit: "%", value: 100 * toldApart(fittedModel, judged) }),
   ];

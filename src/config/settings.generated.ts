@@ -15,7 +15,7 @@ export interface CompletionSettings {
   maxTokens: number;
   /** Milliseconds to wait after a keystroke at least before the model is asked. While you type faster than it answers, it waits for a pause by the rhythm of your typing. */
   debounce: number;
-  /** Whether ghost text is hidden that is probably wrong, by how confident the model is, the place, and how often you accept suggestions. What you ask for with _Trigger Inline Suggestion_ is always shown. */
+  /** Whether ghost text is hidden that is probably wrong, by how confident the model is and how often you accept suggestions. What you ask for with _Trigger Inline Suggestion_ is always shown. */
   hideUnlikely: "off" | "low" | "normal" | "high";
   /** How many short extracts from files you looked at lately go into the prompt. */
   recentFiles: number;

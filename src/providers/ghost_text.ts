@@ -1,6 +1,6 @@
 import { AcceptRate } from "../engine/completion/accept_rate";
 import { RejectedSuggestions } from "../engine/completion/rejected_suggestions";
-import { fateOf, type Fate, type ShownSuggestion } from "../engine/completion/shown_suggestion";
+import { fateOf, hasFirstLine, type Fate, type ShownSuggestion } from "../engine/completion/shown_suggestion";
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
 import { featuresOf, fittedModel, probabilityOf } from "../engine/completion/suggestion_score";
 import type { Clock } from "../engine/editor_loop/clock";
@@ -39,6 +39,8 @@ interface Shown {
   since: number;
   /** Of being right, when it came; undefined: unknown. */
   probability: number | undefined;
+  /** Whether its first line was accepted: what became of the others says nothing of that. */
+  isTaken: boolean;
 }
 
 /**
@@ -75,7 +77,7 @@ export class GhostText {
     const suggestion = await this.source.suggest(query, unasked?.pause, signal);
     const { text } = suggestion;
     if (signal.aborted || text === "") return { text: "" };
-    const values = featuresOf(query.prefix, suggestion);
+    const values = featuresOf(suggestion);
     const probability = values && probabilityOf(fittedModel, values);
     if (unasked) {
       if (this.rejected.has(shownOf(query, text))) return { text: "", withheld: "rejected" };
@@ -83,7 +85,8 @@ export class GhostText {
       if (isUnlikely && !open) return { text: "", withheld: "unlikely" };
     }
     const since = open?.since ?? this.options.clock.now();
-    this.shown = { query, text, since, probability: open ? open.probability : probability };
+    const { isTaken = false } = open ?? {};
+    this.shown = { query, text, since, probability: open ? open.probability : probability, isTaken };
     return { text };
   }
 
@@ -130,19 +133,24 @@ export class GhostText {
   /** What is on the screen, unless it is over with it. */
   private follow(query: SuggestionQuery): Shown | undefined {
     if (!this.shown) return undefined;
-    const fate = fateOf(shownOf(this.shown.query, this.shown.text), query);
-    if (fate !== "open" && this.options.clock.now() - this.shown.since >= glance) this.end(fate);
-    else if (fate !== "open") this.shown = undefined;
-    return this.shown;
+    const shown = shownOf(this.shown.query, this.shown.text);
+    const fate = fateOf(shown, query);
+    this.shown.isTaken ||= hasFirstLine(shown, query);
+    if (fate === "open") return this.shown;
+    // What was gone before it can have been seen tells nothing, unless it was right.
+    const isSeen = this.options.clock.now() - this.shown.since >= glance;
+    if (isSeen || fate === "accepted") this.end(fate);
+    else this.shown = undefined;
+    return undefined;
   }
 
   /** What was seen has this end. */
   private end(fate: Exclude<Fate, "open">): void {
     if (!this.shown) return;
-    const { query, text, probability } = this.shown;
+    const { query, text, probability, isTaken } = this.shown;
     this.shown = undefined;
     if (fate === "rejected") this.rejected.add(shownOf(query, text));
-    if (probability !== undefined) this.acceptRate.record(probability, fate === "accepted");
+    if (probability !== undefined) this.acceptRate.record(probability, isTaken || fate === "accepted");
   }
 }
 

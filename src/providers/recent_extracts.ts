@@ -12,6 +12,11 @@ const capacity = 32;
 /**
  * Short extracts of files the user was in, one a file. They are taken when the user leaves the file, not while they type
  * in it, so that the prompt stays the same from keystroke to keystroke.
+ *
+ * Neither the windows of other files that share most identifiers with the text around the cursor nor the declarations of what
+ * is named there are added: with a 0.5B model they completed no more lines exactly (`npm run bench -- context`: 16 of 32 with
+ * and without the former, 6 of 14 with and without the latter), and both change the beginning of the prompt, which is then
+ * computed anew.
  */
 export class RecentExtracts {
   /** By the document's key, least recently left first. */

@@ -20,13 +20,27 @@ export type Fate =
   /** The user is elsewhere, or has deleted what was before it. */
   | "left";
 
+type Place = Omit<ShownSuggestion, "text">;
+
 /** By the text around the cursor now. */
-export function fateOf(shown: ShownSuggestion, now: Omit<ShownSuggestion, "text">): Fate {
-  const before = plainLineEnds(shown.prefix);
-  const prefix = plainLineEnds(now.prefix);
-  if (now.path !== shown.path || !prefix.startsWith(before)) return "left";
-  const typed = prefix.slice(before.length);
+export function fateOf(shown: ShownSuggestion, now: Place): Fate {
+  const typed = typedSince(shown, now);
+  if (typed === undefined) return "left";
   if (typed === "") return now.suffix === shown.suffix ? "open" : "left";
   if (typed.startsWith(shown.text)) return "accepted";
   return shown.text.startsWith(typed) ? "open" : "rejected";
+}
+
+/** Whether the first line with text of ghost text is in the document now. */
+export function hasFirstLine(shown: ShownSuggestion, now: Place): boolean {
+  const begin = shown.text.search(/\S/);
+  const end = shown.text.indexOf("\n", begin);
+  return begin >= 0 && (typedSince(shown, now) ?? "").startsWith(end < 0 ? shown.text : shown.text.slice(0, end));
+}
+
+/** Undefined: the text before is another one. */
+function typedSince(shown: Place, now: Place): string | undefined {
+  const before = plainLineEnds(shown.prefix);
+  const prefix = plainLineEnds(now.prefix);
+  return now.path === shown.path && prefix.startsWith(before) ? prefix.slice(before.length) : undefined;
 }

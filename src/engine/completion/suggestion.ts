@@ -1,13 +1,16 @@
 import type { Confidence } from "../../shared/protocol";
 
-/** Text to be shown at a cursor, and how confident the model was of its first line. */
+/** Text to be shown at a cursor, and how confident the model was of its first line, or of the part of it that is left. */
 export interface Suggestion {
   /** Empty: there is nothing to be shown. */
   text: string;
   confidence: Confidence | null;
 }
 
-/** What is left of a suggestion of which some was typed: what agreed so far is no longer doubtful. */
+/**
+ * What is left of a suggestion of which some was typed. What agreed so far is no longer doubtful: of the tokens, those count
+ * that are left, by the share of the characters.
+ */
 export function restOf({ text, confidence }: Suggestion, rest: string): Suggestion {
   if (!confidence) return { text: rest, confidence };
   const line = firstLine(text).length;

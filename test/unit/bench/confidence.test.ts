@@ -45,8 +45,8 @@ test("the samples are the suggestions, right where they are what the line had", 
   const expectations = ["b;", "b;", "b;"].map((expected) => ({ file: "a.ts", prefix: "a", suffix: "", expected }));
   const texts = ["b;", "c;", ""].map((text) => ({ text, confidence }));
   expect(samplesOf(expectations, texts)).toEqual([
-    { features: [-1, -0.5, 0.01], isRight: true },
-    { features: [-1, -0.5, 0.01], isRight: false },
+    { features: [-1, -0.5], place: [0.01, 1, 0], isRight: true },
+    { features: [-1, -0.5], place: [0.01, 1, 0], isRight: false },
   ]);
 });
 
@@ -54,11 +54,12 @@ test("a half of the samples is judged by a model of the other half", () => {
   // Right where the first feature is above -1, in both halves.
   const separate = Array.from({ length: 40 }, (_, index) => {
     const isRight = index % 4 < 2;
-    return { features: [isRight ? -0.5 : -4, -0.3, 0], isRight };
+    return { features: [isRight ? -0.5 : -4, -0.3], place: [0.1, 0, 0], isRight };
   });
   const valueOf = (id: RegExp) => confidenceRows(separate).find((row) => id.test(row.id))?.value;
   expect(valueOf(/judged/)).toBe(20);
   expect(valueOf(/told apart/)).toBe(100);
+  expect(valueOf(/the place, too/)).toBe(100);
   expect(valueOf(/high.*shown suggestions that are right/)).toBe(100);
   expect(valueOf(/high.*still shown/)).toBe(100);
   expect(valueOf(/high.*hidden/)).toBe(100);

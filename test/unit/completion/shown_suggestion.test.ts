@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fateOf, type Fate } from "../../../src/engine/completion/shown_suggestion";
+import { fateOf, hasFirstLine, type Fate } from "../../../src/engine/completion/shown_suggestion";
 
 function place(document: string, path = "a.ts") {
   const [prefix = "", suffix = ""] = document.split("|");
@@ -27,4 +27,19 @@ describe("what became of ghost text", () => {
   check("let a|", " = 1;", "x\nlet a|", "left");
   check("let a|", " = 1;", "let a|\nb", "left");
   check("let a|", " = 1;", "let a =|", "left", "b.ts");
+});
+
+describe("whether the first line of ghost text was accepted", () => {
+  function check(text: string, now: string, expected: boolean): void {
+    test(`${JSON.stringify(text)}, now ${JSON.stringify(now)}: ${String(expected)}`, () => {
+      expect(hasFirstLine({ ...place("if a:|"), text }, place(now))).toBe(expected);
+    });
+  }
+
+  check("\n  b\n  c", "if a:\r\n  b|", true);
+  check("\n  b\n  c", "if a:\n  b\n  d|", true);
+  check("\n  b\n  c", "if a:\n  |", false);
+  check("\n  b\n  c", "if x:\n  b|", false);
+  check(" b", "if a: b|", true);
+  check(" b", "if a: |", false);
 });

@@ -13,28 +13,19 @@ import {
 const confidence = { tokens: 4, mean: -0.5, least: -1.5 };
 
 describe("what is known of a suggestion", () => {
-  function check(prefix: string, text: string, expected: number[] | undefined): void {
-    test(`${JSON.stringify(prefix)} + ${JSON.stringify(text)}`, () => {
-      expect(featuresOf(prefix, { text, confidence })).toEqual(expected);
-    });
-  }
-
-  check("", "x", [-2, -0.5, 0]);
-  check("let a", " = 1;", [-2, -0.5, 0.05]);
-  check("let a\n  b", "c", [-2, -0.5, 0.03]);
-  check("x".repeat(200), "c", [-2, -0.5, 0.4]);
-  check("let a", "", undefined);
-
-  test("nothing where the engine does not say how confident the model was", () => {
-    expect(featuresOf("a", { text: "b", confidence: null })).toBeUndefined();
+  test.each<[text: string, given: typeof confidence | null, expected: number[] | undefined]>([
+    ["x", confidence, [-2, -0.5]],
+    ["\n  x", confidence, [-2, -0.5]],
+    ["", confidence, undefined],
+    ["x", null, undefined],
+  ])("%j, %j", (text, given, expected) => {
+    expect(featuresOf({ text, confidence: given })).toEqual(expected);
   });
 });
 
 describe("the probability of being right", () => {
-  const of = (prefix: string, tokens: number, mean: number): number => {
-    const values = featuresOf(prefix, { text: "text", confidence: { tokens, mean, least: mean } });
-    return probabilityOf(fittedModel, values ?? []);
-  };
+  const of = (tokens: number, mean: number): number =>
+    probabilityOf(fittedModel, featuresOf({ text: "text", confidence: { tokens, mean, least: mean } }) ?? []);
 
   test("follows the odds", () => {
     expect(probabilityOf({ intercept: 0, weights: [] }, [])).toBe(0.5);
@@ -42,12 +33,11 @@ describe("the probability of being right", () => {
     expect(fromLogOdds(logOdds(0.2))).toBeCloseTo(0.2);
   });
 
-  test("is greater for a model that is certain, for less text and farther to the left", () => {
-    expect(of("", 4, -0.01)).toBeGreaterThan(0.8);
-    expect(of("", 4, -0.01)).toBeGreaterThan(of("", 4, -0.2));
-    expect(of("", 4, -0.2)).toBeGreaterThan(of("", 8, -0.2));
-    expect(of("", 4, -0.2)).toBeGreaterThan(of("x".repeat(30), 4, -0.2));
-    expect(of("", 8, -1)).toBeLessThan(leastProbability.low);
+  test("is greater for a model that is certain, and for less text", () => {
+    expect(of(4, -0.01)).toBeGreaterThan(0.7);
+    expect(of(4, -0.01)).toBeGreaterThan(of(4, -0.2));
+    expect(of(4, -0.2)).toBeGreaterThan(of(8, -0.2));
+    expect(of(8, -1)).toBeLessThan(leastProbability.low);
   });
 });
 

@@ -206,7 +206,7 @@ describe("what comes after accepting the text on the screen", () => {
 });
 
 describe("a suggestion that is probably wrong", () => {
-  /** They make probabilities of 0.68 and 0.07. */
+  /** They make probabilities of 0.64 and 0.04. */
   const [likely, unlikely] = [-0.1, -0.6];
 
   test("is not shown, unless the user asks for it or wants to see it", async () => {
@@ -225,7 +225,7 @@ describe("a suggestion that is probably wrong", () => {
   test("is shown once enough of it was typed", async () => {
     const bench = new Bench({ "let a": " = 1;" });
     bench.mean = unlikely;
-    bench.least = 0.15;
+    bench.least = 0.1;
     expect([await bench.at("let a|"), await bench.at("let a = 1|")]).toEqual(["", ";"]);
   });
 
@@ -236,19 +236,36 @@ describe("a suggestion that is probably wrong", () => {
     expect(await bench.at("let a |")).toBe("= 1;");
   });
 
+  test("of which the first line was accepted counts as accepted", async () => {
+    const lines = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}:`, "\n  a\n  b"]));
+    const bench = new Bench({ ...lines, "let a": " = 1;" });
+    for (const prefix of Object.keys(lines)) {
+      bench.mean = likely;
+      await bench.at(`${prefix}|`);
+      await bench.at(`${prefix}\n  a|`);
+      await bench.at("|");
+    }
+    bench.mean = -0.35;
+    bench.least = 0.35;
+    expect(await bench.at("let a|")).toBe(" = 1;");
+  });
+
   test("is thought more probable by users who accept much, and less by those who reject much", async () => {
     const answers = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}: `, "yes"]));
-    const shownAfter = async (typed: string): Promise<string> => {
+    const shownAfter = async (typed: string, seen: number, least: number): Promise<string> => {
       const bench = new Bench({ ...answers, "let a": " = 1;" });
       for (const prefix of Object.keys(answers)) {
         bench.mean = likely;
-        await bench.at(`${prefix}|`);
+        await bench.at(`${prefix}|`, seen);
         await bench.at(`${prefix}${typed}|`);
       }
+      // 0.21 by itself.
       bench.mean = -0.35;
-      bench.least = 0.5;
+      bench.least = least;
       return bench.at("let a|");
     };
-    expect([await shownAfter("yes"), await shownAfter("no")]).toEqual([" = 1;", ""]);
+    expect([await shownAfter("yes", 1000, 0.35), await shownAfter("no", 1000, 0.15)]).toEqual([" = 1;", ""]);
+    // Before anybody can have seen them, those that are right count only.
+    expect([await shownAfter("yes", 100, 0.35), await shownAfter("no", 100, 0.15)]).toEqual([" = 1;", " = 1;"]);
   });
 });
