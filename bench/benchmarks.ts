@@ -1,8 +1,10 @@
 import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
+import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
+import { exactBenchmark } from "./speculation/exact_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
 
@@ -12,6 +14,8 @@ export const benchmarks: readonly Benchmark[] = [
   memoryBenchmark,
   speculationBenchmark,
   cardSpeculationBenchmark,
+  exactBenchmark,
   completionBenchmark,
+  confidenceBenchmark,
   replayBenchmark,
 ];

@@ -1,6 +1,6 @@
 /**
  * Writes THIRD_PARTY_NOTICES from what is really shipped: the npm packages inside the bundles, found through the
- * bundler's own list of inputs, and the native libraries beside the addon. `--check` only compares.
+ * bundler's own list of inputs, the native libraries beside the addon, and those of the engine packs. `--check` only compares.
  */
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,10 +14,11 @@ interface Notice {
   text: string;
 }
 
-/** Linked into the addon or copied beside it; their licence texts are kept in native/licenses. */
+/** Linked into the addon, copied beside it or in an engine pack; their licence texts are kept in native/licenses. */
 const nativeNotices: [title: string, file: string][] = [
   ["llama.cpp and ggml (libllama, libggml and its backends), MIT", "llama.cpp.txt"],
   ["Prebuilt binaries of llama.cpp published with node-llama-cpp, MIT", "node-llama-cpp-binaries.txt"],
+  ["NVIDIA's CUDA runtime and cuBLAS, in the engine packs, NVIDIA's end user licence", "nvidia-cuda.txt"],
   ["mingw-w64 and winpthreads, in the package for Windows, ZPL-2.1, MIT and BSD-3-Clause", "mingw-w64.txt"],
 ];
 

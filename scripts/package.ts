@@ -1,5 +1,6 @@
 /**
  * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
+ * `npm run package -- --pack ID [--target PLATFORM]`: an engine pack for it, which a release publishes beside the VSIX.
  *
  * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
@@ -12,6 +13,7 @@ import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
 import { crossBuild, isCrossTarget } from "./setup/cross_build";
 import { hostPlatform } from "./setup/engine_libraries";
+import { buildPack } from "./setup/engine_pack";
 import { buildNative } from "./setup/native_build";
 import { checkAgainstBaseline } from "./setup/system_baseline";
 import { listZip } from "./setup/zip_listing";
@@ -30,13 +32,13 @@ const expected: [description: string, pattern: RegExp][] = [
   ["the engine libraries", /^extension\/prebuilds\/[\w-]+\/(lib)?(llama|ggml)[\w.-]*\.(so|dll|dylib)$/],
 ];
 
-export interface PackagedExtension {
+export interface PackagedFile {
   path: string;
   bytes: number;
 }
 
 /** Builds the addon where that is possible here, bundles for production and packages; returns the checked VSIX. */
-export async function packageExtension(target: string = hostPlatform): Promise<PackagedExtension> {
+export async function packageExtension(target: string = hostPlatform): Promise<PackagedFile> {
   if (target === hostPlatform) await buildNative();
   else if (isCrossTarget(target)) await crossBuild(target);
   const prebuilt = join("prebuilds", target);
@@ -70,6 +72,14 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
   return { path, bytes: statSync(path).size };
 }
 
+/** Builds an engine pack. */
+async function packagePack(id: string, target: string): Promise<PackagedFile> {
+  const { path, changed } = await buildPack(id, target);
+  if (changed)
+    console.log("Its checksum is new: commit src/engine/packs/pack_catalogue.json and build the VSIX after it.");
+  return { path, bytes: statSync(path).size };
+}
+
 async function check(path: string, target: string): Promise<void> {
   const files = await listZip(path);
   const stray = files.filter((file) => !expected.some(([, pattern]) => pattern.test(file)));
@@ -84,7 +94,11 @@ async function check(path: string, target: string): Promise<void> {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({ options: { target: { type: "string", default: hostPlatform } } });
-  const { path, bytes } = await packageExtension(values.target);
+  const { values } = parseArgs({
+    options: { target: { type: "string", default: hostPlatform }, pack: { type: "string" } },
+  });
+  const { path, bytes } = await (values.pack === undefined
+    ? packageExtension(values.target)
+    : packagePack(values.pack, values.target));
   console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
 }

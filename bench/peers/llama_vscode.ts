@@ -14,6 +14,7 @@ const rememberedCompletions = 250;
  * next one, for the place behind it, is asked for, too.
  */
 export class LlamaVscode implements Suggester {
+  readonly silence = undefined;
   computedTokens = 0;
   requests = 0;
   private isBusy = false;

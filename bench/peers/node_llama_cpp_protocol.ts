@@ -11,6 +11,8 @@ export interface WorkerStart {
   /** Folder whose `node_modules` holds node-llama-cpp. */
   directory: string;
   conditions: Conditions;
+  /** Who guesses tokens; nobody without it. Each as it is by default. */
+  predictor?: { kind: "input lookup" } | { kind: "draft model"; path: string };
 }
 
 /** Milliseconds since the request; tokens that came out. */

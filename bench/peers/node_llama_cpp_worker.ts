@@ -8,6 +8,11 @@ import { parseArgs } from "node:util";
 import type { ChatMessage } from "../../src/shared/protocol";
 import type { WorkerAnswer, WorkerReply, WorkerRequest, WorkerStart } from "./node_llama_cpp_protocol";
 
+/** Opaque. */
+interface TokenPredictor {
+  readonly __predictor?: never;
+}
+
 /** The part of node-llama-cpp that is used; it is installed in the development cache, where its types are not seen. */
 interface NodeLlamaCpp {
   getLlama: (options: {
@@ -19,6 +24,8 @@ interface NodeLlamaCpp {
   }) => Promise<{
     loadModel(options: { modelPath: string; gpuLayers: number }): Promise<PeerModel>;
   }>;
+  InputLookupTokenPredictor: new () => TokenPredictor;
+  DraftSequenceTokenPredictor: new (sequence: PeerSequence) => TokenPredictor;
 }
 
 type Token = number;
@@ -30,7 +37,7 @@ interface PeerModel {
     contextSize: number;
     threads: { ideal: number; min: number };
     flashAttention: "auto";
-  }): Promise<{ getSequence(): PeerSequence }>;
+  }): Promise<{ getSequence(options?: { tokenPredictor?: TokenPredictor }): PeerSequence }>;
 }
 
 interface PeerSequence {
@@ -47,24 +54,35 @@ function chatText(messages: readonly ChatMessage[]): string {
 async function open({
   directory,
   conditions,
+  predictor,
 }: WorkerStart): Promise<(request: WorkerRequest) => Promise<WorkerAnswer>> {
   const entry = join(directory, "node_modules", "node-llama-cpp", "dist", "index.js");
-  const { getLlama } = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
+  const peer = (await import(pathToFileURL(entry).href)) as NodeLlamaCpp;
   const { modelPath, threads, contextLength } = conditions;
-  const llama = await getLlama({
+  const llama = await peer.getLlama({
     gpu: false,
     build: "never",
     logLevel: "error",
     progressLogs: false,
     maxThreads: threads,
   });
-  const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
-  const context = await model.createContext({
-    contextSize: contextLength,
-    threads: { ideal: threads, min: threads },
-    flashAttention: "auto",
-  });
-  const sequence = context.getSequence();
+  const openContext = async (path: string) => {
+    const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 });
+    const context = await model.createContext({
+      contextSize: contextLength,
+      threads: { ideal: threads, min: threads },
+      flashAttention: "auto",
+    });
+    return { model, context };
+  };
+  const makePredictor = async (): Promise<{ tokenPredictor?: TokenPredictor }> => {
+    if (!predictor) return {};
+    if (predictor.kind === "input lookup") return { tokenPredictor: new peer.InputLookupTokenPredictor() };
+    const { context } = await openContext(predictor.path);
+    return { tokenPredictor: new peer.DraftSequenceTokenPredictor(context.getSequence()) };
+  };
+  const { model, context } = await openContext(modelPath);
+  const sequence = context.getSequence(await makePredictor());
   return async ({ messages, maxTokens }) => {
     await sequence.clearHistory();
     const begin = performance.now();

@@ -1,10 +1,11 @@
-import { SuggestionCache } from "../../src/engine/completion/suggestion_cache";
+import { leastProbability } from "../../src/engine/completion/suggestion_score";
 import { systemClock } from "../../src/engine/editor_loop/clock";
 import { editKind } from "../../src/engine/editor_loop/edit_kind";
 import { EditorLoop } from "../../src/engine/editor_loop/editor_loop";
-import { SuggestionSource, type SuggestionQuery } from "../../src/providers/suggestion_source";
+import { GhostText } from "../../src/providers/ghost_text";
+import type { SuggestionQuery } from "../../src/providers/suggestion_source";
 import type { EngineUnderTest } from "../stack/engine_under_test";
-import type { ReplayedDocument, Suggester } from "./replay";
+import type { ReplayedDocument, Silence, Suggester } from "./replay";
 import type { TraceEdit } from "./trace";
 
 /** As the extension's settings have it. */
@@ -23,10 +24,13 @@ export interface NmosCost {
 /** The extension's own parts between the editor and the engine client, put together as the extension does. */
 export class NmosSuggester implements Suggester {
   readonly cost: NmosCost = { computedTokens: 0, requests: 0, abortMs: [] };
+  silence: Silence | undefined;
+  /** Why there is nothing to be suggested behind a text. */
+  private readonly silences = new Map<string, Silence>();
   private document: ReplayedDocument = { text: "", cursor: 0 };
   private caller = new AbortController();
   private readonly loop: EditorLoop;
-  private readonly source: SuggestionSource;
+  private readonly ghost: GhostText;
 
   constructor(
     engine: EngineUnderTest,
@@ -44,21 +48,24 @@ export class NmosSuggester implements Suggester {
         return result;
       },
     });
-    const cache = new SuggestionCache();
-    this.source = new SuggestionSource(
-      {
-        find: ({ path, prefix, suffix }) => cache.find(path, prefix, suffix),
-        add: ({ path, prefix, suffix }, text) => {
-          cache.add(path, prefix, suffix, text);
-        },
-      },
-      async (query, signal, onText) => {
+    this.ghost = new GhostText({
+      clock: systemClock,
+      complete: async (query, signal, onText) => {
         const ended = this.loop.suggesting();
         let answerMs: number | undefined;
         let abortedAt: number | undefined;
         signal.addEventListener("abort", () => (abortedAt = performance.now()));
+        let generated = "";
+        this.silence = "underWay";
         try {
-          const result = await client.request("completion/complete", query, { signal, onProgress: onText });
+          const result = await client.request("completion/complete", query, {
+            signal,
+            onProgress: (text) => {
+              generated += text;
+              onText(text);
+            },
+          });
+          this.silences.set(query.prefix, generated.trim() === "" ? "empty" : "cut");
           const { queuedMs, prefillMs, decodeMs } = result.usage;
           if (result.finish !== "cancelled") answerMs = queuedMs + prefillMs + decodeMs;
           this.cost.requests += 1;
@@ -69,7 +76,15 @@ export class NmosSuggester implements Suggester {
           ended(answerMs);
         }
       },
-    );
+      completeAhead: async (query, signal) => {
+        const result = await client.request("completion/ahead", query, { signal });
+        if (result) this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
+        // A token of it may heal the prompt, and one ends the line.
+        if (result) this.silences.set(query.prefix, result.usage.completionTokens <= 2 ? "empty" : "cut");
+        return result;
+      },
+    });
+    this.loop.foreseeWith((signal) => this.ghost.foresee(this.query(), signal));
   }
 
   edited(document: ReplayedDocument, { position, deleted, inserted }: TraceEdit): void {
@@ -88,7 +103,7 @@ export class NmosSuggester implements Suggester {
 
   async stop(): Promise<void> {
     this.caller.abort();
-    this.source.cancel();
+    this.ghost.cancel();
     this.loop.dispose();
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
@@ -99,11 +114,17 @@ export class NmosSuggester implements Suggester {
     const caller = new AbortController();
     this.caller = caller;
     const pause = (signal: AbortSignal) => this.loop.pause(debounce, signal);
-    this.source.suggest(this.query(), pause, caller.signal).then(
-      (text) => {
-        if (!caller.signal.aborted) this.show(text);
+    this.silence = "waiting";
+    const query = this.query();
+    this.ghost.suggest(query, { pause, leastProbability: leastProbability.normal }, caller.signal).then(
+      ({ text, withheld }) => {
+        if (caller.signal.aborted) return;
+        this.silence = text === "" ? (withheld ?? this.silences.get(query.prefix)) : undefined;
+        this.show(text);
       },
-      () => undefined,
+      () => {
+        if (!caller.signal.aborted) this.silence = "failed";
+      },
     );
   }
 

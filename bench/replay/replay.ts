@@ -6,8 +6,23 @@ export interface ReplayedDocument {
   cursor: number;
 }
 
+/** Why nothing is on the screen. */
+export const silences = {
+  waiting: "not asked for: more typing was likely",
+  underWay: "the model is at it",
+  empty: "the model wrote nothing: the line is complete",
+  cut: "all that the model wrote is there already, before or behind the cursor",
+  rejected: "it was rejected before",
+  unlikely: "it is probably wrong",
+  failed: "the engine failed",
+} as const;
+
+export type Silence = keyof typeof silences;
+
 /** Something that suggests while a document is edited. */
 export interface Suggester {
+  /** Why it has suggested nothing since the last edit; undefined where that is not known. */
+  readonly silence: Silence | undefined;
   /** The document has changed; `edit` is what was done. Suggestions for an earlier state count no more. */
   edited(document: ReplayedDocument, edit: TraceEdit): void;
   /** The cursor has been put somewhere else. */
@@ -24,6 +39,8 @@ export interface PauseRecord {
   length: number;
   /** Milliseconds from the key to the first suggestion on the screen; null: there was none before the next edit. */
   shownAfter: number | null;
+  /** Why there was none, at the end of the pause. */
+  silence: Silence | undefined;
   /** Whether its first line is what was typed next. */
   isRight: boolean;
   /** Characters that accepting it would have spared. */
@@ -75,6 +92,7 @@ export async function replay(
     pauses.push({
       length: next.at - edit.at,
       shownAfter: suggestion ? suggestion.at - keyAt : null,
+      silence: suggestion ? undefined : suggester.silence,
       isRight: right > 0,
       savedCharacters: saved,
     });

@@ -16,12 +16,15 @@ import { LlamaServer } from "../peers/llama_server";
 import { LlamaVscode } from "../peers/llama_vscode";
 import { startEngine } from "../stack/engine_under_test";
 import { NmosSuggester } from "./nmos_suggester";
-import { replay, type PauseRecord, type Suggester } from "./replay";
+import { replay, silences, type PauseRecord, type Suggester } from "./replay";
 import { applyEdit, readTrace, timedEdits, type TraceEdit } from "./trace";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
 const longestPause = 4000;
+
+/** Milliseconds from which on somebody stops to think. */
+const longPause = 1000;
 
 /** Where the parts that are replayed begin, in edits: all over a day of work, but for the beginning with an empty file. */
 const begins = [2000, 6000, 10_000, 14_000];
@@ -78,7 +81,7 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
   await engine.close();
 
   return {
-    rows: [...rowsOf(ours, theirs, minutes), ...abortRows(abortMs)],
+    rows: [...rowsOf(ours, theirs, minutes), ...silenceRows(ours.pauses), ...abortRows(abortMs)],
     versions: { "llama.cpp": pins.llamaCpp.version },
     disturbedSamples: 0,
   };
@@ -160,7 +163,7 @@ function rowsOf(ours: Outcome, theirs: Outcome, minutes: number): Row[] {
   ): void => {
     rows.push(singleRow({ id, unit, peer, ours: figure(ours), theirs: figure(theirs), better, target }));
   };
-  for (const least of [300, 1000]) {
+  for (const least of [300, longPause]) {
     const some = ({ pauses }: Outcome) => pauses.filter(({ length }) => length >= least);
     rows.push(plainRow({ id: `pauses of ${String(least)} ms and more`, unit: "", value: some(ours).length }));
     compare(`a suggestion is shown in pauses of ${String(least)} ms and more`, "%", "higher", null, (outcome) =>
@@ -171,7 +174,7 @@ function rowsOf(ours: Outcome, theirs: Outcome, minutes: number): Row[] {
         `last key to suggestion, or to the end of the pause, p${String(100 * q)}, in pauses of ${String(least)} ms and more`,
         "ms",
         "lower",
-        q === 0.95 && least === 1000 ? 5 : null,
+        q === 0.95 && least === longPause ? 5 : null,
         (outcome) => quantile(waits(some(outcome)), q),
       );
     }
@@ -198,6 +201,18 @@ function rowsOf(ours: Outcome, theirs: Outcome, minutes: number): Row[] {
   );
   compare("processor time per minute", "s", "lower", 1, ({ processorSeconds }) => processorSeconds / minutes);
   return rows;
+}
+
+/** Why NMOS suggested nothing in long pauses. */
+function silenceRows(pauses: readonly PauseRecord[]): Row[] {
+  const long = pauses.filter(({ length, shownAfter }) => length >= longPause && shownAfter === null);
+  return Object.entries(silences).map(([silence, reason]) =>
+    plainRow({
+      id: `no suggestion in pauses of ${String(longPause)} ms and more: ${reason}`,
+      unit: "",
+      value: long.filter((pause) => pause.silence === silence).length,
+    }),
+  );
 }
 
 function abortRows(abortMs: readonly number[]): Row[] {

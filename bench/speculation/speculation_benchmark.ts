@@ -1,19 +1,19 @@
 /**
  * What guessing ahead gains on this machine: answers of real models whose tokens are guessed and verified several in a pass,
- * against the same answers with one token a pass in alternation on one engine, and against llama.cpp's kinds of
- * speculation. The smaller model is in memory beside the larger one, as ghost text has it, and may guess for it.
+ * against the same answers with one token a pass in alternation on one engine, against llama.cpp's kinds of speculation and
+ * against node-llama-cpp's. The smaller model is in memory beside the larger one, as ghost text has it, and may guess for it.
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
-import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { comparisonRow, plainRow, singleRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
-import { LlamaServer } from "../peers/llama_server";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { ask } from "../stack/nmos";
-import { promptOf, workloads, type Workload } from "./workloads";
+import { measureFillingIn } from "./filling_in";
+import { measurePeers } from "./peers";
+import { workloads, type Workload } from "./workloads";
 
 interface Pair {
   id: string;
@@ -32,7 +32,8 @@ const answerTokens = 192;
 
 export const speculationBenchmark: Benchmark = {
   name: "speculation",
-  summary: "answers with guessed tokens, against one token a pass and llama.cpp's kinds of speculation",
+  summary:
+    "answers with guessed tokens (also of the cases that NMOS_BENCH_CASES names), against one token a pass and llama.cpp's kinds of speculation",
   run: runSpeculation,
 };
 
@@ -57,9 +58,10 @@ async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: 
     rows.push(...measured.rows);
     ours.set(workload.name, measured.tokensPerSecond);
   }
+  if (!quick) rows.push(...(await measureFillingIn(engine, modelPath, label)));
   await engine.close();
   if (quick) return rows;
-  const theirs = await measurePeers(conditions, draftPath, stops, log);
+  const theirs = await measurePeers({ conditions, draftPath, answerTokens, stops, log });
   for (const { name } of workloads) {
     const speeds = theirs.map(({ kind, speeds }) => ({ kind, speed: median(speeds.get(name) ?? []) }));
     speeds.sort((a, b) => b.speed - a.speed);
@@ -69,15 +71,13 @@ async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: 
       singleRow({
         id: `${label} ${name}`,
         unit: "tokens/s",
-        peer: `llama-server's fastest kind, ${fastest.kind}`,
+        peer: `the fastest peer: ${fastest.kind}`,
         ours: ours.get(name) ?? 0,
         theirs: fastest.speed,
         better: "higher",
         target: 1,
       }),
-      ...speeds.map(({ kind, speed }) =>
-        plainRow({ id: `${label} ${name}: llama-server, ${kind}`, unit: "tokens/s", value: speed }),
-      ),
+      ...speeds.map(({ kind, speed }) => plainRow({ id: `${label} ${name}: ${kind}`, unit: "tokens/s", value: speed })),
     );
   }
   return rows;
@@ -136,59 +136,4 @@ async function measure(
     plainRow({ id: `${id}: of the guessed tokens by the draft model`, unit: "tokens", value: byModel }),
   ];
   return { rows, tokensPerSecond: median(speeds.auto) };
-}
-
-interface PeerSpeeds {
-  kind: string;
-  /** Tokens a second of every answer, by workload. */
-  speeds: Map<string, number[]>;
-}
-
-/** llama.cpp's kinds, each in a server of its own: as they are by default, drafts of a model also with other lengths. */
-async function measurePeers(
-  conditions: Parameters<typeof LlamaServer.start>[1],
-  draftPath: string | undefined,
-  stops: BenchmarkContext["stops"],
-  log: BenchmarkContext["log"],
-): Promise<PeerSpeeds[]> {
-  const program = await ensureLlamaTool("llama-server");
-  const draft = (most: number) => [
-    ...["--spec-type", "draft-simple", "--spec-draft-n-max", String(most), "-md", draftPath ?? ""],
-    ...["--spec-draft-threads", String(conditions.threads), "-devd", "none"],
-  ];
-  const kinds: [kind: string, options: string[]][] = [
-    ["no speculation", []],
-    ["ngram-simple", ["--spec-type", "ngram-simple"]],
-    ["ngram-simple, matches of 4, drafts of 8", ngramSimple(4, 8)],
-    ["ngram-mod", ["--spec-type", "ngram-mod"]],
-    ["ngram-map-k", ["--spec-type", "ngram-map-k"]],
-    ...(draftPath
-      ? ([
-          ["draft-simple, 3 tokens (its default)", draft(3)],
-          ["draft-simple, 1 token", draft(1)],
-          ["draft-simple, 8 tokens", draft(8)],
-        ] satisfies [string, string[]][])
-      : []),
-  ];
-  const peers: PeerSpeeds[] = [];
-  for (const [kind, options] of kinds) {
-    log(`llama-server, ${kind}`);
-    const server = await LlamaServer.start(program, conditions, stops, options);
-    const speeds = new Map<string, number[]>();
-    for (const { name, conversations } of workloads) {
-      const answers: number[] = [];
-      for (const messages of conversations) {
-        answers.push((await server.answer(promptOf(messages), answerTokens)).tokensPerSecond);
-      }
-      speeds.set(name, answers);
-    }
-    await server.close();
-    peers.push({ kind, speeds });
-  }
-  return peers;
-}
-
-function ngramSimple(match: number, length: number): string[] {
-  const sizes = ["--spec-ngram-simple-size-n", String(match), "--spec-ngram-simple-size-m", String(length)];
-  return ["--spec-type", "ngram-simple", ...sizes];
 }

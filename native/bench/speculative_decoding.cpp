@@ -180,7 +180,7 @@ void replay(const std::vector<std::string>& words) {
         draft_session->edit_logits(writing(one.guesses, one.prompt.size()));
         DecodeOptions decode;
         decode.max_tokens = static_cast<uint32_t>(one.answer.size());
-        decode.speculate = mode != "plain";
+        decode.speculate = mode == "plain" ? Speculate::Off : Speculate::Auto;
         if (mode == "draft") decode.draft = draft_session;
         const GenerationResult result = generate(main_session, one.prompt, decode);
         if (result.tokens != one.answer) throw std::runtime_error("The answer is not the one that was recorded.");

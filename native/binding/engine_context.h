@@ -30,8 +30,9 @@ class OpenEngines {
 
 class EngineContext : public std::enable_shared_from_this<EngineContext> {
   public:
-    EngineContext(Napi::Env env, const std::string& library_directory, bool cpu_only, std::string cache_directory, const Callback& on_log,
-                  std::shared_ptr<MainThread> main, std::shared_ptr<OpenEngines> siblings);
+    EngineContext(Napi::Env env, const std::string& library_directory, bool cpu_only, std::string cache_directory,
+                  const std::vector<BackendPack>& packs, const Callback& on_log, std::shared_ptr<MainThread> main,
+                  std::shared_ptr<OpenEngines> siblings);
     ~EngineContext();
     EngineContext(const EngineContext&) = delete;
     EngineContext& operator=(const EngineContext&) = delete;

@@ -24,6 +24,19 @@ const char* name_of(DeviceKind kind) {
     return "cpu";
 }
 
+std::vector<BackendPack> backend_packs(const Options& options) {
+    const Napi::Value got = options.value("packs");
+    if (got.IsUndefined()) return {};
+    if (!got.IsArray()) options.refuse("packs", "an array", got);
+    std::vector<BackendPack> packs;
+    const auto array = got.As<Napi::Array>();
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        const Options pack(array.Get(i), "Engine.packs");
+        packs.push_back({pack.text("backend"), pack.texts("libraries")});
+    }
+    return packs;
+}
+
 PlanOptions plan_options(const Options& options) {
     PlanOptions plan;
     plan.path = options.text("path");
@@ -31,6 +44,7 @@ PlanOptions plan_options(const Options& options) {
     plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
     plan.vram_reserved = options.whole_or("vramReservedBytes", 0, most_bytes, 0);
     plan.kv_type = options.choice("kvCacheType", {"f16", "q8_0"}) == "q8_0" ? KvType::Q8_0 : KvType::F16;
+    plan.exact_passes = options.flag("exactPasses", false);
     plan.threads = static_cast<int32_t>(options.whole_or("threads", 0, INT32_MAX, 0));
     plan.use_gpu = options.choice("gpu", {"auto", "off"}) == "auto";
     return plan;
@@ -72,13 +86,11 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     object.Set("slots", placement.units ? placement.units->slots : 0);
     object.Set("slotBytes", static_cast<double>(placement.units ? placement.units->slot_bytes : 0));
     const Napi::Array passes = Napi::Array::New(env);
-    if (placement.units) {
-        for (const PassPrediction& prediction : placement.units->predictions) {
-            const Napi::Object pass = Napi::Object::New(env);
-            pass.Set("tokens", prediction.width);
-            pass.Set("milliseconds", prediction.seconds * 1000);
-            passes.Set(passes.Length(), pass);
-        }
+    for (const PassPrediction& prediction : placement.predictions) {
+        const Napi::Object pass = Napi::Object::New(env);
+        pass.Set("tokens", prediction.width);
+        pass.Set("milliseconds", prediction.seconds * 1000);
+        passes.Set(passes.Length(), pass);
     }
     object.Set("predictedPasses", passes);
     return object;
@@ -89,6 +101,7 @@ Napi::Function EngineObject::define(Napi::Env env) {
                        {
                            InstanceAccessor<&EngineObject::library_version>("libraryVersion"),
                            InstanceMethod<&EngineObject::devices>("devices"),
+                           InstanceMethod<&EngineObject::backends>("backends"),
                            InstanceMethod<&EngineObject::memory>("memory"),
                            InstanceMethod<&EngineObject::saves_energy>("savesEnergy"),
                            InstanceMethod<&EngineObject::load_model>("loadModel"),
@@ -104,7 +117,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const auto log = options.function("onLog");
         const bool cpu_only = options.choice("backends", {"all", "cpu"}) == "cpu";
         context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only, options.optional_text("cacheDirectory").value_or(""),
-                                                   log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
+                                                   backend_packs(options), log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
         return info.Env().Undefined();
     });
 }
@@ -128,6 +141,18 @@ Napi::Value EngineObject::devices(const Napi::CallbackInfo& info) {
         }
         return array;
     });
+}
+
+Napi::Value EngineObject::backends(const Napi::CallbackInfo& info) {
+    const Napi::Array array = Napi::Array::New(info.Env());
+    for (const BackendState& state : backend_states()) {
+        const Napi::Object object = Napi::Object::New(info.Env());
+        object.Set("name", state.name);
+        object.Set("usable", state.usable);
+        object.Set("reason", state.reason);
+        array.Set(array.Length(), object);
+    }
+    return array;
 }
 
 Napi::Value EngineObject::memory(const Napi::CallbackInfo& info) {
@@ -168,8 +193,13 @@ Napi::Value EngineObject::load_model(const Napi::CallbackInfo& info) {
 Napi::Value EngineObject::plan_model(const Napi::CallbackInfo& info) {
     const auto to_object = [](Napi::Env env, Placement& placement) -> Napi::Value { return to_js(env, placement); };
     return async<Placement>(info.Env(), context_, to_object, [&](const Settler<Placement>& settler) {
-        const PlanOptions options = plan_options(Options(info[0], "planModel"));
-        context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
+        const Options given(info[0], "planModel");
+        const PlanOptions options = plan_options(given);
+        if (given.flag("forecast", false)) {
+            context_->on_loader(settler, [&engine = context_->engine(), options] { return engine.forecast(options); });
+        } else {
+            context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
+        }
     });
 }
 

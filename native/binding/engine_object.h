@@ -16,6 +16,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   private:
     Napi::Value library_version(const Napi::CallbackInfo& info);
     Napi::Value devices(const Napi::CallbackInfo& info);
+    Napi::Value backends(const Napi::CallbackInfo& info);
     Napi::Value memory(const Napi::CallbackInfo& info);
     Napi::Value saves_energy(const Napi::CallbackInfo& info);
     Napi::Value load_model(const Napi::CallbackInfo& info);

@@ -70,6 +70,15 @@ Napi::Object prefill_result(Napi::Env env, const GenerationResult& result) {
     return object;
 }
 
+Napi::Value confidence(Napi::Env env, const Confidence& confidence) {
+    if (confidence.tokens == 0) return env.Null();
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("tokens", confidence.tokens);
+    object.Set("mean", confidence.mean);
+    object.Set("least", confidence.least);
+    return object;
+}
+
 Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
     const Napi::Object object = prefill_result(env, result);
     object.Set("text", result.text);
@@ -83,6 +92,7 @@ Napi::Object generate_result(Napi::Env env, const GenerationResult& result) {
     object.Set("acceptedDraftModelTokens", result.speculation.model_accepted_tokens);
     object.Set("draftModelPasses", result.speculation.draft_passes);
     object.Set("savedMs", result.saved_ms);
+    object.Set("confidence", confidence(env, result.confidence));
     return object;
 }
 
@@ -153,8 +163,10 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
         decode.sampler = sampler_from(options.value("sampler"));
         decode.stop = options.texts("stop");
         decode.begin_with = options.optional_text("beginWith").value_or("");
-        decode.speculate = options.choice("speculation", {"auto", "off"}) == "auto";
+        const std::string speculation = options.choice("speculation", {"auto", "exact", "off"});
+        decode.speculate = speculation == "auto" ? Speculate::Auto : speculation == "exact" ? Speculate::Exact : Speculate::Off;
         decode.draft = from(options, "draft");
+        decode.rate = options.flag("rate", false);
         request.decode = std::move(decode);
         Generation::OnText on_text;
         if (info[1].IsFunction()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <climits>
+#include <cmath>
 #include <utility>
 
 #include "check.h"
@@ -78,6 +79,34 @@ TEST(generation, "streams the text it returns, and counts what it did") {
     expect_equal(again.reused_tokens, static_cast<uint32_t>(prompt.size() - 1));
     expect_equal(again.computed_tokens, 1u);
     expect_equal(again.text, first.text);
+}
+
+TEST(generation, "tells how confident the model was of the first line, when asked") {
+    SmallModel small;
+    const auto lines = [&](uint32_t max_tokens, const std::function<void(DecodeOptions&)>& change) {
+        auto request = generate_request(small.tokens("One line each:\n1, 1, 1\n2, 2, 2\n3, 3,"), max_tokens);
+        request.decode->rate = true;
+        change(*request.decode);
+        return run(small, small.session(), std::move(request));
+    };
+    const auto long_one = lines(24, [](auto&) {});
+    const size_t line_end = long_one.text.find('\n');
+    expect(line_end != std::string::npos && line_end > 0, "a line and more, got " + show(long_one.text));
+    const Confidence first = long_one.confidence;
+    expect(first.tokens > 1 && first.tokens < long_one.tokens.size(), "some of the tokens, got " + show(first.tokens));
+    expect(first.least < first.mean && first.mean < 0 && first.least > -20, "logarithms, got " + show(first.mean));
+
+    const auto expect_same = [&](const Confidence& other, Location at = Location::here()) {
+        expect_equal(other.tokens, first.tokens, at);
+        expect(std::abs(other.mean - first.mean) < 0.05 && std::abs(other.least - first.least) < 0.2, "the same confidence, got " + show(other.mean), at);
+    };
+    expect_same(lines(first.tokens, [](auto&) {}).confidence);
+    expect_same(lines(24, [](auto& decode) { decode.stop = {"\n"}; }).confidence);
+    expect_same(lines(24, [](auto& decode) { decode.speculate = Speculate::Off; }).confidence);
+    expect_equal(lines(24, [](auto& decode) { decode.rate = false; }).confidence.tokens, 0u);
+    // Of what heals the prompt only the choice counts.
+    const auto forced = lines(1, [](auto& decode) { decode.begin_with = "Zürich is far away from here, in the south of"; });
+    expect(forced.confidence.mean > -5, "no improbable text, got " + show(forced.confidence.mean));
 }
 
 TEST(generation, "prefills without an answer") {
@@ -175,7 +204,7 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
             request.decode->sampler.repeat_penalty = penalty;
             request.decode->sampler.seed = 7;
             const GenerationResult guessed = run(small, small.session(), request);
-            request.decode->speculate = false;
+            request.decode->speculate = Speculate::Off;
             const GenerationResult plain = run(small, small.session(), request);
             expect_equal(guessed.text, plain.text);
             expect_equal(guessed.tokens, plain.tokens);

@@ -54,7 +54,7 @@ struct Pair {
 
     GenerationResult plain(const std::string& prompt, const std::function<void(DecodeOptions&)>& change = [](DecodeOptions&) {}) {
         auto asked = request(prompt, change);
-        asked.decode->speculate = false;
+        asked.decode->speculate = Speculate::Off;
         return run(small, small.session(), asked);
     }
 

@@ -107,6 +107,23 @@ TEST(sampler, "takes the best token when greedy") {
     expect_equal(sampler.choose(at_the_end.data()), last);
 }
 
+TEST(sampler, "tells the probability of a token") {
+    const VocabularyOnly vocabulary;
+    const auto logits = logits_for(*vocabulary, {0.5, 0.3, 0.15, 0.05});
+    const auto check = [&](llama_token token, const Tokens& allowed, double probability, Location at = Location::here()) {
+        const double got = std::exp(log_probability(logits, token, allowed));
+        expect(std::abs(got - probability) < 0.001, show(probability) + ", got " + show(got), at);
+    };
+    check(100, {}, 0.5);
+    check(103, {}, 0.05);
+    check(101, {101, 102}, 2.0 / 3);
+    check(102, {102}, 1.0);
+    const auto unlikely = log_probability(logits, 5);
+    expect(unlikely < -90 && unlikely > -110, "a token far behind, got " + show(unlikely));
+    const std::vector<float> same(vocabulary->size(), 3.0f);
+    expect(std::abs(log_probability(same, 7) + std::log(static_cast<double>(vocabulary->size()))) < 0.001, "all to be as probable");
+}
+
 TEST(sampler, "draws the same tokens from the same seed") {
     const VocabularyOnly vocabulary;
     const auto logits = logits_of(*vocabulary, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1});

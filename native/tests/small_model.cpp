@@ -34,13 +34,14 @@ VocabularyOnly::VocabularyOnly(const std::string& path) : model_(nullptr, &llama
     vocabulary_.emplace(llama_model_get_vocab(model_.get()));
 }
 
-SmallModel::SmallModel(const std::string& path) : engine(library_directory(), true), model(load(path)) {}
+SmallModel::SmallModel(const std::string& path, bool exact_passes) : engine(library_directory(), true), model(load(path, exact_passes)) {}
 
-std::shared_ptr<Model> SmallModel::load(const std::string& path) {
+std::shared_ptr<Model> SmallModel::load(const std::string& path, bool exact_passes) {
     LoadOptions options;
     options.plan.path = path;
     options.plan.context_length = 1024;
     options.plan.use_gpu = false;
+    options.plan.exact_passes = exact_passes;
     std::shared_ptr<Model> loaded = engine.load(options);
     expect(loaded != nullptr, "the model to load");
     return loaded;

@@ -29,11 +29,11 @@ class VocabularyOnly {
 // An engine with the model, or with another one, loaded on the processor. Passes take one thread, so that tests do not depend
 // on cores.
 struct SmallModel {
-    explicit SmallModel(const std::string& path = small_model_path());
+    explicit SmallModel(const std::string& path = small_model_path(), bool exact_passes = false);
 
     std::shared_ptr<Session> session(uint32_t context_length = 512, uint32_t batch_size = 0);
     // Of another model, or of a second copy of this one.
-    std::shared_ptr<Model> load(const std::string& path);
+    std::shared_ptr<Model> load(const std::string& path, bool exact_passes = false);
     std::vector<llama_token> tokens(const std::string& text, bool special = false) const;
 
     Engine engine;

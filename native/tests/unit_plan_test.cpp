@@ -197,3 +197,24 @@ TEST(unit_plan, "uploads in wide passes what the processor computes in narrow on
     expect(from > 1 && from <= 64, "a width between 1 and 64, got " + show(from));
     expect(all.resident > 0 && all.resident + all.streamed < all.pieces, "networks of three shares");
 }
+
+TEST(unit_plan, "a placement by whole layers takes the time of those on the card and those of the processor") {
+    ModelProfile model;
+    model.layers = 4;
+    model.layer_bytes.assign(4, 30 * mib);
+    model.network_bytes.assign(4, 20 * mib);
+    model.network_pieces.assign(4, 1);
+    model.is_mixture.assign(4, false);
+    model.output_bytes = 10 * mib;
+    const DeviceProfile device = simple_device();
+    const auto check = [&](uint32_t on_card, double card_mib, double processor_mib, Location at = Location::here()) {
+        const UnitPlan plan = whole_layers(model, on_card);
+        const double expected = (card_mib * 1e-9 + processor_mib * 10e-9) * mib;
+        const double seconds = predict_pass(model, device, plan, 1);
+        expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s, got " + show(seconds), at);
+        expect_equal(plan.layers_on_card(), on_card, at);
+    };
+    check(0, 0, 130);
+    check(1, 40, 90);
+    check(4, 130, 0);
+}

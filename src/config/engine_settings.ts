@@ -10,6 +10,7 @@ export function engineSettings(): EngineSettings {
     modelsDirectory: engine.modelsDirectory,
     vramLimitMiB: engine.vramLimit,
     gpu: engine.gpu,
+    cuda: engine.cuda,
     threads: engine.threads,
     contextLength: engine.contextLength,
     kvCacheType: engine.kvCacheType,
@@ -18,7 +19,7 @@ export function engineSettings(): EngineSettings {
     idleReleaseMinutes: engine.idleReleaseMinutes,
     idleUnloadMinutes: engine.idleUnloadMinutes,
     ...proxySettings(),
-    mirror: readDownloadSettings().mirror,
+    ...readDownloadSettings(),
   };
 }
 

@@ -15,6 +15,8 @@ export interface CompletionSettings {
   maxTokens: number;
   /** Milliseconds to wait after a keystroke at least before the model is asked. While you type faster than it answers, it waits for a pause by the rhythm of your typing. */
   debounce: number;
+  /** Whether ghost text is hidden that is probably wrong, by how confident the model is, the place, and how often you accept suggestions. What you ask for with _Trigger Inline Suggestion_ is always shown. */
+  hideUnlikely: "off" | "low" | "normal" | "high";
   /** How many short extracts from files you looked at lately go into the prompt. */
   recentFiles: number;
 }
@@ -29,6 +31,7 @@ export function readCompletionSettings(scope?: vscode.ConfigurationScope): Compl
     multiline: choiceValue(configuration.get("completion.multiline"), ["auto", "always", "never"], "auto"),
     maxTokens: numberValue(configuration.get("completion.maxTokens"), 96, { minimum: 8, maximum: 512, integer: true }),
     debounce: numberValue(configuration.get("completion.debounce"), 40, { minimum: 0, maximum: 2000, integer: true }),
+    hideUnlikely: choiceValue(configuration.get("completion.hideUnlikely"), ["off", "low", "normal", "high"], "normal"),
     recentFiles: numberValue(configuration.get("completion.recentFiles"), 4, {
       minimum: 0,
       maximum: 16,
@@ -97,6 +100,8 @@ export function readChatSettings(scope?: vscode.ConfigurationScope): ChatSetting
 export interface EngineSettings {
   /** Whether graphics cards are used. */
   gpu: "auto" | "off";
+  /** Whether NVIDIA's cards compute with CUDA, which _NMOS: Install CUDA Support_ downloads. Holds from the next start of the engine on (_NMOS: Restart Engine_). */
+  cuda: "auto" | "off";
   /** Largest amount of graphics memory to use, in MiB. 0: what is free, less a margin. */
   vramLimit: number;
   /** Processor threads to compute with. 0: one for each physical core. */
@@ -105,9 +110,9 @@ export interface EngineSettings {
   contextLength: number;
   /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
   kvCacheType: "f16" | "q8_0";
-  /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. The answer stays the same. */
-  speculation: "auto" | "off";
-  /** Compute while you pause what a request will need next: the text around the cursor, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
+  /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. */
+  speculation: "auto" | "exact" | "off";
+  /** Compute while you pause what a request will need next: the text around the cursor, the suggestion after the one on the screen, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";
   /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;
@@ -122,6 +127,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     gpu: choiceValue(configuration.get("engine.gpu"), ["auto", "off"], "auto"),
+    cuda: choiceValue(configuration.get("engine.cuda"), ["auto", "off"], "auto"),
     vramLimit: numberValue(configuration.get("engine.vramLimit"), 0, { minimum: 0, integer: true }),
     threads: numberValue(configuration.get("engine.threads"), 0, { minimum: 0, maximum: 256, integer: true }),
     contextLength: numberValue(configuration.get("engine.contextLength"), 0, {
@@ -130,7 +136,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
       integer: true,
     }),
     kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["f16", "q8_0"], "f16"),
-    speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "off"], "auto"),
+    speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "exact", "off"], "auto"),
     computeAhead: choiceValue(configuration.get("engine.computeAhead"), ["auto", "always", "off"], "auto"),
     idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {
       minimum: 0,
@@ -149,6 +155,8 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
 export interface DownloadSettings {
   /** Base address that replaces `https://huggingface.co` for model downloads, for example a mirror inside your company. Checksums are verified in any case. */
   mirror: string;
+  /** Base address that replaces that of NMOS's releases for downloads of engine packs (CUDA), for example a mirror inside your company. Checksums are verified in any case. */
+  packMirror: string;
 }
 
 /** Reads `nmos.download` as it holds for `scope`. */
@@ -156,5 +164,6 @@ export function readDownloadSettings(scope?: vscode.ConfigurationScope): Downloa
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     mirror: stringValue(configuration.get("download.mirror"), ""),
+    packMirror: stringValue(configuration.get("download.packMirror"), ""),
   };
 }

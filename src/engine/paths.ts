@@ -15,6 +15,8 @@ export interface PathsInput {
 /** Every place on disk that NMOS uses for this user. */
 export interface Paths {
   models: string;
+  /** Engine packs: libraries are loaded from there. */
+  packs: string;
   logs: string;
   /** What takes long to find out and may be deleted at any time. */
   cache: string;
@@ -45,6 +47,7 @@ export function enginePaths(input: PathsInput = thisMachine(process.env)): Paths
   const socketDirectory = platform === "win32" ? null : shortDirectory(input, runtime);
   return {
     models: path.join(data, "models"),
+    packs: path.join(data, "packs"),
     logs: path.join(data, "logs"),
     cache: path.join(data, "cache"),
     logFile: path.join(data, "logs", "engine.log"),

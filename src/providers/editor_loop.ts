@@ -13,7 +13,7 @@ import type { RecentFiles } from "./recent_files";
 import { suggestionPlace } from "./suggestion_place";
 
 /** What ghost text needs of the loop. */
-export type Loop = Pick<EditorLoop, "pause" | "suggesting">;
+export type Loop = Pick<EditorLoop, "pause" | "suggesting" | "foreseeWith">;
 
 /** Milliseconds within which VS Code tells where the cursor is after an edit, in an event of its own. */
 const cursorDelay = 10;
@@ -83,6 +83,9 @@ export function registerEditorLoop(
   return {
     pause: (least, signal) => loop.pause(least, signal),
     suggesting: () => loop.suggesting(),
+    foreseeWith: (foresee) => {
+      loop.foreseeWith(foresee);
+    },
     dispose() {
       stack.dispose();
     },

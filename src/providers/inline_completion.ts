@@ -1,7 +1,8 @@
 import * as vscode from "vscode";
 import { readCompletionSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
-import { SuggestionCache } from "../engine/completion/suggestion_cache";
+import { leastProbability } from "../engine/completion/suggestion_score";
+import { systemClock } from "../engine/editor_loop/clock";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { toEngineError } from "../shared/errors";
 import { withAbortSignal } from "./abort_signal";
@@ -10,9 +11,11 @@ import type { Loop } from "./editor_loop";
 import { scopeOf } from "./document_file";
 import { isEligible } from "./document_filter";
 import type { EngineView } from "./engine_view";
+import { GhostText } from "./ghost_text";
 import type { RecentFiles } from "./recent_files";
+import { registerCommand } from "./report_failure";
 import { suggestionPlace } from "./suggestion_place";
-import { SuggestionSource, type Complete, type Pause } from "./suggestion_source";
+import type { Complete, Pause } from "./suggestion_source";
 
 /** Ghost text. Failures are shown by the status bar, never as a message in the middle of typing. */
 export function registerInlineCompletion(
@@ -40,16 +43,17 @@ export function registerInlineCompletion(
       ended(answerMs);
     }
   };
-  let cache = new SuggestionCache();
-  const source = new SuggestionSource(
-    {
-      find: ({ path, prefix, suffix }) => cache.find(path, prefix, suffix),
-      add: ({ path, prefix, suffix }, text) => {
-        cache.add(path, prefix, suffix, text);
-      },
-    },
+  const ghost = new GhostText({
+    clock: systemClock,
     complete,
-  );
+    completeAhead: (query, signal) => engine.request("completion/ahead", query, { signal }),
+  });
+  loop.foreseeWith(async (signal) => {
+    const editor = vscode.window.activeTextEditor;
+    // Ghost text may have come from the cache: that starts no engine.
+    if (!editor || view.connection.kind !== "running" || toggle.availability(editor.document) !== "on") return;
+    await ghost.foresee(suggestionPlace(editor.document, editor.selection.active, recentFiles).query, signal);
+  });
 
   const stack = new DisposableStack();
   stack.add(
@@ -64,12 +68,11 @@ export function registerInlineCompletion(
 
           const { selectedCompletionInfo } = context;
           const place = suggestionPlace(document, position, recentFiles, selectedCompletionInfo);
-          const { debounce } = readCompletionSettings(scopeOf(document));
+          const { debounce, hideUnlikely } = readCompletionSettings(scopeOf(document));
           const pause: Pause = (signal) => loop.pause(debounce, signal);
+          const unasked = asked ? undefined : { pause, leastProbability: leastProbability[hideUnlikely] };
           try {
-            const text = await withAbortSignal(token, (signal) =>
-              source.suggest(place.query, asked ? undefined : pause, signal),
-            );
+            const { text } = await withAbortSignal(token, (signal) => ghost.suggest(place.query, unasked, signal));
             if (text === "" || token.isCancellationRequested) return undefined;
             return [new vscode.InlineCompletionItem(place.selected + text, place.range)];
           } catch {
@@ -80,17 +83,23 @@ export function registerInlineCompletion(
     ),
   );
   stack.add(
+    registerCommand("nmos.completion.reject", "The suggestion was not hidden", async () => {
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
+      const editor = vscode.window.activeTextEditor;
+      if (editor) ghost.reject(suggestionPlace(editor.document, editor.selection.active, recentFiles).query);
+    }),
+  );
+  stack.add(
     toggle.onChanged(() => {
-      // Another model or length would suggest something else.
-      cache = new SuggestionCache();
+      ghost.forget();
       const document = vscode.window.activeTextEditor?.document;
-      if (toggle.availability(document) !== "on") source.cancel();
+      if (toggle.availability(document) !== "on") ghost.cancel();
     }),
   );
   return {
     dispose() {
       stack.dispose();
-      source.cancel();
+      ghost.cancel();
     },
   };
 }

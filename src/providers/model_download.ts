@@ -2,7 +2,8 @@ import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import { toEngineError } from "../shared/errors";
 import type { ModelState } from "../shared/protocol";
-import { formatBytes, progressMessage } from "./model_text";
+import { progressReporter } from "./download_progress";
+import { formatBytes } from "./model_text";
 
 /** Licences that ask for nothing before use. */
 const permissive = new Set(["Apache-2.0", "MIT"]);
@@ -18,23 +19,12 @@ export async function downloadModel(engine: EngineClient, model: ModelState): Pr
   return vscode.window.withProgress(
     { location: vscode.ProgressLocation.Notification, title: `NMOS: downloading ${model.name}`, cancellable: true },
     async (progress, token) => {
-      let shown = 0;
       const listener = token.onCancellationRequested(() => {
         // The download itself settles as cancelled and tells the rest.
         engine.request("models/pause", { model: model.ref }).catch(() => undefined);
       });
       try {
-        await engine.request(
-          "models/download",
-          { model: model.ref },
-          {
-            onProgress: (value) => {
-              const percent = (100 * value.receivedBytes) / Math.max(1, value.totalBytes);
-              progress.report({ message: progressMessage(value), increment: percent - shown });
-              shown = percent;
-            },
-          },
-        );
+        await engine.request("models/download", { model: model.ref }, { onProgress: progressReporter(progress) });
         return true;
       } catch (thrown) {
         if (!token.isCancellationRequested && toEngineError(thrown).code !== "CANCELLED") throw thrown;

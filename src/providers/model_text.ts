@@ -68,6 +68,8 @@ export function progressMessage(progress: DownloadProgress): string {
       return "connecting";
     case "verifying":
       return "checking the file";
+    case "unpacking":
+      return "unpacking";
     case "waiting":
       return progress.message ?? "waiting for the network";
     case "downloading": {

@@ -116,6 +116,7 @@ function menu(view: EngineView, toggle: CompletionToggle): MenuItem[] {
     { label: "$(list-selection) Select model …", command: "nmos.selectModel" },
     { label: "$(cloud-download) Download model …", command: "nmos.downloadModel" },
     separator,
+    { label: "$(checklist) Check this machine", command: "nmos.checkMachine" },
     { label: "$(server-environment) Show memory", command: "nmos.showMemory" },
     { label: "$(clear-all) Unload models", command: "nmos.unload" },
     { label: "$(debug-restart) Restart engine", command: "nmos.restartEngine" },

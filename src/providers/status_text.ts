@@ -52,7 +52,8 @@ export function statusText(facts: StatusFacts): StatusText {
   const loading = facts.status?.loading[0];
   if (loading) {
     const percent = Math.floor(100 * loading.fraction);
-    return { text: `$(loading~spin) NMOS ${percent}%`, tooltip: loadingText(facts.status) ?? "", severity: "none" };
+    const tooltip = [loadingText(facts.status) ?? "", ...graphicsNotes(facts.status)].join(" ");
+    return { text: `$(loading~spin) NMOS ${percent}%`, tooltip, severity: "none" };
   }
   if (facts.connection.kind === "starting") {
     return { text: "$(loading~spin) NMOS", tooltip: "The engine is starting.", severity: "none" };
@@ -72,10 +73,21 @@ export function statusText(facts: StatusFacts): StatusText {
       break;
   }
   if (facts.suggesting) {
-    return { text: "$(loading~spin) NMOS", tooltip: "Computing a suggestion.", severity: "none" };
+    const tooltip = ["Computing a suggestion.", ...graphicsNotes(facts.status)].join(" ");
+    return { text: "$(loading~spin) NMOS", tooltip, severity: "none" };
   }
   const loaded = facts.status?.models.map((model) => model.name) ?? [];
-  const tooltip =
+  const ready =
     loaded.length > 0 ? `Ready. Loaded: ${loaded.join(", ")}.` : "Ready. The model loads when it is needed.";
-  return { text: "$(sparkle) NMOS", tooltip, severity: "none" };
+  return { text: "$(sparkle) NMOS", tooltip: [ready, ...graphicsNotes(facts.status)].join(" "), severity: "none" };
+}
+
+/** What the card does not do, or not yet, although CUDA is installed. */
+function graphicsNotes(status: EngineStatus | undefined): string[] {
+  if (!status) return [];
+  const cuda = status.backends.find(({ name, usable }) => name === "cuda" && !usable);
+  const card = status.devices.find(({ kind }) => kind !== "cpu");
+  const instead = card ? `${card.name} computes instead` : "the processor computes";
+  const fallback = cuda ? [`CUDA is not used, ${instead}: ${cuda.reason.replace(/\.$/, "")}.`] : [];
+  return [...fallback, ...(status.preparing === "" ? [] : [status.preparing])];
 }

@@ -1,3 +1,4 @@
+import type { Suggestion } from "../engine/completion/suggestion";
 import type { CompletionParams, CompletionResult } from "../shared/protocol";
 
 /** What a suggestion depends on. */
@@ -6,8 +7,8 @@ export type SuggestionQuery = Omit<CompletionParams, "progressToken">;
 /** Suggestions already computed, found again while the user types through them. */
 export interface SuggestionMemory {
   /** What is left of a known suggestion at this place; undefined when none is known. */
-  find(query: SuggestionQuery): string | undefined;
-  add(query: SuggestionQuery, text: string): void;
+  find(query: SuggestionQuery): Suggestion | undefined;
+  add(query: SuggestionQuery, suggestion: Suggestion): void;
 }
 
 /** One request to the engine; settles soon after `signal` aborts. */
@@ -47,8 +48,8 @@ class Flight {
 const grace = 60;
 
 /**
- * Where ghost text comes from: what is known already, else the request under way when the typed text agrees with it,
- * else a new request, which ends the one before. At most one request is under way.
+ * Where ghost text comes from: what is known already, else the request under way when the typed text agrees with what it has
+ * written so far, else a new request, which ends the one before. At most one request is under way.
  */
 export class SuggestionSource {
   private flight: Flight | undefined;
@@ -59,40 +60,53 @@ export class SuggestionSource {
   ) {}
 
   /**
-   * The text to show at the cursor, empty for none. Resolves with the empty text as soon as `signal` aborts.
+   * What may be shown at the cursor, with empty text for nothing. Resolves with that as soon as `signal` aborts.
    *
    * @param pause waited for before the engine is asked; none for a suggestion that the user asked for.
    * @throws EngineError when the engine fails.
    */
-  async suggest(query: SuggestionQuery, pause: Pause | undefined, signal: AbortSignal): Promise<string> {
+  async suggest(query: SuggestionQuery, pause: Pause | undefined, signal: AbortSignal): Promise<Suggestion> {
     const known = this.memory.find(query);
     if (known !== undefined) return known;
 
-    const running = this.flight;
+    const running = this.runningFor(query);
+    // What it will say to the text typed since nobody knows yet. While the user types it goes on computing the prompt; in a
+    // pause the engine is asked for what is there now, and has that much of the prompt.
+    const paused = running && isSilent(running) ? pause?.(signal) : undefined;
     if (running) {
-      const typed = typedSince(running.query, query);
-      if (typed !== undefined && agrees(running.text, typed)) {
-        running.typed = typed;
-        await this.join(running, signal);
-        if (signal.aborted) return "";
-        const remembered = this.memory.find(query);
-        if (remembered !== undefined) return remembered;
-      } else {
-        this.supersede(running);
-      }
+      const ended = this.join(running, signal);
+      ended.catch(() => undefined);
+      await (paused ? Promise.race([ended, paused]) : ended);
+      if (!isSilent(running)) await ended;
+      if (signal.aborted) return nothing;
+      const remembered = this.memory.find(query);
+      if (remembered !== undefined) return remembered;
     }
 
-    if (pause && !(await pause(signal))) return "";
+    if (pause && !(await (paused ?? pause(signal)))) return nothing;
     if (this.flight) this.supersede(this.flight);
     const flight = this.start(query);
     const result = await this.join(flight, signal);
-    return signal.aborted ? "" : (result?.text ?? "");
+    return signal.aborted || !result ? nothing : suggestionOf(result);
   }
 
   /** Ends the request under way. */
   cancel(): void {
     this.flight?.controller.abort();
     this.flight = undefined;
+  }
+
+  /** The request under way if it may turn out to be one for this place; ends it otherwise. */
+  private runningFor(query: SuggestionQuery): Flight | undefined {
+    const { flight } = this;
+    if (!flight) return undefined;
+    const typed = typedSince(flight.query, query);
+    if (typed !== undefined && agrees(flight.text, typed)) {
+      flight.typed = typed;
+      return flight;
+    }
+    this.supersede(flight);
+    return undefined;
   }
 
   private start(query: SuggestionQuery): Flight {
@@ -104,7 +118,7 @@ export class SuggestionSource {
       (result) => {
         this.landed(flight);
         if (result.finish === "cancelled") return;
-        this.memory.add(query, result.text);
+        this.memory.add(query, suggestionOf(result));
       },
       () => {
         this.landed(flight);
@@ -148,6 +162,12 @@ export class SuggestionSource {
   }
 }
 
+const nothing: Suggestion = { text: "", confidence: null };
+
+export function suggestionOf({ text, confidence }: CompletionResult): Suggestion {
+  return { text, confidence };
+}
+
 /** What was typed between two queries; undefined when more than the text before the cursor has changed. */
 function typedSince(before: SuggestionQuery, now: SuggestionQuery): string | undefined {
   const samePlace =
@@ -157,6 +177,11 @@ function typedSince(before: SuggestionQuery, now: SuggestionQuery): string | und
     before.suffix === now.suffix &&
     now.prefix.startsWith(before.prefix);
   return samePlace ? now.prefix.slice(before.prefix.length) : undefined;
+}
+
+/** Whether it has yet to say anything of the text that was typed since. */
+function isSilent({ text, typed }: Flight): boolean {
+  return text === "" && typed !== "";
 }
 
 /** Whether the typed text can still turn out to be the beginning of the suggestion. */

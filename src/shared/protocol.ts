@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -43,10 +43,13 @@ export type KvCacheType = "f16" | "q8_0";
  * `auto`: tokens are guessed from the prompt and the answer so far, and one pass verifies several of them where that is
  * faster; the answer stays the same. `off`: one token a pass.
  */
-export type Speculation = "auto" | "off";
+export type Speculation = "auto" | "exact" | "off";
 
 /** Whether prompts are computed ahead: `auto` not while the machine saves energy. */
 export type ComputeAhead = "auto" | "always" | "off";
+
+/** Whether CUDA is used where its pack is installed. */
+export type CudaUse = "auto" | "off";
 
 export type FinishReason = "stop" | "length" | "cancelled";
 
@@ -58,6 +61,8 @@ export interface EngineSettings {
   vramLimitMiB: number;
   /** Whether graphics cards are used at all. */
   gpu: "auto" | "off";
+  /** Holds from the next start of the host on. */
+  cuda: CudaUse;
   /** Processor threads for a pass; 0: as many as there are physical cores. */
   threads: number;
   /** Context of the main model in tokens; 0: DEFAULT_CONTEXT_LENGTH. Less when memory is short. */
@@ -79,12 +84,15 @@ export interface EngineSettings {
   noProxy: string;
   /** Base address for model downloads that replaces the hub's (a mirror); empty: the hub. */
   mirror: string;
+  /** Base address for engine packs that replaces that of the releases; empty: the releases. */
+  packMirror: string;
 }
 
 export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   modelsDirectory: "",
   vramLimitMiB: 0,
   gpu: "auto",
+  cuda: "auto",
   threads: 0,
   contextLength: 0,
   kvCacheType: "f16",
@@ -95,6 +103,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   proxy: "",
   noProxy: "",
   mirror: "",
+  packMirror: "",
 };
 
 export interface InitializeParams {
@@ -212,6 +221,10 @@ export interface EngineStatus {
   clients: number;
   /** None until the native engine is loaded. */
   devices: DeviceStatus[];
+  /** Of cards, those that were tried or left out; none until the native engine is loaded. */
+  backends: BackendStatus[];
+  /** What makes the first answer on a new card or driver take minutes, in a sentence; else empty. */
+  preparing: string;
   memory: { totalBytes: number; availableBytes: number; hostProcessBytes: number };
   models: LoadedModel[];
   loading: { ref: ModelRef; fraction: number }[];
@@ -240,13 +253,69 @@ export interface ModelState {
 }
 
 export interface DownloadProgress {
-  ref: ModelRef;
-  phase: "connecting" | "downloading" | "verifying" | "waiting";
+  /** Of a model, or the id of an engine pack. */
+  ref: string;
+  phase: "connecting" | "downloading" | "verifying" | "unpacking" | "waiting";
   receivedBytes: number;
   totalBytes: number;
   bytesPerSecond: number;
   /** Why the download waits (`phase: "waiting"`): the last failure, and when it is tried again. */
   message?: string;
+}
+
+/** A card of NVIDIA's as its driver tells it; null is what the driver does not tell. */
+export interface NvidiaCard {
+  name: string;
+  /** Version of the driver, such as `591.44`. */
+  driver: string;
+  /** Compute capability, such as `7.5`. */
+  capability: string | null;
+  memoryBytes: number | null;
+  freeBytes: number | null;
+}
+
+/** An engine pack, a backend that is not in the package, with its state on this machine. */
+export interface PackState {
+  /** Such as `cuda13`. */
+  id: string;
+  title: string;
+  /** Of the download. */
+  sizeBytes: number;
+  /** Of disk when installed. */
+  unpackedBytes: number;
+  installed: boolean;
+  /** There is one of another version of NMOS, which this engine cannot use. */
+  outdated: boolean;
+  /** Bytes of an unfinished download on disk; 0 when there is none. */
+  partialBytes: number;
+  downloading: boolean;
+  /** False when neither this build nor the settings name an address. */
+  downloadable: boolean;
+}
+
+/** The packs for this platform and which of them suits the machine. */
+export interface PackReport {
+  cards: NvidiaCard[];
+  packs: PackState[];
+  /** Id of the pack for this machine; null: none. */
+  suitable: string | null;
+  /** Why that one, or why none; a sentence or two. */
+  reason: string;
+}
+
+/** What came of installing or removing a pack. */
+export interface PackInstalled {
+  /** An engine is running that was made before: it has to start anew. */
+  needsRestart: boolean;
+}
+
+/** What came of a card's backend, one line for each that was tried or left out. */
+export interface BackendStatus {
+  /** Such as `cuda`, `vulkan`. */
+  name: string;
+  usable: boolean;
+  /** Why it is not usable, else empty. */
+  reason: string;
 }
 
 /** What one generation cost. */
@@ -282,6 +351,8 @@ export interface CompletionParams {
   progressToken?: string;
 }
 
+export type CompletionAheadParams = Omit<CompletionParams, "progressToken">;
+
 /** A place at which a suggestion may be asked for next. */
 export interface CompletionPrefillParams extends Omit<CompletionParams, "lines" | "progressToken"> {
   /** `typed`: what a suggestion would have to compute now, if that is a few tokens; `whole`: the longest context. */
@@ -301,9 +372,22 @@ export interface ChatPrefillParams extends Pick<ChatParams, "model" | "messages"
 /** What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. */
 export type AheadResult = { promptTokens: number; computedTokens: number; computeMs: number } | null;
 
+/**
+ * How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
+ * logarithms. Of those that heal a prompt: among the ones that can.
+ */
+export interface Confidence {
+  /** At least one. */
+  tokens: number;
+  mean: number;
+  least: number;
+}
+
 export interface CompletionResult {
   /** Text to insert at the cursor, post-processed; empty when there is nothing worth showing. */
   text: string;
+  /** Null: there was no token. */
+  confidence: Confidence | null;
   model: ModelRef;
   finish: FinishReason;
   usage: Usage;
@@ -352,6 +436,45 @@ export interface CountTokensResult {
   model: ModelRef;
 }
 
+/** What would become of a model here; all but a GGUF file of the user's own is of the catalogue. */
+export interface ModelForecast {
+  name: string;
+  sizeBytes: number;
+  /** With a usual context. */
+  requiredBytes: number;
+  isOwnFile: boolean;
+  installed: boolean;
+  fits: boolean;
+  recommendedFor: ModelRole[];
+  /** Where it lies or would lie, with the predicted time of its passes; null: it is not installed, or `problem`. */
+  placement: Placement | null;
+  /** Of a model in memory, the last pass that it computed. */
+  lastPass: Activity["lastPass"];
+  /** Why it cannot be loaded; else empty. */
+  problem: string;
+}
+
+/** What the engine knows of this machine, and what it predicts of models without loading them. */
+export interface MachineReport {
+  version: string;
+  library: string;
+  /** `<platform>-<arch>` and the system's release. */
+  platform: string;
+  release: string;
+  /** Physical or not, as the system counts them. */
+  processors: number;
+  memory: EngineStatus["memory"];
+  /** Of the disk that holds the models; null when it does not tell. */
+  diskFreeBytes: number | null;
+  devices: DeviceStatus[];
+  backends: BackendStatus[];
+  /** Whether a model is in memory now, which takes its part of what is free. */
+  hasLoadedModels: boolean;
+  packs: PackReport;
+  settings: Pick<EngineSettings, "gpu" | "cuda" | "vramLimitMiB" | "contextLength" | "kvCacheType" | "threads">;
+  models: ModelForecast[];
+}
+
 export interface SelfTestStep {
   name: string;
   ok: boolean;
@@ -381,12 +504,23 @@ export interface EngineRequests {
     SelfTestStep[],
     SelfTestStep
   >;
+  /** Measures card and processor where that was not done (seconds). Streams the name of the model that is planned. */
+  "engine/checkMachine": Call<{ progressToken?: string }, MachineReport, string>;
   /** Gives the memory of one model, or of all, back; what waits for one of them to load fails with `CANCELLED`. */
   "engine/unload": Call<{ model?: ModelRef }, { freedBytes: number }>;
   /** Ends the host for every window; clients start a new one with their next request. */
   "engine/shutdown": Call<null, null>;
   "models/list": Call<null, ModelState[]>;
+  /** Looks for cards without loading their driver into the host. */
+  "packs/list": Call<null, PackReport>;
+  /** Fails with the codes of downloads. Cancelled, it keeps the partial file for the next time. */
+  "packs/install": Call<{ pack: string; progressToken?: string }, PackInstalled, DownloadProgress>;
+  /** From a file, which is checked against the same checksum as a download. */
+  "packs/installFile": Call<{ path: string; progressToken?: string }, PackInstalled, DownloadProgress>;
+  "packs/remove": Call<{ pack: string }, PackInstalled>;
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
+  /** Copies a model of the catalogue from a file into the models folder and checks it as a download is. */
+  "models/installFile": Call<{ path: string; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */
   "models/pause": Call<{ model: ModelRef }, null>;
   /** Fails with `MODEL_IN_USE` while a request works with the model or waits for it. */
@@ -394,6 +528,11 @@ export interface EngineRequests {
   /** Loads a model ahead of its first request and says where it lies. Streams how far it is, from 0 to 1. */
   "models/load": Call<{ model: ModelChoice; role: ModelRole; progressToken?: string }, LoadedModel, number>;
   "completion/complete": Call<CompletionParams, CompletionResult, string>;
+  /**
+   * Computes a suggestion that may be asked for soon (lowest priority). Loads nothing. Null: the model is not in memory, or
+   * energy or the processor is to be spared.
+   */
+  "completion/ahead": Call<CompletionAheadParams, CompletionResult | null>;
   /** Computes the KV cache for a suggestion ahead of the request for it (lowest priority). */
   "completion/prefill": Call<CompletionPrefillParams, AheadResult>;
   "chat/generate": Call<ChatParams, ChatResult, string>;

@@ -103,6 +103,13 @@ describe("computed ahead", () => {
     expect(text).toMatch(/^value \+ 24/);
   });
 
+  it("a suggestion itself is the one that is asked for later", async () => {
+    const params = { ...place("suggested"), lines: "single" } as const;
+    const next = await engine.client.request("completion/ahead", params);
+    expect(next?.text).toMatch(/^value \+ 24/);
+    expect((await engine.client.request("completion/complete", params)).text).toBe(next?.text);
+  });
+
   it("files that the user goes back to are still there, however many there were meanwhile", async () => {
     const files = ["one", "two", "three", "four", "five"];
     for (const name of files) await ahead(name);

@@ -93,9 +93,10 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
     ["libraryDirectory", noText],
     ["backends", [null, 1, "gpu", {}]],
     ["cacheDirectory", [null, 1, {}]],
+    ["packs", [null, "a", {}, [1], [{}], [{ backend: 1 }], [{ backend: "a", libraries: "b" }]]],
     ["onLog", noFunction],
   ],
-  planModel: planCases,
+  planModel: [...planCases, ["forecast", noFlag]],
   loadModel: [...planCases, ["onProgress", noFunction], ["cancellation", [null, 1, {}, true, disguised]]],
   createSession: [
     ["contextLength", [undefined, ...noWhole(1, 2 ** 24)]],

@@ -79,6 +79,41 @@ describe("engine", () => {
   });
 });
 
+describe("backends of packs", () => {
+  it("that cannot be loaded are left out with a reason, and the engine works on without them", async () => {
+    const name = (file: string) => join(files.directory, file);
+    const packs = [
+      { backend: files.write("libggml-broken.so", "this is no library"), libraries: [] },
+      { backend: name("libggml-absent.so"), libraries: [] },
+      { backend: join(libraryDirectory, "nmos.node"), libraries: [name("libcudart.so.13")] },
+    ];
+    const lines: string[] = [];
+    const falling = new addon.Engine({ libraryDirectory, packs, onLog: (_, text) => lines.push(text) });
+    const tried = falling.backends().slice(0, packs.length);
+    expect(tried.map(({ usable }) => usable)).toEqual([false, false, false]);
+    expect(tried[0]?.reason).not.toBe("");
+    expect(tried[1]?.reason).toContain("libggml-absent.so");
+    expect(tried[2]?.reason).toContain("libcudart.so.13");
+    expect(falling.devices()[0]?.kind).toBe("cpu");
+    const { model, session, tokens } = await openBench(falling);
+    const result = await (
+      await session()
+    ).generate({ tokens: await tokens("The capital of France is"), maxTokens: 4, priority: "chat" });
+    expect(result.text).toContain("Paris");
+    await model.close();
+    await falling.close();
+    expect(lines.filter((line) => line.startsWith("left out: ")).length).toBeGreaterThanOrEqual(packs.length);
+  });
+
+  it("are left alone when only the processor is asked for", async () => {
+    const backend = files.write("libggml-unasked.so", "");
+    const before = engine.backends().length;
+    const plain = new addon.Engine({ libraryDirectory, backends: "cpu", packs: [{ backend, libraries: [] }] });
+    expect(plain.backends()).toHaveLength(before);
+    await plain.close();
+  });
+});
+
 describe("plan", () => {
   it("says where a model goes, without loading it", async () => {
     const placement = await engine.planModel({ ...plan, path: modelPath });
@@ -97,6 +132,18 @@ describe("plan", () => {
     );
     expect(placement.explanation.length).toBeGreaterThan(0);
     expect(placement.explanation.join(" ")).toContain("1024 tokens");
+  });
+
+  it("predicts passes when asked, also where the processor computes all, and places nothing otherwise", async () => {
+    const placement = await engine.planModel({ ...plan, path: modelPath, forecast: true });
+    const { predictedPasses: passes, ...rest } = placement;
+    expect(passes.map(({ tokens }) => tokens)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+    expect(passes[0]?.milliseconds).toBeGreaterThan(0);
+    // A processor takes time in proportion to a wide pass.
+    expect(passes.at(-1)?.milliseconds).toBeGreaterThan(2 * (passes[0]?.milliseconds ?? 0));
+    const { predictedPasses, ...plain } = await engine.planModel({ ...plan, path: modelPath });
+    expect(predictedPasses).toEqual([]);
+    expect(rest).toEqual(plain);
   });
 
   it("is the placement of the loaded model", async () => {

@@ -35,6 +35,18 @@ async function startAnswer(session: NativeSession, cancellation: InstanceType<ty
   return { answer };
 }
 
+describe("confidence", () => {
+  it("is told of the first line when asked for", async () => {
+    const { confidence, tokens } = await generate("The capital of France is", { rate: true });
+    expect(confidence?.tokens).toBeGreaterThan(0);
+    expect(confidence?.tokens).toBeLessThanOrEqual(tokens.length + 1);
+    expect(confidence?.mean).toBeLessThan(0);
+    expect(confidence?.least).toBeLessThanOrEqual(confidence?.mean ?? 0);
+    expect((await generate("The capital of France is")).confidence).toBeNull();
+    await expect(generate("a", { rate: 1 as unknown as boolean })).rejects.toThrow(/rate.*true or false.*1/);
+  });
+});
+
 describe("prefill", () => {
   it("computes only what follows the longest common prefix", async () => {
     const session = await bench.session();

@@ -123,15 +123,20 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.host_bytes = model.weight_bytes() - resident_weights(model, units);
     placement.copies_host_weights = copies && placement.host_bytes + 2 * ram_margin <= request.ram_available;
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
+    placement.predictions = units.predictions;
     placement.units = std::move(units);
 }
 
 }  // namespace
 
 Placement plan_placement(const ModelProfile& given, const PlacementRequest& request) {
-    const ModelProfile model = given.with_kv(request.kv_type);
+    // Cards have other kernels for every width. Of the processor's, those that read a quantised cache work token by token.
+    const bool exact = request.exact_passes && (!request.use_gpu || request.cards.empty());
+    const KvType kv_type = exact ? KvType::Q8_0 : request.kv_type;
+    const ModelProfile model = given.with_kv(kv_type);
     Placement placement;
     placement.kv_type = model.kv_type;
+    placement.exact_passes = exact && model.kv_type == KvType::Q8_0;
     placement.layers = model.layers;
     placement.context_length = request.context_length;
     placement.kv_bytes = model.kv_bytes(request.context_length);
@@ -169,7 +174,7 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
     }
     placement.explanation.push_back("Weights in RAM: " + mib(placement.host_bytes) + "; KV cache for " + std::to_string(request.context_length) +
                                     " tokens: " + mib(placement.kv_bytes) + (model.kv_type == KvType::Q8_0 ? " in Q8_0." : "."));
-    if (model.kv_type != request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
+    if (model.kv_type != kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
     check_ram(model, request, placement);
     return placement;
 }

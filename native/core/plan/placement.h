@@ -31,6 +31,7 @@ struct PlacementRequest {
     uint64_t vram_limit = 0;      // bytes this model may use; 0: free memory less a margin
     uint64_t vram_reserved = 0;   // bytes kept for another model
     KvType kv_type = KvType::F16;
+    bool exact_passes = false;    // what a pass computes shall not depend on how many tokens it takes
     std::vector<CardMemory> cards;
     uint64_t ram_total = 0;       // bytes
     uint64_t ram_available = 0;   // bytes, page cache included
@@ -42,6 +43,7 @@ struct Placement {
     uint32_t device_layers = 0;
     bool output_on_device = false;
     std::optional<UnitPlan> units;  // where the layers are cut up
+    bool exact_passes = false;         // asked for, and possible here
     bool copies_host_weights = false;  // units in RAM are copied into memory that the card reads, not mapped
     uint64_t host_bytes = 0;     // weights in RAM
     uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM
@@ -49,6 +51,7 @@ struct Placement {
     KvType kv_type = KvType::F16;
     uint32_t context_length = 0;
     std::vector<std::string> explanation;  // a sentence each
+    std::vector<PassPrediction> predictions;  // widths ascending; empty where speeds are not known
 };
 
 // Throws OUT_OF_MEMORY when the machine cannot hold the model even without a card.

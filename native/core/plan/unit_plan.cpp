@@ -296,6 +296,19 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
     return pass_seconds(steps, width, plan.slots, device);
 }
 
+UnitPlan whole_layers(const ModelProfile& model, uint32_t on_card) {
+    UnitPlan plan;
+    plan.layers.resize(model.layers);
+    plan.output_on_card = on_card > 0;
+    for (size_t layer = 0; layer < model.layers; ++layer) {
+        NetworkCut& network = plan.layers[layer].network;
+        network.pieces = model.network_pieces[layer];
+        plan.layers[layer].on_card = layer + on_card >= model.layers;
+        if (plan.layers[layer].on_card) network.resident = network.pieces;
+    }
+    return plan;
+}
+
 double predicted_seconds(const UnitPlan& plan, uint32_t width) {
     std::vector<WidthCurve::Point> points;
     for (const PassPrediction& prediction : plan.predictions) points.push_back({prediction.width, prediction.seconds});

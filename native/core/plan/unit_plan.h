@@ -58,6 +58,9 @@ double predicted_seconds(const UnitPlan& plan, uint32_t width);
 
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request);
 
+// The plan of a placement by whole layers: the last `on_card` of them and the output head are on the card, or nothing is.
+UnitPlan whole_layers(const ModelProfile& model, uint32_t on_card);
+
 // Bytes of the layer's feed-forward network that stay on the card.
 uint64_t resident_bytes(const ModelProfile& model, const UnitPlan& plan, size_t layer);
 

@@ -2,14 +2,16 @@
 
 #include <ggml-backend-impl.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 #include <mutex>
-#include <set>
 
 #include "device/streaming_device.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
+#include "runtime/same_card.h"
 
 namespace nmos {
 
@@ -103,36 +105,102 @@ DeviceKind kind_of(ggml_backend_dev_t device) {
     }
 }
 
+CardIdentity identity_of(const Device& device) {
+    ggml_backend_dev_props props{};
+    ggml_backend_dev_get_props(device.handle, &props);
+    const std::string backend = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device.handle));
+    return {backend, props.device_id ? props.device_id : "", device.description, device.kind != DeviceKind::Cpu};
+}
+
+void read_memory(Device& device) {
+    if (device.kind == DeviceKind::Cpu) {
+        const os::Memory memory = os::memory();
+        device.memory_total = memory.total;
+        device.memory_free = memory.available;
+        return;
+    }
+    size_t free = 0;
+    size_t total = 0;
+    ggml_backend_dev_memory(device.handle, &free, &total);
+    device.memory_free = free;
+    device.memory_total = total;
+}
+
+// What was loaded or tried in this process.
+struct Backends {
+    std::mutex mutex;
+    std::map<std::string, BackendState> by_path;
+    std::vector<std::string> order;  // of trying, paths of cards' backends
+    std::vector<std::unique_ptr<os::DynamicLibrary>> libraries;  // of packs, for as long as the process lives
+};
+
+Backends& backends() {
+    static Backends& instance = *new Backends;  // threads of the libraries may outlive statics
+    return instance;
+}
+
+// The libraries of a pack are looked for nowhere but where it says: each is loaded by its path, and the backend then finds
+// it among what is loaded. Its own folder counts as well, for what those load later.
+BackendState load_card_backend(const BackendPack& pack, std::vector<std::unique_ptr<os::DynamicLibrary>>& kept) {
+    BackendState state;
+    state.name = backend_name(utf8(fs::path(std::u8string(pack.backend.begin(), pack.backend.end())).filename()));
+    std::vector<std::unique_ptr<os::DynamicLibrary>> opened;
+    for (const std::string& library : pack.libraries) {
+        opened.push_back(os::open_library(library, state.reason));
+        if (!opened.back()) return state;
+    }
+    state.reason.clear();
+    const ErrorCapture errors;
+    std::string error;
+    const ggml_backend_reg_t backend = open_backend(pack.backend, error);
+    state.usable = backend && ggml_backend_reg_dev_count(backend) > 0;
+    if (!state.usable) state.reason = !errors.text().empty() ? errors.text() : backend ? "it finds no card it can use" : error;
+    if (!backend) return state;
+    if (state.usable) ggml_backend_register(backend);
+    std::ranges::move(opened, std::back_inserter(kept));
+    return state;
+}
+
 }  // namespace
 
-void load_backends(const std::string& directory, bool cpu_only) {
-    static std::mutex mutex;
-    static std::set<std::string> loaded;
-    std::lock_guard lock(mutex);
+void load_backends(const std::string& directory, bool cpu_only, const std::vector<BackendPack>& packs) {
+    Backends& known = backends();
+    std::lock_guard lock(known.mutex);
     const BackendFiles files = find_backends(directory);
-    const auto load = [&](const std::string& path) {
-        if (loaded.contains(path)) return true;
-        std::string error;
-        const ggml_backend_reg_t backend = open_backend(path, error);
-        if (backend) {
-            ggml_backend_register(backend);
-            loaded.insert(path);
-        } else {
-            log(LogLevel::Info, "left out, its driver or hardware is not on this machine: " + path + " (" + error + ")");
-        }
-        return backend != nullptr;
+    std::string error;
+    const auto load_cpu = [&] {
+        const ggml_backend_reg_t cpu = files.best_cpu.empty() ? nullptr : open_backend(files.best_cpu, error);
+        if (cpu) ggml_backend_register(cpu);
+        return cpu != nullptr;
     };
-    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) && (files.best_cpu.empty() || !load(files.best_cpu))) {
+    if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU) && !load_cpu()) {
         throw EngineError(ErrorCode::BackendUnavailable,
                           "Expected a CPU backend that fits this processor in " + directory +
                               ", but found none. Reinstall the extension for this platform.");
     }
     if (cpu_only) return;
-    for (const std::string& path : files.others) load(path);
+    const auto load = [&](const BackendPack& pack) {
+        if (known.by_path.contains(pack.backend)) return;
+        const BackendState state = load_card_backend(pack, known.libraries);
+        if (!state.usable) log(LogLevel::Info, "left out: " + pack.backend + ": " + state.reason);
+        known.by_path[pack.backend] = state;
+        known.order.push_back(pack.backend);
+    };
+    std::ranges::for_each(packs, load);
+    for (const std::string& path : files.others) load({path, {}});
+}
+
+std::vector<BackendState> backend_states() {
+    Backends& known = backends();
+    std::lock_guard lock(known.mutex);
+    std::vector<BackendState> states;
+    for (const std::string& path : known.order) states.push_back(known.by_path[path]);
+    return states;
 }
 
 std::vector<Device> list_devices() {
     std::vector<Device> devices;
+    std::vector<CardIdentity> cards;
     for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
         const ggml_backend_dev_t handle = ggml_backend_dev_get(i);
         if (ggml_backend_dev_type(handle) == GGML_BACKEND_DEVICE_TYPE_ACCEL || StreamingDevice::of(handle)) continue;
@@ -141,20 +209,15 @@ std::vector<Device> list_devices() {
         device.name = ggml_backend_dev_name(handle);
         device.description = ggml_backend_dev_description(handle);
         device.kind = kind_of(handle);
-        if (device.kind == DeviceKind::Cpu) {
-            const os::Memory memory = os::memory();
-            device.memory_total = memory.total;
-            device.memory_free = memory.available;
-            devices.insert(devices.begin(), device);
-        } else {
-            size_t free = 0;
-            size_t total = 0;
-            ggml_backend_dev_memory(handle, &free, &total);
-            device.memory_free = free;
-            device.memory_total = total;
-            devices.push_back(device);
-        }
+        devices.push_back(device);
+        cards.push_back(identity_of(device));
     }
+    const std::vector<bool> repeated = repeated_cards(cards);
+    size_t index = 0;
+    std::erase_if(devices, [&](const Device&) { return repeated[index++]; });
+    // Only now: a driver that is asked for the memory of a card takes some of it.
+    for (Device& device : devices) read_memory(device);
+    std::ranges::stable_partition(devices, [](const Device& device) { return device.kind == DeviceKind::Cpu; });
     return devices;
 }
 

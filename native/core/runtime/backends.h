@@ -1,6 +1,6 @@
-// The compute backends of ggml: found in a folder, loaded by path at run time, listed as devices.
+// The compute backends of ggml: found in a folder or named by an engine pack, loaded by path at run time, listed as devices.
 //
-// Backends are process-wide and stay loaded; loading the same folder twice does nothing. Any thread may call.
+// Backends are process-wide and stay loaded; loading the same file twice does nothing. Any thread may call.
 #pragma once
 
 #include <ggml-backend.h>
@@ -23,12 +23,29 @@ struct Device {
     ggml_backend_dev_t handle = nullptr;
 };
 
-// Loads from `directory` (absolute, UTF-8) the variant of the CPU backend that suits this processor best and, unless
-// `cpu_only`, every other backend whose driver is on the machine. A card's backend that cannot be loaded is logged
-// and left out. Throws BACKEND_UNAVAILABLE when there is no CPU backend.
-void load_backends(const std::string& directory, bool cpu_only);
+// A backend that does not lie beside the others, with the libraries it needs. Absolute paths, UTF-8.
+struct BackendPack {
+    std::string backend;
+    std::vector<std::string> libraries;  // loaded before it, in this order
+};
 
-// Devices of the loaded backends, the processor first. Reads free memory anew.
+// What came of loading a card's backend.
+struct BackendState {
+    std::string name;    // as in its file's, such as "cuda", "vulkan"
+    bool usable = false;  // loaded, and it found a card
+    std::string reason;  // why it is not usable, in the system's or the library's words
+};
+
+// Loads from `directory` (absolute, UTF-8) the variant of the CPU backend that suits this processor best and, unless
+// `cpu_only`, the packs and every other backend whose driver is on the machine. A card's backend that cannot be loaded is
+// logged and left out, `backend_states` says why. Throws BACKEND_UNAVAILABLE when there is no CPU backend.
+void load_backends(const std::string& directory, bool cpu_only, const std::vector<BackendPack>& packs = {});
+
+// Of every card's backend that was tried in this process, in the order of trying.
+std::vector<BackendState> backend_states();
+
+// Devices of the loaded backends, the processor first. Of several that are the same card, only the one to compute with
+// (same_card.h). Reads free memory anew.
 std::vector<Device> list_devices();
 
 // Functions of the CPU backend, which is loaded at run time and so cannot be linked.

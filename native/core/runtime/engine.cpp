@@ -36,10 +36,10 @@ int32_t checked_threads(int32_t threads) {
 
 }  // namespace
 
-Engine::Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory)
+Engine::Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory, const std::vector<BackendPack>& packs)
     : cpu_only_(cpu_only), profile_cache_(std::move(cache_directory)), loader_("nmos-loader"), desk_("nmos-desk") {
     take_over_library_log();
-    load_backends(library_directory, cpu_only);
+    load_backends(library_directory, cpu_only, packs);
 }
 
 Engine::~Engine() {
@@ -59,6 +59,7 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     request.vram_limit = options.vram_limit;
     request.vram_reserved = options.vram_reserved;
     request.kv_type = options.kv_type;
+    request.exact_passes = options.exact_passes;
     const os::Memory memory = os::memory();
     request.ram_total = memory.total;
     request.ram_available = memory.available;
@@ -79,6 +80,33 @@ Placement Engine::plan(const PlanOptions& options) const {
     return plan_placement(profile, placement_request(options, profile));
 }
 
+Placement Engine::plan_measured(const PlanOptions& options, const ModelProfile& profile) {
+    Placement placement = plan_placement(profile, placement_request(options, profile));
+    if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units &&
+        measure(placement.device, checked_threads(options.threads))) {
+        placement = plan_placement(profile, placement_request(options, profile));
+    }
+    return placement;
+}
+
+Placement Engine::forecast(const PlanOptions& options) {
+    const ModelProfile profile = read_model_profile(options.path);
+    Placement placement = plan_measured(options, profile);
+    if (placement.units) return placement;
+    const int32_t threads = checked_threads(options.threads);
+    if (!measure(placement.device, threads)) return placement;
+    const DeviceProfile* device = profile_of(placement.device, threads);
+    const UnitPlan layers = whole_layers(profile, placement.device_layers);
+    for (const uint32_t width : predicted_widths(widest_pass)) placement.predictions.push_back({width, predict_pass(profile, *device, layers, width)});
+    return placement;
+}
+
+const DeviceProfile* Engine::profile_of(const std::string& device, int32_t threads) const {
+    std::lock_guard lock(mutex_);
+    const auto known = device_profiles_.find({device, threads});
+    return known == device_profiles_.end() ? nullptr : &known->second;
+}
+
 std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
     const ModelProfile profile = read_model_profile(options.plan.path);
     {
@@ -86,12 +114,7 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
         running_.push_back(options.cancellation);
         if (closing_) return nullptr;
     }
-    Placement placement = plan_placement(profile, placement_request(options.plan, profile));
-    if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units &&
-        measure(placement.device, checked_threads(options.plan.threads))) {
-        placement = plan_placement(profile, placement_request(options.plan, profile));
-    }
-    const std::shared_ptr<Model> model = load_smaller_until_it_fits(options, profile, std::move(placement));
+    const std::shared_ptr<Model> model = load_smaller_until_it_fits(options, profile, plan_measured(options.plan, profile));
     if (!model) return nullptr;
     std::lock_guard lock(mutex_);
     std::erase_if(models_, [](const auto& weak) { return weak.expired(); });
@@ -131,6 +154,7 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
 bool Engine::measure(const std::string& device, int32_t threads) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
+    if (ggml_backend_dev_type(card) == GGML_BACKEND_DEVICE_TYPE_CPU && profile_of(device, threads)) return true;
     const std::string machine = what_speed_depends_on(card, threads);
     if (const auto known = profile_cache_.find(device, machine)) {
         std::lock_guard lock(mutex_);
@@ -142,9 +166,11 @@ bool Engine::measure(const std::string& device, int32_t threads) {
     const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
     try {
         const uint64_t before = passes_computed();
-        DeviceProfile profile = measure_device(card, {pool.get(), threads}, widest_pass);
+        const bool is_processor = ggml_backend_dev_type(card) == GGML_BACKEND_DEVICE_TYPE_CPU;
+        DeviceProfile profile = is_processor ? measure_processor({pool.get(), threads}, widest_pass)
+                                             : measure_device(card, {pool.get(), threads}, widest_pass);
         // What was measured beside a pass is good enough for the time being only.
-        if (passes_computed() == before) profile_cache_.keep(device, machine, profile);
+        if (passes_computed() == before && !is_processor) profile_cache_.keep(device, machine, profile);
         std::lock_guard lock(mutex_);
         device_profiles_[{device, threads}] = std::move(profile);
         return true;

@@ -26,9 +26,9 @@ namespace nmos {
 
 class Engine {
   public:
-    // `cache_directory` is a folder for what takes long to find out about this machine; empty: it is found out anew. Throws
-    // BACKEND_UNAVAILABLE.
-    Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory = "");
+    // `cache_directory` is a folder for what takes long to find out about this machine; empty: it is found out anew. `packs`
+    // are backends beside those of `library_directory`. Throws BACKEND_UNAVAILABLE.
+    Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory = "", const std::vector<BackendPack>& packs = {});
     // As `close`.
     ~Engine();
     Engine(const Engine&) = delete;
@@ -36,6 +36,9 @@ class Engine {
 
     // Where a model would go. Throws MODEL_*, OUT_OF_MEMORY. Reads the file's header: not on a thread that must not wait.
     Placement plan(const PlanOptions& options) const;
+    // As `plan`, with the predicted time of passes wherever the layers lie. Finds out how fast card and processor are where
+    // that was not done, which takes some seconds. On the loading thread.
+    Placement forecast(const PlanOptions& options);
     // Plans and loads. Null when cancelled. On the loading thread.
     std::shared_ptr<Model> load(const LoadOptions& options);
     // As the model's; closing the engine cancels it, too. On the loading thread.
@@ -60,8 +63,12 @@ class Engine {
     ComputeThreads compute_threads(int32_t count);
     // Plans anew, with less graphics memory each time, when the card refuses what it said was free. As `Model::load`.
     std::shared_ptr<Model> load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement);
+    // Plans, and once more when the model is larger than a card whose speed was not known.
+    Placement plan_measured(const PlanOptions& options, const ModelProfile& profile);
     // Finds out how fast the device is; false when it cannot be measured.
     bool measure(const std::string& device, int32_t threads);
+    // Null when it was not measured.
+    const DeviceProfile* profile_of(const std::string& device, int32_t threads) const;
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
     // Remembers it for `cancel_running`. Throws CLOSED.
     void watch(const CancellationPtr& cancellation);

@@ -128,9 +128,15 @@ void Generation::end_prefill() {
         session_->model().speculation().costs.observe_prefill(result_.computed_tokens, result_.compute_ms / 1000);
     }
     // Not before: while a long prompt is computed others may use the draft model's session.
-    if (request_.decode->speculate && session_->forgets_exactly()) {
+    if (speculates()) {
         speculator_.emplace(*session_, request_.decode->draft, request_.prompt, request_.cancellation);
     }
+}
+
+bool Generation::speculates() const {
+    const bool is_asked = request_.decode->speculate == Speculate::Auto ||
+                          (request_.decode->speculate == Speculate::Exact && session_->model().placement().exact_passes);
+    return is_asked && session_->forgets_exactly();
 }
 
 size_t Generation::step_size() const {
@@ -218,12 +224,25 @@ std::optional<Finish> Generation::take(llama_token token) {
 
 llama_token Generation::choose_token(size_t row) {
     const float* const logits = this->logits(row);
-    if (to_heal_.empty()) return sampler_->choose(logits);
-    const std::vector<llama_token> allowed = vocabulary_.compatible_with(to_heal_);
-    if (allowed.empty()) {
-        throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the model's vocabulary can spell.");
+    std::vector<llama_token> allowed;
+    if (!to_heal_.empty()) {
+        allowed = vocabulary_.compatible_with(to_heal_);
+        if (allowed.empty()) {
+            throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the model's vocabulary can spell.");
+        }
     }
-    return sampler_->choose(logits, allowed);
+    const llama_token token = sampler_->choose(logits, allowed);
+    if (request_.decode->rate) rate(logits, token, allowed);
+    return token;
+}
+
+void Generation::rate(const float* logits, llama_token token, std::span<const llama_token> allowed) {
+    const size_t text = result_.text.find_first_not_of(" \t\r\n");
+    if (text != std::string::npos && result_.text.find('\n', text) != std::string::npos) return;
+    const double rating = log_probability({logits, vocabulary_.size()}, token, allowed);
+    Confidence& confidence = result_.confidence;
+    confidence.least = std::min(confidence.least, rating);
+    confidence.mean += (rating - confidence.mean) / ++confidence.tokens;
 }
 
 void Generation::hand_out(std::string text) {

@@ -22,17 +22,25 @@
 
 namespace nmos {
 
+// Whether passes may verify several tokens that are guessed.
+enum class Speculate : uint8_t {
+    Auto,   // where that is faster; an answer may differ where passes of several tokens round in another way
+    Exact,  // where it is faster and passes compute the same, bit for bit: Placement::exact_passes
+    Off,
+};
+
 struct DecodeOptions {
     uint32_t max_tokens = 0;
     SamplerOptions sampler;
     std::vector<std::string> stop;
     // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
     std::string begin_with;
-    // Whether passes may verify several tokens that are guessed. The answer is the same.
-    bool speculate = true;
+    Speculate speculate = Speculate::Auto;
     // Of a smaller model, created to draft for this one; null: guesses come from the text only. One that others use, or that
     // was closed, counts as none.
     std::shared_ptr<Session> draft;
+    // Whether the result says how confident the model was.
+    bool rate = false;
 };
 
 struct GenerationRequest {
@@ -40,6 +48,14 @@ struct GenerationRequest {
     Priority priority = Priority::Chat;
     CancellationPtr cancellation;
     std::optional<DecodeOptions> decode;  // none: prefill only
+};
+
+// How probable the tokens of an answer's first line with text were to the model, up to the one that ends it, as natural
+// logarithms. Of those that heal a prompt: among the ones that can.
+struct Confidence {
+    uint32_t tokens = 0;
+    double mean = 0;
+    double least = 0;
 };
 
 enum class Finish { Stop, Length, Cancelled };
@@ -55,6 +71,7 @@ struct GenerationResult {
     uint32_t decode_passes = 0;
     double saved_ms = 0;           // of decoding a token a pass; negative: that would have been faster
     SpeculationResult speculation;
+    Confidence confidence;  // without tokens unless asked for
     std::string text;
     std::vector<llama_token> tokens;
     Finish finish = Finish::Stop;
@@ -85,9 +102,11 @@ class Generation final : public Job {
     size_t step_size() const;
     void adapt_step(size_t tokens, double took_ms);
     void end_prefill();
+    bool speculates() const;
     bool decode_step();
     bool draft_step();
     llama_token choose_token(size_t row);
+    void rate(const float* logits, llama_token token, std::span<const llama_token> allowed);
     // Adds the token to the answer; how that ends, if it does.
     std::optional<Finish> take(llama_token token);
     void begin_draft();

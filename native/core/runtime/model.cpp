@@ -5,6 +5,7 @@
 #include "device/streaming_device.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
+#include "runtime/exact_passes.h"
 #include "runtime/log.h"
 #include "runtime/session.h"
 
@@ -135,6 +136,8 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     } else if (placement.device_layers > 0) {
         devices[0] = find_device(placement.device);
     }
+    // Repacked weights are multiplied four tokens at a time, which rounds in another way than one token does.
+    params.use_extra_bufts = !placement.exact_passes;
     params.devices = devices.data();
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
     params.main_gpu = placement.device_layers > 0 ? 0 : -1;
@@ -157,7 +160,15 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     std::shared_ptr<Model> model(new Model(handle, std::move(host_weights), profile, std::move(placement)));
     if (model->host_weights_ && !model->host_weights_->settle([&](float fraction) { return progress.settled(fraction); })) return nullptr;
     model->reserve_slots();
+    if (options.plan.exact_passes) model->check_exactness();
     return model;
+}
+
+void Model::check_exactness() {
+    placement_.exact_passes = placement_.exact_passes && computes_exactly(handle_.get());
+    placement_.explanation.push_back(placement_.exact_passes
+                                         ? "Passes compute the same, bit for bit, however many tokens they take, so that guessed tokens change no answer."
+                                         : "No tokens are guessed: passes over several tokens round in their own way here, and exactly the same answers are asked for.");
 }
 
 void Model::reserve_slots() {

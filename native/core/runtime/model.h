@@ -49,6 +49,9 @@ struct PlanOptions {
     uint64_t vram_limit = 0;      // bytes that this model may use; 0: free memory less a margin
     uint64_t vram_reserved = 0;   // bytes that are kept for another model
     KvType kv_type = KvType::F16;
+    // A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor, with
+    // slower kernels and a Q8_0 cache.
+    bool exact_passes = false;
     bool use_gpu = true;
     int32_t threads = 0;          // of the processor; 0: the physical cores
 };
@@ -116,6 +119,7 @@ class Model {
     Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
     void reserve_slots();
+    void check_exactness();
     void free_weights();
 
     ModelProfile profile_;

@@ -35,6 +35,25 @@ void validate(const SamplerOptions& options) {
     expect(options.repeat_last_n >= 0, "repeatLastN", "of 0 or more", options.repeat_last_n);
 }
 
+double log_probability(std::span<const float> logits, llama_token token, std::span<const llama_token> allowed) {
+    // What is farther behind adds less than a thousandth to the sum, whatever the vocabulary, and exp takes its time.
+    constexpr float negligible = 20.0f;
+    const float chosen = logits[static_cast<size_t>(token)];
+    float best = chosen;
+    double sum = 0.0;
+    const auto add = [&](float logit) {
+        if (logit > best - negligible) sum += std::exp(logit - best);
+    };
+    if (allowed.empty()) {
+        best = *std::max_element(logits.begin(), logits.end());
+        for (const float logit : logits) add(logit);
+    } else {
+        for (const llama_token one : allowed) best = std::max(best, logits[static_cast<size_t>(one)]);
+        for (const llama_token one : allowed) add(logits[static_cast<size_t>(one)]);
+    }
+    return chosen - best - std::log(sum);
+}
+
 Sampler::Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, std::span<const llama_token> prompt)
     : vocabulary_size_(vocabulary.size()) {
     validate(options);

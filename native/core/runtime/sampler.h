@@ -30,6 +30,10 @@ struct SamplerOptions {
 // Throws INVALID_ARGUMENT, naming the option, its range and what came.
 void validate(const SamplerOptions& options);
 
+// The natural logarithm of the probability that the model gives `token`, without any sampler's temperature; among the
+// `allowed` ones when that is not empty.
+double log_probability(std::span<const float> logits, llama_token token, std::span<const llama_token> allowed = {});
+
 class Sampler {
   public:
     // Throws INVALID_ARGUMENT for a grammar that cannot be parsed. `prompt` counts for the repeat penalty.

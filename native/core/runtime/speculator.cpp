@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
-#include "runtime/engine_error.h"
 #include "runtime/log.h"
 
 namespace nmos {
@@ -15,7 +15,7 @@ std::unique_ptr<ModelDrafter> hold(std::shared_ptr<Session> session, std::span<c
     if (!session) return nullptr;
     try {
         return std::make_unique<ModelDrafter>(std::move(session), prompt, request);
-    } catch (const EngineError&) {
+    } catch (const std::exception&) {
         return nullptr;
     }
 }
@@ -66,7 +66,7 @@ bool Speculator::step() {
     if (ready_) return true;
     try {
         draft_from_model();
-    } catch (const EngineError& error) {
+    } catch (const std::exception& error) {
         log(LogLevel::Warn, std::string("The draft model is no longer used for this answer: ") + error.what());
         drop_model();
     }

@@ -1,8 +1,15 @@
-import type { AheadResult, CompletionParams, CompletionPrefillParams, CompletionResult } from "../../shared/protocol";
+import type {
+  AheadResult,
+  CompletionParams,
+  CompletionPrefillParams,
+  CompletionResult,
+  Priority,
+} from "../../shared/protocol";
 import type { GenerateResult, PrefillResult } from "../native/addon";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";
 import { promptInTime, wholePrompt } from "./choose_context";
+import { plainLineEnds } from "./line_ends";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
 
@@ -12,14 +19,16 @@ const nearby = 4000;
 export interface CompleteOptions {
   signal: AbortSignal;
   /** Text as it is generated, before post-processing. */
-  onText: (text: string) => void;
+  onText?: (text: string) => void;
+  /** Default: `suggest`, the most urgent one. */
+  priority?: Priority;
 }
 
-/** The text to insert at a cursor: greedy, most urgent, ended as soon as no more of it would be shown. */
+/** The text to insert at a cursor: greedy, ended as soon as no more of it would be shown. */
 export async function completeCode(
   model: ModelHandle,
   params: CompletionParams,
-  { signal, onText }: CompleteOptions,
+  { signal, onText, priority = "suggest" }: CompleteOptions,
 ): Promise<Omit<CompletionResult, "model">> {
   const { languageId, lines, maxTokens } = params;
   const { prefix, suffix } = withPlainLineEnds(params);
@@ -31,22 +40,24 @@ export async function completeCode(
   let text = "";
   const result = await model.generate({
     tokens,
-    priority: "suggest",
+    priority,
     brief,
     maxTokens,
     beginWith,
+    rate: true,
     stop: severalLines ? [] : ["\n"],
     signal: AbortSignal.any([signal, enough.signal]),
     onText: (more) => {
       if (enough.signal.aborted) return;
       text += more;
-      onText(more);
+      onText?.(more);
       if (isComplete(text, place)) enough.abort();
     },
   });
   return {
     text: postProcess(result.finish === "length" ? withoutUnfinishedLine(result.text) : result.text, place),
     finish: result.finish === "cancelled" && enough.signal.aborted && !signal.aborted ? "stop" : result.finish,
+    confidence: result.confidence,
     usage: usageOf(result),
   };
 }
@@ -94,7 +105,6 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
   };
 }
 
-/** Models are trained on text with plain line ends, and editors put back their own. */
 function withPlainLineEnds({ prefix, suffix }: { prefix: string; suffix: string }) {
-  return { prefix: prefix.replaceAll("\r\n", "\n"), suffix: suffix.replaceAll("\r\n", "\n") };
+  return { prefix: plainLineEnds(prefix), suffix: plainLineEnds(suffix) };
 }

@@ -8,7 +8,7 @@ export interface SuggestionPlace {
 }
 
 /** Longest suggestion, in lines: more is rarely read before it is accepted. */
-const mostLines = 16;
+export const mostLines = 16;
 
 /** A line as short as this is repeated in correct code all the time. */
 const shortLine = 6;

@@ -10,14 +10,20 @@ export interface EditorLoopOptions {
   prefill: (reach: CompletionPrefillParams["reach"], signal: AbortSignal) => Promise<AheadResult>;
 }
 
+/** Computes the suggestion after the one on the screen ahead, if there is one. Ends soon after the signal aborts. */
+export type Foresee = (signal: AbortSignal) => Promise<void>;
+
 /** Milliseconds that answers take, as long as there was none. */
 const usualAnswer = 200;
 
 /** Milliseconds within which the editor asks for a suggestion if it does at all. */
 const unasked = 200;
 
-/** Milliseconds of nothing to do before the whole context is computed. */
-const calm = 500;
+/** Milliseconds that a suggestion is looked at before it is accepted. */
+const glance = 200;
+
+/** Milliseconds of nothing else to do before the whole context is computed. */
+const calm = 300;
 
 /** Answers whose times are remembered. */
 const memory = 15;
@@ -37,11 +43,17 @@ export class EditorLoop {
   private round = 0;
   private ahead: AbortController | undefined;
   private callOff: (() => void) | undefined;
+  private foresight: Foresee = () => Promise.resolve();
 
   constructor(private readonly options: EditorLoopOptions) {}
 
   get phase(): LoopState["phase"] {
     return this.state.phase;
+  }
+
+  /** Who shows suggestions knows what comes after them; until they tell, nothing does. */
+  foreseeWith(foresee: Foresee): void {
+    this.foresight = foresee;
   }
 
   edited(kind: EditKind, languageId: string): void {
@@ -73,6 +85,7 @@ export class EditorLoop {
     if (this.state.phase === "typing" && !signal.aborted) await this.suggestPhase(signal);
     const left = begin + least - clock.now();
     if (left > 0 && !signal.aborted) await this.time(left, signal);
+    if (this.state.phase === "suggest") this.expectSuggestion();
     return !signal.aborted;
   }
 
@@ -82,6 +95,7 @@ export class EditorLoop {
    */
   suggesting(): (answerMs: number | undefined) => void {
     const { round } = this;
+    if (this.state.phase === "suggest") this.callOff?.();
     return (answerMs) => {
       if (answerMs !== undefined) this.answers.push(answerMs);
       if (this.answers.length > memory) this.answers.shift();
@@ -122,6 +136,9 @@ export class EditorLoop {
       case "prefill typed":
         void this.prefill("typed");
         return;
+      case "foresee":
+        this.callOff = this.options.clock.after(glance, () => void this.foresee());
+        return;
       case "prefill whole":
         // Shorter pauses are too short for it.
         this.callOff = this.options.clock.after(calm, () => void this.prefillWhole());
@@ -137,12 +154,22 @@ export class EditorLoop {
     this.endOf(round, { type: "warmed" });
   }
 
-  private async prefill(reach: CompletionPrefillParams["reach"]): Promise<void> {
+  private async foresee(): Promise<void> {
+    const { round } = this;
+    await this.computeAhead(this.foresight);
+    this.endOf(round, { type: "foreseen" });
+  }
+
+  private prefill(reach: CompletionPrefillParams["reach"]): Promise<void> {
+    return this.computeAhead((signal) => this.options.prefill(reach, signal));
+  }
+
+  private async computeAhead(compute: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
     this.ahead?.abort();
     const controller = new AbortController();
     this.ahead = controller;
     try {
-      await this.options.prefill(reach, controller.signal);
+      await compute(controller.signal);
     } catch {
       return;
     } finally {
@@ -169,12 +196,16 @@ export class EditorLoop {
     });
   }
 
-  /** Where nobody asks for a suggestion soon there will be none: one was known, or they are off. */
   private wake(): void {
     const { waiting } = this;
     this.waiting = [];
     for (const resolve of waiting) resolve();
-    if (waiting.length > 0) return;
+    if (waiting.length === 0) this.expectSuggestion();
+  }
+
+  /** Where none is begun soon there will be none: one was known, or under way already, or they are off. */
+  private expectSuggestion(): void {
+    this.callOff?.();
     this.callOff = this.options.clock.after(unasked, () => {
       this.handle({ type: "suggested" });
     });

@@ -6,12 +6,13 @@ import type { EditKind } from "./edit_kind";
  * - `away`: no document of ours is in front.
  * - `typing`: a key was pressed, or the cursor moved; more is likely to come before an answer would.
  * - `suggest`: this is a pause. The suggestion for the cursor comes first.
+ * - `foresee`: it was seen and may be accepted. What would be suggested after that is computed ahead.
  * - `warm`: the pause goes on. The whole context of the cursor is computed ahead.
  * - `idle`: there is nothing left to do until something happens. (After minutes of that, the engine host gives the graphics
  *   memory back; looking around brings none back, the first key does.)
  */
 export type LoopState =
-  | { phase: "away" | "suggest" | "warm" | "idle" }
+  | { phase: "away" | "suggest" | "foresee" | "warm" | "idle" }
   /** `until`: when it is a pause, in milliseconds of the clock of the events. */
   | { phase: "typing"; until: number };
 
@@ -22,6 +23,8 @@ export type LoopEvent =
   | { type: "moved" }
   /** The suggestion is there, or none is wanted here. */
   | { type: "suggested" }
+  /** The suggestion after the one on the screen is there, or was ended, or there is none on the screen. */
+  | { type: "foreseen" }
   /** The whole context is computed, or that was ended. */
   | { type: "warmed" }
   | { type: "left" }
@@ -34,6 +37,8 @@ export type LoopEffect =
   | "prefill typed"
   /** Lets suggestions begin. */
   | "suggest"
+  /** Computes the suggestion after the one on the screen ahead. */
+  | "foresee"
   /** Computes the whole context ahead. */
   | "prefill whole";
 
@@ -86,7 +91,9 @@ export function advance(state: LoopState, event: LoopEvent, now: number): Step {
       if (state.phase !== "typing" || now < state.until) return stay;
       return { state: { phase: "suggest" }, effects: ["suggest"] };
     case "suggested":
-      return state.phase === "suggest" ? { state: { phase: "warm" }, effects: ["prefill whole"] } : stay;
+      return state.phase === "suggest" ? { state: { phase: "foresee" }, effects: ["foresee"] } : stay;
+    case "foreseen":
+      return state.phase === "foresee" ? { state: { phase: "warm" }, effects: ["prefill whole"] } : stay;
     case "warmed":
       return state.phase === "warm" ? { state: { phase: "idle" }, effects: [] } : stay;
   }

@@ -18,6 +18,8 @@ import {
   type ModelState,
 } from "../../shared/protocol";
 import { AheadBudget } from "./ahead_budget";
+import { checkMachine } from "./check_machine";
+import { createEnginePacks, type EnginePacks } from "./engine_packs";
 import type { ModelHandle } from "./model_handle";
 import { ModelManager, type NativeRuntime } from "./model_manager";
 import { runSelfTest } from "./self_test";
@@ -46,6 +48,7 @@ export class EngineService {
   private settings: EngineSettings = DEFAULT_ENGINE_SETTINGS;
   private native: NativeRuntime | null = null;
   private readonly store: LocalModelStore;
+  private readonly packs: EnginePacks;
   private readonly models: ModelManager;
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
   private power = { readAt: -Infinity, isSaved: false };
@@ -55,6 +58,14 @@ export class EngineService {
 
   constructor(private readonly options: EngineServiceOptions) {
     this.store = createModelStore({ ...this.storeSettings(), totalMemoryBytes: totalmem(), log: options.log });
+    this.packs = createEnginePacks({
+      version: options.hostVersion,
+      settings: () => this.settings,
+      log: options.log,
+      onChanged: () => {
+        this.announceStatus();
+      },
+    });
     this.models = new ModelManager({
       runtime: () => this.runtime(),
       store: this.store,
@@ -68,6 +79,7 @@ export class EngineService {
       this.announceModels();
     });
     this.idleCheck = setInterval(() => {
+      this.packs.settle(this.models.loaded());
       this.models.giveBack(Date.now()).catch((thrown: unknown) => {
         options.log(`giving memory back failed: ${String(thrown)}`);
       });
@@ -80,8 +92,7 @@ export class EngineService {
     const settings = { ...before, ...checkSettings(given) };
     this.settings = settings;
     this.store.update(this.storeSettings());
-    const placement = ["vramLimitMiB", "gpu", "threads", "contextLength", "kvCacheType"] as const;
-    if (placement.some((key) => before[key] !== settings[key])) await this.models.reload();
+    if (placementOf(before) !== placementOf(settings)) await this.models.reload();
   }
 
   handlers(): Omit<Handlers, "initialize"> {
@@ -95,16 +106,47 @@ export class EngineService {
         if (startEngine) this.runtime();
         return Promise.resolve(this.status());
       },
-      "engine/selfTest": ({ models: choices = {} }, { signal, progress }) =>
-        runSelfTest({ runtime: () => this.runtime(), models, choices, signal, onStep: progress }),
+      "engine/selfTest": ({ models: choices = {} }, { signal, progress }) => {
+        const backends = () => this.status().backends;
+        return runSelfTest({ runtime: () => this.runtime(), backends, models, choices, signal, onStep: progress });
+      },
+      "engine/checkMachine": (_, { signal, progress }) => {
+        this.runtime();
+        return checkMachine({
+          status: () => this.status(),
+          packs: () => this.packs.report(),
+          settings: this.settings,
+          store,
+          models,
+          modelsDirectory: modelsDirectory(this.settings.modelsDirectory),
+          signal,
+          onModel: progress,
+        });
+      },
       "engine/unload": ({ model }) => models.unload(model),
       "engine/shutdown": () => {
         setImmediate(this.options.onShutdown);
         return Promise.resolve(null);
       },
+      "packs/list": () => this.packs.report(),
+      "packs/install": async ({ pack }, { signal, progress }) => {
+        await this.packs.install(pack, { signal, onProgress: progress });
+        return { needsRestart: this.native !== null };
+      },
+      "packs/installFile": async ({ path }, { signal, progress }) => {
+        await this.packs.installFile(path, { signal, onProgress: progress });
+        return { needsRestart: this.native !== null };
+      },
+      "packs/remove": async ({ pack }) => {
+        await this.packs.remove(pack);
+        return { needsRestart: this.native !== null };
+      },
       "models/list": () => store.list(),
       "models/download": async ({ model }, { signal, progress }) => ({
         path: await store.download(model, { signal, onProgress: progress }),
+      }),
+      "models/installFile": async ({ path }, { signal, progress }) => ({
+        path: await store.installFile(path, { signal, onProgress: progress }),
       }),
       "models/pause": async ({ model }) => {
         await store.pause(model);
@@ -118,8 +160,23 @@ export class EngineService {
       "models/load": ({ model, role }, { signal, progress }) =>
         models.load(model, role, { signal, onProgress: progress }),
       "completion/prefill": (params, { signal }) =>
-        this.ahead(params.model, "fast", { signal, mayLoad: params.load, isIdle: !params.load }, (model, signal) =>
-          prefillCompletion(model, params, { signal }),
+        this.ahead(
+          params.model,
+          "fast",
+          { signal, mayLoad: params.load, isIdle: !params.load },
+          (model, signal) => prefillCompletion(model, params, { signal }),
+          prefillTime,
+        ),
+      "completion/ahead": (params, { signal }) =>
+        this.ahead(
+          params.model,
+          "fast",
+          { signal, mayLoad: false, isIdle: true },
+          async (model, signal) => ({
+            ...(await completeCode(model, params, { signal, priority: "warm" })),
+            model: model.ref,
+          }),
+          ({ usage }) => usage.prefillMs + usage.decodeMs,
         ),
       "completion/complete": (params, { signal, progress }) =>
         models.use(
@@ -142,8 +199,12 @@ export class EngineService {
           { signal },
         ),
       "chat/prefill": (params, { signal }) =>
-        this.ahead(params.model, "main", { signal, mayLoad: false, isIdle: !params.wake }, (model, signal) =>
-          prefillChat(model, params, { signal }),
+        this.ahead(
+          params.model,
+          "main",
+          { signal, mayLoad: false, isIdle: !params.wake },
+          (model, signal) => prefillChat(model, params, { signal }),
+          prefillTime,
         ),
       "chat/countTokens": (params, { signal }) =>
         models.use(
@@ -155,13 +216,14 @@ export class EngineService {
     };
   }
 
-  /** Computes ahead if that is allowed now; ends it when the time for it is used up. */
-  private async ahead(
+  /** Computes ahead if that is allowed now; ends it when the time for it is used up. `timeOf` says what it took, in ms. */
+  private async ahead<T extends object>(
     choice: ModelChoice,
     role: ModelRole,
     { signal, mayLoad, isIdle }: { signal: AbortSignal; mayLoad: boolean; isIdle: boolean },
-    prefill: (model: ModelHandle, signal: AbortSignal) => Promise<AheadResult>,
-  ): Promise<AheadResult> {
+    compute: (model: ModelHandle, signal: AbortSignal) => Promise<T | null>,
+    timeOf: (result: T) => number,
+  ): Promise<T | null> {
     const budget = this.budgets[role];
     const left = budget.left(performance.now());
     if (left <= 0 || !this.mayComputeAhead()) return null;
@@ -171,9 +233,9 @@ export class EngineService {
       if (!model || (isIdle && model.activity.releasedBytes > 0)) return null;
     }
     const work = (model: ModelHandle) =>
-      prefill(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
+      compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
     const result = await this.models.use(choice, role, work, { signal, isIdle });
-    budget.spend(result?.computeMs ?? 0);
+    budget.spend(result ? timeOf(result) : 0);
     return result;
   }
 
@@ -196,12 +258,15 @@ export class EngineService {
   private status(): EngineStatus {
     const engine = this.native?.engine;
     const { totalBytes, availableBytes, processBytes } = engine?.memory() ?? ownMemory();
+    const backends = engine?.backends() ?? [];
     return {
       hostPid: process.pid,
       hostVersion: this.options.hostVersion,
       library: engine ? `llama.cpp ${engine.libraryVersion}` : "",
       clients: this.options.clients(),
       devices: engine?.devices() ?? [],
+      backends: this.packs.status(backends),
+      preparing: this.packs.preparing(backends),
       memory: { totalBytes, availableBytes, hostProcessBytes: processBytes },
       models: this.models.loaded(),
       loading: this.models.loading(),
@@ -214,6 +279,7 @@ export class EngineService {
     if (this.statusTimer) clearTimeout(this.statusTimer);
     if (this.modelsTimer) clearTimeout(this.modelsTimer);
     await this.native?.engine.close();
+    this.packs.close();
   }
 
   private runtime(): NativeRuntime {
@@ -222,6 +288,7 @@ export class EngineService {
     const engine = new addon.Engine({
       libraryDirectory,
       cacheDirectory: enginePaths().cache,
+      packs: this.packs.forEngine(),
       onLog: (level, text) => {
         if (level !== "debug") this.options.log(`${level}: ${text}`);
       },
@@ -239,6 +306,7 @@ export class EngineService {
   announceStatus(): void {
     this.statusTimer ??= setTimeout(() => {
       this.statusTimer = null;
+      this.packs.settle(this.models.loaded());
       this.options.onStatusChanged(this.status());
     }, notificationDelayMs);
   }
@@ -253,9 +321,18 @@ export class EngineService {
   }
 }
 
+function prefillTime({ computeMs }: NonNullable<AheadResult>): number {
+  return computeMs;
+}
+
 /** As Node sees it, without the native engine. */
 function ownMemory(): ReturnType<NativeEngine["memory"]> {
   return { totalBytes: totalmem(), availableBytes: freemem(), processBytes: process.memoryUsage.rss() };
+}
+
+/** Settings that differ in this are of no use to a model that is loaded. */
+function placementOf({ vramLimitMiB, gpu, threads, contextLength, kvCacheType, speculation }: EngineSettings): string {
+  return JSON.stringify([vramLimitMiB, gpu, threads, contextLength, kvCacheType, speculation === "exact"]);
 }
 
 /** Refuses settings of a wrong shape before they reach the engine. */

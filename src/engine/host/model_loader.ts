@@ -1,7 +1,7 @@
 import { EngineError, toEngineError } from "../../shared/errors";
 import { DEFAULT_CONTEXT_LENGTH, type EngineSettings, type ModelChoice, type ModelRole } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
-import type { NativeCancellation, NativeModel, NativePlacement, PlanOptions } from "../native/addon";
+import type { NativeCancellation, NativeModel, NativePlacement, PlanModelOptions, PlanOptions } from "../native/addon";
 import type { NativeRuntime } from "./model_manager";
 
 export interface ModelLoaderOptions {
@@ -67,6 +67,12 @@ export class ModelLoader {
     }
   }
 
+  /** Where a model would go if it were loaded now, with the time of its passes. Fails as loading it would. */
+  async forecast(task: Pick<LoadTask, "installed" | "roles" | "contextLength" | "isThere">): Promise<NativePlacement> {
+    const vramReservedBytes = await this.forGhostText(task);
+    return this.plan(task.installed, task.contextLength, { vramReservedBytes, forecast: true });
+  }
+
   private async loadNative(task: LoadTask): Promise<NativeModel> {
     const { installed, contextLength, cancellation, onProgress } = task;
     const vramReservedBytes = await this.forGhostText(task);
@@ -88,18 +94,18 @@ export class ModelLoader {
   }
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
-    const { gpu, threads, kvCacheType } = this.options.settings();
+    const { gpu, threads, kvCacheType, speculation } = this.options.settings();
     const vramLeft = this.options.vramLeftBytes();
     // 0 stands for no limit; into a single byte nothing fits.
     const vramLimitBytes = vramLeft === Infinity ? 0 : Math.max(1, vramLeft);
-    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes };
+    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes, exactPasses: speculation === "exact" };
   }
 
   /**
    * What the model of ghost text will take of the card, where another one is loaded before it: it has to be quick, while
    * an answer may take its time.
    */
-  private async forGhostText({ roles, isThere }: LoadTask): Promise<number> {
+  private async forGhostText({ roles, isThere }: Pick<LoadTask, "roles" | "isThere">): Promise<number> {
     const { store, settings, fastChoice, log } = this.options;
     if (roles.has("fast") || settings().gpu === "off") return 0;
     try {
@@ -114,12 +120,17 @@ export class ModelLoader {
   }
 
   /** With a shorter context where the model was trained for less. */
-  private async plan(installed: InstalledModel, contextLength: number): Promise<NativePlacement> {
+  private async plan(
+    installed: InstalledModel,
+    contextLength: number,
+    options: Pick<PlanModelOptions, "vramReservedBytes" | "forecast"> = {},
+  ): Promise<NativePlacement> {
     try {
-      return await this.options.runtime().engine.planModel(this.planOptions(installed, contextLength));
+      const { engine } = this.options.runtime();
+      return await engine.planModel({ ...this.planOptions(installed, contextLength), ...options });
     } catch (thrown) {
       if (toEngineError(thrown).code !== "CONTEXT_TOO_LONG" || contextLength <= shortestContextLength) throw thrown;
-      return this.plan(installed, Math.floor(contextLength / 2));
+      return this.plan(installed, Math.floor(contextLength / 2), options);
     }
   }
 }

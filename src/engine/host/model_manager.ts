@@ -8,13 +8,21 @@ import {
   type ModelRole,
 } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
-import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel, NativePlacement } from "../native/addon";
+import type {
+  NativeActivity,
+  NativeAddon,
+  NativeCancellation,
+  NativeEngine,
+  NativeModel,
+  NativePlacement,
+} from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
-import { DraftSession } from "./draft_session";
+import { DraftSession, mayPay } from "./draft_session";
 import { fileKey } from "./file_key";
 import { GraphicsMemory, missingBytes } from "./graphics_memory";
+import { describe, placementOf, plannedFor, type ModelEntry } from "./model_entry";
 import { ModelLoader } from "./model_loader";
-import { roomForSessions, sessionBytes, storeBytes, withSessions } from "./model_memory";
+import { roomForSessions, sessionBytes, storeBytes } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 
 /** The addon and its one engine, made with the first model. */
@@ -33,23 +41,6 @@ export interface ModelManagerOptions {
   onChanged: () => void;
 }
 
-interface Entry {
-  installed: InstalledModel;
-  key: string;
-  roles: Set<ModelRole>;
-  handle: NativeModelHandle;
-  draft: DraftSession;
-  graphics: GraphicsMemory;
-  users: number;
-  lastUsed: number;
-  /** Asked for in tokens; the model may have got a shorter one. */
-  askedContext: number;
-  /** Whether the model that guesses its answers was asked for. */
-  draftModelAsked: boolean;
-  /** To be closed as soon as nobody uses it, and given to no further request. */
-  stale: boolean;
-}
-
 interface Loading {
   ref: ModelRef;
   roles: Set<ModelRole>;
@@ -61,7 +52,7 @@ interface Loading {
   askedContext: number;
   /** What it was begun with has changed meanwhile: it begins again. */
   outdated: boolean;
-  entry: Promise<Entry>;
+  entry: Promise<ModelEntry>;
 }
 
 export interface UseOptions {
@@ -79,7 +70,7 @@ const sessionsPerModel = 3;
 /** Keeps the models that are in use in memory: loads on demand, once for all requests, and gives memory back. */
 export class ModelManager {
   /** Every model in memory; of one file at most one is not stale. */
-  private readonly entries = new Set<Entry>();
+  private readonly entries = new Set<ModelEntry>();
   private readonly loads = new Map<string, Loading>();
   private readonly loader: ModelLoader;
   private turn: Promise<unknown> = Promise.resolve();
@@ -111,10 +102,23 @@ export class ModelManager {
     return this.useEntry(choice, role, (entry) => Promise.resolve(describe(entry)), options);
   }
 
+  /** Where a model lies, or would lie if it were loaded for the chat now. Fails as loading it would. */
+  async forecast(
+    installed: InstalledModel,
+  ): Promise<{ placement: NativePlacement; lastPass: NativeActivity["lastPass"] }> {
+    const key = fileKey(installed.path);
+    const present = this.present(key);
+    if (present) return { placement: placementOf(present), lastPass: present.handle.activity.lastPass };
+    const roles = new Set<ModelRole>(["main"]);
+    const isThere = (path: string) => fileKey(path) === key || this.present(fileKey(path)) !== undefined;
+    const contextLength = this.contextFor(roles);
+    return { placement: await this.loader.forecast({ installed, roles, contextLength, isThere }), lastPass: null };
+  }
+
   private async useEntry<T>(
     choice: ModelChoice,
     role: ModelRole,
-    action: (entry: Entry) => Promise<T>,
+    action: (entry: ModelEntry) => Promise<T>,
     options: UseOptions,
   ): Promise<T> {
     if (role === "fast") this.fastChoice = choice;
@@ -134,7 +138,7 @@ export class ModelManager {
     }
   }
 
-  private async release(entry: Entry): Promise<void> {
+  private async release(entry: ModelEntry): Promise<void> {
     entry.users -= 1;
     if (entry.stale && entry.users === 0) await this.close(entry);
   }
@@ -182,7 +186,7 @@ export class ModelManager {
   }
 
   /** Closes those of them that nobody uses, the others when their last request has ended. */
-  private async retire(entries: Entry[]): Promise<{ freedBytes: number }> {
+  private async retire(entries: ModelEntry[]): Promise<{ freedBytes: number }> {
     let freedBytes = 0;
     for (const entry of entries) {
       entry.stale = true;
@@ -211,7 +215,7 @@ export class ModelManager {
 
   private async giveIdleBack(now: number): Promise<void> {
     const { idleReleaseMinutes, idleUnloadMinutes } = this.options.settings();
-    const isIdle = (entry: Entry, minutes: number) => minutes > 0 && now - entry.lastUsed >= minutes * 60_000;
+    const isIdle = (entry: ModelEntry, minutes: number) => minutes > 0 && now - entry.lastUsed >= minutes * 60_000;
     for (const entry of [...this.entries]) {
       // As it is now: while others were given back, requests have come and ended.
       if (entry.stale || entry.users > 0) continue;
@@ -245,7 +249,7 @@ export class ModelManager {
     return idle.length > 0;
   }
 
-  private present(key: string): Entry | undefined {
+  private present(key: string): ModelEntry | undefined {
     return [...this.entries].find((entry) => entry.key === key && !entry.stale);
   }
 
@@ -253,7 +257,7 @@ export class ModelManager {
     installed: InstalledModel,
     role: ModelRole,
     { signal, onProgress }: UseOptions,
-  ): Promise<Entry> {
+  ): Promise<ModelEntry> {
     const key = fileKey(installed.path);
     const present = this.present(key);
     if (present && (role === "fast" || present.askedContext === this.contextFor([role]))) return present;
@@ -311,7 +315,7 @@ export class ModelManager {
     this.options.onChanged();
   }
 
-  private async finish(installed: InstalledModel, key: string, loading: Loading): Promise<Entry> {
+  private async finish(installed: InstalledModel, key: string, loading: Loading): Promise<ModelEntry> {
     try {
       const model = await this.loadUpToDate(installed, key, loading);
       const { addon, engine } = this.options.runtime();
@@ -331,7 +335,7 @@ export class ModelManager {
         speculation: () => this.options.settings().speculation,
         draft: () => draft.current(),
       });
-      const entry: Entry = {
+      const entry: ModelEntry = {
         installed,
         key,
         roles: new Set(),
@@ -374,21 +378,29 @@ export class ModelManager {
   }
 
   /** The model of ghost text, which also guesses what a larger one answers. */
-  private draftSource(main: Entry): NativeModelHandle | null {
-    if (main.roles.has("fast") || this.options.settings().speculation === "off") return null;
+  private draftSource(main: ModelEntry): NativeModelHandle | null {
+    if (!this.isGuessed(main)) return null;
     const fast = [...this.entries].find(({ roles, stale }) => roles.has("fast") && !stale);
-    if (fast) fast.lastUsed = Date.now();
-    return fast?.handle ?? null;
+    if (!fast || !mayPay(main.handle.model, fast.handle.info.sizeBytes)) return null;
+    fast.lastUsed = Date.now();
+    return fast.handle;
   }
 
-  /** Beside the first answer. On the processor alone guessing with a model hardly ever pays: there nothing is loaded for it. */
-  private async loadDraftModel(main: Entry): Promise<void> {
-    const isGuessed = this.options.settings().speculation === "auto" && !main.roles.has("fast");
-    if (!isGuessed || main.draftModelAsked || main.handle.model.placement.deviceLayers === 0) return;
+  private isGuessed({ roles, handle }: ModelEntry): boolean {
+    const { speculation } = this.options.settings();
+    // Passes over a card are never exact.
+    const isAllowed = speculation === "auto" || (speculation === "exact" && handle.model.placement.deviceLayers === 0);
+    return isAllowed && !roles.has("fast");
+  }
+
+  /** Beside the first answer: guesses of the next ones pay sooner than loading would delay this one. */
+  private async loadDraftModel(main: ModelEntry): Promise<void> {
+    if (!this.isGuessed(main) || main.draftModelAsked) return;
     main.draftModelAsked = true;
     try {
       const installed = await this.options.store.choose(this.fastChoice, "fast");
-      if (fileKey(installed.path) !== main.key) await this.load(this.fastChoice, "fast", { isIdle: true });
+      if (fileKey(installed.path) === main.key || !mayPay(main.handle.model, installed.sizeBytes)) return;
+      await this.load(this.fastChoice, "fast", { isIdle: true });
     } catch (thrown) {
       this.options.log(`no model guesses the answers of ${main.installed.ref}: ${toEngineError(thrown).message}`);
     }
@@ -417,7 +429,7 @@ export class ModelManager {
     this.options.onChanged();
   }
 
-  private async close(entry: Entry): Promise<void> {
+  private async close(entry: ModelEntry): Promise<void> {
     entry.stale = true;
     this.entries.delete(entry);
     await entry.draft.close();
@@ -429,29 +441,4 @@ export class ModelManager {
 /** Read anew: settings may change while a model loads. */
 function isOutdated({ outdated }: Loading): boolean {
   return outdated;
-}
-
-/** With the KV cache of every session that was made. */
-function plannedFor({ handle }: Entry): NativePlacement {
-  return withSessions(handle.model.placement, handle.sessions);
-}
-
-/** As it is now, without what was given back. */
-function placementOf(entry: Entry): NativePlacement {
-  const planned = plannedFor(entry);
-  return { ...planned, deviceBytes: planned.deviceBytes - entry.graphics.releasedBytes };
-}
-
-function describe(entry: Entry): LoadedModel {
-  const { installed, roles, handle } = entry;
-  return {
-    ref: installed.ref,
-    name: installed.name,
-    path: installed.path,
-    roles: [...roles],
-    sizeBytes: handle.info.sizeBytes,
-    placement: placementOf(entry),
-    sessions: handle.sessions,
-    activity: handle.activity,
-  };
 }

@@ -186,6 +186,7 @@ function cancelledGeneration(tokens: Int32Array): GenerateResult {
     decodeMs: 0,
     decodePasses: 0,
     draftModelPasses: 0,
+    confidence: null,
     ...noGuesses,
   };
 }

@@ -1,11 +1,12 @@
 import { toEngineError } from "../../shared/errors";
-import type { ModelChoice, ModelRole, SelfTestStep } from "../../shared/protocol";
+import type { BackendStatus, ModelChoice, ModelRole, SelfTestStep } from "../../shared/protocol";
 import { throwIfAborted } from "../unless_aborted";
 import type { ModelHandle } from "./model_handle";
 import type { ModelManager, NativeRuntime } from "./model_manager";
 
 export interface SelfTestOptions {
   runtime: () => NativeRuntime;
+  backends: () => BackendStatus[];
   models: ModelManager;
   /** The model of each role; `auto` where none is given. */
   choices: Partial<Record<ModelRole, ModelChoice>>;
@@ -15,10 +16,10 @@ export interface SelfTestOptions {
 
 /** Tries every layer of the engine, from loading the addon to a generated answer; stops at the first that fails. */
 export async function runSelfTest(options: SelfTestOptions): Promise<SelfTestStep[]> {
-  const { runtime, onStep } = options;
+  const { runtime, backends, onStep } = options;
   const checks: [name: string, check: () => Promise<string>][] = [
     ["Load the native engine", () => Promise.resolve(`llama.cpp ${runtime().engine.libraryVersion}`)],
-    ["Find devices", () => Promise.resolve(describeDevices(runtime()))],
+    ["Find devices", () => Promise.resolve(describeDevices(runtime(), backends()))],
     ["Load the model for ghost text", () => load("fast", options)],
     ["Generate text with it", () => generate("fast", options)],
     ["Load the model for chat", () => load("main", options)],
@@ -34,14 +35,17 @@ export async function runSelfTest(options: SelfTestOptions): Promise<SelfTestSte
   return steps;
 }
 
-function describeDevices({ engine }: NativeRuntime): string {
-  return engine
+function describeDevices({ engine }: NativeRuntime, backends: readonly BackendStatus[]): string {
+  const devices = engine
     .devices()
     .map(
       ({ name, description, memoryFree }) =>
         `${name} (${description}, ${String(Math.round(memoryFree / 2 ** 20))} MiB free)`,
-    )
-    .join(", ");
+    );
+  const unused = backends
+    .filter(({ usable }) => !usable)
+    .map(({ name, reason }) => `; without ${name}, because ${reason}`);
+  return devices.join(", ") + unused.join("");
 }
 
 function load(role: ModelRole, { models, choices, signal }: SelfTestOptions): Promise<string> {

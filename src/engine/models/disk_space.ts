@@ -8,6 +8,9 @@ export type FreeBytes = (directory: string) => Promise<number | null>;
 /** Room that stays free on the disk. */
 const marginBytes = 200 * 2 ** 20;
 
+/** How to put a model somewhere else; other files have their own place. */
+const modelsElsewhere = " or choose another folder (nmos.engine.modelsDirectory)";
+
 const fullCodes = new Set(["ENOSPC", "EDQUOT"]);
 const refusedCodes = new Set(["EACCES", "EPERM", "EROFS", "EEXIST", "ENOTDIR", "ENOENT", "EBUSY"]);
 
@@ -21,31 +24,36 @@ export async function freeBytesOf(directory: string): Promise<number | null> {
 }
 
 /** Fails with DISK_FULL when so many bytes more do not fit beside `target`. */
-export async function ensureRoom(target: string, neededBytes: number, freeBytes: FreeBytes): Promise<void> {
+export async function ensureRoom(
+  target: string,
+  neededBytes: number,
+  freeBytes: FreeBytes,
+  elsewhere = modelsElsewhere,
+): Promise<void> {
   const free = await freeBytes(dirname(target));
   if (free === null || free >= neededBytes + marginBytes) return;
-  throw diskFull(target, ` It needs ${mebibytes(neededBytes + marginBytes)}, but ${mebibytes(free)} are free.`);
+  const why = ` It needs ${mebibytes(neededBytes + marginBytes)}, but ${mebibytes(free)} are free.`;
+  throw diskFull(target, why, elsewhere);
 }
 
 /** What the system says when a file cannot be written, as an error that says what to do; null for other errors. */
-export function writeError(thrown: unknown, target: string): EngineError | null {
+export function writeError(thrown: unknown, target: string, elsewhere = modelsElsewhere): EngineError | null {
   const code = (thrown as NodeJS.ErrnoException | null)?.code ?? "";
-  if (fullCodes.has(code)) return diskFull(target, "");
+  if (fullCodes.has(code)) return diskFull(target, "", elsewhere);
   // FAT32 holds no file above 4 GiB.
-  if (code === "EFBIG") return diskFull(target, " The file system of this folder holds no file that large.");
+  if (code === "EFBIG") {
+    return diskFull(target, " The file system of this folder holds no file that large.", elsewhere);
+  }
   if (!refusedCodes.has(code)) return null;
   return new EngineError(
     "DOWNLOAD_FAILED",
-    `${target} cannot be written (${code}). Check the permissions of its folder or choose another one (nmos.engine.modelsDirectory).`,
+    `${target} cannot be written (${code}). Check the permissions of its folder${elsewhere}.`,
     { cause: thrown },
   );
 }
 
-function diskFull(target: string, why: string): EngineError {
-  return new EngineError(
-    "DISK_FULL",
-    `There is no room for ${target}.${why} Free some space or choose another folder (nmos.engine.modelsDirectory).`,
-  );
+function diskFull(target: string, why: string, elsewhere: string): EngineError {
+  return new EngineError("DISK_FULL", `There is no room for ${target}.${why} Free some space${elsewhere}.`);
 }
 
 function mebibytes(bytes: number): string {

@@ -27,6 +27,8 @@ export interface DownloadOptions {
   onProgress: (progress: FileProgress) => void;
   timing?: DownloadTiming;
   freeBytes?: FreeBytes;
+  /** End of the sentence that tells what to do when the disk is full; without it, that of a model. */
+  elsewhere?: string;
 }
 
 const progressEveryMs = 200;
@@ -43,7 +45,7 @@ export async function downloadFile(options: DownloadOptions): Promise<void> {
     await new Download(options, dispatcher).run();
   } catch (thrown) {
     if (options.signal.aborted) throw cancelledDownload(thrown);
-    throw writeError(thrown, options.target) ?? thrown;
+    throw writeError(thrown, options.target, options.elsewhere) ?? thrown;
   } finally {
     await dispatcher.destroy();
   }
@@ -95,7 +97,7 @@ class Download {
     try {
       this.checkSize(source);
       // Bytes that are there already are written over, so they need no further room.
-      await ensureRoom(target, sizeBytes - from, this.options.freeBytes ?? freeBytesOf);
+      await ensureRoom(target, sizeBytes - from, this.options.freeBytes ?? freeBytesOf, this.options.elsewhere);
       const file = await this.partial.openAt(source.start, { sha256, url, etag: source.etag });
       try {
         await this.write(source, file);
@@ -113,7 +115,7 @@ class Download {
     if (totalBytes === null || totalBytes === sizeBytes) return;
     throw new EngineError(
       "DOWNLOAD_FAILED",
-      `${url} offers ${String(totalBytes)} bytes, but the file should have ${String(sizeBytes)}. Check the mirror and proxy settings (nmos.download.mirror, http.proxy).`,
+      `${url} offers ${String(totalBytes)} bytes, but the file should have ${String(sizeBytes)}. Check the mirror and proxy settings (nmos.download, http.proxy).`,
     );
   }
 
@@ -148,7 +150,7 @@ class Download {
     this.partial.discard();
     throw new EngineError(
       "CHECKSUM_MISMATCH",
-      `The file from ${url} has the SHA-256 ${actual}, expected ${sha256}. It was deleted; try again, or check the mirror and proxy settings (nmos.download.mirror, http.proxy).`,
+      `The file from ${url} has the SHA-256 ${actual}, expected ${sha256}. It was deleted; try again, or check the mirror and proxy settings (nmos.download, http.proxy).`,
     );
   }
 

@@ -47,7 +47,7 @@ const permanentStatus = new Set([400, 401, 403, 404, 405, 407, 410, 451]);
  * no use, or the reason of the abort.
  */
 export async function openSource(asked: SourceRequest): Promise<Source> {
-  let url = httpAddress(asked.url, "is no address. Check the mirror setting (nmos.download.mirror)");
+  let url = httpAddress(asked.url, "is no address. Check the mirror setting (nmos.download)");
   for (let redirected = 0; redirected <= mostRedirects; ++redirected) {
     const response = await send(url, asked);
     const { statusCode, headers, body } = response;
@@ -62,7 +62,7 @@ export async function openSource(asked: SourceRequest): Promise<Source> {
   }
   throw new EngineError(
     "DOWNLOAD_FAILED",
-    `${asked.url} redirects more than ${String(mostRedirects)} times. Check the mirror setting (nmos.download.mirror).`,
+    `${asked.url} redirects more than ${String(mostRedirects)} times. Check the mirror setting (nmos.download).`,
   );
 }
 
@@ -109,7 +109,7 @@ function refusal(status: number, url: string, retryAfter: string | null): Error 
   if (permanentStatus.has(status)) {
     return new EngineError(
       "DOWNLOAD_FAILED",
-      `${url} answers ${String(status)}. Check the mirror and proxy settings (nmos.download.mirror, http.proxy), or download the file yourself and choose it by its path.`,
+      `${url} answers ${String(status)}. Check the mirror and proxy settings (nmos.download, http.proxy), or download the file yourself and install it from there.`,
     );
   }
   return new TransientFailure(`the server answers ${String(status)}`, waitOf(retryAfter));

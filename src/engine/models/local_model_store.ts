@@ -1,20 +1,20 @@
-import { rmSync, statSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { dirname, isAbsolute, join } from "node:path";
+import { rmSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
 import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
-import { tryProcessLock, type ProcessLock } from "../process_lock";
 import { cancelledDownload } from "./cancelled";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
-import { writeError, type FreeBytes } from "./disk_space";
+import { freeBytesOf, writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";
+import { lockForDownload, sizeOf, tryDownloadLock } from "./download_lock";
 import { fillsInMiddle } from "./gguf_fim";
+import { copyChecked, entryOfSize } from "./install_model_file";
 import { localModel, localModels } from "./local_gguf";
 import type { InstalledModel, ModelStore } from "./model_store";
 import { PartialFile } from "./partial_file";
 import { fits, recommend } from "./recommend";
-import { pause, type DownloadTiming } from "./retry";
+import type { DownloadTiming } from "./retry";
 import { SharedDownload } from "./shared_download";
 import { VerifiedFiles } from "./verified_files";
 
@@ -38,13 +38,20 @@ type StoreSettings = Pick<ModelStoreOptions, "modelsDirectory" | "proxy" | "noPr
 export interface LocalModelStore extends ModelStore {
   /** Takes changed settings over. Another folder stops the downloads under way; else they go on with the old ones. */
   update(settings: StoreSettings): void;
+  /**
+   * Copies a model of the catalogue from a file and checks it as a download is; resolves with the path in the models folder.
+   * Fails with `MODEL_UNKNOWN` for any other file.
+   */
+  installFile(
+    path: string,
+    options: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
+  ): Promise<string>;
 }
 
 export function createModelStore(options: ModelStoreOptions): LocalModelStore {
   return new DirectoryModelStore(options);
 }
 
-const lockPollMs = 500;
 const roles: ModelRole[] = ["fast", "main"];
 
 /** The models of the catalogue in one folder, and any GGUF file of the user's. */
@@ -99,6 +106,15 @@ class DirectoryModelStore implements LocalModelStore {
     return (shared ?? this.begin(entry)).join(signal, onProgress);
   }
 
+  async installFile(
+    path: string,
+    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
+  ): Promise<string> {
+    const entry = entryOfSize(path, this.catalogue);
+    await this.downloads.get(entry.id)?.stop();
+    return this.begin(entry, path).join(signal, onProgress);
+  }
+
   async pause(ref: ModelRef): Promise<void> {
     await this.downloads.get(this.entry(ref).id)?.stop();
   }
@@ -107,7 +123,7 @@ class DirectoryModelStore implements LocalModelStore {
     const entry = this.entry(ref);
     await this.pause(ref);
     const path = this.pathOf(entry);
-    const lock = await tryLock(path);
+    const lock = await tryDownloadLock(path);
     if (!lock) {
       throw new EngineError(
         "DOWNLOAD_FAILED",
@@ -131,10 +147,11 @@ class DirectoryModelStore implements LocalModelStore {
     return { dispose: () => this.changed.delete(handler) };
   }
 
-  private begin(entry: CatalogueEntry): SharedDownload {
+  /** From the hub, or from a file. */
+  private begin(entry: CatalogueEntry, path?: string): SharedDownload {
     const { id: ref } = entry;
     const shared = new SharedDownload((stop, report) =>
-      this.fetch(entry, stop, (progress) => {
+      this.fetch(entry, path, stop, (progress) => {
         report({ ...progress, ref });
       }),
     );
@@ -148,9 +165,10 @@ class DirectoryModelStore implements LocalModelStore {
     return shared;
   }
 
-  /** Downloads under a lock that other processes respect; one that waited finds the file there. */
+  /** Downloads or copies under a lock that other processes respect; one that waited finds the file there. */
   private async fetch(
     entry: CatalogueEntry,
+    path: string | undefined,
     signal: AbortSignal,
     onProgress: (progress: FileProgress) => void,
   ): Promise<string> {
@@ -158,10 +176,14 @@ class DirectoryModelStore implements LocalModelStore {
     const { verified } = this;
     const { file, sha256, sizeBytes } = entry;
     const target = join(modelsDirectory, file);
-    const lock = await lockFor(target, sizeBytes, signal, onProgress);
+    const lock = await lockForDownload(target, sizeBytes, signal, onProgress);
     try {
       if (sizeOf(target) === sizeBytes) {
         await verified.check(file, sha256);
+      } else if (path !== undefined) {
+        await copyChecked(path, target, entry, { signal, onProgress, freeBytes: freeBytes ?? freeBytesOf });
+        verified.add(file, sha256);
+        log(`installed ${entry.id} from ${path}`);
       } else {
         log(`downloading ${entry.id}`);
         const url = downloadUrl(entry, mirror);
@@ -251,43 +273,6 @@ class DirectoryModelStore implements LocalModelStore {
   private announce(): void {
     for (const handler of this.changed) handler();
   }
-}
-
-/** Waits until no other process downloads the file. */
-async function lockFor(
-  target: string,
-  totalBytes: number,
-  signal: AbortSignal,
-  onProgress: (progress: FileProgress) => void,
-): Promise<ProcessLock> {
-  for (;;) {
-    const lock = await tryLock(target);
-    if (lock) return lock;
-    const receivedBytes = new PartialFile(target).size;
-    const message = "another process downloads this model";
-    onProgress({ phase: "waiting", receivedBytes, totalBytes, bytesPerSecond: 0, message });
-    try {
-      await pause(lockPollMs, signal);
-    } catch (thrown) {
-      throw cancelledDownload(thrown);
-    }
-  }
-}
-
-/** Null when another process downloads the file. */
-async function tryLock(target: string): Promise<ProcessLock | null> {
-  try {
-    await mkdir(dirname(target), { recursive: true });
-    return tryProcessLock(`${target}.lock`);
-  } catch (thrown) {
-    throw writeError(thrown, target) ?? thrown;
-  }
-}
-
-/** Size of a file; null when there is none. */
-function sizeOf(path: string): number | null {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat?.isFile() ? stat.size : null;
 }
 
 function notInstalled({ name, id }: CatalogueEntry): EngineError {

@@ -6,7 +6,7 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
+import type { Confidence, Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -24,9 +24,27 @@ export interface NativeEngineOptions {
   libraryDirectory: string;
   /** Folder for what takes long to find out about this machine; without one it is found out anew. */
   cacheDirectory?: string;
-  /** `all`: every backend whose driver is on the machine. */
+  /** `all`: every backend whose driver is on the machine, and the packs. */
   backends?: "all" | "cpu";
+  /** Backends that lie elsewhere. Loaded before the others; one that cannot be loaded is left out. */
+  packs?: NativeBackendPack[];
   onLog?: (level: "debug" | "info" | "warn" | "error", text: string) => void;
+}
+
+/** Absolute paths of a backend and of the libraries it needs, in the order in which they are loaded. */
+export interface NativeBackendPack {
+  backend: string;
+  libraries: string[];
+}
+
+/** What came of loading a card's backend. */
+export interface NativeBackend {
+  /** Such as `cuda`, `vulkan`. */
+  name: string;
+  /** It is loaded and has found a card. */
+  usable: boolean;
+  /** Why it is not usable, else empty. */
+  reason: string;
 }
 
 export interface NativeDevice {
@@ -40,15 +58,17 @@ export interface NativeDevice {
 export interface NativeEngine {
   /** As the library tells it, such as `0.4.0-dev`. */
   readonly libraryVersion: string;
-  /** Reads the devices' memory anew on every call. */
+  /** Reads the devices' memory anew on every call. A card that several backends can use is listed once. */
   devices(): NativeDevice[];
+  /** Every card's backend that was tried in this process. */
+  backends(): NativeBackend[];
   memory(): { totalBytes: number; availableBytes: number; processBytes: number };
   /** Whether the machine runs on battery or, on Windows and Linux, was told to save energy. May take milliseconds. */
   savesEnergy(): boolean;
   /** Plans and loads. Rejects with `MODEL_*`, `OUT_OF_MEMORY`; a cancelled load resolves with null. */
   loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
   /** Where the model would go, without loading it. */
-  planModel(options: PlanOptions): Promise<NativePlacement>;
+  planModel(options: PlanModelOptions): Promise<NativePlacement>;
   /** Cancels everything, joins the threads and frees the memory. */
   close(): Promise<void>;
 }
@@ -62,9 +82,22 @@ export interface PlanOptions {
   vramReservedBytes?: number;
   /** Default: `f16`. */
   kvCacheType?: KvCacheType;
+  /**
+   * A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor,
+   * with slower kernels and a `q8_0` cache. Default: false.
+   */
+  exactPasses?: boolean;
   gpu?: "auto" | "off";
   /** That passes will compute with; 0: one for each physical core. Default: 0. */
   threads?: number;
+}
+
+export interface PlanModelOptions extends PlanOptions {
+  /**
+   * Predicts passes wherever the layers lie. Measures card and processor where that was not done, which takes some seconds
+   * and waits for a load under way. Default: false.
+   */
+  forecast?: boolean;
 }
 
 export interface LoadModelOptions extends PlanOptions {
@@ -230,13 +263,18 @@ export interface GenerateOptions extends PrefillOptions {
    * not repeated in the text handed out. The tokens that cover it may reach beyond it.
    */
   beginWith?: string;
-  /** Default: `auto`. The text is the same either way. */
+  /**
+   * Default: `auto`. `exact` guesses only where passes are exact (`PlanOptions.exactPasses`); with it the text is the same,
+   * bit for bit, as with `off`.
+   */
   speculation?: Speculation;
   /**
    * Made with `draftsFor` this session's model. Is asked for guesses where that makes the answer come sooner; while
    * another answer has it, or when it was closed, there are none of it.
    */
   draft?: NativeSession;
+  /** Whether the result says how confident the model was. Default: false. */
+  rate?: boolean;
 }
 
 export interface GenerateResult extends PrefillResult, Guesses {
@@ -247,6 +285,8 @@ export interface GenerateResult extends PrefillResult, Guesses {
   decodePasses: number;
   /** Over the draft model. */
   draftModelPasses: number;
+  /** Null: not asked for, or there was no token. */
+  confidence: Confidence | null;
 }
 
 export interface NativeSession {

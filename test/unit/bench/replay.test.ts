@@ -70,6 +70,7 @@ test("a replay records what was on the screen in its pauses", async () => {
   const edits = [edit(0, 0, "a"), edit(400, 1, "b"), edit(401, 2, "c"), edit(801, 3, "d"), edit(1201, 0, "e")];
   const seen: string[] = [];
   const pauses = await replay("", edits, (show) => ({
+    silence: "empty",
     edited({ text }) {
       seen.push(text);
       if (text === "a") show("bc");
@@ -82,10 +83,14 @@ test("a replay records what was on the screen in its pauses", async () => {
   }));
   expect(seen).toEqual(["a", "ab", "abc", "abcd", "moved to 0", "eabcd"]);
   expect(
-    pauses.map(({ shownAfter, isRight, savedCharacters }) => [shownAfter !== null, isRight, savedCharacters]),
+    pauses.map(({ shownAfter, silence, isRight, savedCharacters }) => [
+      shownAfter === null ? silence : "shown",
+      isRight,
+      savedCharacters,
+    ]),
   ).toEqual([
-    [true, true, 1],
-    [true, false, 0],
-    [false, false, 0],
+    ["shown", true, 1],
+    ["shown", false, 0],
+    ["empty", false, 0],
   ]);
 });

@@ -48,6 +48,7 @@ test("what comes back", async () => {
   expect(result).toEqual({
     text: "1;",
     finish: "stop",
+    confidence: { tokens: 2, mean: -0.25, least: -1 },
     usage: {
       promptTokens: 16,
       reusedTokens: 2,
@@ -92,6 +93,14 @@ describe("text shown, text streamed, and why it ended", () => {
   check("its length in the first line", block, "if (a) {|", { maxTokens: 5 }, ["\n  a(", "\n  a(", "length"]);
   check("cancelled", model("12", "cancelled"), "let a = |", {}, ["12", "12", "cancelled"]);
   check("nothing", model(" \n"), "let a = |", {}, ["", " ", "stop"]);
+});
+
+test("one that nobody asked for is the least urgent", async () => {
+  const fake = model("1;");
+  const place = { model: "auto", path: "a.ts", languageId: "c", prefix: "a =", suffix: "", extracts: [], maxTokens: 9 };
+  const { signal } = new AbortController();
+  const { text } = await completeCode(fake, { ...place, lines: "auto" }, { signal, priority: "warm" });
+  expect([text, fake.calls[0]?.priority]).toEqual(["1;", "warm"]);
 });
 
 test("aborting the caller's signal ends as cancelled", async () => {

@@ -42,6 +42,8 @@ class Bench {
   readonly clock = new ManualClock();
   readonly log: string[] = [];
   private finish: ((result: AheadResult) => void)[] = [];
+  /** Whether there is something to be computed after the suggestion on the screen. */
+  isShown = false;
   readonly loop = new EditorLoop({
     clock: this.clock,
     prefill: (reach, signal) => {
@@ -55,6 +57,22 @@ class Bench {
       });
     },
   });
+
+  constructor() {
+    this.loop.foreseeWith((signal) => {
+      if (!this.isShown) return Promise.resolve();
+      this.log.push("next");
+      return new Promise((resolve) => {
+        this.finish.push(() => {
+          resolve();
+        });
+        signal.addEventListener("abort", () => {
+          this.log.push("next aborted");
+          resolve();
+        });
+      });
+    });
+  }
 
   async finished(): Promise<void> {
     for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, computeMs: 5 });
@@ -87,8 +105,10 @@ describe("the editor loop", () => {
     await bench.clock.advance(1);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
     await bench.clock.advance(200);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["foresee"]);
+    await bench.clock.advance(200);
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm"]);
-    await bench.clock.advance(500);
+    await bench.clock.advance(300);
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
     await bench.finished();
     expect(bench.loop.phase).toBe("idle");
@@ -97,13 +117,40 @@ describe("the editor loop", () => {
   test("lets ghost text go first", async () => {
     const bench = new Bench();
     bench.loop.edited("typed", "c");
-    const pause = bench.loop.pause(0, new AbortController().signal);
+    let ended: ((answerMs: number) => void) | undefined;
+    void bench.loop.pause(0, new AbortController().signal).then(() => {
+      ended = bench.loop.suggesting();
+    });
     await bench.clock.advance(1000);
-    expect(await pause).toBe(true);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest", "typed"]);
-    bench.loop.suggesting()(80);
+    ended?.(80);
     await bench.clock.advance(500);
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "typed", "typed aborted", "whole"]);
+  });
+
+  test("computes what comes after a suggestion that is looked at, and then the whole context", async () => {
+    const bench = new Bench();
+    bench.isShown = true;
+    bench.loop.edited("inserted", "c");
+    await bench.clock.advance(0);
+    bench.loop.suggesting()(80);
+    await bench.clock.advance(199);
+    expect(bench.log).toEqual(["typed"]);
+    await bench.clock.advance(1000);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["foresee", "typed", "typed aborted", "next"]);
+    await bench.finished();
+    await bench.clock.advance(300);
+    expect([bench.loop.phase, bench.log.at(-1)]).toEqual(["warm", "whole"]);
+  });
+
+  test("a key ends what is computed after a suggestion", async () => {
+    const bench = new Bench();
+    bench.isShown = true;
+    bench.loop.moved();
+    await bench.clock.advance(1000);
+    bench.loop.edited("typed", "c");
+    await settle();
+    expect([bench.loop.phase, ...bench.log]).toEqual(["typing", "next", "next aborted", "typed"]);
   });
 
   test("lets ghost text go first that is asked for late", async () => {
@@ -111,8 +158,20 @@ describe("the editor loop", () => {
     bench.loop.moved();
     await bench.clock.advance(300);
     expect(await bench.loop.pause(0, new AbortController().signal)).toBe(true);
+    bench.loop.suggesting();
     await bench.clock.advance(1000);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
+  });
+
+  test("goes on where a pause was waited for and then nothing is begun", async () => {
+    const bench = new Bench();
+    bench.loop.edited("inserted", "c");
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    await bench.clock.advance(199);
+    expect(await pause).toBe(true);
+    expect(bench.loop.phase).toBe("suggest");
+    await bench.clock.advance(1);
+    expect(bench.loop.phase).toBe("foresee");
   });
 
   test("what ends late says nothing of what was begun since", async () => {
@@ -129,7 +188,7 @@ describe("the editor loop", () => {
     late(50);
     expect(bench.loop.phase).toBe("suggest");
     ended(50);
-    expect(bench.loop.phase).toBe("warm");
+    expect(bench.loop.phase).toBe("foresee");
     late(50);
     await bench.clock.advance(500);
     expect(bench.log.at(-1)).toBe("whole");

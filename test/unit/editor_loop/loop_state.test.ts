@@ -3,7 +3,7 @@ import type { EditKind } from "../../../src/engine/editor_loop/edit_kind";
 import { advance, type LoopEvent, type LoopState } from "../../../src/engine/editor_loop/loop_state";
 
 const edited = (kind: EditKind): LoopEvent => ({ type: "edited", kind, wait: 120 });
-const event = (type: "moved" | "suggested" | "warmed" | "left" | "time"): LoopEvent => ({ type });
+const event = (type: "moved" | "suggested" | "foreseen" | "warmed" | "left" | "time"): LoopEvent => ({ type });
 
 /** The phase after an event at 1000, with when it ends, and what is done. */
 function check(from: LoopState["phase"], what: LoopEvent, phase: string, ...effects: string[]): void {
@@ -33,7 +33,11 @@ describe("what the loop does", () => {
 
   check("typing", event("time"), "suggest", "suggest");
   check("warm", event("time"), "warm");
-  check("suggest", event("suggested"), "warm", "prefill whole");
+  check("suggest", event("suggested"), "foresee", "foresee");
+  check("foresee", event("foreseen"), "warm", "prefill whole");
+  check("foresee", edited("typed"), "typing until 1120", "abort", "prefill typed");
+  check("foresee", event("suggested"), "foresee");
+  check("typing", event("foreseen"), "typing until 900");
   check("typing", event("suggested"), "typing until 900");
   check("away", event("suggested"), "away");
   check("warm", event("warmed"), "idle");

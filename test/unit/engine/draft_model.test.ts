@@ -41,14 +41,28 @@ describe("the model of ghost text guesses the answers of the main one", () => {
     ["load m", "generate m", "load f", "draft f for m", "generate m", "generate m with draft"],
   );
   check(
-    "but is not loaded for it on the processor alone",
-    { fast: "f" },
+    "and on the processor alone where it is much smaller",
+    { fast: "f", mainBytes: 5 },
     [
       ["m", "main"],
       ["m", "main"],
+      ["m", "main"],
     ],
-    ["load m", "generate m", "generate m"],
+    ["load m", "generate m", "load f", "draft f for m", "generate m", "generate m with draft"],
   );
+  for (const deviceLayers of [0, 2]) {
+    check(
+      `but not where that cannot pay, with ${String(deviceLayers)} of two layers on the card`,
+      { fast: "f", mainBytes: deviceLayers === 0 ? 4 : 1, deviceLayers },
+      [
+        ["m", "main"],
+        ["f", "fast"],
+        ["m", "main"],
+        ["m", "main"],
+      ],
+      ["load m", "generate m", "load f", "generate f", "generate m", "generate m"],
+    );
+  }
   check(
     "but not its own",
     { fast: "f", deviceLayers: 2 },
@@ -63,6 +77,17 @@ describe("the model of ghost text guesses the answers of the main one", () => {
   check(
     "unless the settings say that nothing is guessed",
     { fast: "f", deviceLayers: 2, settings: { speculation: "off" } },
+    [
+      ["f", "fast"],
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load f", "generate f", "load m", "generate m", "generate m"],
+  );
+
+  check(
+    "or that all is exact, which a card is not",
+    { fast: "f", deviceLayers: 2, settings: { speculation: "exact" } },
     [
       ["f", "fast"],
       ["m", "main"],

@@ -152,6 +152,36 @@ describe("start", () => {
   });
 });
 
+it("checks the machine: plans what is installed, loads nothing", async () => {
+  const host = await start();
+  const client = host.client({ ...DEFAULT_ENGINE_SETTINGS, modelsDirectory: host.directory, contextLength: 2048 });
+  const planned: string[] = [];
+  const report = await client.request("engine/checkMachine", {}, { onProgress: (name) => planned.push(name) });
+  expect(planned.toSorted()).toEqual(["gated", "model"]);
+  const own = report.models.filter(({ isOwnFile }) => isOwnFile);
+  expect(own.map(({ placement, problem }) => [placement?.contextLength, problem])).toEqual([
+    [2048, ""],
+    [2048, ""],
+  ]);
+  const others = report.models.filter(({ isOwnFile }) => !isOwnFile);
+  expect(others.length).toBeGreaterThan(3);
+  expect(others.every(({ installed, placement }) => !installed && placement === null)).toBe(true);
+  expect(report).toMatchObject({ hasLoadedModels: false, settings: { contextLength: 2048 } });
+  expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
+});
+
+it("tells of engine packs and takes none that it does not know", async () => {
+  const client = (await start()).client();
+  const { packs } = await client.request("packs/list", null);
+  expect(packs.every(({ installed }) => !installed)).toBe(true);
+  const installing = client.request("packs/installFile", { path: fixture.model });
+  expect(await codeOf(installing)).toBe("CHECKSUM_MISMATCH");
+  expect(await codeOf(client.request("packs/install", { pack: "rocm" }))).not.toBe("none");
+  const { backends, preparing } = await client.request("engine/status", { startEngine: true });
+  expect(backends).toEqual([{ name: "vulkan", usable: false, reason: "it finds no card it can use" }]);
+  expect(preparing).toBe("");
+});
+
 it("merely looking loads nothing native", async () => {
   await start({ NMOS_ADDON: "/nowhere/addon.node" });
   const client = fixture.client();
@@ -320,6 +350,7 @@ describe("computing ahead", () => {
     expect(await client.request("chat/prefill", { model, messages, wake: true })).toBeNull();
     expect(await client.request("completion/prefill", { ...whole, model })).toBeNull();
     expect(await client.request("completion/prefill", { ...whole, model: "/no/such.gguf" })).toBeNull();
+    expect(await client.request("completion/ahead", { ...place, model, lines: "single" })).toBeNull();
     expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
   });
 
@@ -335,6 +366,44 @@ describe("computing ahead", () => {
       aheadTokens: ahead?.computedTokens,
       usedAheadTokens: ahead?.computedTokens,
     });
+  });
+});
+
+describe("a suggestion that nobody asked for yet", () => {
+  const suggestion = (text: string, maxTokens: number) => ({
+    ...{ model: fixture.model, path: "a.txt", languageId: "plaintext", prefix: `\n${text}\n`, suffix: "", maxTokens },
+    ...{ extracts: [], lines: "single" as const },
+  });
+
+  async function startWithModel(): Promise<TestClient> {
+    const client = (await start()).client();
+    await client.request("models/load", { model: fixture.model, role: "fast" });
+    return client;
+  }
+
+  it("is the one that is suggested later", async () => {
+    const client = await startWithModel();
+    const params = suggestion("/count 3", 8);
+    const ahead = await client.request("completion/ahead", params);
+    expect(ahead).toMatchObject({ text: "1 2 3", finish: "stop", model: fixture.model });
+    expect((await client.request("completion/complete", params)).text).toBe("1 2 3");
+  });
+
+  it("is none where nothing may be computed ahead", async () => {
+    const client = await startWithModel();
+    await client.request("engine/configure", { computeAhead: "off" });
+    expect(await client.request("completion/ahead", suggestion("/count 3", 8))).toBeNull();
+  });
+
+  it("ends with what there was when it is called off", async () => {
+    const client = await startWithModel();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const ahead = client.request("completion/ahead", suggestion("/forever", 4000), { signal });
+    setTimeout(() => {
+      controller.abort();
+    }, 20);
+    expect((await ahead)?.finish).toBe("cancelled");
   });
 });
 
@@ -592,6 +661,18 @@ describe("settings", () => {
     await usage();
     const { models } = await client.request("engine/status", { startEngine: false });
     expect(models).toMatchObject([{ activity: { draftedTokens: 8, acceptedTokens: 4 } }]);
+  });
+
+  it("that ask for exact answers load the model anew", async () => {
+    const client = (await start()).client();
+    const drafted = async () => {
+      await client.request("chat/generate", fixture.chat("/count 4"));
+      const { models } = await client.request("engine/status", { startEngine: false });
+      return models.map(({ activity }) => activity.draftedTokens);
+    };
+    expect([await drafted(), await drafted()]).toEqual([[4], [8]]);
+    await client.updateSettings({ ...DEFAULT_ENGINE_SETTINGS, speculation: "exact" });
+    expect(await drafted()).toEqual([4]);
   });
 });
 

@@ -4,6 +4,7 @@ import type {
   LoadModelOptions,
   NativeActivity,
   NativeAddon,
+  NativeBackend,
   NativeCancellation,
   NativeDevice,
   NativeEngine,
@@ -108,6 +109,7 @@ class Session implements NativeSession {
       acceptedDraftModelTokens: options.draft ? acceptedTokens : 0,
       draftModelPasses: options.draft ? draftedTokens : 0,
       savedMs: acceptedTokens * tokenMs,
+      confidence: options.rate && made > 0 ? { tokens: made, mean: -0.1, least: -0.5 } : null,
     };
   }
 
@@ -179,6 +181,10 @@ class Engine implements NativeEngine {
 
   devices(): NativeDevice[] {
     return [{ name: "CPU", description: "fake", kind: "cpu", memoryTotal: 2 ** 34, memoryFree: 2 ** 33 }];
+  }
+
+  backends(): NativeBackend[] {
+    return [{ name: "vulkan", usable: false, reason: "it finds no card it can use" }];
   }
 
   memory(): ReturnType<NativeEngine["memory"]> {

@@ -42,6 +42,8 @@ export interface Machine {
   plan?: (options: PlanOptions) => Promise<Partial<NativePlacement>>;
   /** So many sessions are refused memory. */
   refusals?: number;
+  /** Of every model but the automatic choice for ghost text and "f", which have one. */
+  mainBytes?: number;
   /** Whether the models share a vocabulary. */
   mayDraft?: boolean;
 }
@@ -68,6 +70,7 @@ export function manager({
   fast,
   plan = () => Promise.resolve({ deviceBytes: 100 * mib }),
   refusals = 0,
+  mainBytes = 10,
   mayDraft = true,
 }: Machine = {}) {
   const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, isLost: false };
@@ -77,6 +80,7 @@ export function manager({
   const planned: PlanOptions[] = [];
   let loaded = 0;
   let passes = 0;
+  const sizeOf = (path: string) => (path === "f" || path === fast ? 1 : mainBytes);
   const refuse = (code: string) => Promise.reject(Object.assign(new Error(code), { code }));
   const loadModel = async (options: LoadModelOptions): Promise<NativeModel | null> => {
     const { path, contextLength, cancellation, onProgress } = options;
@@ -94,7 +98,7 @@ export function manager({
     events.push(`load ${path} ${String(contextLength)}`);
     let releasedBytes = 0;
     return {
-      info: { ...fakeModelInfo(null), path },
+      info: { ...fakeModelInfo(null), path, sizeBytes: sizeOf(path) },
       placement: {
         device: "GPU",
         contextLength,
@@ -155,7 +159,7 @@ export function manager({
       await choosing();
       const ref = choice === "auto" ? fast : choice;
       if (ref === undefined) return refuse("MODEL_NOT_INSTALLED");
-      return { ref, name: ref, path: ref, roles: [], sizeBytes: 1 };
+      return { ref, name: ref, path: ref, roles: [], sizeBytes: sizeOf(ref) };
     },
   } as unknown as ModelStore;
   const engine = {

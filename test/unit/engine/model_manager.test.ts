@@ -248,7 +248,7 @@ describe("graphics memory for ghost text", () => {
     const settings = { vramLimitMiB: 300, contextLength: 3000, kvCacheType: "q8_0", threads: 3 } as const;
     const { one, planned, asked } = manager({ fast, settings });
     await one.use("m", "main", nothing);
-    const asSet = { gpu: "auto", kvCacheType: "q8_0", threads: 3, vramLimitBytes: 300 * mib };
+    const asSet = { gpu: "auto", kvCacheType: "q8_0", threads: 3, vramLimitBytes: 300 * mib, exactPasses: false };
     expect(planned).toEqual([{ path: "f", contextLength: 8192, ...asSet }]);
     expect(asked).toMatchObject([{ path: "m", contextLength: 3000, ...asSet }]);
   });
@@ -308,6 +308,18 @@ describe("the type of the KV cache", () => {
     const { one, asked } = manager({ settings: { kvCacheType: "q8_0" } });
     for (const role of ["main", "fast"] as const) await one.use(role, role, nothing);
     expect(asked.map(({ kvCacheType }) => kvCacheType)).toEqual(["q8_0", "q8_0"]);
+  });
+});
+
+describe("exact passes", () => {
+  it.each([
+    ["auto", false],
+    ["exact", true],
+    ["off", false],
+  ] as const)("are asked for with the setting %s: %s", async (speculation, expected) => {
+    const { one, asked, planned } = manager({ settings: { speculation }, fast: "f" });
+    await one.use("m", "main", nothing);
+    expect([...asked, ...planned].map(({ exactPasses }) => exactPasses)).toEqual([expected, expected]);
   });
 });
 

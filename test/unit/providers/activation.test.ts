@@ -59,13 +59,19 @@ vi.mock("../../../src/engine/client/create_engine_client", () => ({
 
 const { activate } = await import("../../../src/extension");
 
+/** What a window remembers that has asked about the model and looked for a card. */
+const asked: Partial<Record<string, unknown>> = {
+  "nmos.firstRun.asked": true,
+  "nmos.cuda.lookedIn": manifest.version,
+};
+
 /** A window of a user who was asked about the first model before, or not yet. */
 function start(askedBefore: boolean): { dispose(): void }[] {
   fake.reset();
   started.requests = [];
   const subscriptions: { dispose(): void }[] = [];
   const memento = {
-    get: (key: string, fallback: unknown) => (key === "nmos.firstRun.asked" ? askedBefore : fallback),
+    get: (key: string, fallback: unknown) => (askedBefore ? asked[key] : undefined) ?? fallback,
     update: () => Promise.resolve(),
     keys: () => [],
   };
@@ -73,7 +79,7 @@ function start(askedBefore: boolean): { dispose(): void }[] {
     subscriptions,
     extensionPath: "/extension",
     extensionUri: { path: "/extension" },
-    extension: { id: "nmos.nmos" },
+    extension: { id: "nmos.nmos", packageJSON: manifest },
     globalState: memento,
     workspaceState: memento,
   };

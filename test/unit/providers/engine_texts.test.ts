@@ -54,6 +54,25 @@ describe("the status bar", () => {
     "$(loading~spin) NMOS 42%",
     "Loading m, 42%",
   );
+  const withoutCuda = { ...status, backends: [{ name: "cuda", usable: false, reason: "the driver is too old." }] };
+  check(
+    "CUDA that fell back to Vulkan",
+    { status: withoutCuda },
+    "$(sparkle) NMOS",
+    "Ready. Loaded: Model M. CUDA is not used, Vulkan0 computes instead: the driver is too old.",
+  );
+  check(
+    "CUDA that fell back to the processor",
+    { status: { ...withoutCuda, devices: status.devices.slice(0, 1) } },
+    "$(sparkle) NMOS",
+    "CUDA is not used, the processor computes: the driver is too old.",
+  );
+  check(
+    "a card that is prepared",
+    { status: { ...status, preparing: "The driver compiles." }, suggesting: true },
+    "$(loading~spin) NMOS",
+    "Computing a suggestion. The driver compiles.",
+  );
   check("off", { availability: "off", suggesting: true }, "$(circle-slash) NMOS: off", "off");
   check("off for the language", { availability: "off for language" }, "$(circle-slash) NMOS", "this language");
   check(

@@ -3,7 +3,7 @@ import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { CompletionToggle } from "../../../src/providers/completion_toggle";
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { RecentFiles } from "../../../src/providers/recent_files";
-import type { CompletionParams } from "../../../src/shared/protocol";
+import type { CompletionParams, Confidence } from "../../../src/shared/protocol";
 import {
   EventEmitter,
   fake,
@@ -30,6 +30,7 @@ const invoke = { triggerKind: InlineCompletionTriggerKind.Invoke };
 
 class Bench {
   readonly asked: CompletionParams[] = [];
+  readonly askedAhead: CompletionParams[] = [];
   readonly failures: string[] = [];
   /** The shortest pauses that were waited for. */
   readonly pauses: number[] = [];
@@ -37,21 +38,31 @@ class Bench {
   readonly answered: boolean[] = [];
   availability = "on";
   answer: () => string = () => "answer";
+  confidence: Confidence | null = null;
+  connection = "running";
+  /** What the loop does when a suggestion was seen. */
+  foresee: () => Promise<void> = () => Promise.reject(new Error("nothing is foreseen"));
   readonly switched = new EventEmitter<undefined>();
 
   constructor() {
     fake.reset();
     const engine: unknown = {
-      request: (_: string, params: CompletionParams, { onProgress }: { onProgress: (text: string) => void }) => {
-        this.asked.push(params);
+      request: (method: string, params: CompletionParams, { onProgress }: { onProgress?: (text: string) => void }) => {
+        (method === "completion/ahead" ? this.askedAhead : this.asked).push(params);
         return Promise.resolve().then(() => {
           const text = this.answer();
-          if (text !== "") onProgress(text);
-          return { text, finish: "stop", usage: { queuedMs: 1, prefillMs: 2, decodeMs: 3 } };
+          if (text !== "") onProgress?.(text);
+          return {
+            text,
+            confidence: this.confidence,
+            finish: "stop",
+            usage: { queuedMs: 1, prefillMs: 2, decodeMs: 3 },
+          };
         });
       },
     };
     const view: unknown = {
+      connection: { kind: this.connection },
       watchSuggestion: () => ({
         succeeded: () => undefined,
         failed: (error: Error) => this.failures.push(error.message),
@@ -72,6 +83,9 @@ class Bench {
         },
         suggesting: () => (answerMs) => {
           this.answered.push(answerMs !== undefined);
+        },
+        foreseeWith: (foresee) => {
+          this.foresee = () => foresee(new AbortController().signal);
         },
       },
     );
@@ -165,6 +179,41 @@ describe("the ghost text provider", () => {
     };
     await bench.at("c|");
     expect(bench.answered).toEqual([true, true, false]);
+  });
+
+  test("hides what is probably wrong, as the setting says, unless asked for", async () => {
+    const automatic = { triggerKind: InlineCompletionTriggerKind.Automatic };
+    bench.confidence = { tokens: 3, mean: -1, least: -2 };
+    expect(await bench.at("a|", automatic)).toBeUndefined();
+    expect(await bench.at("a|")).toBeDefined();
+    fake.settings.set("nmos.completion.hideUnlikely", "off");
+    expect(await bench.at("b|", automatic)).toBeDefined();
+  });
+
+  test("Escape hides a suggestion, which is then not shown there again", async () => {
+    const automatic = { triggerKind: InlineCompletionTriggerKind.Automatic };
+    await bench.at("a|", automatic);
+    fake.show(fake.open("/ws/a.ts", "a", "typescript"), 1);
+    await fake.handlers.get("nmos.completion.reject")?.();
+    expect(fake.executed).toEqual(["editor.action.inlineSuggest.hide"]);
+    expect(await bench.at("a|", automatic)).toBeUndefined();
+    expect(await bench.at("a|")).toBeDefined();
+  });
+
+  test("what comes after the suggestion is computed at the place it is shown, unless it is switched off", async () => {
+    await bench.at("a|");
+    await bench.foresee();
+    fake.show(fake.open("/ws/a.ts", "ab", "typescript"), 0);
+    await bench.foresee();
+    expect(bench.askedAhead).toEqual([]);
+    await bench.at("a|");
+    fake.show(fake.open("/ws/a.ts", "a", "typescript"), 1);
+    bench.availability = "snoozed";
+    await bench.foresee();
+    expect(bench.askedAhead).toEqual([]);
+    bench.availability = "on";
+    await bench.foresee();
+    expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["aanswer"]);
   });
 
   test("nothing to suggest shows nothing", async () => {

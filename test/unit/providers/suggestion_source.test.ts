@@ -46,7 +46,7 @@ const endless: Pause = (signal) =>
 class Bench {
   readonly asked: string[] = [];
   readonly aborted: string[] = [];
-  readonly source: SuggestionSource;
+  private readonly source: SuggestionSource;
   private readonly known: { prefix: string; text: string }[] = [];
   private pending:
     | { resolve: (result: CompletionResult) => void; reject: (error: Error) => void; onText: (text: string) => void }
@@ -59,7 +59,7 @@ class Bench {
         this.pending = { resolve, reject, onText };
         signal.addEventListener("abort", () => {
           this.aborted.push(asked.prefix);
-          resolve({ text: "", model: "m", finish: "cancelled", usage });
+          resolve({ text: "", model: "m", finish: "cancelled", confidence: null, usage });
         });
       });
     };
@@ -67,9 +67,9 @@ class Bench {
       {
         find: ({ prefix }) => {
           const match = this.known.find((entry) => (entry.prefix + entry.text).startsWith(prefix));
-          return match ? (match.prefix + match.text).slice(prefix.length) : undefined;
+          return match && { text: (match.prefix + match.text).slice(prefix.length), confidence: null };
         },
-        add: ({ prefix }, text) => {
+        add: ({ prefix }, { text }) => {
           this.known.push({ prefix, text });
         },
       },
@@ -77,12 +77,16 @@ class Bench {
     );
   }
 
+  async suggest(asked: SuggestionQuery, wait: Pause | undefined, signal: AbortSignal): Promise<string> {
+    return (await this.source.suggest(asked, wait, signal)).text;
+  }
+
   stream(text: string): void {
     this.pending?.onText(text);
   }
 
   answer(text: string): void {
-    this.pending?.resolve({ text, model: "m", finish: "stop", usage });
+    this.pending?.resolve({ text, model: "m", finish: "stop", confidence: null, usage });
   }
 
   fail(error: Error): void {
@@ -98,27 +102,27 @@ class Bench {
 describe("where ghost text comes from", () => {
   test("a suggestion asked for is requested at once", async () => {
     const bench = new Bench();
-    const text = bench.source.suggest(query("const a = "), undefined, new AbortController().signal);
+    const text = bench.suggest(query("const a = "), undefined, new AbortController().signal);
     bench.answer("1;");
     expect(await text).toBe("1;");
   });
 
   test("typing through a known suggestion asks nothing", async () => {
     const bench = new Bench();
-    const first = bench.source.suggest(query("retu"), undefined, new AbortController().signal);
+    const first = bench.suggest(query("retu"), undefined, new AbortController().signal);
     bench.answer("rn x;");
     await first;
-    expect(await bench.source.suggest(query("return"), pause, new AbortController().signal)).toBe(" x;");
+    expect(await bench.suggest(query("return"), pause, new AbortController().signal)).toBe(" x;");
     expect(bench.asked).toEqual(["retu"]);
   });
 
   test("a keystroke that agrees with the answer under way waits for it", async () => {
     const bench = new Bench();
     const before = new AbortController();
-    const first = bench.source.suggest(query("retu"), undefined, before.signal);
+    const first = bench.suggest(query("retu"), undefined, before.signal);
     bench.stream("rn");
     before.abort();
-    const second = bench.source.suggest(query("retur"), pause, new AbortController().signal);
+    const second = bench.suggest(query("retur"), pause, new AbortController().signal);
     bench.answer("rn x;");
     expect(await first).toBe("");
     expect(await second).toBe("n x;");
@@ -129,10 +133,10 @@ describe("where ghost text comes from", () => {
   test("a keystroke that disagrees ends the request and asks anew", async () => {
     const bench = new Bench();
     const before = new AbortController();
-    const first = bench.source.suggest(query("retu"), undefined, before.signal);
+    const first = bench.suggest(query("retu"), undefined, before.signal);
     bench.stream("rn");
     before.abort();
-    const second = bench.source.suggest(query("retux"), undefined, new AbortController().signal);
+    const second = bench.suggest(query("retux"), undefined, new AbortController().signal);
     await bench.settle();
     bench.answer("yz");
     expect(await first).toBe("");
@@ -144,9 +148,9 @@ describe("where ghost text comes from", () => {
   test("an answer that turns out to disagree with what was typed meanwhile is ended", async () => {
     const bench = new Bench();
     const before = new AbortController();
-    const first = bench.source.suggest(query("a"), undefined, before.signal);
+    const first = bench.suggest(query("a"), undefined, before.signal);
     before.abort();
-    const second = bench.source.suggest(query("ab"), undefined, new AbortController().signal);
+    const second = bench.suggest(query("ab"), undefined, new AbortController().signal);
     bench.stream("xyz");
     await bench.settle();
     bench.answer("c");
@@ -156,10 +160,70 @@ describe("where ghost text comes from", () => {
     expect(bench.aborted).toEqual(["a"]);
   });
 
+  describe("an answer that has not begun when more is typed", () => {
+    /** "ab" is typed while the answer for "a" is under way. */
+    async function typeOn(wait: Pause) {
+      const bench = new Bench();
+      const before = new AbortController();
+      void bench.suggest(query("a"), undefined, before.signal);
+      before.abort();
+      const text = bench.suggest(query("ab"), wait, new AbortController().signal);
+      await bench.settle();
+      return { bench, text };
+    }
+
+    test("goes on while the user types", async () => {
+      const { bench, text } = await typeOn(endless);
+      expect([bench.asked, bench.aborted]).toEqual([["a"], []]);
+      bench.answer("bc");
+      expect(await text).toBe("c");
+    });
+
+    test("is asked for anew in a pause", async () => {
+      const { bench, text } = await typeOn(pause);
+      expect([bench.asked, bench.aborted]).toEqual([["a", "ab"], ["a"]]);
+      bench.answer("c");
+      expect(await text).toBe("c");
+    });
+
+    test("is waited for in a pause when it has begun by then, and agrees", async () => {
+      let reach: (reached: boolean) => void = () => undefined;
+      const { bench, text } = await typeOn(() => new Promise((resolve) => (reach = resolve)));
+      bench.stream("bc");
+      reach(true);
+      await bench.settle();
+      expect([bench.asked, bench.aborted]).toEqual([["a"], []]);
+      bench.answer("bcd");
+      expect(await text).toBe("cd");
+    });
+
+    test("is asked for anew in the pause after it has ended with nothing", async () => {
+      let reach: (reached: boolean) => void = () => undefined;
+      const { bench, text } = await typeOn(() => new Promise((resolve) => (reach = resolve)));
+      bench.answer("x");
+      await bench.settle();
+      expect(bench.asked).toEqual(["a"]);
+      reach(true);
+      await bench.settle();
+      expect(bench.asked).toEqual(["a", "ab"]);
+      bench.answer("c");
+      expect(await text).toBe("c");
+    });
+
+    test("fails where it fails before the pause, and not once it was asked for anew", async () => {
+      const failing = await typeOn(endless);
+      failing.bench.fail(new Error("engine died"));
+      await expect(failing.text).rejects.toThrow("engine died");
+      const { bench, text } = await typeOn(pause);
+      bench.answer("c");
+      expect(await text).toBe("c");
+    });
+  });
+
   test("another cursor position ends the request", async () => {
     const bench = new Bench();
-    const first = bench.source.suggest(query("a", "tail"), undefined, new AbortController().signal);
-    const second = bench.source.suggest(query("a", "other tail"), undefined, new AbortController().signal);
+    const first = bench.suggest(query("a", "tail"), undefined, new AbortController().signal);
+    const second = bench.suggest(query("a", "other tail"), undefined, new AbortController().signal);
     await bench.settle();
     bench.answer("b");
     expect(await first).toBe("");
@@ -170,7 +234,7 @@ describe("where ghost text comes from", () => {
   test("a cancellation during the wait asks nothing", async () => {
     const bench = new Bench();
     const controller = new AbortController();
-    const text = bench.source.suggest(query("a"), endless, controller.signal);
+    const text = bench.suggest(query("a"), endless, controller.signal);
     controller.abort();
     expect(await text).toBe("");
     expect(bench.asked).toEqual([]);
@@ -179,7 +243,7 @@ describe("where ghost text comes from", () => {
   test("a request nobody waits for is ended", async () => {
     const bench = new Bench();
     const controller = new AbortController();
-    const text = bench.source.suggest(query("a"), undefined, controller.signal);
+    const text = bench.suggest(query("a"), undefined, controller.signal);
     controller.abort();
     expect(await text).toBe("");
     await expect.poll(() => bench.aborted).toEqual(["a"]);
@@ -187,10 +251,10 @@ describe("where ghost text comes from", () => {
 
   test("a failure reaches the caller and the next query asks again", async () => {
     const bench = new Bench();
-    const text = bench.source.suggest(query("a"), undefined, new AbortController().signal);
+    const text = bench.suggest(query("a"), undefined, new AbortController().signal);
     bench.fail(new Error("engine died"));
     await expect(text).rejects.toThrow("engine died");
-    const again = bench.source.suggest(query("a"), undefined, new AbortController().signal);
+    const again = bench.suggest(query("a"), undefined, new AbortController().signal);
     bench.answer("b");
     expect(await again).toBe("b");
   });

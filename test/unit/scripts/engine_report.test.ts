@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { noGuesses } from "../../../src/engine/guesses";
-import { describeSpeed } from "../../../scripts/terminal/engine_report";
+import { describeEngine, describeSpeed } from "../../../scripts/terminal/engine_report";
 import type { Usage } from "../../../src/shared/protocol";
+import { engineStatus } from "../support/engine_status";
 
 const usage: Usage = {
   promptTokens: 100,
@@ -38,4 +39,26 @@ describe("the speed of a generation", () => {
     "prefill 100 tokens at 200.0/s, decode 120 tokens at 30.0/s, 1 of 2 guessed tokens right",
   );
   check("of nothing", { completionTokens: 0, decodeMs: 0 }, "prefill 100 tokens at 200.0/s, decode 0 tokens");
+});
+
+describe("the engine", () => {
+  test("with a card", () => {
+    expect(describeEngine(engineStatus()).split("\n")).toEqual([
+      "Engine   0.1.0 with llama.cpp v0.4.0, process 7",
+      "RAM      4,096 MiB available of 8,192 MiB",
+      "Device   CPU: AMD EPYC (processor), 4,096 MiB free of 8,192 MiB",
+      "Device   Vulkan0: RTX (graphics card), 5,192 MiB free of 8,192 MiB",
+    ]);
+  });
+
+  test("says which backend is not used, and why", () => {
+    const cuda = { name: "cuda", usable: false, reason: "libcuda.so.1: cannot open shared object file" };
+    const lines = describeEngine(engineStatus({ backends: [cuda] })).split("\n");
+    expect(lines.at(-1)).toBe("Backend  cuda is not used: libcuda.so.1: cannot open shared object file");
+  });
+
+  test("says what takes time", () => {
+    const lines = describeEngine(engineStatus({ preparing: "The driver compiles." })).split("\n");
+    expect(lines.at(-1)).toBe("         The driver compiles.");
+  });
 });

@@ -71,6 +71,8 @@ export function engineStatus(given: Partial<EngineStatus> = {}): EngineStatus {
       { name: "CPU", description: "AMD EPYC", kind: "cpu", memoryTotal: 8192 * mib, memoryFree: 4096 * mib },
       { name: "Vulkan0", description: "RTX", kind: "gpu", memoryTotal: 8192 * mib, memoryFree: 5192 * mib },
     ],
+    backends: [{ name: "vulkan", usable: true, reason: "" }],
+    preparing: "",
     memory: { totalBytes: 8192 * mib, availableBytes: 4096 * mib, hostProcessBytes: 1024 * mib },
     models: [],
     loading: [],

@@ -89,7 +89,7 @@ export class FakeModelHandle implements ModelHandle {
   }
 
   async generate({ tokens, priority, signal, onText, ...rest }: GenerateRequest): Promise<GenerateResult> {
-    const { maxTokens, sampler, stop, beginWith } = rest;
+    const { maxTokens, sampler, stop, beginWith, rate } = rest;
     this.calls.push({ prompt: await this.detokenize(tokens), priority, signal, maxTokens, sampler, stop, beginWith });
     const stopAt = Math.min(
       ...(stop ?? []).map((text) => this.answer.text.indexOf(text)).filter((at) => at >= 0),
@@ -119,7 +119,8 @@ export class FakeModelHandle implements ModelHandle {
       draftModelPasses: 4,
       savedMs: 7,
     };
-    const decoded = { decodeMs: 3, decodePasses: 4, ...guesses };
+    const confidence = rate && text !== "" ? { tokens: text.length, mean: -0.25, least: -1 } : null;
+    const decoded = { decodeMs: 3, decodePasses: 4, confidence, ...guesses };
     return { ...costOf(tokens, signal), text, finish, tokens: answerTokens, ...decoded };
   }
 }

@@ -1,0 +1,115 @@
+/**
+ * Which suggestions are better not shown: lines cut at random columns are completed, a logistic model of which completions
+ * are right is fitted to a half of them, and the rest tells what hiding the improbable ones would do.
+ */
+import { ensureModel } from "../../scripts/fetch_model";
+import type { Suggestion } from "../../src/engine/completion/suggestion";
+import {
+  features,
+  featuresOf,
+  fittedModel,
+  leastProbability,
+  probabilityOf,
+} from "../../src/engine/completion/suggestion_score";
+import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
+import { physicalCores } from "../harness/machine";
+import { plainRow, singleRow, type Row } from "../harness/report";
+import { startEngine } from "../stack/engine_under_test";
+import { matchedShare, readCases, type CompletionCase } from "./cases";
+import { fitLogistic, toldApart, type Sample } from "./logistic_regression";
+
+const model = "qwen2.5-coder-0.5b";
+const contextLength = 8192;
+const languages: Readonly<Record<string, string>> = { ts: "typescript", py: "python", cpp: "cpp" };
+
+export const confidenceBenchmark: Benchmark = {
+  name: "confidence",
+  summary: "which suggestions for cut lines (the file that NMOS_BENCH_CASES names) are better not shown",
+  run: runConfidence,
+};
+
+async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
+  const cases = readCases(quick ? 40 : 200);
+  const modelPath = await ensureModel(model);
+  const { client, close } = await startEngine(root, { modelPath, threads: physicalCores(), contextLength }, stops);
+  const suggestions: Suggestion[] = [];
+  for (const [index, { file, prefix, suffix }] of cases.entries()) {
+    if (index % 20 === 0) log(`case ${String(index + 1)} of ${String(cases.length)}`);
+    const languageId = languages[file.slice(file.lastIndexOf(".") + 1)] ?? "plaintext";
+    const place = { model: modelPath, path: file, languageId, prefix, suffix, extracts: [], maxTokens: 96 };
+    await client.request("completion/prefill", { ...place, reach: "whole", load: true });
+    suggestions.push(await client.request("completion/complete", { ...place, lines: "single" }));
+  }
+  await close();
+  const samples = samplesOf(cases, suggestions);
+  const { intercept, weights } = fitLogistic(samples);
+  const shown = weights.map((weight, index) => `${features[index] ?? ""} ${weight.toFixed(3)}`).join(", ");
+  log(`fitted to all of them: intercept ${intercept.toFixed(3)}, ${shown}`);
+  return { rows: confidenceRows(samples), versions: {}, disturbedSamples: 0 };
+}
+
+/** Suggestions that would be shown, and whether they are what was in the line. */
+export function samplesOf(cases: readonly CompletionCase[], suggestions: readonly Suggestion[]): Sample[] {
+  return cases.flatMap(({ prefix, expected }, index) => {
+    const suggestion = suggestions[index];
+    const values = suggestion && featuresOf(prefix, suggestion);
+    return values ? [{ features: values, isRight: matchedShare(suggestion.text, expected) === 1 }] : [];
+  });
+}
+
+/** Every second sample is fitted to, the others are judged. */
+export function confidenceRows(samples: readonly Sample[]): Row[] {
+  const known = samples.filter((_, index) => index % 2 === 0);
+  const judged = samples.filter((_, index) => index % 2 === 1);
+  const only = (wanted: (feature: string) => boolean) => {
+    const chosen = (some: readonly Sample[]) =>
+      some.map(({ features: values, isRight }) => ({
+        isRight,
+        features: values.filter((_, index) => wanted(features[index] ?? "")),
+      }));
+    return toldApart(fitLogistic(chosen(known)), chosen(judged));
+  };
+  const fitted = fitLogistic(known);
+  const right = judged.filter(({ isRight }) => isRight);
+  const rows = [
+    plainRow({ id: "suggestions judged", unit: "", value: judged.length }),
+    singleRow({
+      ...{ id: "pairs of a right and a wrong suggestion told apart", unit: "%", better: "higher", target: null },
+      ...{ peer: "by the place alone", ours: 100 * toldApart(fitted, judged) },
+      theirs: 100 * only((feature) => feature === "column"),
+    }),
+    plainRow({
+      id: "the same by the model's confidence alone",
+      unit: "%",
+      value: 100 * only((feature) => feature !== "column"),
+    }),
+    plainRow({ id: "the same by the coefficients in use", unit: "%", value: 100 * toldApart(fittedModel, judged) }),
+  ];
+  for (const [level, least] of Object.entries(leastProbability)) {
+    if (least === 0) continue;
+    const shown = judged.filter((sample) => probabilityOf(fitted, sample.features) >= least);
+    const shownRight = shown.filter(({ isRight }) => isRight).length;
+    rows.push(
+      singleRow({
+        ...{ id: `${level}, ${String(least)}: shown suggestions that are right`, unit: "%", better: "higher" },
+        ...{ peer: "all shown", target: null, ours: percentage(shownRight, shown.length) },
+        theirs: percentage(right.length, judged.length),
+      }),
+      plainRow({
+        id: `${level}, ${String(least)}: right suggestions that are still shown`,
+        unit: "%",
+        value: percentage(shownRight, right.length),
+      }),
+      plainRow({
+        id: `${level}, ${String(least)}: wrong suggestions that are hidden`,
+        unit: "%",
+        value: 100 - percentage(shown.length - shownRight, judged.length - right.length),
+      }),
+    );
+  }
+  return rows;
+}
+
+function percentage(part: number, all: number): number {
+  return (100 * part) / Math.max(1, all);
+}

@@ -1,0 +1,103 @@
+import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
+import { ensureNodeLlamaCpp } from "../../scripts/setup/node_llama_cpp";
+import type { ChatMessage } from "../../src/shared/protocol";
+import type { BenchmarkContext } from "../benchmark";
+import { LlamaServer } from "../peers/llama_server";
+import { NodeLlamaCppProcess } from "../peers/node_llama_cpp_process";
+import type { WorkerStart } from "../peers/node_llama_cpp_protocol";
+import type { Conditions } from "../stack/contender";
+import { promptOf, workloads } from "./workloads";
+
+export interface PeerSpeeds {
+  kind: string;
+  /** Tokens a second of every answer, by workload. */
+  speeds: Map<string, number[]>;
+}
+
+interface PeerOptions extends Pick<BenchmarkContext, "stops" | "log"> {
+  conditions: Conditions;
+  /** The model that may guess. */
+  draftPath: string | undefined;
+  answerTokens: number;
+}
+
+interface Peer {
+  kind: string;
+  start: () => Promise<{ tokensPerSecond: (messages: ChatMessage[]) => Promise<number>; close: () => Promise<void> }>;
+}
+
+/** Every way of guessing that peers have, each in a process of its own. */
+export async function measurePeers(options: PeerOptions): Promise<PeerSpeeds[]> {
+  const measured: PeerSpeeds[] = [];
+  for (const { kind, start } of [...(await llamaServers(options)), ...(await nodeLlamaCpps(options))]) {
+    options.log(kind);
+    const peer = await start();
+    const speeds = new Map<string, number[]>();
+    for (const { name, conversations } of workloads) {
+      const answers: number[] = [];
+      for (const messages of conversations) answers.push(await peer.tokensPerSecond(messages));
+      speeds.set(name, answers);
+    }
+    await peer.close();
+    measured.push({ kind, speeds });
+  }
+  return measured;
+}
+
+/** llama.cpp's kinds as they are by default, drafts of a model also with other lengths. */
+async function llamaServers({ conditions, draftPath, answerTokens, stops }: PeerOptions): Promise<Peer[]> {
+  const program = await ensureLlamaTool("llama-server");
+  const draft = (path: string, most: number) => [
+    ...["--spec-type", "draft-simple", "--spec-draft-n-max", String(most), "-md", path],
+    ...["--spec-draft-threads", String(conditions.threads), "-devd", "none"],
+  ];
+  const kinds: [kind: string, options: string[]][] = [
+    ["no speculation", []],
+    ["ngram-simple", ["--spec-type", "ngram-simple"]],
+    ["ngram-simple, matches of 4, drafts of 8", ngramSimple(4, 8)],
+    ["ngram-mod", ["--spec-type", "ngram-mod"]],
+    ["ngram-map-k", ["--spec-type", "ngram-map-k"]],
+  ];
+  if (draftPath !== undefined) {
+    kinds.push(
+      ["draft-simple, 3 tokens (its default)", draft(draftPath, 3)],
+      ["draft-simple, 1 token", draft(draftPath, 1)],
+      ["draft-simple, 8 tokens", draft(draftPath, 8)],
+    );
+  }
+  return kinds.map(([kind, options]) => ({
+    kind: `llama-server, ${kind}`,
+    start: async () => {
+      const server = await LlamaServer.start(program, conditions, stops, options);
+      return {
+        tokensPerSecond: async (messages) => (await server.answer(promptOf(messages), answerTokens)).tokensPerSecond,
+        close: () => server.close(),
+      };
+    },
+  }));
+}
+
+function ngramSimple(match: number, length: number): string[] {
+  const sizes = ["--spec-ngram-simple-size-n", String(match), "--spec-ngram-simple-size-m", String(length)];
+  return ["--spec-type", "ngram-simple", ...sizes];
+}
+
+/** Its predictors as they are by default. */
+async function nodeLlamaCpps({ conditions, draftPath, answerTokens, stops }: PeerOptions): Promise<Peer[]> {
+  const directory = await ensureNodeLlamaCpp();
+  const predictors: NonNullable<WorkerStart["predictor"]>[] = [{ kind: "input lookup" }];
+  if (draftPath !== undefined) predictors.push({ kind: "draft model", path: draftPath });
+  return predictors.map((predictor) => ({
+    kind: `node-llama-cpp, ${predictor.kind}`,
+    start: async () => {
+      const process = await NodeLlamaCppProcess.start({ directory, conditions, predictor }, stops);
+      return {
+        tokensPerSecond: async (messages) => {
+          const { tokens, firstMs, lastMs } = await process.answer({ messages, maxTokens: answerTokens });
+          return ((tokens - 1) / (lastMs - firstMs)) * 1000;
+        },
+        close: () => process.close(),
+      };
+    },
+  }));
+}

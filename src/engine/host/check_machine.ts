@@ -1,0 +1,69 @@
+import { availableParallelism, release } from "node:os";
+import { toEngineError } from "../../shared/errors";
+import type {
+  EngineSettings,
+  EngineStatus,
+  MachineReport,
+  ModelForecast,
+  ModelState,
+  PackReport,
+} from "../../shared/protocol";
+import { freeBytesOf } from "../models/disk_space";
+import type { ModelStore } from "../models/model_store";
+import { throwIfAborted } from "../unless_aborted";
+import type { ModelManager } from "./model_manager";
+
+export interface CheckMachineOptions {
+  /** Once the native engine is there. */
+  status: () => EngineStatus;
+  packs: () => Promise<PackReport>;
+  settings: EngineSettings;
+  store: ModelStore;
+  models: Pick<ModelManager, "forecast">;
+  modelsDirectory: string;
+  signal: AbortSignal;
+  /** Called with the name of the model that is planned. */
+  onModel: (name: string) => void;
+}
+
+/** Looks at the machine, and plans every installed model without loading it. */
+export async function checkMachine(options: CheckMachineOptions): Promise<MachineReport> {
+  const { store, settings, modelsDirectory, signal, onModel } = options;
+  const packs = await options.packs();
+  const models: ModelForecast[] = [];
+  for (const model of await store.list()) {
+    throwIfAborted(signal);
+    if (model.installed) onModel(model.name);
+    models.push(await forecastOf(model, options));
+  }
+  const { hostVersion, library, memory, devices, backends, models: loaded } = options.status();
+  const { gpu, cuda, vramLimitMiB, contextLength, kvCacheType, threads } = settings;
+  return {
+    version: hostVersion,
+    library,
+    platform: `${process.platform}-${process.arch}`,
+    release: release(),
+    processors: availableParallelism(),
+    memory,
+    diskFreeBytes: await freeBytesOf(modelsDirectory),
+    devices,
+    backends,
+    hasLoadedModels: loaded.length > 0,
+    packs,
+    settings: { gpu, cuda, vramLimitMiB, contextLength, kvCacheType, threads },
+    models,
+  };
+}
+
+async function forecastOf(model: ModelState, options: CheckMachineOptions): Promise<ModelForecast> {
+  const { ref, path, name, sizeBytes, requiredBytes, installed, fits, recommendedFor } = model;
+  let plan: Pick<ModelForecast, "placement" | "lastPass"> = { placement: null, lastPass: null };
+  let problem = "";
+  try {
+    if (installed) plan = await options.models.forecast(await options.store.choose(ref, "main"));
+  } catch (thrown) {
+    problem = toEngineError(thrown).message;
+  }
+  const isOwnFile = ref === path;
+  return { name, sizeBytes, requiredBytes, isOwnFile, installed, fits, recommendedFor, ...plan, problem };
+}

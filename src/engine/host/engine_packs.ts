@@ -1,0 +1,183 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import manifest from "../../../package.json";
+import { EngineError, toEngineError } from "../../shared/errors";
+import type { BackendStatus, EngineSettings, LoadedModel, NvidiaCard, PackReport } from "../../shared/protocol";
+import type { NativeBackend, NativeBackendPack } from "../native/addon";
+import { BackendTrial } from "../packs/backend_trial";
+import { choosePack, isCompiledAtFirstUse } from "../packs/choose_pack";
+import { findNvidiaCards } from "../packs/nvidia_cards";
+import type { InstalledPack } from "../packs/pack_folders";
+import { releasesUrl } from "../packs/pack_catalogue";
+import { PackStore, type InstallOptions } from "../packs/pack_store";
+import { enginePaths } from "../paths";
+
+export interface EnginePacksOptions {
+  store: PackStore;
+  /** `<platform>-<arch>`. */
+  platform: string;
+  settings: () => Pick<EngineSettings, "cuda">;
+  /** For what the driver compiles. */
+  cacheDirectory: string;
+  log: (line: string) => void;
+  onChanged: () => void;
+  findCards?: () => Promise<NvidiaCard[]>;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** The packs of this user, for the platform that this process runs on. */
+export function createEnginePacks(options: {
+  version: string;
+  settings: () => EngineSettings;
+  log: (line: string) => void;
+  onChanged: () => void;
+}): EnginePacks {
+  const { packs: directory, cache: cacheDirectory } = enginePaths();
+  const platform = `${process.platform}-${process.arch}`;
+  const settings = () => {
+    const { proxy, noProxy, packMirror: mirror } = options.settings();
+    return { proxy, noProxy, mirror };
+  };
+  const { version, log } = options;
+  const store = new PackStore({ directory, platform, version, releases: releasesUrl(manifest), settings, log });
+  return new EnginePacks({ ...options, store, platform, cacheDirectory });
+}
+
+/** Name of the backend that all packs are of. */
+const backend = "cuda";
+
+/** Of what the driver compiles, bytes; its own default is too small for all kernels of the engine. */
+const compiledBytes = String(2 ** 31);
+
+/** Which packs the native engine gets, and what became of them. */
+export class EnginePacks {
+  private readonly store: PackStore;
+  private cards: NvidiaCard[] | null = null;
+  private used: InstalledPack | null = null;
+  private proven = false;
+  /** Why an installed pack was not even tried. */
+  private refusal: string | null = null;
+
+  constructor(private readonly options: EnginePacksOptions) {
+    this.store = options.store;
+    // Soon enough for most starts; who comes sooner relies on the trial.
+    if (this.store.installed()) void this.findCards();
+  }
+
+  async report(): Promise<PackReport> {
+    const { platform } = this.options;
+    const cards = await this.findCards();
+    const { pack, reason } = choosePack(platform, cards, this.store.entries);
+    return { cards, packs: this.store.list(), suitable: pack?.id ?? null, reason };
+  }
+
+  async install(id: string, options: InstallOptions): Promise<void> {
+    await this.ensureSuitable(id);
+    await this.store.install(id, options);
+    this.tryAgain();
+  }
+
+  /** On a machine without a card, too: it may get one. */
+  async installFile(path: string, options: InstallOptions): Promise<void> {
+    await this.store.installFile(path, options, ({ id }) => this.ensureSuitable(id));
+    this.tryAgain();
+  }
+
+  async remove(id: string): Promise<void> {
+    this.tryAgain();
+    await this.store.remove(id);
+  }
+
+  /** For the native engine that is about to be made. Prepares the environment that the driver reads. */
+  forEngine(): NativeBackendPack[] {
+    const pack = this.store.installed();
+    this.refusal = pack && this.objection(pack);
+    if (!pack || this.refusal !== null) return [];
+    const { env = process.env, cacheDirectory } = this.options;
+    env["CUDA_CACHE_PATH"] ??= join(cacheDirectory, "cuda");
+    env["CUDA_CACHE_MAXSIZE"] ??= compiledBytes;
+    this.used = pack;
+    return [{ backend: pack.backend, libraries: pack.libraries }];
+  }
+
+  /** What the native engine says of its backends, and why one was kept from it. */
+  status(backends: readonly NativeBackend[]): BackendStatus[] {
+    const refused = this.refusal === null ? [] : [{ name: backend, usable: false, reason: this.refusal }];
+    return [...refused, ...backends];
+  }
+
+  /** A sentence while the driver has to compile first; else empty. */
+  preparing(backends: readonly NativeBackend[]): string {
+    const isUsable = backends.some(({ name, usable }) => name === backend && usable);
+    const { used } = this;
+    const card = this.cards?.find((one) => used && isCompiledAtFirstUse(used.entry, one));
+    if (!isUsable || !used || !card || existsSync(this.preparedFile(used, card))) return "";
+    return `The driver compiles code for ${card.name}: the first answers take up to five minutes longer, once.`;
+  }
+
+  /** To be called now and then: a backend with which a model has computed has proved itself. */
+  settle(models: readonly LoadedModel[]): void {
+    if (this.proven || !this.used) return;
+    if (!models.some(({ placement, activity }) => placement.device.startsWith("CUDA") && activity.passes > 0)) return;
+    this.proven = true;
+    this.trialOf(this.used).passed();
+    this.markPrepared(this.used);
+    this.options.onChanged();
+  }
+
+  /** The engine ends in an orderly way. */
+  close(): void {
+    if (this.used) this.trialOf(this.used).passed();
+  }
+
+  private async findCards(): Promise<NvidiaCard[]> {
+    this.cards = await (this.options.findCards ?? findNvidiaCards)();
+    return this.cards;
+  }
+
+  /** A pack that this machine cannot use would only take room, or worse, be used. */
+  private async ensureSuitable(id: string): Promise<void> {
+    const { suitable, reason, cards } = await this.report();
+    if (suitable === id || cards.length === 0) return;
+    const instead = suitable === null ? "" : ` The pack for this machine is ${suitable}.`;
+    throw new EngineError("BACKEND_UNAVAILABLE", `${id} is not for this machine.${instead} ${reason}`);
+  }
+
+  private objection(pack: InstalledPack): string | null {
+    const { settings, platform } = this.options;
+    if (settings().cuda === "off") return "it is switched off (nmos.engine.cuda)";
+    if (this.cards && this.cards.length > 0) {
+      const { pack: suitable, reason } = choosePack(platform, this.cards, [pack.entry]);
+      if (!suitable) return reason;
+    }
+    if (this.trialOf(pack).begin()) return null;
+    return "the engine ended unexpectedly when it used it. Update the driver, then install CUDA support again";
+  }
+
+  private tryAgain(): void {
+    const pack = this.store.installed();
+    if (pack) this.trialOf(pack).passed();
+    this.options.onChanged();
+  }
+
+  private trialOf({ folder }: InstalledPack): BackendTrial {
+    return new BackendTrial(`${folder}.trial`);
+  }
+
+  /** The driver throws away what another version of it compiled. */
+  private preparedFile({ folder }: InstalledPack, { driver }: NvidiaCard): string {
+    return join(this.options.cacheDirectory, "cuda", `${basename(folder)}-${driver}.prepared`);
+  }
+
+  private markPrepared(pack: InstalledPack): void {
+    for (const card of this.cards ?? []) {
+      const file = this.preparedFile(pack, card);
+      try {
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, "");
+      } catch (thrown) {
+        this.options.log(`${file} cannot be written: ${toEngineError(thrown).message}`);
+      }
+    }
+  }
+}

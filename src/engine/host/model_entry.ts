@@ -1,0 +1,50 @@
+import type { LoadedModel, ModelRole } from "../../shared/protocol";
+import type { InstalledModel } from "../models/model_store";
+import type { NativePlacement } from "../native/addon";
+import type { DraftSession } from "./draft_session";
+import type { GraphicsMemory } from "./graphics_memory";
+import { withSessions } from "./model_memory";
+import type { NativeModelHandle } from "./native_model_handle";
+
+/** A model in memory, and what goes with it. */
+export interface ModelEntry {
+  installed: InstalledModel;
+  key: string;
+  roles: Set<ModelRole>;
+  handle: NativeModelHandle;
+  draft: DraftSession;
+  graphics: GraphicsMemory;
+  users: number;
+  lastUsed: number;
+  /** Asked for in tokens; the model may have got a shorter one. */
+  askedContext: number;
+  /** Whether the model that guesses its answers was asked for. */
+  draftModelAsked: boolean;
+  /** To be closed as soon as nobody uses it, and given to no further request. */
+  stale: boolean;
+}
+
+/** With the KV cache of every session that was made. */
+export function plannedFor({ handle }: ModelEntry): NativePlacement {
+  return withSessions(handle.model.placement, handle.sessions);
+}
+
+/** As it is now, without what was given back. */
+export function placementOf(entry: ModelEntry): NativePlacement {
+  const planned = plannedFor(entry);
+  return { ...planned, deviceBytes: planned.deviceBytes - entry.graphics.releasedBytes };
+}
+
+export function describe(entry: ModelEntry): LoadedModel {
+  const { installed, roles, handle } = entry;
+  return {
+    ref: installed.ref,
+    name: installed.name,
+    path: installed.path,
+    roles: [...roles],
+    sizeBytes: handle.info.sizeBytes,
+    placement: placementOf(entry),
+    sessions: handle.sessions,
+    activity: handle.activity,
+  };
+}

@@ -1,0 +1,68 @@
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { resolve } from "node:path";
+import { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { EngineError } from "../../shared/errors";
+import { cancelledDownload } from "./cancelled";
+import type { CatalogueEntry } from "./catalogue";
+import { ensureRoom, writeError, type FreeBytes } from "./disk_space";
+import { sizeOf } from "./download_lock";
+import type { FileProgress } from "./downloader";
+import { renamePatiently } from "./partial_file";
+
+/** The model of the catalogue that a file may be, by its size. Throws `MODEL_UNKNOWN` when there is none. */
+export function entryOfSize(path: string, catalogue: readonly CatalogueEntry[]): CatalogueEntry {
+  const size = sizeOf(path);
+  if (size === null)
+    throw new EngineError("MODEL_NOT_FOUND", `Expected a model at ${path}, but there is no such file.`);
+  const entry = catalogue.find(({ sizeBytes }) => sizeBytes === size);
+  if (entry) return entry;
+  throw new EngineError(
+    "MODEL_UNKNOWN",
+    `${path} is no model of the catalogue, so there is no checksum to compare it with. If you trust it, choose it with "NMOS: Select Model" and "Choose a GGUF file".`,
+  );
+}
+
+/**
+ * Copies a model to `target`, which takes its name only when the checksum was right. Fails with `CHECKSUM_MISMATCH`,
+ * `DISK_FULL`, `DOWNLOAD_FAILED` or, when aborted, `CANCELLED`, and leaves nothing then. The caller locks the target.
+ */
+export async function copyChecked(
+  path: string,
+  target: string,
+  { sizeBytes, sha256, name }: CatalogueEntry,
+  options: { signal: AbortSignal; onProgress: (progress: FileProgress) => void; freeBytes: FreeBytes },
+): Promise<void> {
+  const { signal, onProgress, freeBytes } = options;
+  if (resolve(path) === resolve(target)) return;
+  await ensureRoom(target, sizeBytes, freeBytes);
+  const arriving = `${target}.arriving`;
+  const hash = createHash("sha256");
+  let receivedBytes = 0;
+  const watch = new Transform({
+    transform(chunk: Buffer, _, done) {
+      hash.update(chunk);
+      receivedBytes += chunk.length;
+      onProgress({ phase: "verifying", receivedBytes, totalBytes: sizeBytes, bytesPerSecond: 0 });
+      done(null, chunk);
+    },
+  });
+  try {
+    const source = createReadStream(path, { highWaterMark: 4 * 2 ** 20 });
+    await pipeline(source, watch, createWriteStream(arriving, { flush: true }), { signal });
+    const actual = hash.digest("hex");
+    if (actual !== sha256) {
+      throw new EngineError(
+        "CHECKSUM_MISMATCH",
+        `${path} has the SHA-256 ${actual}, but ${name} has ${sha256}: it is damaged or another model.`,
+      );
+    }
+    await renamePatiently(arriving, target);
+  } catch (thrown) {
+    await rm(arriving, { force: true });
+    if (signal.aborted) throw cancelledDownload(thrown);
+    throw writeError(thrown, target) ?? thrown;
+  }
+}

@@ -1,0 +1,265 @@
+import { rmSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import type { Disposable } from "../../shared/disposable";
+import { EngineError } from "../../shared/errors";
+import type { DownloadProgress, PackState } from "../../shared/protocol";
+import { cancelledDownload } from "../models/cancelled";
+import { sha256Of } from "../models/checksum";
+import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
+import { lockForDownload, sizeOf, tryDownloadLock } from "../models/download_lock";
+import { downloadFile, type FileProgress } from "../models/downloader";
+import { PartialFile } from "../models/partial_file";
+import type { DownloadTiming } from "../models/retry";
+import { SharedDownload } from "../models/shared_download";
+import { packCatalogue, packUrl, type PackEntry } from "./pack_catalogue";
+import { PackFolders, type InstalledPack } from "./pack_folders";
+import { unpackPack } from "./unpack_pack";
+
+export interface PackStoreOptions {
+  /** Folder of the packs. */
+  directory: string;
+  /** `<platform>-<arch>`. */
+  platform: string;
+  /** Of this product: every release publishes its own packs. */
+  version: string;
+  /** Address of the releases; null: this build knows none. */
+  releases: string | null;
+  /** Settings of downloads as they are now; `mirror` replaces `releases`. */
+  settings: () => { proxy: string; noProxy: string; mirror: string };
+  log: (line: string) => void;
+  catalogue?: readonly PackEntry[];
+  timing?: DownloadTiming;
+  freeBytes?: FreeBytes;
+}
+
+export interface InstallOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+/** Where packs lie is no setting: libraries are loaded from there. */
+const elsewhere = "";
+
+/** The engine packs of this user. One pack at a time: they are alternatives. */
+export class PackStore {
+  private readonly catalogue: readonly PackEntry[];
+  private readonly downloads = new Map<string, SharedDownload>();
+  private readonly changed = new Set<() => void>();
+  private readonly folders: PackFolders;
+
+  constructor(private readonly options: PackStoreOptions) {
+    const all = options.catalogue ?? packCatalogue;
+    this.catalogue = all.filter(({ platform }) => platform === options.platform);
+    this.folders = new PackFolders(options.directory, options.log);
+    this.folders.removeLeftovers(this.catalogue);
+  }
+
+  /** Those for this platform, in order of preference. */
+  get entries(): readonly PackEntry[] {
+    return this.catalogue;
+  }
+
+  list(): PackState[] {
+    return this.catalogue.map((entry) => ({
+      id: entry.id,
+      title: entry.title,
+      sizeBytes: entry.archive.sizeBytes,
+      unpackedBytes: entry.archive.unpackedBytes,
+      installed: this.folders.find(entry) !== null,
+      outdated: this.folders.isOutdated(entry),
+      partialBytes: new PartialFile(this.folders.archiveOf(entry)).size,
+      downloading: this.downloads.has(entry.id),
+      downloadable: this.urlOf(entry) !== null,
+    }));
+  }
+
+  /** Null when none is installed in the version that belongs to this engine. */
+  installed(): InstalledPack | null {
+    return this.catalogue.map((entry) => this.folders.find(entry)).find((pack) => pack !== null) ?? null;
+  }
+
+  /**
+   * Downloads a pack, or joins a download under way, and installs it; resolves with its folder. Fails with the codes of
+   * downloads. The partial file of a cancelled one stays for the next time.
+   */
+  async install(id: string, { signal, onProgress }: InstallOptions = {}): Promise<string> {
+    const entry = this.entry(id);
+    let shared = this.downloads.get(id);
+    while (shared?.stopping) {
+      await shared.finished.catch(() => undefined);
+      shared = this.downloads.get(id);
+    }
+    if (signal?.aborted) throw cancelledDownload();
+    return (shared ?? this.begin(entry, (stop, report) => this.fetch(entry, stop, report))).join(signal, onProgress);
+  }
+
+  /**
+   * Installs a pack from a file, which has to be one of this version's for this platform; resolves with its folder.
+   * `approve` may reject what the file turns out to be.
+   */
+  async installFile(
+    path: string,
+    options: InstallOptions = {},
+    approve: (entry: PackEntry) => Promise<void> = () => Promise.resolve(),
+  ): Promise<string> {
+    const entry = await this.identify(path, options);
+    await approve(entry);
+    if (this.downloads.has(entry.id)) {
+      throw new EngineError("DOWNLOAD_FAILED", `${entry.title} is being installed. Wait for it, or cancel it first.`);
+    }
+    const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.unpack(entry, path, stop, report));
+    return this.begin(entry, run).join(options.signal, options.onProgress);
+  }
+
+  /** What a running engine has loaded may stay on the disk until the next start, but is not used again. */
+  async remove(id: string): Promise<void> {
+    const entry = this.entry(id);
+    await this.downloads.get(id)?.stop();
+    const archive = this.folders.archiveOf(entry);
+    const lock = await tryDownloadLock(archive);
+    if (!lock) {
+      throw new EngineError(
+        "DOWNLOAD_FAILED",
+        `${entry.title} is being installed by another process. Stop that, then remove it.`,
+      );
+    }
+    try {
+      new PartialFile(archive).discard();
+      rmSync(archive, { force: true });
+      this.folders.remove(id);
+    } catch (thrown) {
+      throw writeError(thrown, archive, elsewhere) ?? thrown;
+    } finally {
+      lock.dispose();
+    }
+    this.announce();
+  }
+
+  onChanged(handler: () => void): Disposable {
+    this.changed.add(handler);
+    return { dispose: () => this.changed.delete(handler) };
+  }
+
+  private begin(entry: PackEntry, work: Work): SharedDownload {
+    const shared = new SharedDownload((stop, report) =>
+      work(stop, (progress) => {
+        report({ ...progress, ref: entry.id });
+      }),
+    );
+    this.downloads.set(entry.id, shared);
+    const ended = () => {
+      this.downloads.delete(entry.id);
+      this.announce();
+    };
+    shared.finished.then(ended, ended);
+    this.announce();
+    return shared;
+  }
+
+  private fetch(entry: PackEntry, signal: AbortSignal, onProgress: OnProgress): Promise<string> {
+    return this.locked(entry, signal, onProgress, async () => {
+      const { timing, freeBytes = freeBytesOf, log, settings } = this.options;
+      const { sizeBytes, sha256, unpackedBytes } = entry.archive;
+      const target = this.folders.archiveOf(entry);
+      const url = this.urlOf(entry);
+      if (url === null) {
+        throw new EngineError(
+          "DOWNLOAD_FAILED",
+          "This build of NMOS names no address to download packs from. Set nmos.download.packMirror, or get the pack and install it from the file.",
+        );
+      }
+      const missing = sizeBytes - (sizeOf(target) ?? new PartialFile(target).size);
+      await ensureRoom(target, missing + unpackedBytes, freeBytes, elsewhere);
+      if (sizeOf(target) !== sizeBytes || (await sha256Of(target, { signal })) !== sha256) {
+        log(`downloading ${entry.id}`);
+        const { proxy, noProxy } = settings();
+        const file = { url, target, sha256, sizeBytes, proxy, noProxy, signal, onProgress, elsewhere };
+        await downloadFile({ ...file, freeBytes, ...(timing && { timing }) });
+      }
+      const folder = await this.unpack(entry, target, signal, onProgress);
+      await rm(target, { force: true });
+      return folder;
+    });
+  }
+
+  /** Works under a lock that other processes respect; one that waited finds the pack there. */
+  private async locked(
+    entry: PackEntry,
+    signal: AbortSignal,
+    onProgress: OnProgress,
+    work: () => Promise<string>,
+  ): Promise<string> {
+    const target = this.folders.archiveOf(entry);
+    const lock = await lockForDownload(target, entry.archive.sizeBytes, signal, onProgress);
+    try {
+      return this.folders.find(entry)?.folder ?? (await work());
+    } catch (thrown) {
+      if (signal.aborted) throw cancelledDownload(thrown);
+      throw writeError(thrown, this.folders.folderOf(entry), elsewhere) ?? thrown;
+    } finally {
+      lock.dispose();
+    }
+  }
+
+  private async unpack(
+    entry: PackEntry,
+    archive: string,
+    signal: AbortSignal,
+    onProgress: OnProgress,
+  ): Promise<string> {
+    const folder = this.folders.folderOf(entry);
+    await ensureRoom(folder, entry.archive.unpackedBytes, this.options.freeBytes ?? freeBytesOf, elsewhere);
+    await unpackPack(archive, folder, {
+      signal,
+      onProgress: (receivedBytes, totalBytes) => {
+        onProgress({ phase: "unpacking", receivedBytes, totalBytes, bytesPerSecond: 0 });
+      },
+    });
+    if (!this.folders.find(entry)) {
+      await rm(folder, { recursive: true, force: true });
+      throw new EngineError("CHECKSUM_MISMATCH", `${archive} is another pack than ${entry.id}. Download it again.`);
+    }
+    this.folders.removeOthers(entry);
+    this.options.log(`installed ${entry.id} in ${folder}`);
+    return folder;
+  }
+
+  /** The entry that a file is, by its checksum. */
+  private async identify(path: string, { signal, onProgress }: InstallOptions): Promise<PackEntry> {
+    const totalBytes = sizeOf(path);
+    if (totalBytes === null) {
+      throw new EngineError("INVALID_ARGUMENT", `Expected an engine pack at ${path}, but there is no such file.`);
+    }
+    const report = (receivedBytes: number) =>
+      onProgress?.({ ref: path, phase: "verifying", receivedBytes, totalBytes, bytesPerSecond: 0 });
+    const sha256 = await sha256Of(path, { ...(signal && { signal }), onProgress: report });
+    const entry = this.catalogue.find(({ archive }) => archive.sha256 === sha256);
+    if (entry) return entry;
+    const { platform, version } = this.options;
+    const expected = this.catalogue.map(({ archive }) => `${archive.file} (SHA-256 ${archive.sha256})`);
+    throw new EngineError(
+      "CHECKSUM_MISMATCH",
+      `${path} has the SHA-256 ${sha256} and is no pack of NMOS ${version} for ${platform}; expected ${expected.join(" or ") || "none, there are none for it"}.`,
+    );
+  }
+
+  private urlOf(entry: PackEntry): string | null {
+    const { version, releases, settings } = this.options;
+    return packUrl(entry, version, releases, settings().mirror);
+  }
+
+  private entry(id: string): PackEntry {
+    const entry = this.catalogue.find((one) => one.id === id);
+    if (entry) return entry;
+    const known = this.catalogue.map((one) => one.id).join(", ") || "none";
+    const { platform } = this.options;
+    throw new EngineError("INVALID_ARGUMENT", `Expected a pack for ${platform} (${known}), got ${JSON.stringify(id)}.`);
+  }
+
+  private announce(): void {
+    for (const handler of this.changed) handler();
+  }
+}
+
+type OnProgress = (progress: FileProgress) => void;
+type Work = (signal: AbortSignal, onProgress: OnProgress) => Promise<string>;

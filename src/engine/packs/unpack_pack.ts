@@ -1,0 +1,155 @@
+import { createHash } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Transform, type Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
+import yauzl, { type Entry, type ZipFile } from "yauzl";
+import { EngineError } from "../../shared/errors";
+import { renamePatiently } from "../models/partial_file";
+import { manifestName, parseManifest, type PackFile, type PackManifest } from "./pack_manifest";
+
+export interface UnpackOptions {
+  signal: AbortSignal;
+  /** Bytes written so far, of those that the pack holds. */
+  onProgress: (bytes: number, totalBytes: number) => void;
+}
+
+/**
+ * Unpacks a pack into `folder`, which takes its name only when the checksum of every file was right; what stands there is
+ * replaced. Fails with `CHECKSUM_MISMATCH`, the system's error, or the reason of the abort, and leaves nothing then.
+ */
+export async function unpackPack(archive: string, folder: string, options: UnpackOptions): Promise<PackManifest> {
+  const scratch = `${folder}.unpacking`;
+  await rm(scratch, { recursive: true, force: true });
+  const zip = await openZip(archive);
+  try {
+    const entries = await entriesOf(zip, archive);
+    const manifest = await readManifest(zip, entries, archive);
+    await mkdir(join(scratch, "licenses"), { recursive: true });
+    await extractAll(zip, entries, manifest, scratch, archive, options);
+    await writeFile(join(scratch, manifestName), JSON.stringify(manifest, undefined, 2));
+    await rm(folder, { recursive: true, force: true });
+    await renamePatiently(scratch, folder);
+    return manifest;
+  } catch (thrown) {
+    await rm(scratch, { recursive: true, force: true });
+    throw thrown;
+  } finally {
+    zip.close();
+  }
+}
+
+async function openZip(archive: string): Promise<ZipFile> {
+  try {
+    const open = promisify<string, yauzl.Options, ZipFile>(yauzl.open.bind(yauzl));
+    return await open(archive, { lazyEntries: true, autoClose: false });
+  } catch (thrown) {
+    throw damaged(archive, thrown instanceof Error ? thrown.message : String(thrown), thrown);
+  }
+}
+
+/** yauzl itself refuses names that lead out of a folder. */
+function entriesOf(zip: ZipFile, archive: string): Promise<Map<string, Entry>> {
+  const entries = new Map<string, Entry>();
+  return new Promise((resolve, reject) => {
+    zip.on("entry", (entry: Entry) => {
+      entries.set(entry.fileName, entry);
+      zip.readEntry();
+    });
+    zip.on("end", () => {
+      resolve(entries);
+    });
+    zip.on("error", (thrown: Error) => {
+      reject(damaged(archive, thrown.message, thrown));
+    });
+    zip.readEntry();
+  });
+}
+
+async function readManifest(zip: ZipFile, entries: Map<string, Entry>, archive: string): Promise<PackManifest> {
+  const entry = entries.get(manifestName);
+  if (!entry) throw damaged(archive, `it holds no ${manifestName}`);
+  const manifest = parseManifest(await text(await openEntry(zip, entry)), archive);
+  const missing = manifest.files.filter(({ name }) => !entries.has(name)).map(({ name }) => name);
+  if (missing.length > 0) throw damaged(archive, `it lacks ${missing.join(", ")}`);
+  const named = new Set([manifestName, ...manifest.files.map(({ name }) => name)]);
+  const stray = [...entries.keys()].filter((name) => !named.has(name));
+  if (stray.length > 0) throw damaged(archive, `its manifest does not name ${stray.join(", ")}`);
+  return manifest;
+}
+
+async function extractAll(
+  zip: ZipFile,
+  entries: Map<string, Entry>,
+  { files }: PackManifest,
+  folder: string,
+  archive: string,
+  { signal, onProgress }: UnpackOptions,
+): Promise<void> {
+  const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  let written = 0;
+  for (const file of files) {
+    const entry = entries.get(file.name);
+    if (!entry) continue;
+    const source = await openEntry(zip, entry);
+    await extract(source, file, join(folder, file.name), archive, signal, (bytes) => {
+      written += bytes;
+      onProgress(written, totalBytes);
+    });
+  }
+}
+
+async function extract(
+  source: Readable,
+  { name, sizeBytes, sha256 }: PackFile,
+  target: string,
+  archive: string,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const hash = createHash("sha256");
+  let bytes = 0;
+  const check = new Transform({
+    transform(chunk: Buffer, _, done) {
+      bytes += chunk.length;
+      // A pack that swells must not fill the disk.
+      if (bytes > sizeBytes) {
+        done(damaged(archive, `${name} is longer than its manifest says`));
+        return;
+      }
+      hash.update(chunk);
+      onBytes(chunk.length);
+      done(null, chunk);
+    },
+  });
+  await mkdir(dirname(target), { recursive: true });
+  try {
+    await pipeline(source, check, createWriteStream(target, { flush: true }), { signal });
+  } catch (thrown) {
+    const isOurs = thrown instanceof EngineError || signal.aborted || isSystemError(thrown);
+    throw isOurs ? thrown : damaged(archive, `${name}: ${String(thrown)}`, thrown);
+  }
+  if (bytes === sizeBytes && hash.digest("hex") === sha256) return;
+  throw damaged(archive, `${name} is not what its manifest says`);
+}
+
+function openEntry(zip: ZipFile, entry: Entry): Promise<Readable> {
+  return new Promise((resolve, reject) => {
+    zip.openReadStream(entry, (thrown, stream) => {
+      if (thrown) reject(damaged(entry.fileName, thrown.message, thrown));
+      else resolve(stream);
+    });
+  });
+}
+
+/** Of the disk that is written to; errors of zlib have codes, too. */
+function isSystemError(thrown: unknown): boolean {
+  return typeof (thrown as NodeJS.ErrnoException | null)?.syscall === "string";
+}
+
+function damaged(archive: string, what: string, cause?: unknown): EngineError {
+  return new EngineError("CHECKSUM_MISMATCH", `${archive} is no usable pack: ${what}. Download it again.`, { cause });
+}

@@ -1,0 +1,77 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { toEngineError } from "../../../src/shared/errors";
+import type { DownloadProgress } from "../../../src/shared/protocol";
+import { storeOf, testModel } from "./store_fixture";
+import { temporaryDirectories } from "./temporary_directory";
+
+const directory = temporaryDirectories();
+const model = testModel("tiny", 500_000);
+
+/** A file of this content beside an empty models folder. */
+function machine(content: Buffer) {
+  const folder = join(directory(), "models");
+  const path = join(directory(), "from a stick.gguf");
+  writeFileSync(path, content);
+  return { folder, path, store: storeOf([model], folder) };
+}
+
+describe("a model from a file", () => {
+  test("is copied, checked and installed", async () => {
+    const { store, path, folder } = machine(model.content);
+    const progress: DownloadProgress[] = [];
+    const target = join(folder, "tiny.gguf");
+    expect(await store.installFile(path, { onProgress: (one) => progress.push(one) })).toBe(target);
+    expect(readFileSync(target).equals(model.content)).toBe(true);
+    expect(readdirSync(folder).toSorted()).toEqual(["tiny.gguf", "verified.json"]);
+    expect(progress.at(-1)).toMatchObject({ ref: "tiny", receivedBytes: model.content.length });
+    expect((await store.choose("tiny", "main")).path).toBe(target);
+    expect(existsSync(path)).toBe(true);
+  });
+
+  test.each<[what: string, content: () => Buffer, code: string]>([
+    ["with other bytes", () => Buffer.alloc(model.content.length), "CHECKSUM_MISMATCH"],
+    ["that is cut off", () => model.content.subarray(0, 100), "MODEL_UNKNOWN"],
+    ["of no model of the catalogue", () => Buffer.from("GGUF"), "MODEL_UNKNOWN"],
+  ])("%s is refused and leaves nothing", async (_, content, code) => {
+    const { store, path, folder } = machine(content());
+    const failure = await store.installFile(path, {}).then(() => null, toEngineError);
+    expect(failure?.code).toBe(code);
+    expect(existsSync(folder) ? readdirSync(folder) : []).toEqual([]);
+  });
+
+  test("that is not there is named", async () => {
+    const { store, folder } = machine(model.content);
+    await expect(store.installFile(join(folder, "none.gguf"), {})).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+  });
+
+  test("can be cancelled", async () => {
+    const { store, path, folder } = machine(model.content);
+    const leaving = new AbortController();
+    const installing = store.installFile(path, {
+      signal: leaving.signal,
+      onProgress: () => {
+        leaving.abort();
+      },
+    });
+    await expect(installing).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("does not fit a full disk", async () => {
+    const { path, folder } = machine(model.content);
+    const store = storeOf([model], folder, { freeBytes: () => Promise.resolve(1) });
+    await expect(store.installFile(path, {})).rejects.toMatchObject({ code: "DISK_FULL" });
+  });
+
+  test("that lies in the models folder already is only checked", async () => {
+    const { store, folder } = machine(model.content);
+    mkdirSync(folder);
+    const path = join(folder, "tiny.gguf");
+    writeFileSync(path, model.content);
+    expect(await store.installFile(path, {})).toBe(path);
+    writeFileSync(path, Buffer.alloc(model.content.length));
+    await expect(store.installFile(path, {})).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
+  });
+});

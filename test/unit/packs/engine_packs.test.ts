@@ -1,0 +1,214 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { EnginePacks } from "../../../src/engine/host/engine_packs";
+import type { NativeBackend } from "../../../src/engine/native/addon";
+import type { CudaUse, NvidiaCard } from "../../../src/shared/protocol";
+import { temporaryDirectories } from "../models/temporary_directory";
+import { loadedModel } from "../support/engine_status";
+import { makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
+
+const directory = temporaryDirectories();
+let pack: TestPack;
+
+beforeAll(async () => {
+  pack = await makePack(directory());
+});
+
+const gtx1650: NvidiaCard = {
+  name: "GTX 1650",
+  driver: "591.44",
+  capability: "7.5",
+  memoryBytes: 2 ** 32,
+  freeBytes: 2 ** 31,
+};
+const cuda: NativeBackend = { name: "cuda", usable: true, reason: "" };
+const vulkan: NativeBackend = { name: "vulkan", usable: true, reason: "" };
+const onCuda = loadedModel({ placement: { device: "CUDA0" }, activity: { passes: 1 } });
+
+interface Machine {
+  home: string;
+  cards: NvidiaCard[];
+  settings: { cuda: CudaUse };
+  env: NodeJS.ProcessEnv;
+}
+
+function machine(changes: Partial<Machine> = {}): Machine {
+  return { home: directory(), cards: [gtx1650], settings: { cuda: "auto" }, env: {}, ...changes };
+}
+
+/** A host that begins on a machine. */
+async function begin({ home, cards, settings, env }: Machine): Promise<EnginePacks> {
+  const packs = new EnginePacks({
+    store: packStoreOf([pack], join(home, "packs"), ""),
+    platform,
+    settings: () => settings,
+    cacheDirectory: join(home, "cache"),
+    log: () => undefined,
+    onChanged: () => undefined,
+    findCards: () => Promise.resolve(cards),
+    env,
+  });
+  await new Promise(setImmediate);
+  return packs;
+}
+
+describe("the native engine", () => {
+  test("gets the installed pack, libraries first, and the driver a cache that holds everything", async () => {
+    const on = machine();
+    const packs = await begin(on);
+    expect(packs.forEngine()).toEqual([]);
+    expect(on.env).toEqual({});
+    await packs.installFile(pack.path, {});
+    const [given] = packs.forEngine();
+    expect(given?.backend).toMatch(/libggml-cuda\.so$/);
+    expect(given?.libraries.map((path) => existsSync(path))).toEqual([true, true]);
+    expect(on.env["CUDA_CACHE_PATH"]).toBe(join(on.home, "cache", "cuda"));
+    expect(Number(on.env["CUDA_CACHE_MAXSIZE"])).toBeGreaterThan(2 ** 30);
+    expect(packs.status([cuda])).toEqual([cuda]);
+  });
+
+  test("leaves the user's own cache alone", async () => {
+    const on = machine({ env: { CUDA_CACHE_PATH: "/mine" } });
+    const packs = await begin(on);
+    await packs.installFile(pack.path, {});
+    packs.forEngine();
+    expect(on.env["CUDA_CACHE_PATH"]).toBe("/mine");
+  });
+
+  test("gets none when CUDA is switched off, and the status says so", async () => {
+    const on = machine({ settings: { cuda: "off" } });
+    const packs = await begin(on);
+    await packs.installFile(pack.path, {});
+    expect(packs.forEngine()).toEqual([]);
+    expect(packs.status([vulkan])).toEqual([
+      { name: "cuda", usable: false, reason: "it is switched off (nmos.engine.cuda)" },
+      vulkan,
+    ]);
+    on.settings.cuda = "auto";
+    expect(packs.forEngine()).toHaveLength(1);
+    expect(packs.status([vulkan])).toEqual([vulkan]);
+  });
+
+  test("gets none that the driver cannot run any more", async () => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    const later = await begin({ ...on, cards: [{ ...gtx1650, driver: "516.94" }] });
+    expect(later.forEngine()).toEqual([]);
+    expect(later.status([])[0]?.reason).toContain("driver 590 or later");
+  });
+
+  test("gets none with which it ended unexpectedly twice, until it is installed again", async () => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    for (let start = 0; start < 2; ++start) expect((await begin(on)).forEngine()).toHaveLength(1);
+    const third = await begin(on);
+    expect(third.forEngine()).toEqual([]);
+    expect(third.status([])[0]?.reason).toContain("ended unexpectedly");
+    await third.installFile(pack.path, {});
+    expect((await begin(on)).forEngine()).toHaveLength(1);
+  });
+
+  test.each<[what: string, end: (packs: EnginePacks) => void]>([
+    [
+      "it computed with it",
+      (packs) => {
+        packs.settle([onCuda]);
+      },
+    ],
+    [
+      "it ended in an orderly way",
+      (packs) => {
+        packs.close();
+      },
+    ],
+  ])("gets it again and again when %s", async (_, end) => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    for (let start = 0; start < 4; ++start) {
+      const packs = await begin(on);
+      expect(packs.forEngine()).toHaveLength(1);
+      end(packs);
+    }
+  });
+
+  test("has proved nothing by computing elsewhere", async () => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    const elsewhere = [
+      loadedModel({ placement: { device: "Vulkan0" }, activity: { passes: 9 } }),
+      loadedModel({ placement: { device: "CUDA0" }, activity: { passes: 0 } }),
+    ];
+    for (let start = 0; start < 2; ++start) {
+      const packs = await begin(on);
+      packs.forEngine();
+      packs.settle(elsewhere);
+    }
+    expect((await begin(on)).forEngine()).toEqual([]);
+  });
+});
+
+describe("compiling at the first use", () => {
+  async function preparing(on: Machine, backends: NativeBackend[] = [cuda]): Promise<[EnginePacks, string]> {
+    const packs = await begin(on);
+    packs.forEngine();
+    return [packs, packs.preparing(backends)];
+  }
+
+  test("is announced until a model has computed, once for a driver", async () => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    const [first, announced] = await preparing(on);
+    expect(announced).toContain("GTX 1650");
+    expect(announced).toContain("up to five minutes");
+    first.settle([onCuda]);
+    expect(first.preparing([cuda])).toBe("");
+    expect((await preparing(on))[1]).toBe("");
+    const updated = { ...on, cards: [{ ...gtx1650, driver: "595.01" }] };
+    expect((await preparing(updated))[1]).toContain("GTX 1650");
+  });
+
+  test.each<[what: string, changes: Partial<Machine>, backends: NativeBackend[]]>([
+    ["of a card with machine code", { cards: [{ ...gtx1650, capability: "8.6" }] }, [cuda]],
+    ["of a card whose capability is unknown", { cards: [{ ...gtx1650, capability: null }] }, [cuda]],
+    ["where CUDA is not usable", {}, [{ name: "cuda", usable: false, reason: "x" }, vulkan]],
+    ["where CUDA is off", { settings: { cuda: "off" } }, [vulkan]],
+  ])("%s is nothing to tell", async (_, changes, backends) => {
+    const on = machine(changes);
+    await (await begin(on)).installFile(pack.path, {});
+    expect((await preparing(on, backends))[1]).toBe("");
+  });
+});
+
+describe("installing", () => {
+  test("tells which pack suits the machine", async () => {
+    const packs = await begin(machine());
+    expect(await packs.report()).toMatchObject({ cards: [gtx1650], suitable: "cuda13" });
+    const without = await begin(machine({ cards: [] }));
+    expect(await without.report()).toMatchObject({ suitable: null, reason: "No NVIDIA card with a driver was found." });
+  });
+
+  test("refuses a pack that this machine cannot use, from the network and from a file", async () => {
+    const packs = await begin(machine({ cards: [{ ...gtx1650, driver: "516.94" }] }));
+    for (const installing of [packs.install("cuda13", {}), packs.installFile(pack.path, {})]) {
+      await expect(installing).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+      await expect(installing).rejects.toThrow("install a newer driver");
+    }
+  });
+
+  test("from a file works on a machine that has no card yet", async () => {
+    const packs = await begin(machine({ cards: [] }));
+    await packs.installFile(pack.path, {});
+    expect(packs.forEngine()).toHaveLength(1);
+  });
+
+  test("can be undone", async () => {
+    const on = machine();
+    const packs = await begin(on);
+    await packs.installFile(pack.path, {});
+    packs.forEngine();
+    await packs.remove("cuda13");
+    expect(packs.forEngine()).toEqual([]);
+    expect(readdirSync(join(on.home, "packs"))).toEqual([]);
+  });
+});
