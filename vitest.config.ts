@@ -19,8 +19,8 @@ export default defineConfig({
         test: {
           name: "packaged",
           include: ["test/packaged/**/*.test.ts"],
-          testTimeout: 600_000,
-          hookTimeout: 600_000,
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
           fileParallelism: false,
         },
       },

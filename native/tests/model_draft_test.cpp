@@ -242,7 +242,7 @@ TEST(model_draft, "an answer goes on without the draft model when that is closed
         Pair pair(small_model_path());
         auto request = pair.request(prompts[1], [&](DecodeOptions& decode) { decode.draft = pair.draft_session(); });
         std::atomic<int> pieces = 0;
-        std::jthread closing([&] {
+        std::thread closing([&] {
             while (pieces < after) std::this_thread::yield();
             pair.draft->close();
         });

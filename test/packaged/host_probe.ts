@@ -74,12 +74,18 @@ const asStranger = async (token: string | null): Promise<unknown> => {
 
 const prefix = "def add(a, b):\n    return ";
 const place = { path: "größe.py", languageId: "python", prefix, suffix: "\n", extracts: [], maxTokens: 12 };
-const ask = async (content: string, maxTokens: number, signal?: AbortSignal) => {
+const ask = async (content: string, maxTokens: number, onText: () => void = () => undefined, signal?: AbortSignal) => {
   let streamed = "";
   const { text, finish } = await window.request(
     "chat/generate",
     { model, messages: [{ role: "user", content }], maxTokens, sampling: { temperature: 0 } },
-    { onProgress: (piece) => (streamed += piece), ...(signal ? { signal } : {}) },
+    {
+      onProgress: (piece) => {
+        streamed += piece;
+        onText();
+      },
+      ...(signal ? { signal } : {}),
+    },
   );
   return { text, finish, streamed };
 };
@@ -99,11 +105,10 @@ void observe({
   "an answer in other letters": () => ask("Repeat: naïve café 日本 🎉", 24),
   "an answer that is stopped": async () => {
     const controller = new AbortController();
-    const stopped = ask("Count to one thousand.", 900, controller.signal);
-    setTimeout(() => {
+    const stop = () => {
       controller.abort();
-    }, 300);
-    return (await stopped).finish;
+    };
+    return (await ask("Count to one thousand.", 900, stop, controller.signal)).finish;
   },
   "a second window": async () => (await pidOf(other)) === (await pidOf(window)),
   "a wrong token": () => asStranger("0".repeat(readFileSync(paths.tokenFile, "utf8").length)),

@@ -4,7 +4,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { survivedScenes } from "../native/survived_scenes";
 import { InstalledPackage } from "./installed_package";
 
-/** Under Wine a process that had worker threads now and then does not end. NMOS has none of them. */
+/**
+ * A process that had worker threads, of which NMOS has none, stays now and then in Wine's (8.0) own code for the end of a
+ * process, after everything was said and with no frame of Windows' side left.
+ */
 const scenesHere = survivedScenes.filter((scene) => process.platform === "win32" || !scene.startsWith("a worker"));
 
 let installed: InstalledPackage;

@@ -23,7 +23,7 @@ export interface Ending {
 }
 
 /** Milliseconds that a program may take before it counts as hung, and that all of them may take to be gone. */
-const programPatience = 240_000;
+const programPatience = 480_000;
 const goodbyePatience = 60_000;
 
 /**

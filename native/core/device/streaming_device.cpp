@@ -522,8 +522,8 @@ void* StreamingDevice::Ggml::procedure(ggml_backend_reg_t, const char* name) {
         const ggml_backend_set_n_threads_t set = [](ggml_backend_t backend, int threads) {
             Backend::self(backend).processor.set_threads(threads);
             const ggml_backend_t compute = Backend::self(backend).compute.get();
-            const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(compute));
-            const auto inner = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));
+            const ggml_backend_reg_t owner = ggml_backend_dev_backend_reg(ggml_backend_get_device(compute));
+            const auto inner = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(owner, "ggml_backend_set_n_threads"));
             if (inner) inner(compute, threads);
         };
         return reinterpret_cast<void*>(set);
