@@ -123,27 +123,28 @@ Backends& backends() {
 
 // The libraries of a pack are looked for nowhere but where it says: each is loaded by its path, and the backend then finds
 // it among what is loaded. Its own folder counts as well, for what those load later.
-std::string open_pack(const BackendPack& pack, std::vector<std::unique_ptr<os::DynamicLibrary>>& opened) {
+//
+// Returns why one cannot be loaded. What is loaded by then stays so: libraries like these are not made to be unloaded.
+std::string open_pack(const BackendPack& pack, std::vector<std::unique_ptr<os::DynamicLibrary>>& kept) {
     std::string error;
-    for (const std::string& library : pack.libraries) {
-        opened.push_back(os::open_library(library, error));
-        if (!opened.back()) return error;
-    }
-    opened.push_back(os::open_library(pack.backend, error));
-    return opened.back() ? "" : error;
+    const auto open = [&](const std::string& path) {
+        std::unique_ptr<os::DynamicLibrary> library = os::open_library(path, error);
+        const bool is_open = library != nullptr;
+        if (is_open) kept.push_back(std::move(library));
+        return is_open;
+    };
+    return std::ranges::all_of(pack.libraries, open) && open(pack.backend) ? "" : error;
 }
 
 BackendState load_card_backend(const BackendPack& pack, std::vector<std::unique_ptr<os::DynamicLibrary>>& kept) {
     BackendState state;
     state.name = backend_name(utf8(fs::path(std::u8string(pack.backend.begin(), pack.backend.end())).filename()));
-    std::vector<std::unique_ptr<os::DynamicLibrary>> opened;
-    state.reason = open_pack(pack, opened);
+    state.reason = open_pack(pack, kept);
     if (!state.reason.empty()) return state;
     const ErrorCapture errors;
     const ggml_backend_reg_t reg = ggml_backend_load(pack.backend.c_str());
     state.usable = reg && ggml_backend_reg_dev_count(reg) > 0;
     if (!state.usable) state.reason = !errors.text().empty() ? errors.text() : reg ? "it finds no card it can use" : "it is no backend of this engine";
-    std::ranges::move(opened, std::back_inserter(kept));
     return state;
 }
 
