@@ -46,8 +46,16 @@ std::string last_error_text() {
     const DWORD code = GetLastError();
     const DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
     DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
-    while (length > 0 && text[length - 1] <= L' ') --length;  // It ends with a new line.
+    // The system ends its messages with a line break.
+    while (length > 0 && text[length - 1] <= L' ') --length;
     return length > 0 ? narrow(text, length) : "error " + std::to_string(code);
+}
+
+// The system does not say which of the DLLs that a library needs it has not found.
+std::string load_error_text(const std::string& path) {
+    const bool is_dependency = GetLastError() == ERROR_MOD_NOT_FOUND && GetFileAttributesW(widen(path).c_str()) != INVALID_FILE_ATTRIBUTES;
+    if (is_dependency) return "a DLL that it needs is missing, such as one of the graphics driver or of Microsoft's Visual C++ runtime";
+    return path + ": " + last_error_text();
 }
 
 // How fast a core is compared with the others; higher is faster. EfficiencyClass, the byte behind Flags, is named so
@@ -161,7 +169,7 @@ std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::strin
     DWORD previous = 0;
     SetThreadErrorMode(SEM_FAILCRITICALERRORS, &previous);
     const HMODULE module = LoadLibraryExW(widen(path).c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH);
-    if (!module) error = last_error_text();
+    if (!module) error = load_error_text(path);
     SetThreadErrorMode(previous, nullptr);
     return module ? std::make_unique<WindowsLibrary>(module) : nullptr;
 }

@@ -55,23 +55,31 @@ int score_of(const std::string& path) {
     return score ? score() : 1;
 }
 
+// Never closed: threads may compute with it until the process ends, and libraries of drivers are not made to be unloaded.
+os::DynamicLibrary* open_for_good(const std::string& path, std::string& error) {
+    static auto& kept = *new std::vector<std::unique_ptr<os::DynamicLibrary>>;
+    std::unique_ptr<os::DynamicLibrary> library = os::open_library(path, error);
+    if (!library) return nullptr;
+    kept.push_back(std::move(library));
+    return kept.back().get();
+}
+
 // The backend in a library, null with the reason in `error` when its driver or hardware is not on this machine.
 //
 // In place of ggml_backend_load, which takes a path in the code page of Windows: for it there is nothing in the folder of
 // a user whose name has other letters.
 ggml_backend_reg_t open_backend(const std::string& path, std::string& error) {
-    std::unique_ptr<os::DynamicLibrary> library = os::open_library(path, error);
+    const os::DynamicLibrary* const library = open_for_good(path, error);
     if (!library) return nullptr;
     const auto init = reinterpret_cast<ggml_backend_init_t>(library->symbol("ggml_backend_init"));
-    const ggml_backend_reg_t backend = init ? init() : nullptr;
-    if (!backend || backend->api_version != GGML_BACKEND_API_VERSION) {
-        error = backend ? "made for another version of ggml" : "it found nothing to compute with";
+    if (!init) {
+        error = "it is no backend of this engine";
         return nullptr;
     }
-    // Threads may compute with it until the process ends, so it is never closed.
-    static auto& kept = *new std::vector<std::unique_ptr<os::DynamicLibrary>>;
-    kept.push_back(std::move(library));
-    return backend;
+    const ggml_backend_reg_t backend = init();
+    if (backend && backend->api_version == GGML_BACKEND_API_VERSION) return backend;
+    error = backend ? "made for another version of ggml" : "it found nothing to compute with";
+    return nullptr;
 }
 
 struct BackendFiles {
@@ -131,7 +139,6 @@ struct Backends {
     std::mutex mutex;
     std::map<std::string, BackendState> by_path;
     std::vector<std::string> order;  // of trying, paths of cards' backends
-    std::vector<std::unique_ptr<os::DynamicLibrary>> libraries;  // of packs, for as long as the process lives
 };
 
 Backends& backends() {
@@ -141,13 +148,11 @@ Backends& backends() {
 
 // The libraries of a pack are looked for nowhere but where it says: each is loaded by its path, and the backend then finds
 // it among what is loaded. Its own folder counts as well, for what those load later.
-BackendState load_card_backend(const BackendPack& pack, std::vector<std::unique_ptr<os::DynamicLibrary>>& kept) {
+BackendState load_card_backend(const BackendPack& pack) {
     BackendState state;
     state.name = backend_name(utf8(fs::path(std::u8string(pack.backend.begin(), pack.backend.end())).filename()));
-    std::vector<std::unique_ptr<os::DynamicLibrary>> opened;
     for (const std::string& library : pack.libraries) {
-        opened.push_back(os::open_library(library, state.reason));
-        if (!opened.back()) return state;
+        if (!open_for_good(library, state.reason)) return state;
     }
     state.reason.clear();
     const ErrorCapture errors;
@@ -155,9 +160,7 @@ BackendState load_card_backend(const BackendPack& pack, std::vector<std::unique_
     const ggml_backend_reg_t backend = open_backend(pack.backend, error);
     state.usable = backend && ggml_backend_reg_dev_count(backend) > 0;
     if (!state.usable) state.reason = !errors.text().empty() ? errors.text() : backend ? "it finds no card it can use" : error;
-    if (!backend) return state;
     if (state.usable) ggml_backend_register(backend);
-    std::ranges::move(opened, std::back_inserter(kept));
     return state;
 }
 
@@ -181,7 +184,7 @@ void load_backends(const std::string& directory, bool cpu_only, const std::vecto
     if (cpu_only) return;
     const auto load = [&](const BackendPack& pack) {
         if (known.by_path.contains(pack.backend)) return;
-        const BackendState state = load_card_backend(pack, known.libraries);
+        const BackendState state = load_card_backend(pack);
         if (!state.usable) log(LogLevel::Info, "left out: " + pack.backend + ": " + state.reason);
         known.by_path[pack.backend] = state;
         known.order.push_back(pack.backend);

@@ -94,8 +94,9 @@ Placement Engine::forecast(const PlanOptions& options) {
     Placement placement = plan_measured(options, profile);
     if (placement.units) return placement;
     const int32_t threads = checked_threads(options.threads);
-    if (!measure(placement.device, threads)) return placement;
     const DeviceProfile* device = profile_of(placement.device, threads);
+    if (!device && measure(placement.device, threads)) device = profile_of(placement.device, threads);
+    if (!device) return placement;
     const UnitPlan layers = whole_layers(profile, placement.device_layers);
     for (const uint32_t width : predicted_widths(widest_pass)) placement.predictions.push_back({width, predict_pass(profile, *device, layers, width)});
     return placement;
@@ -163,7 +164,6 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
 bool Engine::measure(const std::string& device, int32_t threads) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
-    if (ggml_backend_dev_type(card) == GGML_BACKEND_DEVICE_TYPE_CPU && profile_of(device, threads)) return true;
     const std::string machine = what_speed_depends_on(card, threads);
     if (const auto known = profile_cache_.find(device, machine)) {
         std::lock_guard lock(mutex_);

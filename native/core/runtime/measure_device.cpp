@@ -211,12 +211,13 @@ void measure_latencies(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProf
 }  // namespace
 
 DeviceProfile measure_device(ggml_backend_dev_t card, ComputeThreads threads, uint32_t widest_pass) {
-    DeviceProfile profile = measure_processor(threads, widest_pass);
+    DeviceProfile profile;
     const ggml_backend_ptr on_card(ggml_backend_dev_init(card, nullptr));
     if (!on_card) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no queue.");
     measure_bus(card, on_card.get(), profile);
     measure_latencies(card, on_card.get(), profile);
     profile.card = measure_widths(on_card.get(), widest_pass);
+    profile.processor = measure_processor(threads, widest_pass).processor;
     return profile;
 }
 

@@ -10,7 +10,7 @@ import type {
 } from "../../shared/protocol";
 import { freeBytesOf } from "../models/disk_space";
 import type { ModelStore } from "../models/model_store";
-import { throwIfAborted } from "../unless_aborted";
+import { throwIfAborted, unlessAborted } from "../unless_aborted";
 import type { ModelManager } from "./model_manager";
 
 export interface CheckMachineOptions {
@@ -60,8 +60,13 @@ async function forecastOf(model: ModelState, options: CheckMachineOptions): Prom
   let plan: Pick<ModelForecast, "placement" | "lastPass"> = { placement: null, lastPass: null };
   let problem = "";
   try {
-    if (installed) plan = await options.models.forecast(await options.store.choose(ref, "main"));
+    if (installed) {
+      const chosen = await options.store.choose(ref, "main");
+      // What is measured goes on, for the next time.
+      plan = await unlessAborted(options.signal, () => options.models.forecast(chosen));
+    }
   } catch (thrown) {
+    throwIfAborted(options.signal);
     problem = toEngineError(thrown).message;
   }
   const isOwnFile = ref === path;

@@ -1,23 +1,34 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** A driver that crashes takes the engine with it; after so many starts in a row that ended so it is left alone. */
+/** A driver that crashes takes the engine with it; after so many starts that ended so it is left alone. */
 const mostFailures = 2;
+
+/**
+ * Failures count when they come in such a time: whoever waits for an answer starts the engine again at once, while one that
+ * ended with the machine, before it had computed anything, says nothing.
+ */
+const spanMs = 30 * 60_000;
 
 /**
  * Remembers on disk that a backend is being tried, until it has proved itself: a host that comes to the same place again
  * knows then that the one before it never got further.
  */
 export class BackendTrial {
-  constructor(private readonly file: string) {}
+  constructor(
+    private readonly file: string,
+    private readonly now: () => number = Date.now,
+  ) {}
 
   /** Before the backend is loaded. False: it has failed too often, do not load it. */
   begin(): boolean {
-    const failures = this.read();
-    if (failures >= mostFailures) return false;
+    const starts = this.read();
+    if (starts.length >= mostFailures) return false;
+    const now = this.now();
+    const recent = starts.filter((start) => now - start < spanMs);
     try {
       mkdirSync(dirname(this.file), { recursive: true });
-      writeFileSync(this.file, String(failures + 1));
+      writeFileSync(this.file, JSON.stringify([...recent, now]));
     } catch {
       // A disk that cannot be written to is no reason not to use the card.
     }
@@ -29,11 +40,13 @@ export class BackendTrial {
     rmSync(this.file, { force: true });
   }
 
-  private read(): number {
+  /** When the starts without success began, in milliseconds since the epoch. */
+  private read(): number[] {
     try {
-      return Number(readFileSync(this.file, "utf8")) || 0;
+      const starts: unknown = JSON.parse(readFileSync(this.file, "utf8"));
+      return Array.isArray(starts) ? starts.filter((start) => typeof start === "number") : [];
     } catch {
-      return 0;
+      return [];
     }
   }
 }

@@ -76,6 +76,7 @@ describe("NVIDIA's cards", () => {
   test.each<[what: string, output: string]>([
     ["an error", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n"],
     ["nothing", ""],
+    ["no driver", "NVIDIA GeForce GTX 1650, [N/A], 7.5, 4096, 3600\n"],
     ["something else", "<html>\n"],
   ])("are none when the program says %s", async (_, output) => {
     expect(await findNvidiaCards(machine({ files: { "/usr/bin/nvidia-smi": output } }))).toEqual([]);
