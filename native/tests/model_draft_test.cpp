@@ -196,6 +196,34 @@ TEST(model_draft, "drawn tokens are distributed as the main model says, not as t
     expect(all.accepted_tokens < all.drafted_tokens * 3 / 4, "wrong ones among them, got " + show(all.drafted_tokens - all.accepted_tokens));
 }
 
+TEST(model_draft, "counts no guessed end as a part of the answer") {
+    Pair pair(small_model_path());
+    const llama_token end = llama_vocab_eos(pair.small.model->vocabulary().handle());
+    const auto end_at = [&](Session& session, size_t place) {
+        session.edit_logits([&, place](size_t at, std::span<float> logits) {
+            pair.small.model->speculation().costs = Pair::costs_of(1);
+            pair.draft->speculation().costs = Pair::costs_of(0.1);
+            if (at >= place) logits[static_cast<size_t>(end)] = 100;
+        });
+    };
+    // The prompt has ends, too, so that also the text guesses one.
+    Tokens prompt = pair.small.tokens("one two three four");
+    prompt.push_back(end);
+    for (const llama_token token : pair.small.tokens("one two three")) prompt.push_back(token);
+    for (const size_t length : {1, 2, 5, 8}) {
+        const auto session = pair.small.session();
+        const auto draft_session = pair.draft_session();
+        for (const auto& one : {session, draft_session}) end_at(*one, prompt.size() + length);
+        auto request = generate_request(prompt, 40);
+        request.decode->draft = draft_session;
+        const GenerationResult result = run(pair.small, session, request);
+        expect(result.finish == Finish::Stop, "the answer to end");
+        expect_equal(result.tokens.size(), length);
+        // Every token but the first comes out of a pass of its own or was guessed, and so does the end.
+        expect_equal(size_t{result.decode_passes} + result.speculation.accepted_tokens, length);
+    }
+}
+
 TEST(model_draft, "a draft model that is as slow as the main one is not asked") {
     Pair pair(small_model_path());
     const auto session = pair.draft_session();

@@ -186,6 +186,22 @@ TEST(placement, "puts more layers on a card with a quantised KV cache") {
     expect_equal(quantised.device_layers, 6u);
 }
 
+TEST(placement, "computes exactly on the processor alone, with a quantised cache") {
+    ModelProfile model = ten_layers();
+    model.kv_bytes_per_token.assign(10, 64 << 10);
+    const auto place = [&](std::vector<uint64_t> free, bool can_quantise) {
+        model.can_quantise_kv = can_quantise;
+        PlacementRequest request = request_for({std::move(free)});
+        request.exact_passes = true;
+        return plan_placement(model, request);
+    };
+    expect(place({}, true).exact_passes && place({}, true).kv_type == KvType::Q8_0, "exact passes without a card");
+    expect(place({64 * mib}, true).exact_passes, "exact passes where nothing fits the card");
+    const Placement on_card = place({80 * gib}, true);
+    expect(!on_card.exact_passes && on_card.kv_type == KvType::F16 && on_card.device_layers == 10, "the card to be used as always");
+    expect(!place({}, false).exact_passes && place({}, false).kv_type == KvType::F16, "no exact passes where the cache cannot be quantised");
+}
+
 TEST(placement, "takes the card with the most free memory") {
     check({{2 * gib, 80 * gib, 4 * gib}}, 10, "Card1");
     check({{0, 0, margin + head_and_buffers + layer_and_kv}}, 1, "Card2");

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ModelManager } from "../../../src/engine/host/model_manager";
-import { manager, nothing, type Machine } from "./manager_fixture";
+import { manager, mib, nothing, type Machine } from "./manager_fixture";
 
 async function answer(one: ModelManager, model: string, role: "fast" | "main" = "main"): Promise<void> {
   await one.use(model, role, async (handle) => {
@@ -102,6 +102,38 @@ describe("the model of ghost text guesses the answers of the main one", () => {
     for (let turn = 0; turn < 3; turn++) await answer(one, "m");
     expect(events.filter((event) => event.includes("draft"))).toEqual([]);
     expect(lines.filter((line) => line.includes("f guesses no answers of"))).toHaveLength(1);
+  });
+
+  it("gets room for its session on a full card from the main one", async () => {
+    const { one, events, card } = manager({ deviceLayers: 2, releasable: 64 * mib });
+    await answer(one, "f", "fast");
+    card.memoryFree = 384 * mib;
+    await answer(one, "m");
+    await answer(one, "m");
+    expect(events.slice(2).map((event) => event.replace(/ 8192$/, ""))).toEqual([
+      "load m",
+      "release m 2",
+      "draft f for m",
+      "generate m",
+      "generate m with draft",
+    ]);
+  });
+
+  it("does without a session where there is no room for one, and nothing is given back for it", async () => {
+    const { one, events, card, lines } = manager({ deviceLayers: 2 });
+    await answer(one, "f", "fast");
+    card.memoryFree = 384 * mib;
+    for (let turn = 0; turn < 3; turn++) await answer(one, "m");
+    expect(events.filter((event) => event.startsWith("draft"))).toEqual([]);
+    expect(lines.filter((line) => line.includes("f guesses no answers of"))).toHaveLength(1);
+  });
+
+  it("takes no memory of other models", async () => {
+    const { one, events } = manager({ fast: "f", deviceLayers: 2, room: (loaded) => (loaded > 1 ? 0 : Infinity) });
+    await one.use("other", "main", nothing);
+    for (let turn = 0; turn < 2; turn++) await answer(one, "m");
+    expect(events.filter((event) => event.startsWith("close"))).toEqual([]);
+    expect(one.loaded().map(({ ref }) => ref)).toEqual(["other", "m"]);
   });
 
   it("is asked once to load, however that ends", async () => {

@@ -116,6 +116,7 @@ export function manager({
       release: ({ bytes = Infinity }) => {
         const released = Math.min(bytes, releasable - releasedBytes);
         releasedBytes += released;
+        card.memoryFree += released;
         events.push(`release ${path} ${String(released / mib)}`);
         return Promise.resolve(released);
       },
