@@ -1,4 +1,4 @@
-import { linkSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Disposable } from "../shared/disposable";
 import { isAlive, ownIdentity } from "./process_identity";
 
@@ -74,14 +74,25 @@ function createExclusively(path: string, content: string): boolean {
 function removeDead(path: string, holder: string, own: string): void {
   const right = `${path}.takeover`;
   if (createWith(right, own)) {
-    if (read(path) === holder) remove(path);
-    remove(right);
+    try {
+      if (read(path) === holder) remove(path);
+    } finally {
+      remove(right);
+    }
     return;
   }
   const taker = read(right);
-  if (taker === null || isAlive(taker) || (taker === "" && isFresh(right))) return;
-  // It ended in the moment between the two lines above.
-  remove(right);
+  // Whoever has it needs it for a moment only. This process has it no longer: a removal failed on it.
+  const isHeld = taker === null || (taker !== own && isAlive(taker) && isFresh(right)) || (taker === "" && isFresh(right));
+  if (isHeld) return;
+  // Of several who find it left over, one gets hold of it.
+  const aside = `${right}.${String(process.pid)}`;
+  try {
+    renameSync(right, aside);
+  } catch {
+    return;
+  }
+  remove(aside);
 }
 
 function remove(path: string): void {

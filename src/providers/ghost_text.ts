@@ -126,6 +126,7 @@ export class GhostText {
 
   /** Another model or length would suggest something else. */
   forget(): void {
+    this.source.cancel();
     this.cache = new SuggestionCache();
     this.shown = undefined;
   }
@@ -137,9 +138,10 @@ export class GhostText {
     const fate = fateOf(shown, query);
     this.shown.isTaken ||= hasFirstLine(shown, query);
     if (fate === "open") return this.shown;
-    // What was gone before it can have been seen tells nothing, unless it was right.
+    // Who is elsewhere now, such as at another item of the completion list, has decided nothing, and who typed before it can
+    // have been seen has not either.
     const isSeen = this.options.clock.now() - this.shown.since >= glance;
-    if (isSeen || fate === "accepted") this.end(fate);
+    if (fate === "accepted" || this.shown.isTaken || (isSeen && fate === "rejected")) this.end(fate);
     else this.shown = undefined;
     return undefined;
   }

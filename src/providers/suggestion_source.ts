@@ -174,6 +174,8 @@ function typedSince(before: SuggestionQuery, now: SuggestionQuery): string | und
     before.path === now.path &&
     before.languageId === now.languageId &&
     before.lines === now.lines &&
+    before.model === now.model &&
+    before.maxTokens === now.maxTokens &&
     before.suffix === now.suffix &&
     now.prefix.startsWith(before.prefix);
   return samePlace ? now.prefix.slice(before.prefix.length) : undefined;

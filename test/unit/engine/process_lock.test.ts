@@ -39,6 +39,17 @@ describe("a lock", () => {
     expect(tryProcessLock(path)).not.toBeNull();
   });
 
+  it.each<[name: string, taker: () => string]>([
+    ["this process, whose removal of it failed", ownIdentity],
+    ["a process that has ended", () => `${String(spawnSync(process.execPath, ["-e", ""]).pid)} 1`],
+  ])("of a dead process is taken over although the right to do so is left over from %s", (_, taker) => {
+    const path = join(directory(), "lock");
+    writeFileSync(path, "1 1");
+    writeFileSync(`${path}.takeover`, taker());
+    expect(tryProcessLock(path)).not.toBeNull();
+    expect(existsSync(`${path}.takeover`)).toBe(false);
+  });
+
   it("that somebody deleted is not removed from its next holder", () => {
     const path = join(directory(), "lock");
     const first = tryProcessLock(path);

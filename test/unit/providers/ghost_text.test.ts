@@ -250,6 +250,17 @@ describe("a suggestion that is probably wrong", () => {
     expect(await bench.at("let a|")).toBe(" = 1;");
   });
 
+  test("is thought neither more nor less probable by who is elsewhere, such as at other items of the completion list", async () => {
+    const bench = new Bench({ a: "b", c: "b" });
+    bench.mean = -0.35;
+    const shown: string[] = [];
+    for (let i = 0; i < 60; i++) shown.push(await bench.at(i % 2 === 0 ? "a|" : "c|"));
+    bench.least = 0.1;
+    bench.ghost.forget();
+    shown.push(await bench.at("a|"));
+    expect(new Set(shown)).toEqual(new Set(["b"]));
+  });
+
   test("is thought more probable by users who accept much, and less by those who reject much", async () => {
     const answers = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`${String(index)}: `, "yes"]));
     const shownAfter = async (typed: string, seen: number, least: number): Promise<string> => {
