@@ -15,7 +15,8 @@ export interface BenchmarkResult {
   rows: Row[];
   /** Versions of what was measured, by name. */
   versions: Record<string, string>;
-  disturbedSamples: number;
+  /** Samples kept although other processes used the cores meanwhile; absent where nobody watched them. */
+  disturbedSamples?: number;
 }
 
 export interface Benchmark {

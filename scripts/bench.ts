@@ -92,7 +92,7 @@ async function bench(): Promise<void> {
     const machine = describeMachine(versions, disturbedSamples);
     const report: Report = { name: benchmark.name, commit, machine, command, rows };
     console.log(formatTable(report));
-    if (disturbedSamples > 0) console.log(`${disturbedSamples} samples were disturbed by other processes.`);
+    if (disturbedSamples) console.log(`${String(disturbedSamples)} samples were disturbed by other processes.`);
     if (file !== null) writeReport(file, report);
   } catch (thrown) {
     if (!interrupted()) throw thrown;

@@ -50,7 +50,7 @@ function cells({ id, value, unit, peer, peerValue, ratio }: Row): string[] {
 
 function conditions({ command, commit, machine }: Report): string {
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version.replace(/^v/, "")}`);
-  const disturbed = machine.disturbedSamples;
+  const disturbed = machine.disturbedSamples ?? 0;
   return [
     `\`${command}\` at commit ${commit} on ${machine.physicalCores} cores of ${machine.cpu}, ${machine.memoryGiB} GiB,`,
     `${machine.os}; ${versions.join(", ")}.`,

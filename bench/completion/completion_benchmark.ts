@@ -81,7 +81,7 @@ async function runCompletion({ root, quick, stops, log }: BenchmarkContext): Pro
       compare("prompt tokens computed when asked", "", "lower", null, tokens);
     }
   }
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
 function nmos({ client }: EngineUnderTest, ref: string, afterPause: boolean): System {

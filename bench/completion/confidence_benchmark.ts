@@ -45,7 +45,7 @@ async function runConfidence({ root, quick, stops, log }: BenchmarkContext): Pro
   const { intercept, weights } = fitLogistic(samples);
   const shown = weights.map((weight, index) => `${features[index] ?? ""} ${weight.toFixed(3)}`).join(", ");
   log(`fitted to all of them: intercept ${intercept.toFixed(3)}, ${shown}`);
-  return { rows: confidenceRows(samples), versions: {}, disturbedSamples: 0 };
+  return { rows: confidenceRows(samples), versions: {} };
 }
 
 /** Suggestions that would be shown, with what is known of them and of their places, and whether the line had them. */

@@ -45,7 +45,7 @@ async function runContext({ root, quick, stops, log }: BenchmarkContext): Promis
       if (extracts.length > 0) pairs[kind].push({ without, with: await shareOf(one, extracts) });
     }
   }
-  return { rows: kinds.flatMap((kind) => rowsOf(contextKinds[kind], pairs[kind])), versions: {}, disturbedSamples: 0 };
+  return { rows: kinds.flatMap((kind) => rowsOf(contextKinds[kind], pairs[kind])), versions: {} };
 }
 
 function rowsOf(kind: string, pairs: readonly Pair[]): Row[] {

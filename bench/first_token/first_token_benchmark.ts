@@ -117,7 +117,7 @@ async function runFirstToken({ root, quick, stops, log }: BenchmarkContext): Pro
     }),
   );
   await engine.close();
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
 /** Visits files one after the other, and then each of them again. */

@@ -14,11 +14,11 @@ export interface Machine {
   os: string;
   /** Versions of what was measured, by name. */
   versions: Record<string, string>;
-  /** Samples kept although other processes used the cores meanwhile; 0 in a clean run. */
-  disturbedSamples: number;
+  /** Samples kept although other processes used the cores meanwhile; absent where nobody watched them. */
+  disturbedSamples?: number;
 }
 
-export function describeMachine(versions: Record<string, string>, disturbedSamples: number): Machine {
+export function describeMachine(versions: Record<string, string>, disturbedSamples?: number): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     logicalCores: cpus().length,
@@ -26,7 +26,7 @@ export function describeMachine(versions: Record<string, string>, disturbedSampl
     memoryGiB: Math.round((totalmem() / 2 ** 30) * 10) / 10,
     os: `${platform()} ${release()} ${arch()}`,
     versions: { node: process.versions.node, ...versions },
-    disturbedSamples,
+    ...(disturbedSamples === undefined ? {} : { disturbedSamples }),
   };
 }
 

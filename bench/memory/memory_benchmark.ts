@@ -65,7 +65,7 @@ async function runMemory(context: BenchmarkContext): Promise<BenchmarkResult> {
       rows.push(...(await measurePlain(context, label, { layers, memory: "mapped" }, setting)));
     }
   }
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
 async function measure({ log, stops }: BenchmarkContext, scenario: Scenario, setting: Setting): Promise<Row[]> {

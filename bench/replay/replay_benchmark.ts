@@ -83,7 +83,6 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
   return {
     rows: [...rowsOf(ours, theirs, minutes), ...silenceRows(ours.pauses), ...abortRows(abortMs)],
     versions: { "llama.cpp": pins.llamaCpp.version },
-    disturbedSamples: 0,
   };
 }
 

@@ -86,7 +86,7 @@ async function run({ quick, stops, log }: BenchmarkContext): Promise<BenchmarkRe
     );
     if (peer) rows.push(...peerRows(`7B ${card} ${name}`, speed("draft"), answers, peer, draftPassMs / 1000));
   }
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
 function speedOf(answers: Replayed[]): number {

@@ -34,7 +34,7 @@ async function runExact({ root, quick, stops, log }: BenchmarkContext): Promise<
     rows.push(...(await measureModel(engine, modelPath, label, quick ? 1 : 2, log)));
     await engine.close();
   }
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
 async function measureModel(

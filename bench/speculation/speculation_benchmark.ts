@@ -40,7 +40,7 @@ export const speculationBenchmark: Benchmark = {
 async function runSpeculation(context: BenchmarkContext): Promise<BenchmarkResult> {
   const rows: Row[] = [];
   for (const pair of context.quick ? pairs.slice(0, 1) : pairs) rows.push(...(await measurePair(context, pair)));
-  return { rows, versions: { "llama.cpp": pins.llamaCpp.version }, disturbedSamples: 0 };
+  return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
 async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: Pair): Promise<Row[]> {

@@ -83,7 +83,8 @@ function removeDead(path: string, holder: string, own: string): void {
   }
   const taker = read(right);
   // Whoever has it needs it for a moment only. This process has it no longer: a removal failed on it.
-  const isHeld = taker === null || (taker !== own && isAlive(taker) && isFresh(right)) || (taker === "" && isFresh(right));
+  const isHeld =
+    taker === null || (taker !== own && isAlive(taker) && isFresh(right)) || (taker === "" && isFresh(right));
   if (isHeld) return;
   // Of several who find it left over, one gets hold of it.
   const aside = `${right}.${String(process.pid)}`;
