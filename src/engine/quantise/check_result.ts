@@ -28,7 +28,7 @@ export const mostDivergence: Readonly<Record<WeightType, number>> = { Q8_0: 0.05
  * Largest mean -ln p of the check's text by a result whose source was too large to compare with: guessing among the tokens
  * of the smallest vocabularies has 10, and models that work have 1 to 3.
  */
-export const mostSurprise = 7;
+export const mostSurprise = 5;
 
 /** Fails with `QUALITY_TOO_LOW` when a result predicts nothing sensible. */
 export function judgeResult({ surprise, meanKl }: NativeDivergence, type: WeightType): void {
