@@ -1,8 +1,8 @@
-import { copyFileSync, openSync, closeSync, mkdirSync, readdirSync, statSync, writeSync } from "node:fs";
+import { closeSync, copyFileSync, mkdirSync, openSync, readdirSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
-import { judgeResult, checkText } from "../../src/engine/quantise/check_result";
+import { checkText, judgeResult } from "../../src/engine/quantise/check_result";
 import { Quantiser } from "../../src/engine/quantise/quantiser";
 import { workerRunner } from "../../src/engine/quantise/run_worker";
 import type { QuantiseProgress, QuantiseResult, WeightType } from "../../src/shared/protocol";
@@ -22,7 +22,8 @@ const engine = openEngine();
 const files = modelFiles();
 const models = join(files.directory, "Modelle ü 世界");
 const f16 = join(files.directory, "SmolLM2-F16.gguf");
-const threads = 2;
+/** One, because threads that wait for each other spin, and other programs may have the other cores. */
+const threads = 1;
 
 let quantiser: Quantiser;
 
@@ -37,15 +38,18 @@ beforeAll(async () => {
     catalogueFiles: [],
     runWorker: workerRunner({ script, extensionRoot: root, log }),
     log,
+    threads: () => 0,
     unload: () => Promise.resolve(),
   });
   // The test model is of low precision; a real source is not.
   await engine.quantise({ source: modelPath, target: f16, type: "F16", fromLowPrecision: true, threads });
 });
 
+const ignore: (progress: QuantiseProgress) => void = () => undefined;
+
 async function quantise(
   type: WeightType,
-  { path = f16, signal = new AbortController().signal, onProgress = (_: QuantiseProgress) => undefined as void } = {},
+  { path = f16, signal = new AbortController().signal, onProgress = ignore } = {},
 ): Promise<QuantiseResult> {
   return quantiser.quantise({ path, type, lossAccepted: false, replace: false }, { signal, onProgress });
 }
@@ -178,15 +182,33 @@ describe("a comparison", () => {
     const twos = spoiled("twos.gguf", 0x3800);
     const verdicts = [await compare(twos, modelPath), await compare(twos)];
     expect(verdicts.map(({ meanKl }) => meanKl)).toEqual([expect.any(Number), null]);
-    for (const found of verdicts) await expectCode(() => judgeResult(found, "Q4_0"), "QUALITY_TOO_LOW", "nats");
+    for (const found of verdicts)
+      await expectCode(
+        () => {
+          judgeResult(found, "Q4_0");
+        },
+        "QUALITY_TOO_LOW",
+        "nats",
+      );
     await expectCode(compare(modelPath, files.write("x.gguf", "no model")), "MODEL_INVALID");
   });
 
   it("of predictions that are no numbers says so", async () => {
     const found = await compare(spoiled("nan.gguf", 0x7e00), f16);
     expect(found).toMatchObject({ surprise: NaN, meanKl: NaN });
-    await expectCode(() => judgeResult(found, "Q8_0"), "QUALITY_TOO_LOW", "not numbers");
+    await expectCode(
+      () => {
+        judgeResult(found, "Q8_0");
+      },
+      "QUALITY_TOO_LOW",
+      "not numbers",
+    );
   });
+});
+
+it("a result that cannot be written says so", async () => {
+  const target = join(files.directory, "nowhere", "x.gguf");
+  await expectCode(engine.quantise({ source: f16, target, type: "Q8_0", threads }), "INTERNAL", "cannot be written");
 });
 
 describe("arguments", () => {

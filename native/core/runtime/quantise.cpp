@@ -102,6 +102,10 @@ void run(const std::string& source, const std::string& target, const llama_model
     ErrorCapture errors;
     if (llama_model_quantize(os::openable(source).c_str(), target.c_str(), &params) == 0) return;
     const std::string& reasons = errors.text();
+    // What every C++ library calls the failures of its streams.
+    if (reasons.find("iostream") != std::string::npos) {
+        throw EngineError(ErrorCode::Internal, target + " cannot be written (" + reasons + "). Check that its folder may be written, that the disk has room, and that its file system holds files of that size.");
+    }
     const bool is_foreign = reasons.find("unknown model architecture") != std::string::npos;
     throw EngineError(is_foreign ? ErrorCode::ModelUnsupported : ErrorCode::Internal, "The weights of " + source + " cannot be quantised: " + reasons);
 }

@@ -89,6 +89,7 @@ export class EngineService {
         log: options.log,
       }),
       log: options.log,
+      threads: () => this.settings.threads,
       unload: (path) => this.models.unloadUnused(path),
     });
     this.store.onChanged(() => {

@@ -24,6 +24,8 @@ export interface QuantiserOptions {
   catalogueFiles: readonly string[];
   runWorker: RunWorker;
   log: (line: string) => void;
+  /** Most processor threads; 0: half of the processor, so that the user and the engine can go on working. */
+  threads: () => number;
   /** Gives back the memory of a model whose file is replaced; fails with `MODEL_IN_USE`. */
   unload: (path: string) => Promise<void>;
   freeBytes?: FreeBytes;
@@ -43,8 +45,7 @@ interface Run {
 
 const progressMs = 250;
 
-/** Half of the processor: the user goes on working, and answers of the engine compute, too. */
-const threads = Math.max(1, Math.floor(availableParallelism() / 2));
+const halfOfProcessor = Math.max(1, Math.floor(availableParallelism() / 2));
 
 /** Turns model files of the user's into smaller ones, one at a time, in processes that it ends when nobody waits for them. */
 export class Quantiser {
@@ -136,7 +137,14 @@ export class Quantiser {
     };
     const timer = setInterval(report, progressMs);
     try {
-      const task = { kind: "quantise", path, target: partialName(), type, lossAccepted, threads } as const;
+      const task = {
+        kind: "quantise",
+        path,
+        target: partialName(),
+        type,
+        lossAccepted,
+        threads: this.threads(),
+      } as const;
       await this.options.runWorker(task, { signal, directory });
       report();
     } catch (thrown) {
@@ -153,11 +161,15 @@ export class Quantiser {
     onProgress({ phase: "checking", fraction: 0 });
     const { memoryBytes = totalmem() } = this.options;
     const reference = sourceBytes <= memoryBytes ? params.path : null;
-    const task = { kind: "compare", judged: partial, reference, text: checkText, threads } as const;
+    const task = { kind: "compare", judged: partial, reference, text: checkText, threads: this.threads() } as const;
     const divergence = await this.options.runWorker(task, { signal, directory });
     judgeResult(divergence, params.type);
     onProgress({ phase: "checking", fraction: 1 });
     return divergence;
+  }
+
+  private threads(): number {
+    return Math.min(this.options.threads() || halfOfProcessor, halfOfProcessor);
   }
 
   private ensureRoom({ target }: QuantiseOffer, bytes: number): Promise<void> {

@@ -48,7 +48,11 @@ function end(): void {
 }
 
 // Before the addon is loaded: on Linux threads have the priority of the one that makes them.
-setPriority(constants.priority.PRIORITY_LOW);
+try {
+  setPriority(constants.priority.PRIORITY_LOW);
+} catch {
+  // A system that does not allow it has its reasons; the work is the same.
+}
 process.on("disconnect", end);
 process.once("message", (task: WorkerTask) => {
   void answer(task).then((result) => process.send?.(result, end));

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { NativeDivergence } from "../../../src/engine/native/addon";
@@ -43,6 +44,7 @@ function machine(given: Partial<Machine> = {}) {
     catalogueFiles: [],
     runWorker,
     log: () => undefined,
+    threads: () => 0,
     unload: () => Promise.resolve(),
     freeBytes: () => Promise.resolve(2 ** 40),
     ...given.options,
@@ -131,6 +133,16 @@ describe("a result", () => {
     const { quantise, tasks, source } = machine({ options: { memoryBytes } });
     await quantise();
     expect(tasks.at(-1)).toMatchObject({ kind: "compare", reference: isCompared ? source : null });
+  });
+
+  test.each([
+    [0, Math.max(1, Math.floor(availableParallelism() / 2))],
+    [1, 1],
+    [1000, Math.max(1, Math.floor(availableParallelism() / 2))],
+  ])("with %d threads in the settings takes %d", async (setting, threads) => {
+    const { quantise, tasks } = machine({ options: { threads: () => setting } });
+    await quantise();
+    expect(tasks.slice(1)).toMatchObject([{ threads }, { threads }]);
   });
 
   test("replaces a file that exists when the user agrees, after its model was unloaded", async () => {
