@@ -25,7 +25,10 @@ const expected: [description: string, pattern: RegExp][] = [
   ["the manifest", /^extension\/package\.json$/],
   ["the VSIX manifest", /^(extension\.vsixmanifest|\[Content_Types\]\.xml)$/],
   ["the documents", /^extension\/(readme\.md|changelog\.md|LICENSE\.txt|THIRD_PARTY_NOTICES)$/i],
-  ["the bundles", /^extension\/dist\/(extension\.cjs|engine_host\.cjs|webview\/(chat|memory)\.(js|css))$/],
+  [
+    "the bundles",
+    /^extension\/dist\/(extension\.cjs|engine_host\.cjs|quantise_worker\.cjs|webview\/(chat|memory)\.(js|css))$/,
+  ],
   ["icons and walkthrough", /^extension\/media\/[\w./-]+\.(svg|png|md)$/],
   ["pictures of the documents", /^extension\/docs\/images\/[\w-]+\.png$/],
   ["the addon", /^extension\/prebuilds\/[\w-]+\/nmos\.node$/],

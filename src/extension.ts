@@ -17,6 +17,7 @@ import { registerCheckMachine } from "./providers/machine/check_machine";
 import { registerMemoryView } from "./providers/memory/memory_view";
 import { registerModelCommands } from "./providers/model_commands";
 import { registerPackCommands } from "./providers/pack_commands";
+import { registerQuantiseModel } from "./providers/quantise_model";
 import { registerRecentFiles } from "./providers/recent_files";
 import { registerSelectionAhead } from "./providers/selection_ahead";
 import { registerStatusBar } from "./providers/status_bar";
@@ -57,6 +58,7 @@ export function activate(context: vscode.ExtensionContext): void {
   stack.add(registerInlineCompletion(engine, view, toggle, recentFiles, loop));
   stack.add(registerStatusBar(view, toggle));
   stack.add(registerModelCommands(engine));
+  stack.add(registerQuantiseModel(engine));
   stack.add(registerPackCommands(engine, view));
   stack.add(registerEngineCommands(engine));
   stack.add(registerCheckMachine(engine));

@@ -7,6 +7,8 @@
 #include "model_object.h"
 #include "options.h"
 #include "platform/os.h"
+#include "runtime/model_divergence.h"
+#include "runtime/quantise.h"
 
 namespace nmos::binding {
 
@@ -14,6 +16,7 @@ namespace {
 
 constexpr uint64_t longest_context = 1u << 24;
 constexpr uint64_t most_bytes = uint64_t{1} << 50;
+constexpr uint64_t most_threads = 1024;
 
 const char* name_of(DeviceKind kind) {
     switch (kind) {
@@ -107,6 +110,10 @@ Napi::Function EngineObject::define(Napi::Env env) {
                            InstanceMethod<&EngineObject::saves_energy>("savesEnergy"),
                            InstanceMethod<&EngineObject::load_model>("loadModel"),
                            InstanceMethod<&EngineObject::plan_model>("planModel"),
+                           InstanceMethod<&EngineObject::summarise_weights>("summariseWeights"),
+                           InstanceMethod<&EngineObject::predict_quantised_bytes>("predictQuantisedBytes"),
+                           InstanceMethod<&EngineObject::quantise>("quantise"),
+                           InstanceMethod<&EngineObject::compare_models>("compareModels"),
                            InstanceMethod<&EngineObject::close>("close"),
                        });
 }
@@ -201,6 +208,63 @@ Napi::Value EngineObject::plan_model(const Napi::CallbackInfo& info) {
         } else {
             context_->on_desk(settler, [&engine = context_->engine(), options] { return engine.plan(options); });
         }
+    });
+}
+
+Napi::Value EngineObject::summarise_weights(const Napi::CallbackInfo& info) {
+    const auto to_object = [](Napi::Env env, WeightSummary& summary) -> Napi::Value {
+        const Napi::Object object = Napi::Object::New(env);
+        object.Set("type", summary.type);
+        object.Set("fileBytes", static_cast<double>(summary.file_bytes));
+        return object;
+    };
+    return async<WeightSummary>(info.Env(), context_, to_object, [&](const Settler<WeightSummary>& settler) {
+        const Options options(info[0], "summariseWeights");
+        context_->on_loader(settler, [path = options.text("path")] { return nmos::summarise_weights(path); });
+    });
+}
+
+Napi::Value EngineObject::predict_quantised_bytes(const Napi::CallbackInfo& info) {
+    const auto to_number = [](Napi::Env env, uint64_t& bytes) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(bytes)); };
+    return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
+        const Options options(info[0], "predictQuantisedBytes");
+        context_->on_loader(settler, [path = options.text("path"), type = options.text("type")] { return nmos::predict_quantised_bytes(path, type); });
+    });
+}
+
+Napi::Value EngineObject::quantise(const Napi::CallbackInfo& info) {
+    const auto to_undefined = [](Napi::Env env, bool&) { return env.Undefined(); };
+    return async<bool>(info.Env(), context_, to_undefined, [&](const Settler<bool>& settler) {
+        const Options given(info[0], "quantise");
+        QuantiseOptions options;
+        options.source = given.text("source");
+        options.target = given.text("target");
+        options.type = given.text("type");
+        options.from_low_precision = given.flag("fromLowPrecision", false);
+        options.threads = static_cast<int32_t>(given.whole("threads", 1, most_threads));
+        context_->on_loader(settler, [options] {
+            nmos::quantise(options);
+            return true;
+        });
+    });
+}
+
+Napi::Value EngineObject::compare_models(const Napi::CallbackInfo& info) {
+    const auto to_object = [](Napi::Env env, Divergence& divergence) -> Napi::Value {
+        const auto or_null = [env](const std::optional<double>& value) -> Napi::Value { return value ? Napi::Number::New(env, *value) : env.Null(); };
+        const Napi::Object object = Napi::Object::New(env);
+        object.Set("tokens", divergence.tokens);
+        object.Set("surprise", divergence.surprise);
+        object.Set("meanKl", or_null(divergence.mean_kl));
+        object.Set("sameTop", or_null(divergence.same_top));
+        return object;
+    };
+    return async<Divergence>(info.Env(), context_, to_object, [&](const Settler<Divergence>& settler) {
+        const Options options(info[0], "compareModels");
+        const auto threads = static_cast<int32_t>(options.whole("threads", 1, most_threads));
+        context_->on_loader(settler, [judged = options.text("judged"), reference = options.optional_text("reference"), text = options.text("text"), threads] {
+            return nmos::compare_models(judged, reference, text, threads);
+        });
     });
 }
 

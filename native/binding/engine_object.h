@@ -21,6 +21,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     Napi::Value saves_energy(const Napi::CallbackInfo& info);
     Napi::Value load_model(const Napi::CallbackInfo& info);
     Napi::Value plan_model(const Napi::CallbackInfo& info);
+    Napi::Value summarise_weights(const Napi::CallbackInfo& info);
+    Napi::Value predict_quantised_bytes(const Napi::CallbackInfo& info);
+    Napi::Value quantise(const Napi::CallbackInfo& info);
+    Napi::Value compare_models(const Napi::CallbackInfo& info);
     Napi::Value close(const Napi::CallbackInfo& info);
 
     std::shared_ptr<EngineContext> context_;

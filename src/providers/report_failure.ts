@@ -29,6 +29,7 @@ export function remediesFor(code: ErrorCode): Remedy[] {
     case "DISK_FULL":
     case "MODEL_IN_USE":
     case "CANCELLED":
+    case "QUALITY_TOO_LOW":
       return [];
     case "INVALID_ARGUMENT":
     case "SESSION_BUSY":

@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   "DOWNLOAD_FAILED",
   "CHECKSUM_MISMATCH",
   "DISK_FULL",
+  "QUALITY_TOO_LOW",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

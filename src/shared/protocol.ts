@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -263,6 +263,59 @@ export interface DownloadProgress {
   bytesPerSecond: number;
   /** Why the download waits (`phase: "waiting"`): the last failure, and when it is tried again. */
   message?: string;
+}
+
+/** What weights can be turned into, by llama.cpp's names. */
+export const WEIGHT_TYPES = ["Q8_0", "Q4_K_M", "Q4_0", "IQ4_XS"] as const;
+
+export type WeightType = (typeof WEIGHT_TYPES)[number];
+
+/** What would become of a model as this type. */
+export interface QuantiseOffer {
+  type: WeightType;
+  sizeBytes: number;
+  /** In the models folder. */
+  target: string;
+  targetExists: boolean;
+  /** Why it cannot be done, a sentence; else empty. */
+  refusal: string;
+}
+
+/** A GGUF file of the user's and what its weights can be turned into. */
+export interface QuantisePlan {
+  /** ggml's name of the type that most weights have, such as `f16`. */
+  type: string;
+  /** Of all parts of a split model. */
+  sizeBytes: number;
+  /** Its weights are of low precision already and would lose more: asks for `lossAccepted`. */
+  losesQuality: boolean;
+  offers: QuantiseOffer[];
+}
+
+export interface QuantiseParams {
+  /** Absolute. */
+  path: string;
+  type: WeightType;
+  /** The user agreed to quantise weights again that are of low precision already. */
+  lossAccepted: boolean;
+  /** The user agreed to replace the target. */
+  replace: boolean;
+  progressToken?: string;
+}
+
+export interface QuantiseProgress {
+  phase: "quantising" | "checking";
+  /** Of the phase, from 0 to 1. */
+  fraction: number;
+}
+
+export interface QuantiseResult {
+  path: string;
+  sizeBytes: number;
+  /** Mean KL divergence of the source's predictions from the result's, nats per token; null: the source is too large. */
+  meanKl: number | null;
+  /** Share of tokens for which both predict the same one, from 0 to 1; null as above. */
+  sameTop: number | null;
 }
 
 /** A card of NVIDIA's as its driver tells it; null is what the driver does not tell. */
@@ -523,6 +576,15 @@ export interface EngineRequests {
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Copies a model of the catalogue from a file into the models folder and checks it as a download is. */
   "models/installFile": Call<{ path: string; progressToken?: string }, { path: string }, DownloadProgress>;
+  /** Looks at a GGUF file without changing anything. Fails with `MODEL_*`. */
+  "models/planQuantise": Call<{ path: string }, QuantisePlan>;
+  /**
+   * Turns the weights of a GGUF file into another type, in a process of its own; the result takes its name in the models
+   * folder when it was checked. One at a time, else fails with `MODEL_IN_USE`. Fails with `INVALID_ARGUMENT` where the user
+   * has to agree or the plan refuses, `MODEL_*`, `DISK_FULL`, `QUALITY_TOO_LOW`; cancelled, with `CANCELLED`. Nothing is
+   * left then.
+   */
+  "models/quantise": Call<QuantiseParams, QuantiseResult, QuantiseProgress>;
   /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */
   "models/pause": Call<{ model: ModelRef }, null>;
   /** Fails with `MODEL_IN_USE` while a request works with the model or waits for it. */

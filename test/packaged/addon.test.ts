@@ -18,8 +18,9 @@ beforeAll(async () => {
   const { machine, extension, model, damaged } = installed;
   distantModel = installed.distantModel();
   const badModels = Object.entries(installed.badModels());
-  const input = (extensionRoot: string, pathOf: (path: string) => string): AddonProbeInput => ({
+  const input = (extensionRoot: string, place: string, pathOf: (path: string) => string): AddonProbeInput => ({
     extensionRoot: pathOf(extensionRoot),
+    modelsDirectory: pathOf(installed.folder(place)),
     model: pathOf(model),
     distantModel: pathOf(distantModel),
     badModels: Object.fromEntries(badModels.map(([code, path]) => [code, pathOf(path)])),
@@ -28,10 +29,14 @@ beforeAll(async () => {
   const onWindows = {
     name,
     folder: installed.folder("probe"),
-    input: input(extension, (path) => machine.pathOf(path)),
+    input: input(extension, "Kleine Modelle 模型", (path) => machine.pathOf(path)),
   };
   windows = await probeOnWindows(machine, onWindows, damaged);
-  here = await probeHere({ name, folder: installed.folder("other probe"), input: input(resolve("."), (path) => path) });
+  here = await probeHere({
+    name,
+    folder: installed.folder("other probe"),
+    input: input(resolve("."), "other models", (path) => path),
+  });
 });
 afterAll(() => installed.remove());
 
@@ -54,6 +59,8 @@ describe("on Windows as on this system", () => {
     ["a cancelled answer", "cancelled"],
     ["a cancelled load", null],
     ["a model with a long path"],
+    ["a cancelled quantisation", { outcome: "CANCELLED", files: [] }],
+    ["a quantised model", { outcome: { sizeBytes: 91_726_912, isCompared: true }, files: ["smollm2-Q4_0.gguf"] }],
   ])("%s", (name, expected) => {
     const value = valueOf(windows[name]);
     expect(value).toEqual(valueOf(here[name]));

@@ -1,6 +1,12 @@
 /** Uses the addon of a package and tells what it did. Runs in Node on the package's own system. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import type { NativeEngine, NativeModel } from "../../src/engine/native/addon";
 import { loadAddon, type LoadedAddon } from "../../src/engine/native/load_addon";
+import { Quantiser } from "../../src/engine/quantise/quantiser";
+import { workerRunner } from "../../src/engine/quantise/run_worker";
+import { toEngineError } from "../../src/shared/errors";
+import type { QuantiseProgress } from "../../src/shared/protocol";
 import { loadedLibraries } from "../electron/loaded_libraries";
 import { observe, probeInput } from "./observe";
 
@@ -11,6 +17,8 @@ export interface AddonProbeInput {
   model: string;
   /** The same one in a place whose path has more than 260 characters. */
   distantModel: string;
+  /** A folder that is not there, for quantised models. */
+  modelsDirectory: string;
   /** Files that are none, by what is wrong with them. */
   badModels: Record<string, string>;
 }
@@ -50,7 +58,33 @@ async function answer(model: NativeModel, prompt: string): Promise<{ text: strin
   return { text: result.text, tokens: [...result.tokens] };
 }
 
-const { extensionRoot, model: path, distantModel, badModels } = probeInput() as AddonProbeInput;
+/** Of the small model, whose weights are of low precision already; cancelled as soon as there is something of it on disk. */
+async function quantise(modelsDirectory: string, isCancelled: boolean): Promise<unknown> {
+  const log = () => undefined;
+  const quantiser = new Quantiser({
+    modelsDirectory: () => modelsDirectory,
+    catalogueFiles: [],
+    runWorker: workerRunner({ script: join(extensionRoot, "dist", "quantise_worker.cjs"), extensionRoot, log }),
+    log,
+    threads: () => 1,
+    unload: () => Promise.resolve(),
+  });
+  const controller = new AbortController();
+  const options = {
+    signal: controller.signal,
+    onProgress: ({ fraction }: QuantiseProgress) => {
+      if (isCancelled && fraction > 0) controller.abort();
+    },
+  };
+  const params = { path, type: "Q4_0", lossAccepted: true, replace: true } as const;
+  const outcome = await quantiser.quantise(params, options).then(
+    ({ sizeBytes, meanKl }) => ({ sizeBytes, isCompared: meanKl !== null }),
+    (thrown: unknown) => toEngineError(thrown).code,
+  );
+  return { outcome, files: readdirSync(modelsDirectory) };
+}
+
+const { extensionRoot, model: path, distantModel, modelsDirectory, badModels } = probeInput() as AddonProbeInput;
 let loaded: LoadedAddon;
 let engine: NativeEngine;
 let model: NativeModel;
@@ -113,6 +147,8 @@ void observe({
     const distant = await load(engine, distantModel);
     return { samePath: distant.info.path === distantModel, ...(await answer(distant, prompts[0] ?? "")) };
   },
+  "a cancelled quantisation": () => quantise(modelsDirectory, true),
+  "a quantised model": () => quantise(modelsDirectory, false),
   "every backend": async () => {
     const { addon, libraryDirectory } = loaded;
     const all = new addon.Engine({ libraryDirectory, backends: "all" });

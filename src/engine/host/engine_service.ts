@@ -1,10 +1,14 @@
 import { freemem, totalmem } from "node:os";
+import { resolve } from "node:path";
 import { answerChat, countChatTokens, prefillChat } from "../chat/answer_chat";
 import { completeCode, prefillCompletion } from "../completion/complete_code";
+import { catalogue } from "../models/catalogue";
 import { createModelStore, type LocalModelStore } from "../models/local_model_store";
 import type { NativeEngine } from "../native/addon";
 import { loadAddon } from "../native/load_addon";
 import { enginePaths, modelsDirectory } from "../paths";
+import { Quantiser } from "../quantise/quantiser";
+import { workerRunner } from "../quantise/run_worker";
 import type { Handlers } from "../ipc/rpc";
 import { EngineError } from "../../shared/errors";
 import {
@@ -50,6 +54,7 @@ export class EngineService {
   private readonly store: LocalModelStore;
   private readonly packs: EnginePacks;
   private readonly models: ModelManager;
+  private readonly quantiser: Quantiser;
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
   private power = { readAt: -Infinity, isSaved: false };
   private readonly idleCheck: NodeJS.Timeout;
@@ -75,6 +80,18 @@ export class EngineService {
         this.announceStatus();
       },
     });
+    this.quantiser = new Quantiser({
+      modelsDirectory: () => this.storeSettings().modelsDirectory,
+      catalogueFiles: catalogue.map(({ file }) => file),
+      runWorker: workerRunner({
+        script: resolve(options.extensionRoot, "dist", "quantise_worker.cjs"),
+        extensionRoot: options.extensionRoot,
+        log: options.log,
+      }),
+      log: options.log,
+      threads: () => this.settings.threads,
+      unload: (path) => this.models.unloadUnused(path),
+    });
     this.store.onChanged(() => {
       this.announceModels();
     });
@@ -92,6 +109,7 @@ export class EngineService {
     const settings = { ...before, ...checkSettings(given) };
     this.settings = settings;
     this.store.update(this.storeSettings());
+    this.quantiser.tidy();
     if (placementOf(before) !== placementOf(settings)) await this.models.reload();
   }
 
@@ -148,6 +166,12 @@ export class EngineService {
       "models/installFile": async ({ path }, { signal, progress }) => ({
         path: await store.installFile(path, { signal, onProgress: progress }),
       }),
+      "models/planQuantise": ({ path }, { signal }) => this.quantiser.plan(path, signal),
+      "models/quantise": async (params, { signal, progress }) => {
+        const result = await this.quantiser.quantise(params, { signal, onProgress: progress });
+        this.announceModels();
+        return result;
+      },
       "models/pause": async ({ model }) => {
         await store.pause(model);
         return null;
@@ -278,7 +302,7 @@ export class EngineService {
     clearInterval(this.idleCheck);
     if (this.statusTimer) clearTimeout(this.statusTimer);
     if (this.modelsTimer) clearTimeout(this.modelsTimer);
-    await this.native?.engine.close();
+    await Promise.all([this.quantiser.close(), this.native?.engine.close()]);
     this.packs.close();
   }
 

@@ -32,7 +32,7 @@ export async function ensureRoom(
 ): Promise<void> {
   const free = await freeBytes(dirname(target));
   if (free === null || free >= neededBytes + marginBytes) return;
-  const why = ` It needs ${mebibytes(neededBytes + marginBytes)}, but ${mebibytes(free)} are free.`;
+  const why = ` It needs ${formatMebibytes(neededBytes + marginBytes)}, but ${formatMebibytes(free)} are free.`;
   throw diskFull(target, why, elsewhere);
 }
 
@@ -56,6 +56,7 @@ function diskFull(target: string, why: string, elsewhere: string): EngineError {
   return new EngineError("DISK_FULL", `There is no room for ${target}.${why} Free some space${elsewhere}.`);
 }
 
-function mebibytes(bytes: number): string {
+/** `12 MiB`, rounded up. */
+export function formatMebibytes(bytes: number): string {
   return `${String(Math.ceil(bytes / 2 ** 20))} MiB`;
 }

@@ -69,8 +69,58 @@ export interface NativeEngine {
   loadModel(options: LoadModelOptions): Promise<NativeModel | null>;
   /** Where the model would go, without loading it. */
   planModel(options: PlanModelOptions): Promise<NativePlacement>;
+  /** What the weights of a file are; reads headers only. Rejects with `MODEL_*`. */
+  summariseWeights(options: { path: string }): Promise<NativeWeightSummary>;
+  /** Size of the file that `quantise` would write, to about 10 KiB. Rejects with `MODEL_*`, `INVALID_ARGUMENT`. */
+  predictQuantisedBytes(options: { path: string; type: string }): Promise<number>;
+  /**
+   * Writes a model with weights of another type. Knows neither progress nor cancellation, and some damaged files end the
+   * process: call it in a process that may be ended. On failure what it wrote so far stays.
+   */
+  quantise(options: NativeQuantiseOptions): Promise<void>;
+  /** Computes one pass over a text with each of two files of a model, on the processor, without taking RAM for them. */
+  compareModels(options: NativeCompareOptions): Promise<NativeDivergence>;
   /** Cancels everything, joins the threads and frees the memory. */
   close(): Promise<void>;
+}
+
+export interface NativeWeightSummary {
+  /** That most weights have, as ggml names it, such as `f16`, `q4_K`. */
+  type: string;
+  /** Of all parts of a split model. */
+  fileBytes: number;
+}
+
+export interface NativeQuantiseOptions {
+  /** Absolute; of a split model the first part, and all of it becomes one file. */
+  source: string;
+  /** Replaced when it exists. On Windows the library takes ASCII only: name it relative to the working directory. */
+  target: string;
+  /** `F16`, `Q8_0`, `Q4_K_M`, `Q4_0` or `IQ4_XS`. */
+  type: string;
+  /** Whether weights that were quantised before may lose more. Default: false. */
+  fromLowPrecision?: boolean;
+  threads: number;
+}
+
+export interface NativeCompareOptions {
+  judged: string;
+  /** Without it only the judged model is looked at. */
+  reference?: string;
+  text: string;
+  threads: number;
+}
+
+/** How far the predictions of two models are apart; NaN where one of them is not finite. */
+export interface NativeDivergence {
+  /** Predictions that were looked at. */
+  tokens: number;
+  /** Mean of -ln p of the text's own tokens by the judged model. */
+  surprise: number;
+  /** Mean KL divergence of the reference's predictions from the judged ones, in nats per token; null without a reference. */
+  meanKl: number | null;
+  /** Share of tokens for which both have the same favourite, from 0 to 1; null without a reference. */
+  sameTop: number | null;
 }
 
 export interface PlanOptions {

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import type {
   GenerateOptions,
   GenerateResult,
@@ -6,16 +8,21 @@ import type {
   NativeAddon,
   NativeBackend,
   NativeCancellation,
+  NativeCompareOptions,
   NativeDevice,
+  NativeDivergence,
   NativeEngine,
   NativeModel,
   NativePlacement,
+  NativeQuantiseOptions,
   NativeSession,
   NativeSnapshot,
+  NativeWeightSummary,
   PlanOptions,
   PrefillOptions,
   PrefillResult,
 } from "../../../src/engine/native/addon";
+import type { ErrorCode } from "../../../src/shared/errors";
 import { fakeModelInfo } from "../support/fake_model_handle";
 
 /**
@@ -209,9 +216,36 @@ class Engine implements NativeEngine {
     return Promise.resolve(planned(options));
   }
 
+  /** By the file's name: `q4…` is of low precision, `cut…` truncated, anything else F16 of 1000 bytes. */
+  summariseWeights({ path }: { path: string }): Promise<NativeWeightSummary> {
+    const name = basename(path);
+    if (name.startsWith("cut")) return Promise.reject(nativeError("MODEL_TRUNCATED", `${path} was cut short.`));
+    return Promise.resolve({ type: name.startsWith("q4") ? "q4_K" : "f16", fileBytes: 1000 });
+  }
+
+  predictQuantisedBytes({ type }: { type: string }): Promise<number> {
+    return Promise.resolve(type === "Q8_0" ? 600 : 400);
+  }
+
+  /** `endless…` never ends, `crash…` ends the process in the middle; the result holds the name of its source. */
+  async quantise({ source, target }: NativeQuantiseOptions): Promise<void> {
+    writeFileSync(target, `GGUF of ${basename(source)}, process ${String(process.pid)}`);
+    if (basename(source).startsWith("crash")) process.abort();
+    while (basename(source).startsWith("endless")) await pause();
+  }
+
+  compareModels({ judged }: NativeCompareOptions): Promise<NativeDivergence> {
+    const meanKl = readFileSync(judged, "latin1").includes("spoiled") ? NaN : 0.01;
+    return Promise.resolve({ tokens: 100, surprise: 2, meanKl, sameTop: 0.9 });
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+function nativeError(code: ErrorCode, message: string): Error {
+  return Object.assign(new Error(message), { code });
 }
 
 ({ Cancellation, Engine }) satisfies NativeAddon;

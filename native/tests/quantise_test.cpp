@@ -1,0 +1,71 @@
+#include "runtime/quantise.h"
+
+#include <filesystem>
+
+#include "check.h"
+#include "gguf_file.h"
+#include "runtime/backends.h"
+#include "runtime/log.h"
+#include "runtime/model_divergence.h"
+#include "small_model.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+const std::string text =
+    "Binary search finds the position of a value in a sorted list. It compares the value with the middle element and goes on in the half "
+    "that can hold it, so that a list of a million elements takes twenty steps.\n\n"
+    "def binary_search(items, value):\n    low, high = 0, len(items) - 1\n    while low <= high:\n        middle = (low + high) // 2\n";
+
+QuantiseOptions options_for(const std::string& target) {
+    QuantiseOptions options;
+    options.source = small_model_path();
+    options.target = target;
+    options.type = "Q4_0";
+    return options;
+}
+
+}  // namespace
+
+TEST(quantise, "a model is as large as was predicted and predicts much the same") {
+    take_over_library_log();
+    load_backends(library_directory(), true);
+    const TemporaryFile target;
+    QuantiseOptions options = options_for(target.path());
+    options.from_low_precision = true;
+    quantise(options);
+    const uint64_t predicted = predict_quantised_bytes(options.source, options.type);
+    const uint64_t size = std::filesystem::file_size(target.path());
+    expect((predicted > size ? predicted - size : size - predicted) < 10 * 1024, "a size as predicted");
+    expect_equal(summarise_weights(target.path()).type, std::string("q4_0"));
+    const Divergence divergence = compare_models(target.path(), options.source, text, 1);
+    expect(*divergence.mean_kl > 0.01 && *divergence.mean_kl < 1, "predictions that are near those of the source, and not the same");
+    expect(*divergence.same_top > 0.4, "mostly the same favourites");
+}
+
+TEST(quantise, "weights of low precision lose nothing more unless that is asked for") {
+    take_over_library_log();
+    const TemporaryFile target("old");
+    expect_error(ErrorCode::ModelUnsupported, "re-quantising loses quality", [&] { quantise(options_for(target.path())); });
+    expect_equal(std::filesystem::file_size(target.path()), uint64_t{3});
+}
+
+TEST(quantise, "what cannot be done says why") {
+    take_over_library_log();
+    const TemporaryFile no_model("Hello");
+    expect_error(ErrorCode::ModelInvalid, "no GGUF file", [&] { summarise_weights(no_model.path()); });
+    expect_error(ErrorCode::InvalidArgument, "\"Q9\"", [] { predict_quantised_bytes(small_model_path(), "Q9"); });
+    QuantiseOptions options = options_for(no_model.path() + ".d/x.gguf");
+    options.from_low_precision = true;
+    expect_error(ErrorCode::Internal, "cannot be written", [&] { quantise(options); });
+}
+
+TEST(quantise, "a model without a reference is judged by the text") {
+    take_over_library_log();
+    load_backends(library_directory(), true);
+    const Divergence divergence = compare_models(small_model_path(), std::nullopt, text, 1);
+    expect(!divergence.mean_kl && !divergence.same_top, "nothing to compare with");
+    expect(divergence.surprise > 0.1 && divergence.surprise < 6, "a text that makes sense");
+}

@@ -1,0 +1,77 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { EngineError } from "../../shared/errors";
+import { throwIfAborted } from "../unless_aborted";
+import type { WorkerAnswer, WorkerResults, WorkerTask } from "./worker_task";
+
+/** Runs a task in a process of its own. Fails with `CANCELLED` after the process of an aborted one has ended. */
+export type RunWorker = <T extends WorkerTask>(
+  task: T,
+  options: { signal: AbortSignal; directory: string },
+) => Promise<WorkerResults[T["kind"]]>;
+
+export interface WorkerOptions {
+  /** The bundle of worker_main.ts. */
+  script: string;
+  extensionRoot: string;
+  log: (line: string) => void;
+}
+
+/** Of what a crash says last. */
+const mostErrorCharacters = 2_000;
+
+/** `directory` is where a task works: on Windows the library opens its target by an ASCII name only. */
+export function workerRunner({ script, extensionRoot, log }: WorkerOptions): RunWorker {
+  return async (task, { signal, directory }) => {
+    throwIfAborted(signal);
+    const child = spawn(process.execPath, [script, extensionRoot], {
+      cwd: directory,
+      windowsHide: true,
+      // Figures that are not finite have no JSON.
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    const stop = () => child.kill("SIGKILL");
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      const answer = await answerOf(child, task, log);
+      throwIfAborted(signal);
+      if (!answer.ok) throw new EngineError(answer.code, answer.message);
+      return answer.value as WorkerResults[(typeof task)["kind"]];
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  };
+}
+
+/** Settles when the process has ended and holds no file any more. */
+function answerOf(child: ChildProcess, task: WorkerTask, log: (line: string) => void): Promise<WorkerAnswer> {
+  let answer: WorkerAnswer | undefined;
+  let errors = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    errors = (errors + chunk.toString()).slice(-mostErrorCharacters);
+  });
+  child.on("message", (message) => {
+    answer = message as WorkerAnswer;
+  });
+  return new Promise((resolve, reject) => {
+    child.on("error", (thrown) => {
+      reject(new EngineError("BACKEND_UNAVAILABLE", `The quantising process cannot be started: ${thrown.message}`));
+    });
+    child.on("close", (code, signal) => {
+      if (answer) {
+        resolve(answer);
+        return;
+      }
+      log(`the quantising process ended (${signal ?? String(code)}): ${errors.trim()}`);
+      resolve({
+        ok: false,
+        code: "ENGINE_DIED",
+        message: `The quantising process ended before it was done (${signal ?? `code ${String(code)}`}). The model may be damaged or of a kind that the engine does not know; the log says more.`,
+      });
+    });
+    child.send(task, (failure) => {
+      // A process that has ended closes and says so itself.
+      if (failure) child.kill("SIGKILL");
+    });
+  });
+}

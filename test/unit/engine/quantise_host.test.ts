@@ -1,0 +1,154 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { toEngineError } from "../../../src/shared/errors";
+import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/protocol";
+import { HostFixture } from "./host_fixture";
+
+/** The engine host and its quantising process, both real, over the fake addon. */
+
+const patience = { timeout: 20_000, interval: 20 };
+
+let fixture: HostFixture;
+
+afterEach(() => {
+  fixture.dispose();
+});
+
+async function start(): Promise<HostFixture> {
+  fixture = await HostFixture.create();
+  mkdirSync(fixture.paths.models, { recursive: true });
+  return fixture;
+}
+
+function paramsFor(name: string): QuantiseParams {
+  const path = join(fixture.directory, name);
+  writeFileSync(path, "GGUF");
+  return { path, type: "Q4_K_M", lossAccepted: false, replace: false };
+}
+
+function partials(): string[] {
+  return readdirSync(fixture.paths.models).filter((file) => file.endsWith(".part"));
+}
+
+/** Id of the process that writes the partial result, once it does. */
+async function workerPid(): Promise<number> {
+  let pid = 0;
+  await vi.waitUntil(() => {
+    try {
+      const [file = ""] = partials();
+      pid = Number(/process (\d+)/.exec(readFileSync(join(fixture.paths.models, file), "utf8"))?.[1]);
+    } catch {
+      // There is none yet, or not any more.
+    }
+    return pid > 0;
+  }, patience);
+  return pid;
+}
+
+function hasEnded(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return true;
+  }
+  if (process.platform !== "linux") return false;
+  // One that was killed stays until somebody asks for its status.
+  return !existsSync(`/proc/${String(pid)}`) || readFileSync(`/proc/${String(pid)}/stat`, "utf8").includes(") Z ");
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "none",
+    (thrown: unknown) => toEngineError(thrown).code,
+  );
+
+function controlled() {
+  const controller = new AbortController();
+  return {
+    signal: controller.signal,
+    abort: () => {
+      controller.abort();
+    },
+  };
+}
+
+describe("quantising", () => {
+  it("leaves a model that the next request can use", async () => {
+    const client = (await start()).client();
+    const steps: QuantiseProgress[] = [];
+    const params = paramsFor("Own-F16.gguf");
+    const result = await client.request("models/quantise", params, { onProgress: (step) => steps.push(step) });
+    expect(result).toMatchObject({ path: join(fixture.paths.models, "Own-Q4_K_M.gguf"), meanKl: 0.01, sameTop: 0.9 });
+    expect(steps.at(-1)).toEqual({ phase: "checking", fraction: 1 });
+    const models = await client.request("models/list", null);
+    expect(models.find(({ path }) => path === result.path)).toMatchObject({ installed: true, name: "Own-Q4_K_M" });
+    const answer = await client.request("chat/generate", { ...fixture.chat("/count 2"), model: result.path });
+    expect(answer.text).toBe("1 2 ");
+  });
+
+  it.each([
+    ["cut.gguf", "MODEL_TRUNCATED"],
+    ["q4.gguf", "INVALID_ARGUMENT"],
+    ["crash.gguf", "ENGINE_DIED"],
+    ["spoiled.gguf", "QUALITY_TOO_LOW"],
+  ])("%s fails with %s and harms nobody", async (name, code) => {
+    const client = (await start()).client();
+    const { hostPid } = await client.request("engine/status", { startEngine: false });
+    expect(await codeOf(client.request("models/quantise", paramsFor(name)))).toBe(code);
+    expect(readdirSync(fixture.paths.models)).toEqual([]);
+    expect((await client.request("engine/status", { startEngine: false })).hostPid).toBe(hostPid);
+  });
+
+  it("leaves the engine free, and nothing when it is cancelled", async () => {
+    const client = (await start()).client();
+    const { signal, abort } = controlled();
+    const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf"), { signal }));
+    const pid = await workerPid();
+    expect((await client.request("chat/generate", fixture.chat("/count 3"))).text).toBe("1 2 3 ");
+    expect(hasEnded(pid)).toBe(false);
+    abort();
+    expect(await running).toBe("CANCELLED");
+    expect(hasEnded(pid)).toBe(true);
+    expect(partials()).toEqual([]);
+  });
+
+  it("ends when the window that asked for it goes away", async () => {
+    const client = (await start()).client();
+    const other = fixture.client();
+    await other.request("engine/status", { startEngine: false });
+    const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf")));
+    const pid = await workerPid();
+    client.dispose();
+    await running;
+    await vi.waitUntil(() => hasEnded(pid) && partials().length === 0, patience);
+    expect((await other.request("chat/generate", fixture.chat("/count 1"))).text).toBe("1 ");
+  });
+
+  it("ends with the host that is killed, and the next host removes what is left", async () => {
+    const client = (await start()).client();
+    const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf")));
+    const pid = await workerPid();
+    process.kill(fixture.hostPid() ?? 0, "SIGKILL");
+    expect(await running).toBe("ENGINE_DIED");
+    await vi.waitUntil(() => hasEnded(pid), patience);
+    expect(partials()).toHaveLength(1);
+    await fixture.client().request("engine/status", { startEngine: false });
+    expect(partials()).toEqual([]);
+  });
+
+  it("ends with the host that is told to, and begins anew in the next one", async () => {
+    const client = (await start()).client();
+    const { signal, abort } = controlled();
+    const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf"), { signal }));
+    const first = await workerPid();
+    await client.endHost();
+    await vi.waitUntil(() => hasEnded(first), patience);
+    const second = await workerPid();
+    expect(second).not.toBe(first);
+    abort();
+    expect(await running).toBe("CANCELLED");
+    expect(hasEnded(second)).toBe(true);
+    expect(partials()).toEqual([]);
+  });
+});
