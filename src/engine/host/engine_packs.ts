@@ -125,7 +125,7 @@ export class EnginePacks {
     this.options.onChanged();
   }
 
-  /** The engine ends in an orderly way. */
+  /** The engine ends in an orderly way, or was not made at all. Before anything that may hang in the driver. */
   close(): void {
     if (this.used) this.trialOf(this.used).passed();
   }
@@ -161,7 +161,7 @@ export class EnginePacks {
   }
 
   private trialOf({ folder }: InstalledPack): BackendTrial {
-    return new BackendTrial(`${folder}.trial`);
+    return new BackendTrial(`${folder}.trial`, this.options.log);
   }
 
   /** The driver throws away what another version of it compiled. */

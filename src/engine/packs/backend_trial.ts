@@ -9,7 +9,10 @@ const mostFailures = 2;
  * knows then that the one before it never got further.
  */
 export class BackendTrial {
-  constructor(private readonly file: string) {}
+  constructor(
+    private readonly file: string,
+    private readonly log: (line: string) => void,
+  ) {}
 
   /** Before the backend is loaded. False: it has failed too often, do not load it. */
   begin(): boolean {
@@ -24,9 +27,14 @@ export class BackendTrial {
     return true;
   }
 
-  /** It computed something, was given up in an orderly way, or is to be tried anew. */
+  /** It computed something, was given up in an orderly way, or is to be tried anew. Never throws. */
   passed(): void {
-    rmSync(this.file, { force: true });
+    try {
+      rmSync(this.file, { force: true });
+    } catch (thrown) {
+      // Who looks at new files holds them for a moment on Windows. It is tried again at the next call.
+      this.log(`${this.file} cannot be removed: ${String(thrown)}`);
+    }
   }
 
   private read(): number {
