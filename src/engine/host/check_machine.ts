@@ -10,7 +10,7 @@ import type {
 } from "../../shared/protocol";
 import { freeBytesOf } from "../models/disk_space";
 import type { ModelStore } from "../models/model_store";
-import { throwIfAborted } from "../unless_aborted";
+import { throwIfAborted, unlessAborted } from "../unless_aborted";
 import type { ModelManager } from "./model_manager";
 
 export interface CheckMachineOptions {
@@ -29,7 +29,7 @@ export interface CheckMachineOptions {
 /** Looks at the machine, and plans every installed model without loading it. */
 export async function checkMachine(options: CheckMachineOptions): Promise<MachineReport> {
   const { store, settings, modelsDirectory, signal, onModel } = options;
-  const packs = await options.packs();
+  const packs = await unlessAborted(signal, options.packs);
   const models: ModelForecast[] = [];
   for (const model of await store.list()) {
     throwIfAborted(signal);

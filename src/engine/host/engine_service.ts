@@ -92,6 +92,7 @@ export class EngineService {
     const settings = { ...before, ...checkSettings(given) };
     this.settings = settings;
     this.store.update(this.storeSettings());
+    await this.packs.ready;
     if (placementOf(before) !== placementOf(settings)) await this.models.reload();
   }
 
