@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { expectArchive } from "../../../scripts/setup/write_pack";
 import type { PackStore, PackStoreOptions } from "../../../src/engine/packs/pack_store";
 import { tryProcessLock } from "../../../src/engine/process_lock";
 import { toEngineError } from "../../../src/shared/errors";
@@ -378,6 +379,11 @@ test("the builder makes the same bytes again", async () => {
   mkdirSync(copy);
   const again = await writeAgain(copy);
   expect(again).toEqual(entry.archive);
+  expectArchive(again, entry.archive);
+  const sha256 = "0".repeat(64);
+  expect(() => {
+    expectArchive(again, { ...entry.archive, sha256 });
+  }).toThrow(`${entry.archive.file} is not the pack of src/engine/packs/pack_catalogue.json: sha256 ${again.sha256}`);
 });
 
 /** The same files, given to the builder another time. */
