@@ -1,6 +1,7 @@
 /**
  * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
- * `npm run package -- --pack ID [--target PLATFORM]`: an engine pack for it, which a release publishes beside the VSIX.
+ * `npm run package -- --pack ID [--target PLATFORM] [--check]`: an engine pack for it, which a release publishes beside the
+ * VSIX. Its checksum goes into the catalogue; with --check it has to be the one that is there.
  *
  * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
@@ -76,8 +77,8 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
 }
 
 /** Builds an engine pack. */
-async function packagePack(id: string, target: string): Promise<PackagedFile> {
-  const { path, changed } = await buildPack(id, target);
+async function packagePack(id: string, target: string, check: boolean): Promise<PackagedFile> {
+  const { path, changed } = await buildPack(id, target, { check });
   if (changed)
     console.log("Its checksum is new: commit src/engine/packs/pack_catalogue.json and build the VSIX after it.");
   return { path, bytes: statSync(path).size };
@@ -98,10 +99,14 @@ async function check(path: string, target: string): Promise<void> {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { values } = parseArgs({
-    options: { target: { type: "string", default: hostPlatform }, pack: { type: "string" } },
+    options: {
+      target: { type: "string", default: hostPlatform },
+      pack: { type: "string" },
+      check: { type: "boolean", default: false },
+    },
   });
   const { path, bytes } = await (values.pack === undefined
     ? packageExtension(values.target)
-    : packagePack(values.pack, values.target));
+    : packagePack(values.pack, values.target, values.check));
   console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
 }

@@ -57,9 +57,19 @@ export function readElfBinary(path: string): NativeBinary {
   return {
     imports: texts(neededTag),
     searchPaths: texts(pathTag, runPathTag).flatMap((list) => list.split(":")),
-    versions: neededVersions().flatMap((text) => {
-      const match = /^([A-Z]+)_(\d[\d.]*)$/.exec(text);
-      return match?.[1] && match[2] ? [{ of: match[1], version: match[2] }] : [];
-    }),
+    versions: neededVersions().map((text) => parseSymbolVersion(text, path)),
   };
+}
+
+/** Versions that say by a name what a release has; the number is that of the release. */
+const namedVersions: Partial<Record<string, string>> = { GLIBC_ABI_DT_RELR: "2.36" };
+
+/** Of the form `GLIBC_2.34`. Throws for what it does not understand, which a system may lack. */
+export function parseSymbolVersion(text: string, path: string): { of: string; version: string } {
+  const match = /^([A-Z]+)_(?:(\d[\d.]*)|ABI_\w+)$/.exec(text);
+  const version = match?.[2] ?? namedVersions[text];
+  if (match?.[1] && version !== undefined) return { of: match[1], version };
+  throw new Error(
+    `${path} needs the symbol version ${text}; expected one such as GLIBC_2.34. Find out which release brings it, and add it to namedVersions in scripts/setup/elf_binary.ts.`,
+  );
 }

@@ -14,7 +14,7 @@ import { ensureNpmPackage } from "./npm_package";
 import { fillOnce } from "./fill_once";
 import { pythonWithPip } from "./python";
 import { runCommand } from "./run_command";
-import { writePack, type PackContent } from "./write_pack";
+import { expectArchive, writePack, type PackContent } from "./write_pack";
 
 /** Names in the pack by paths in the source. */
 type SourceFiles = Partial<Record<string, string>>;
@@ -43,8 +43,15 @@ interface PackRecipe {
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const catalogueFile = join(root, "src/engine/packs/pack_catalogue.json");
 
-/** Makes `artifacts/nmos-ID-PLATFORM.nmospack` and records its size and checksum; returns its path and whether they changed. */
-export async function buildPack(id: string, platform: string): Promise<{ path: string; changed: boolean }> {
+/**
+ * Makes `artifacts/nmos-ID-PLATFORM.nmospack` and records its size and checksum; returns its path and whether they changed.
+ * With `check` nothing is recorded: it throws when they differ.
+ */
+export async function buildPack(
+  id: string,
+  platform: string,
+  { check = false } = {},
+): Promise<{ path: string; changed: boolean }> {
   const recipe = recipeOf(id, platform);
   const known = packCatalogue.find((entry) => entry.id === id && entry.platform === platform);
   if (!known) throw new Error(`src/engine/packs/pack_catalogue.json has no entry for ${id} on ${platform}: add one.`);
@@ -56,6 +63,7 @@ export async function buildPack(id: string, platform: string): Promise<{ path: s
   const path = join(artifacts, `nmos-${id}-${platform}.nmospack`);
   const { backend, libraries } = recipe;
   const archive = await writePack(path, { id, platform, backend, libraries }, contents);
+  if (check) expectArchive(archive, known.archive);
   const changed = archive.sha256 !== known.archive.sha256;
   if (changed) await record(id, platform, archive);
   return { path, changed };

@@ -12,8 +12,22 @@ export interface PackContent {
   path: string;
 }
 
-/** The same bytes give the same archive, in every time zone. */
+/**
+ * The same files give the same archive in every time zone, with the same zlib: another one (that of another Node) compresses
+ * to other bytes. Storing them would not, but a download grows by a quarter to two thirds then.
+ */
 const entryOptions = { mtime: new Date(2026, 0, 1), mode: 0o100644, forceDosTimestamp: true };
+
+/** Throws when an archive is not the one that the catalogue, and with it every VSIX, expects. */
+export function expectArchive(actual: PackArchive, expected: PackArchive): void {
+  const keys = Object.keys(expected) as (keyof PackArchive)[];
+  const different = keys.filter((key) => actual[key] !== expected[key]);
+  if (different.length === 0) return;
+  const differences = different.map((key) => `${key} ${String(actual[key])} instead of ${String(expected[key])}`);
+  throw new Error(
+    `${actual.file} is not the pack of src/engine/packs/pack_catalogue.json: ${differences.join(", ")}. It was compressed by zlib ${process.versions.zlib} of Node ${process.versions.node}. Build it without --check, commit the catalogue, and begin the release again.`,
+  );
+}
 
 /** Writes an engine pack, a zip archive whose first file is the manifest, and tells what the catalogue has to say of it. */
 export async function writePack(

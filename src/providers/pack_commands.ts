@@ -115,14 +115,13 @@ function showProgress(title: string, install: Install): Thenable<boolean> {
   );
 }
 
-/** An engine without models is started anew at once, because nobody notices. */
+/** An engine without models and downloads is started anew at once, because nobody notices. */
 async function takeEffect(engine: EngineClient, done: string, result: PackInstalled | undefined): Promise<void> {
   if (!result?.needsRestart) {
     void vscode.window.showInformationMessage(done);
     return;
   }
-  const { models, loading } = await engine.request("engine/status", { startEngine: false });
-  if (models.length === 0 && loading.length === 0) {
+  if (await isIdle(engine)) {
     await engine.endHost();
     void vscode.window.showInformationMessage(done);
     return;
@@ -130,6 +129,13 @@ async function takeEffect(engine: EngineClient, done: string, result: PackInstal
   const restart = "Restart Engine";
   const chosen = await vscode.window.showInformationMessage(`${done} It holds when the engine starts anew.`, restart);
   if (chosen === restart) await vscode.commands.executeCommand("nmos.restartEngine");
+}
+
+async function isIdle(engine: EngineClient): Promise<boolean> {
+  const { models, loading } = await engine.request("engine/status", { startEngine: false });
+  if (models.length > 0 || loading.length > 0) return false;
+  const { packs } = await engine.request("packs/list", null);
+  return ![...packs, ...(await engine.request("models/list", null))].some(({ downloading }) => downloading);
 }
 
 /** Says once in a window that the first answers take long on this card. */

@@ -325,6 +325,8 @@ export interface NvidiaCard {
   driver: string;
   /** Compute capability, such as `7.5`. */
   capability: string | null;
+  /** What CUDA calls it, such as `GPU-` and hexadecimal digits. */
+  uuid: string | null;
   memoryBytes: number | null;
   freeBytes: number | null;
 }

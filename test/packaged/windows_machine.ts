@@ -11,7 +11,8 @@ import {
   symlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join, relative, win32 } from "node:path";
+import { basename, delimiter, join, relative, win32 } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { ensureWindowsNode } from "../../scripts/setup/windows_node";
 import { ensureWine, wineEnvironment, type Wine } from "../../scripts/setup/wine";
 
@@ -25,6 +26,7 @@ export interface Ending {
 /** Milliseconds that a program may take before it counts as hung, and that all of them may take to be gone. */
 const programPatience = 480_000;
 const goodbyePatience = 60_000;
+const pollMs = 500;
 
 /**
  * A Windows of one test file: this machine itself, or Wine with a drive C of its own. Closing it ends every process that
@@ -98,10 +100,10 @@ export class WindowsMachine {
     }
   }
 
-  /** Resolves with whether every process that was started here has ended by itself. True on Windows, which does not tell. */
+  /** Resolves with whether every process that was started here ends by itself, after a minute at most. */
   allEnd(): Promise<boolean> {
     const { wine } = this;
-    if (!wine) return Promise.resolve(true);
+    if (!wine) return this.noneIsLeft();
     return new Promise((resolve, reject) => {
       const waiting = spawn(wine.server, ["-w"], {
         env: wineEnvironment(this.scratch),
@@ -115,6 +117,17 @@ export class WindowsMachine {
     });
   }
 
+  /** Of Windows itself: all that is started here is told a path below the scratch folder. */
+  private async noneIsLeft(): Promise<boolean> {
+    const deadline = Date.now() + goodbyePatience;
+    for (;;) {
+      const left = processesNaming(basename(this.scratch));
+      if (left === 0) return true;
+      if (Date.now() > deadline) return false;
+      await delay(pollMs);
+    }
+  }
+
   async close(): Promise<void> {
     this.end();
     await this.allEnd();
@@ -126,6 +139,26 @@ export class WindowsMachine {
     if (!this.wine) return { ...process.env, PATH: [folder, process.env["PATH"]].join(delimiter) };
     return { ...wineEnvironment(this.scratch), WINEPATH: folder };
   }
+}
+
+/** Number of processes of this Windows whose command line holds the text. */
+function processesNaming(text: string): number {
+  // In a variable, because PowerShell's own command line would hold it otherwise.
+  const script =
+    "@(Get-CimInstance Win32_Process | Where-Object { $_.CommandLine -and $_.CommandLine.Contains($env:NMOS_SOUGHT) }).Count";
+  const { status, stdout, stderr } = spawnSync(
+    "powershell.exe",
+    ["-NoProfile", "-NonInteractive", "-Command", script],
+    {
+      encoding: "utf8",
+      env: { ...process.env, NMOS_SOUGHT: text },
+      timeout: goodbyePatience,
+      windowsHide: true,
+    },
+  );
+  const count = Number.parseInt(stdout, 10);
+  if (status === 0 && Number.isInteger(count)) return count;
+  throw new Error(`PowerShell does not list the processes (${String(status)}): ${stderr || stdout}`);
 }
 
 /** The registry and the folders of users are copied; the system's own folder is shared: 700 MB that nobody changes. */

@@ -30,13 +30,19 @@ std::string narrow(const wchar_t* text, DWORD length) {
     return narrow;
 }
 
+// Absolute, with backslashes only; empty when Windows does not understand it.
+std::wstring absolute(const std::wstring& path) {
+    std::wstring full(GetFullPathNameW(path.c_str(), 0, nullptr, nullptr), L'\0');
+    full.resize(GetFullPathNameW(path.c_str(), static_cast<DWORD>(full.size()), full.data(), nullptr));
+    return full;
+}
+
 // Of an absolute or relative path, where it is so long that Windows does not open it otherwise ("Maximum Path Length
 // Limitation" in Microsoft's documentation).
 std::wstring extended(const std::wstring& path) {
     constexpr size_t longest = MAX_PATH - 12;  // a folder must have room for a short file name
     if (path.size() < longest || path.starts_with(L"\\\\?\\") || path.starts_with(L"\\\\.\\")) return path;
-    std::wstring full(GetFullPathNameW(path.c_str(), 0, nullptr, nullptr), L'\0');
-    full.resize(GetFullPathNameW(path.c_str(), static_cast<DWORD>(full.size()), full.data(), nullptr));
+    const std::wstring full = absolute(path);
     if (full.empty()) return path;
     return full.starts_with(L"\\\\") ? L"\\\\?\\UNC" + full.substr(1) : L"\\\\?\\" + full;
 }
@@ -128,11 +134,15 @@ unsigned physical_cores() {
 }
 
 std::optional<uint64_t> file_size(const std::string& path, std::string& error) {
-    WIN32_FILE_ATTRIBUTE_DATA data{};
-    if (!GetFileAttributesExW(extended(widen(path)).c_str(), GetFileExInfoStandard, &data)) {
-        error = last_error_text();
-        return std::nullopt;
-    }
+    // Opened, because attributes by name are those of a symbolic link itself. No right is needed but to ask.
+    constexpr DWORD share_all = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    const HANDLE file = CreateFileW(extended(widen(path)).c_str(), 0, share_all, nullptr, OPEN_EXISTING,
+                                    FILE_FLAG_BACKUP_SEMANTICS, nullptr);
+    BY_HANDLE_FILE_INFORMATION data{};
+    const bool known = file != INVALID_HANDLE_VALUE && GetFileInformationByHandle(file, &data);
+    if (!known) error = last_error_text();
+    if (file != INVALID_HANDLE_VALUE) CloseHandle(file);
+    if (!known) return std::nullopt;
     if (data.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) {
         error = "it is a folder";
         return std::nullopt;
@@ -168,7 +178,10 @@ std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::strin
     // Without this a missing dependency (a driver's DLL) would show a dialog box.
     DWORD previous = 0;
     SetThreadErrorMode(SEM_FAILCRITICALERRORS, &previous);
-    const HMODULE module = LoadLibraryExW(widen(path).c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH);
+    // What it imports is looked for beside it and in the system, nowhere on the PATH. The flags want a full path with
+    // backslashes.
+    constexpr DWORD search = LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32;
+    const HMODULE module = LoadLibraryExW(extended(absolute(widen(path))).c_str(), nullptr, search);
     if (!module) error = load_error_text(path);
     SetThreadErrorMode(previous, nullptr);
     return module ? std::make_unique<WindowsLibrary>(module) : nullptr;

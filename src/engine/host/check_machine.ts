@@ -29,7 +29,7 @@ export interface CheckMachineOptions {
 /** Looks at the machine, and plans every installed model without loading it. */
 export async function checkMachine(options: CheckMachineOptions): Promise<MachineReport> {
   const { store, settings, modelsDirectory, signal, onModel } = options;
-  const packs = await options.packs();
+  const packs = await unlessAborted(signal, options.packs);
   const models: ModelForecast[] = [];
   for (const model of await store.list()) {
     throwIfAborted(signal);

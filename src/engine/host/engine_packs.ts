@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import manifest from "../../../package.json";
 import { EngineError, toEngineError } from "../../shared/errors";
 import type { BackendStatus, EngineSettings, LoadedModel, NvidiaCard, PackReport } from "../../shared/protocol";
@@ -16,7 +17,7 @@ export interface EnginePacksOptions {
   store: PackStore;
   /** `<platform>-<arch>`. */
   platform: string;
-  settings: () => Pick<EngineSettings, "cuda">;
+  settings: () => Pick<EngineSettings, "cuda" | "gpu">;
   /** For what the driver compiles. */
   cacheDirectory: string;
   log: (line: string) => void;
@@ -49,10 +50,19 @@ const backend = "cuda";
 /** Of what the driver compiles, bytes; its own default is too small for all kernels of the engine. */
 const compiledBytes = String(2 ** 31);
 
+/** How long the first request may wait for the cards to be known; NVIDIA's program may have to wake them. */
+const longestWaitMs = 3_000;
+
 /** Which packs the native engine gets, and what became of them. */
 export class EnginePacks {
   private readonly store: PackStore;
+  /**
+   * Resolves when a pack that is installed can be chosen by the cards, soon in any case: who does not wait, or whose driver
+   * does not answer, relies on the trial.
+   */
+  readonly ready: Promise<void>;
   private cards: NvidiaCard[] | null = null;
+  private search: Promise<NvidiaCard[]> | null = null;
   private used: InstalledPack | null = null;
   private proven = false;
   /** Why an installed pack was not even tried. */
@@ -60,8 +70,7 @@ export class EnginePacks {
 
   constructor(private readonly options: EnginePacksOptions) {
     this.store = options.store;
-    // Soon enough for most starts; who comes sooner relies on the trial.
-    if (this.store.installed()) void this.findCards();
+    this.ready = this.store.installed() ? this.awaitCards() : Promise.resolve();
   }
 
   async report(): Promise<PackReport> {
@@ -93,9 +102,11 @@ export class EnginePacks {
     const pack = this.store.installed();
     this.refusal = pack && this.objection(pack);
     if (!pack || this.refusal !== null) return [];
-    const { env = process.env, cacheDirectory } = this.options;
-    env["CUDA_CACHE_PATH"] ??= join(cacheDirectory, "cuda");
+    const { env = process.env } = this.options;
+    env["CUDA_CACHE_PATH"] ??= this.compiledDirectory();
     env["CUDA_CACHE_MAXSIZE"] ??= compiledBytes;
+    this.hideOtherCards(pack, env);
+    this.store.use(pack);
     this.used = pack;
     return [{ backend: pack.backend, libraries: pack.libraries }];
   }
@@ -110,7 +121,7 @@ export class EnginePacks {
   preparing(backends: readonly NativeBackend[]): string {
     const isUsable = backends.some(({ name, usable }) => name === backend && usable);
     const { used } = this;
-    const card = this.cards?.find((one) => used && isCompiledAtFirstUse(used.entry, one));
+    const card = used && this.cardsFor(used).find((one) => isCompiledAtFirstUse(used.entry, one));
     if (!isUsable || !used || !card || existsSync(this.preparedFile(used, card))) return "";
     return `The driver compiles code for ${card.name}: the first answers take up to five minutes longer, once.`;
   }
@@ -125,14 +136,54 @@ export class EnginePacks {
     this.options.onChanged();
   }
 
-  /** The engine ends in an orderly way. */
+  /** The engine ends in an orderly way, or was not made at all. Before anything that may hang in the driver. */
   close(): void {
     if (this.used) this.trialOf(this.used).passed();
   }
 
-  private async findCards(): Promise<NvidiaCard[]> {
-    this.cards = await (this.options.findCards ?? findNvidiaCards)();
-    return this.cards;
+  /** One search at a time: where the driver hangs, every one of them leaves a program behind. */
+  private findCards(): Promise<NvidiaCard[]> {
+    this.search ??= (this.options.findCards ?? findNvidiaCards)()
+      .then((cards) => (this.cards = cards))
+      .finally(() => {
+        this.search = null;
+      });
+    return this.search;
+  }
+
+  private async awaitCards(): Promise<void> {
+    const patience = new AbortController();
+    const isLate = delay(longestWaitMs, undefined, { signal: patience.signal, ref: false });
+    await Promise.race([this.findCards(), isLate]).catch((thrown: unknown) => {
+      this.options.log(`NVIDIA's cards cannot be looked for: ${String(thrown)}`);
+    });
+    isLate.catch(() => undefined);
+    patience.abort();
+  }
+
+  /** The cards that a pack has code for. */
+  private cardsFor({ entry }: InstalledPack): NvidiaCard[] {
+    return choosePack(this.options.platform, this.cards ?? [], [entry]).cards;
+  }
+
+  /** A card that the pack has no code for would fail in the midst of an answer; hidden from CUDA it computes with Vulkan. */
+  private hideOtherCards(pack: InstalledPack, env: NodeJS.ProcessEnv): void {
+    const suitable = this.cardsFor(pack);
+    if (suitable.length === 0 || suitable.length === this.cards?.length) return;
+    const uuids = suitable.flatMap(({ uuid }) => uuid ?? []);
+    if (uuids.length < suitable.length) this.options.log("the driver tells no ids of cards: CUDA sees all of them");
+    else env["CUDA_VISIBLE_DEVICES"] ??= uuids.join(",");
+  }
+
+  /** What the driver compiles goes there; it makes no folders above its own. */
+  private compiledDirectory(): string {
+    const directory = join(this.options.cacheDirectory, "cuda");
+    try {
+      mkdirSync(directory, { recursive: true });
+    } catch (thrown) {
+      this.options.log(`${directory} cannot be made: ${toEngineError(thrown).message}`);
+    }
+    return directory;
   }
 
   /** A pack that this machine cannot use would only take room, or worse, be used. */
@@ -145,13 +196,15 @@ export class EnginePacks {
 
   private objection(pack: InstalledPack): string | null {
     const { settings, platform } = this.options;
+    // Loaded all the same, it would wake the card and take memory of it.
+    if (settings().gpu === "off") return "graphics cards were switched off (nmos.engine.gpu) when the engine started";
     if (settings().cuda === "off") return "it is switched off (nmos.engine.cuda)";
     if (this.cards && this.cards.length > 0) {
       const { pack: suitable, reason } = choosePack(platform, this.cards, [pack.entry]);
       if (!suitable) return reason;
     }
     if (this.trialOf(pack).begin()) return null;
-    return "the engine ended unexpectedly when it used it. Update the driver, then install CUDA support again";
+    return "the engine ended unexpectedly when it used it. Update the driver, then remove CUDA support and install it again";
   }
 
   private tryAgain(): void {
@@ -161,7 +214,7 @@ export class EnginePacks {
   }
 
   private trialOf({ folder }: InstalledPack): BackendTrial {
-    return new BackendTrial(`${folder}.trial`);
+    return new BackendTrial(`${folder}.trial`, this.options.log);
   }
 
   /** The driver throws away what another version of it compiled. */

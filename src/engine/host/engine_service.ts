@@ -110,6 +110,7 @@ export class EngineService {
     this.settings = settings;
     this.store.update(this.storeSettings());
     this.quantiser.tidy();
+    await this.packs.ready;
     if (placementOf(before) !== placementOf(settings)) await this.models.reload();
   }
 
@@ -302,22 +303,29 @@ export class EngineService {
     clearInterval(this.idleCheck);
     if (this.statusTimer) clearTimeout(this.statusTimer);
     if (this.modelsTimer) clearTimeout(this.modelsTimer);
-    await Promise.all([this.quantiser.close(), this.native?.engine.close()]);
+    // First, because the engine may be stuck in a driver that compiles until the process is killed.
     this.packs.close();
+    await Promise.all([this.quantiser.close(), this.native?.engine.close()]);
   }
 
   private runtime(): NativeRuntime {
     if (this.native) return this.native;
     const { addon, libraryDirectory } = loadAddon(this.options.extensionRoot);
-    const engine = new addon.Engine({
-      libraryDirectory,
-      cacheDirectory: enginePaths().cache,
-      packs: this.packs.forEngine(),
-      onLog: (level, text) => {
-        if (level !== "debug") this.options.log(`${level}: ${text}`);
-      },
-    });
-    this.native = { addon, engine };
+    const packs = this.packs.forEngine();
+    try {
+      const engine = new addon.Engine({
+        libraryDirectory,
+        cacheDirectory: enginePaths().cache,
+        packs,
+        onLog: (level, text) => {
+          if (level !== "debug") this.options.log(`${level}: ${text}`);
+        },
+      });
+      this.native = { addon, engine };
+    } catch (thrown) {
+      this.packs.close();
+      throw thrown;
+    }
     return this.native;
   }
 

@@ -14,12 +14,15 @@ const modelsElsewhere = " or choose another folder (nmos.engine.modelsDirectory)
 const fullCodes = new Set(["ENOSPC", "EDQUOT"]);
 const refusedCodes = new Set(["EACCES", "EPERM", "EROFS", "EEXIST", "ENOTDIR", "ENOENT", "EBUSY"]);
 
+/** Of a folder that is not there yet, the disk is that of the nearest one above it that is. */
 export async function freeBytesOf(directory: string): Promise<number | null> {
   try {
     const { bavail, bsize } = await statfs(directory);
     return bavail * bsize;
-  } catch {
-    return null;
+  } catch (thrown) {
+    const parent = dirname(directory);
+    const isMissing = (thrown as NodeJS.ErrnoException).code === "ENOENT";
+    return isMissing && parent !== directory ? freeBytesOf(parent) : null;
   }
 }
 

@@ -10,15 +10,16 @@ import { pause } from "./retry";
 
 const lockPollMs = 500;
 
-/** Waits until no other process downloads the file. Fails with `CANCELLED`. */
+/** Waits until no other process downloads the file. Fails with `CANCELLED`. `elsewhere` is as of `writeError`. */
 export async function lockForDownload(
   target: string,
   totalBytes: number,
   signal: AbortSignal,
   onProgress: (progress: FileProgress) => void,
+  elsewhere?: string,
 ): Promise<ProcessLock> {
   for (;;) {
-    const lock = await tryDownloadLock(target);
+    const lock = await tryDownloadLock(target, elsewhere);
     if (lock) return lock;
     const receivedBytes = new PartialFile(target).size;
     const message = "another process downloads this file";
@@ -32,12 +33,12 @@ export async function lockForDownload(
 }
 
 /** Null when another process downloads the file. */
-export async function tryDownloadLock(target: string): Promise<ProcessLock | null> {
+export async function tryDownloadLock(target: string, elsewhere?: string): Promise<ProcessLock | null> {
   try {
     await mkdir(dirname(target), { recursive: true });
     return tryProcessLock(`${target}.lock`);
   } catch (thrown) {
-    throw writeError(thrown, target) ?? thrown;
+    throw writeError(thrown, target, elsewhere) ?? thrown;
   }
 }
 

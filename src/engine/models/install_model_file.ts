@@ -25,19 +25,32 @@ export function entryOfSize(path: string, catalogue: readonly CatalogueEntry[]):
   );
 }
 
+/** A file whose checksum is known. */
+interface KnownFile {
+  name: string;
+  sizeBytes: number;
+  sha256: string;
+}
+
 /**
- * Copies a model to `target`, which takes its name only when the checksum was right. Fails with `CHECKSUM_MISMATCH`,
+ * Copies a file to `target`, which takes its name only when the checksum was right. Fails with `CHECKSUM_MISMATCH`,
  * `DISK_FULL`, `DOWNLOAD_FAILED` or, when aborted, `CANCELLED`, and leaves nothing then. The caller locks the target.
  */
 export async function copyChecked(
   path: string,
   target: string,
-  { sizeBytes, sha256, name }: CatalogueEntry,
-  options: { signal: AbortSignal; onProgress: (progress: FileProgress) => void; freeBytes: FreeBytes },
+  { sizeBytes, sha256, name }: KnownFile,
+  options: {
+    signal: AbortSignal;
+    onProgress: (progress: FileProgress) => void;
+    freeBytes: FreeBytes;
+    /** As of `writeError`. */
+    elsewhere?: string;
+  },
 ): Promise<void> {
-  const { signal, onProgress, freeBytes } = options;
+  const { signal, onProgress, freeBytes, elsewhere } = options;
   if (resolve(path) === resolve(target)) return;
-  await ensureRoom(target, sizeBytes, freeBytes);
+  await ensureRoom(target, sizeBytes, freeBytes, elsewhere);
   const arriving = `${target}.arriving`;
   const hash = createHash("sha256");
   let receivedBytes = 0;
@@ -56,13 +69,13 @@ export async function copyChecked(
     if (actual !== sha256) {
       throw new EngineError(
         "CHECKSUM_MISMATCH",
-        `${path} has the SHA-256 ${actual}, but ${name} has ${sha256}: it is damaged or another model.`,
+        `${path} has the SHA-256 ${actual}, but ${name} has ${sha256}: it is damaged or something else.`,
       );
     }
     await renamePatiently(arriving, target);
   } catch (thrown) {
     await rm(arriving, { force: true });
     if (signal.aborted) throw cancelledDownload(thrown);
-    throw writeError(thrown, target) ?? thrown;
+    throw writeError(thrown, target, elsewhere) ?? thrown;
   }
 }

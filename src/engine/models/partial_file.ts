@@ -71,20 +71,24 @@ export class PartialFile {
   }
 }
 
-const mostRenames = 20;
+const usualRenames = 20;
 const heldCodes = new Set(["EPERM", "EACCES", "EBUSY"]);
 
 /**
  * Renames a file that somebody may hold for a moment: on Windows a virus scanner opens every new file, and a file that
- * is open cannot be renamed. Tries for two seconds.
+ * is open cannot be renamed. Tries for two seconds, unless told to try more often.
  */
-export async function renamePatiently(from: string, to: string, renameOnce = rename, pauseMs = 100): Promise<void> {
+export async function renamePatiently(
+  from: string,
+  to: string,
+  { attempts = usualRenames, pauseMs = 100, renameOnce = rename } = {},
+): Promise<void> {
   for (let attempt = 1; ; ++attempt) {
     try {
       await renameOnce(from, to);
       return;
     } catch (thrown) {
-      if (attempt === mostRenames || !heldCodes.has((thrown as NodeJS.ErrnoException).code ?? "")) throw thrown;
+      if (attempt === attempts || !heldCodes.has((thrown as NodeJS.ErrnoException).code ?? "")) throw thrown;
       await delay(pauseMs);
     }
   }

@@ -3,6 +3,9 @@ import { cancelledDownload } from "./cancelled";
 
 type Run = (signal: AbortSignal, report: (progress: DownloadProgress) => void) => Promise<string>;
 
+/** Clients hear of what goes on no more often than this, except when something else begins or it is complete. */
+const progressEveryMs = 200;
+
 /** One download that several clients wait for. It goes on as long as one of them does. */
 export class SharedDownload {
   /** Settles with the download itself. */
@@ -10,11 +13,17 @@ export class SharedDownload {
   private readonly controller = new AbortController();
   private readonly listeners = new Set<(progress: DownloadProgress) => void>();
   private last: DownloadProgress | null = null;
+  private lastAt = -Infinity;
   private waiting = 0;
 
   constructor(run: Run) {
     this.finished = run(this.controller.signal, (progress) => {
+      const isDue = performance.now() - this.lastAt >= progressEveryMs;
+      const isComplete = progress.receivedBytes === progress.totalBytes;
+      const isSame = progress.phase === this.last?.phase && progress.message === this.last.message;
+      if (!isDue && !isComplete && isSame) return;
       this.last = progress;
+      this.lastAt = performance.now();
       for (const listener of this.listeners) listener(progress);
     });
     // Whoever joined reports the failure.

@@ -17,6 +17,7 @@ const spanMs = 30 * 60_000;
 export class BackendTrial {
   constructor(
     private readonly file: string,
+    private readonly log: (line: string) => void,
     private readonly now: () => number = Date.now,
   ) {}
 
@@ -35,9 +36,14 @@ export class BackendTrial {
     return true;
   }
 
-  /** It computed something, was given up in an orderly way, or is to be tried anew. */
+  /** It computed something, was given up in an orderly way, or is to be tried anew. Never throws. */
   passed(): void {
-    rmSync(this.file, { force: true });
+    try {
+      rmSync(this.file, { force: true });
+    } catch (thrown) {
+      // Who looks at new files holds them for a moment on Windows. It is tried again at the next call.
+      this.log(`${this.file} cannot be removed: ${String(thrown)}`);
+    }
   }
 
   /** When the starts without success began, in milliseconds since the epoch. */

@@ -4,8 +4,8 @@ import type { PackEntry } from "./pack_catalogue";
 export interface PackChoice {
   /** Null: none suits, and `reason` says why. */
   pack: PackEntry | null;
-  /** The card it was chosen for. */
-  card: NvidiaCard | null;
+  /** Those it runs on; the others compute through Vulkan. */
+  cards: NvidiaCard[];
   /** A sentence or two for people. */
   reason: string;
 }
@@ -14,8 +14,8 @@ export interface PackChoice {
 const leastMemoryBytes = 2.75 * 2 ** 30;
 
 /**
- * The pack for this machine: of the catalogue's order, the first that the driver runs on one of the cards. A compute
- * capability that the driver does not tell is believed to suffice, because a backend that finds no card it can use is left
+ * The pack for this machine: of the catalogue's order, the first that the driver runs on every card of sufficient memory, or
+ * else on one of them. A compute capability that the driver does not tell is believed to suffice, because a backend that finds no card it can use is left
  * out anyway.
  */
 export function choosePack(
@@ -26,13 +26,17 @@ export function choosePack(
   const packs = catalogue.filter((entry) => entry.platform === platform);
   if (packs.length === 0) return none(`There is no CUDA support for ${platform}.`);
   if (cards.length === 0) return none("No NVIDIA card with a driver was found.");
-  for (const pack of packs) {
-    const card = cards.find((one) => objection(pack, one) === null);
-    if (card) return { pack, card, reason: reasonFor(pack, card) };
+  const large = cards.filter(hasEnoughMemory);
+  const runsOn = (pack: PackEntry) => (card: NvidiaCard) => objection(pack, card) === null;
+  const pack =
+    packs.find((one) => large.length > 0 && large.every(runsOn(one))) ?? packs.find((one) => large.some(runsOn(one)));
+  if (pack) {
+    const suitable = large.filter(runsOn(pack));
+    return { pack, cards: suitable, reason: reasonFor(pack, suitable, cards) };
   }
   const [card] = cards;
-  const reasons = card ? packs.map((pack) => objection(pack, card)) : [];
-  return { pack: null, card: card ?? null, reason: bestReason(reasons.filter((reason) => reason !== null)) };
+  const reasons = card ? packs.map((one) => objection(one, card)) : [];
+  return none(bestReason(reasons.filter((reason) => reason !== null)));
 }
 
 /** Whether the driver compiles a pack's code for this card before it runs there for the first time. */
@@ -47,8 +51,8 @@ interface Objection {
 }
 
 function objection(pack: PackEntry, card: NvidiaCard): Objection | null {
-  const { capability, memoryBytes, driver, name } = card;
-  if (memoryBytes !== null && memoryBytes < leastMemoryBytes) {
+  const { capability, driver, name } = card;
+  if (!hasEnoughMemory(card)) {
     return {
       rank: 2,
       text: `${name} has too little memory for CUDA to gain anything: Vulkan leaves more of it to models.`,
@@ -66,6 +70,10 @@ function objection(pack: PackEntry, card: NvidiaCard): Objection | null {
   };
 }
 
+function hasEnoughMemory({ memoryBytes }: NvidiaCard): boolean {
+  return memoryBytes === null || memoryBytes >= leastMemoryBytes;
+}
+
 /** The branch of a driver: the number before the first dot. */
 function branchOf(driver: string): number {
   return Number(driver.split(".")[0]);
@@ -76,13 +84,19 @@ function bestReason(reasons: readonly Objection[]): string {
   return reasons.toReversed().toSorted((a, b) => a.rank - b.rank)[0]?.text ?? "";
 }
 
-function reasonFor(pack: PackEntry, card: NvidiaCard): string {
-  const compiled = isCompiledAtFirstUse(pack, card)
+function reasonFor(pack: PackEntry, suitable: readonly NvidiaCard[], all: readonly NvidiaCard[]): string {
+  const compiled = suitable.some((card) => isCompiledAtFirstUse(pack, card))
     ? " The driver compiles its code for this card at the first use, which takes up to five minutes, once."
     : "";
-  return `${pack.title} runs on ${card.name} with driver ${card.driver}.${compiled}`;
+  const others = all.filter((card) => !suitable.includes(card));
+  const rest = others.length > 0 ? ` Through Vulkan computes ${namesOf(others)}.` : "";
+  return `${pack.title} runs on ${namesOf(suitable)} with driver ${suitable[0]?.driver ?? ""}.${compiled}${rest}`;
+}
+
+function namesOf(cards: readonly NvidiaCard[]): string {
+  return cards.map(({ name }) => name).join(" and ");
 }
 
 function none(reason: string): PackChoice {
-  return { pack: null, card: null, reason };
+  return { pack: null, cards: [], reason };
 }

@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, win32 } from "node:path";
-import { promisify } from "node:util";
 import type { NvidiaCard } from "../../shared/protocol";
 
 /** What the search depends on; injected by tests. */
@@ -15,7 +14,10 @@ export interface NvidiaProbe {
   run: (program: string, args: readonly string[]) => Promise<string | null>;
 }
 
-const queries = ["name,driver_version,compute_cap,memory.total,memory.free", "name,driver_version,memory.total"];
+const queries = [
+  "name,driver_version,uuid,compute_cap,memory.total,memory.free",
+  "name,driver_version,uuid,memory.total",
+];
 
 /** Where drivers put their program. A PATH could lead into somebody's project. */
 const unixPrograms = [
@@ -44,7 +46,7 @@ export async function findNvidiaCards(probe: NvidiaProbe = thisMachine()): Promi
   const driver = /\b(\d+\.\d+(?:\.\d+)?)\b/.exec(version ?? "")?.[1];
   return driver === undefined
     ? []
-    : [{ name: "NVIDIA card", driver, capability: null, memoryBytes: null, freeBytes: null }];
+    : [{ name: "NVIDIA card", driver, capability: null, uuid: null, memoryBytes: null, freeBytes: null }];
 }
 
 /** Lines of nvidia-smi's CSV without header and units. What a driver does not tell stands in brackets there. */
@@ -57,9 +59,9 @@ export function parseCards(output: string, fields: readonly string[]): NvidiaCar
     if (!/^\d+(\.\d+)+$/.test(driver)) return [];
     const bytes = (field: string) => (/^\d+$/.test(of(field)) ? Number(of(field)) * 2 ** 20 : null);
     const capability = /^\d+\.\d$/.test(of("compute_cap")) ? of("compute_cap") : null;
-    return [
-      { name: of("name"), driver, capability, memoryBytes: bytes("memory.total"), freeBytes: bytes("memory.free") },
-    ];
+    const uuid = /^GPU-[0-9a-f-]+$/i.test(of("uuid")) ? of("uuid") : null;
+    const [memoryBytes, freeBytes] = [bytes("memory.total"), bytes("memory.free")];
+    return [{ name: of("name"), driver, capability, uuid, memoryBytes, freeBytes }];
   });
 }
 
@@ -86,13 +88,27 @@ function thisMachine(): NvidiaProbe {
         return null;
       }
     },
-    run: async (program, args) => {
-      try {
-        const options = { cwd: dirname(program), timeout: longestAnswerMs, windowsHide: true };
-        return (await promisify(execFile)(program, [...args], options)).stdout;
-      } catch {
-        return null;
-      }
-    },
+    run: (program, args) => runBriefly(program, args, longestAnswerMs),
   };
+}
+
+/**
+ * Standard output of a program; null when it fails or takes longer than `longestMs`. A program that hangs in its driver
+ * cannot even be killed: then it is left alone, and this process may end before it.
+ */
+export function runBriefly(program: string, args: readonly string[], longestMs: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const options = { cwd: dirname(program), windowsHide: true };
+    const child = execFile(program, [...args], options, (failure, output) => {
+      clearTimeout(hung);
+      resolve(failure ? null : output);
+    });
+    const hung = setTimeout(() => {
+      child.kill("SIGKILL");
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      child.unref();
+      resolve(null);
+    }, longestMs);
+  });
 }

@@ -1,7 +1,9 @@
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { EngineError } from "../../shared/errors";
 import { sizeOf } from "../models/download_lock";
-import { lockHolder } from "../process_lock";
+import { lockHolder, tryProcessLock } from "../process_lock";
 import type { PackEntry } from "./pack_catalogue";
 import { manifestName, parseManifest, type PackManifest } from "./pack_manifest";
 
@@ -53,24 +55,55 @@ export class PackFolders {
     return this.names().some((name) => isOf(entry.id, name) && name !== folderName(entry));
   }
 
-  /** Every version. */
+  /** This process loads the pack: until it ends, no other version of NMOS removes it as an old one. */
+  use({ folder }: InstalledPack): void {
+    try {
+      tryProcessLock(useMark(folder));
+    } catch (thrown) {
+      this.log(`${folder} cannot be marked as used: ${String(thrown)}`);
+    }
+  }
+
+  /**
+   * Makes room for a pack: removes what is left of it where it is to lie. Fails with `DOWNLOAD_FAILED` while libraries in
+   * there are loaded, which Windows does not give up.
+   */
+  async clear(entry: PackEntry): Promise<void> {
+    const folder = this.folderOf(entry);
+    try {
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    } catch (thrown) {
+      throw new EngineError(
+        "DOWNLOAD_FAILED",
+        `${folder} cannot be removed (${codeOf(thrown)}): a running engine may still use what was installed there. Restart the engine first, then install ${entry.title} again.`,
+        { cause: thrown },
+      );
+    }
+  }
+
+  /** Every version. Throws the system's error when a pack would still count as installed. */
   remove(id: string): void {
     for (const name of this.names()) if (isOf(id, name)) this.discard(name);
   }
 
-  /** Packs are alternatives, and one of another version fits no engine any more. */
+  /** Packs are alternatives, and one of another version fits no engine but that of another version that runs now. */
   removeOthers(entry: PackEntry): void {
-    for (const name of this.names()) if (packFolder.test(name) && name !== folderName(entry)) this.discard(name);
+    for (const name of this.names()) {
+      if (!packFolder.test(name) || name === folderName(entry)) continue;
+      const user = lockHolder(useMark(join(this.directory, name)));
+      if (user === null || user === process.pid) this.tidy(name);
+      else this.log(`${name} stays: process ${String(user)} uses it`);
+    }
   }
 
-  /** What an interrupted installation or a removal of libraries in use has left. */
+  /** What an interrupted installation or a removal of libraries in use has left. Never throws. */
   removeLeftovers(catalogue: readonly PackEntry[]): void {
     const installing = catalogue.some((entry) => lockHolder(`${this.archiveOf(entry)}.lock`) !== null);
     for (const name of this.names()) {
       const isLeft = packFolder.test(name)
-        ? manifestIn(join(this.directory, name)) === null
+        ? lacksManifest(join(this.directory, name))
         : unpackingFolder.test(name) && !installing;
-      if (isLeft) this.discard(name);
+      if (isLeft) this.tidy(name);
     }
   }
 
@@ -88,14 +121,42 @@ export class PackFolders {
     rmSync(join(folder, manifestName), { force: true });
     try {
       rmSync(folder, { recursive: true, force: true });
+      rmSync(useMark(folder), { force: true });
     } catch (thrown) {
       this.log(`${folder} is removed with the next start: ${String(thrown)}`);
     }
   }
+
+  /** Nobody waits for the room. */
+  private tidy(name: string): void {
+    try {
+      this.discard(name);
+    } catch (thrown) {
+      this.log(`${name} cannot be removed: ${String(thrown)}`);
+    }
+  }
+}
+
+/** Lock of a process that has a pack's libraries loaded. */
+function useMark(folder: string): string {
+  return `${folder}.used`;
+}
+
+function codeOf(thrown: unknown): string {
+  return (thrown as NodeJS.ErrnoException | null)?.code ?? String(thrown);
 }
 
 function isOf(id: string, name: string): boolean {
   return packFolder.test(name) && name.startsWith(`${id}-`);
+}
+
+/** One that cannot be read, or is of a newer format, is not missing: the pack may be good for somebody. */
+function lacksManifest(folder: string): boolean {
+  try {
+    return statSync(join(folder, manifestName), { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** Null when there is none that can be read. */

@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
 import type { DownloadProgress, PackState } from "../../shared/protocol";
@@ -8,6 +9,7 @@ import { sha256Of } from "../models/checksum";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
 import { lockForDownload, sizeOf, tryDownloadLock } from "../models/download_lock";
 import { downloadFile, type FileProgress } from "../models/downloader";
+import { copyChecked } from "../models/install_model_file";
 import { PartialFile } from "../models/partial_file";
 import type { DownloadTiming } from "../models/retry";
 import { SharedDownload } from "../models/shared_download";
@@ -107,7 +109,7 @@ export class PackStore {
     if (this.downloads.has(entry.id)) {
       throw new EngineError("DOWNLOAD_FAILED", `${entry.title} is being installed. Wait for it, or cancel it first.`);
     }
-    const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.unpack(entry, path, stop, report));
+    const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.copy(entry, path, stop, report));
     return this.begin(entry, run).join(options.signal, options.onProgress);
   }
 
@@ -116,7 +118,7 @@ export class PackStore {
     const entry = this.entry(id);
     await this.downloads.get(id)?.stop();
     const archive = this.folders.archiveOf(entry);
-    const lock = await tryDownloadLock(archive);
+    const lock = await tryDownloadLock(archive, elsewhere);
     if (!lock) {
       throw new EngineError(
         "DOWNLOAD_FAILED",
@@ -133,6 +135,11 @@ export class PackStore {
       lock.dispose();
     }
     this.announce();
+  }
+
+  /** The native engine gets this pack. */
+  use(pack: InstalledPack): void {
+    this.folders.use(pack);
   }
 
   onChanged(handler: () => void): Disposable {
@@ -182,6 +189,21 @@ export class PackStore {
     });
   }
 
+  /** What is unpacked is what was checked: the user's file may change meanwhile, that in the folder of the packs not. */
+  private async copy(entry: PackEntry, path: string, signal: AbortSignal, onProgress: OnProgress): Promise<string> {
+    const { freeBytes = freeBytesOf } = this.options;
+    const { sizeBytes, sha256, unpackedBytes } = entry.archive;
+    const target = this.folders.archiveOf(entry);
+    await ensureRoom(target, sizeBytes + unpackedBytes, freeBytes, elsewhere);
+    const known = { name: entry.title, sizeBytes, sha256 };
+    await copyChecked(path, target, known, { signal, onProgress, freeBytes, elsewhere });
+    try {
+      return await this.unpack(entry, target, signal, onProgress);
+    } finally {
+      if (resolve(path) !== resolve(target)) await rm(target, { force: true });
+    }
+  }
+
   /** Works under a lock that other processes respect; one that waited finds the pack there. */
   private async locked(
     entry: PackEntry,
@@ -190,9 +212,13 @@ export class PackStore {
     work: () => Promise<string>,
   ): Promise<string> {
     const target = this.folders.archiveOf(entry);
-    const lock = await lockForDownload(target, entry.archive.sizeBytes, signal, onProgress);
+    const lock = await lockForDownload(target, entry.archive.sizeBytes, signal, onProgress, elsewhere);
     try {
-      return this.folders.find(entry)?.folder ?? (await work());
+      const installed = this.folders.find(entry);
+      if (installed) return installed.folder;
+      // Before the download, which would be for nothing otherwise.
+      await this.folders.clear(entry);
+      return await work();
     } catch (thrown) {
       if (signal.aborted) throw cancelledDownload(thrown);
       throw writeError(thrown, this.folders.folderOf(entry), elsewhere) ?? thrown;

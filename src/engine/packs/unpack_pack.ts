@@ -17,13 +17,19 @@ export interface UnpackOptions {
   onProgress: (bytes: number, totalBytes: number) => void;
 }
 
+/** Virus scanners of Windows hold new libraries for a moment. */
+const removal = { recursive: true, force: true, maxRetries: 5 };
+
+/** They read all of them before the folder can be renamed: a minute, ten attempts a second. */
+const folderRenames = 600;
+
 /**
  * Unpacks a pack into `folder`, which takes its name only when the checksum of every file was right; what stands there is
  * replaced. Fails with `CHECKSUM_MISMATCH`, the system's error, or the reason of the abort, and leaves nothing then.
  */
 export async function unpackPack(archive: string, folder: string, options: UnpackOptions): Promise<PackManifest> {
   const scratch = `${folder}.unpacking`;
-  await rm(scratch, { recursive: true, force: true });
+  await rm(scratch, removal);
   const zip = await openZip(archive);
   try {
     const entries = await entriesOf(zip, archive);
@@ -31,11 +37,11 @@ export async function unpackPack(archive: string, folder: string, options: Unpac
     await mkdir(join(scratch, "licenses"), { recursive: true });
     await extractAll(zip, entries, manifest, scratch, archive, options);
     await writeFile(join(scratch, manifestName), JSON.stringify(manifest, undefined, 2));
-    await rm(folder, { recursive: true, force: true });
-    await renamePatiently(scratch, folder);
+    await rm(folder, removal);
+    await renamePatiently(scratch, folder, { attempts: folderRenames });
     return manifest;
   } catch (thrown) {
-    await rm(scratch, { recursive: true, force: true });
+    await rm(scratch, removal);
     throw thrown;
   } finally {
     zip.close();

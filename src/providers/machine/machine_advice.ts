@@ -1,5 +1,6 @@
 import type { MachineReport, ModelForecast } from "../../shared/protocol";
 import { formatBytes } from "../model_text";
+import { changeOf } from "../pack_text";
 
 /** Tokens a second below which an answer is slower than most people read. */
 const slowTokensPerSecond = 5;
@@ -42,7 +43,7 @@ function cudaAdvice({ packs: { packs, suitable, reason, cards }, backends, setti
     const verb = pack.outdated ? "Update" : "Install";
     return [
       {
-        text: `${verb} CUDA support (${formatBytes(pack.sizeBytes)}). ${reason}`,
+        text: `${changeOf(pack, packs)} (${formatBytes(pack.sizeBytes)}). ${reason}`,
         action: { title: `${verb} CUDA Support`, command: "nmos.installCuda" },
       },
     ];

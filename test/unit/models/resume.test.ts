@@ -185,7 +185,7 @@ describe("a rename that somebody holds up", () => {
   it.each(cases)("%s, %i times: %s", async (code, failures, renamed) => {
     let left = failures;
     const rename = () => (left-- > 0 ? Promise.reject(Object.assign(new Error("held"), { code })) : Promise.resolve());
-    const outcome = await renamePatiently("a", "b", rename, 0).then(
+    const outcome = await renamePatiently("a", "b", { renameOnce: rename, pauseMs: 0 }).then(
       () => true,
       () => false,
     );

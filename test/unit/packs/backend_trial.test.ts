@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import { BackendTrial } from "../../../src/engine/packs/backend_trial";
 import { temporaryDirectories } from "../models/temporary_directory";
 
+const nobody = (): void => undefined;
+
 const directory = temporaryDirectories();
 
 /** Starts at these minutes, each of which ends without success unless it is marked, and whether each was allowed. */
@@ -11,7 +13,7 @@ function check(what: string, starts: (number | `${number} passed`)[], allowed: b
   test(what, () => {
     const file = join(directory(), "cuda.trial");
     const results = starts.map((start) => {
-      const trial = new BackendTrial(file, () => Number.parseFloat(String(start)) * 60_000);
+      const trial = new BackendTrial(file, nobody, () => Number.parseFloat(String(start)) * 60_000);
       const mayTry = trial.begin();
       if (typeof start === "string") trial.passed();
       return mayTry;
@@ -30,7 +32,7 @@ describe("a backend", () => {
     const file = join(directory(), "cuda.trial");
     for (const text of ["", "{", "null", '["a","b","c"]']) {
       writeFileSync(file, text);
-      expect(new BackendTrial(file).begin()).toBe(true);
+      expect(new BackendTrial(file, nobody).begin()).toBe(true);
     }
   });
 });

@@ -8,6 +8,7 @@ const gtx1650: NvidiaCard = {
   name: "GTX 1650",
   driver: "591.44",
   capability: "7.5",
+  uuid: "GPU-1650",
   memoryBytes: 4 * gib,
   freeBytes: 3 * gib,
 };
@@ -45,6 +46,29 @@ describe("the pack for a machine", () => {
   check("a card of 2 GB", [{ name: "MX150", memoryBytes: 2 * gib }], null, "MX150 has too little memory");
   check("a card of 3 GB", [{ memoryBytes: 3 * gib }], "cuda13", "");
   check("a card beside a better one", [{ memoryBytes: 2 * gib }, { name: "second" }], "cuda13", "second");
+  const ti = { name: "RTX 3060 Ti", capability: "8.6" };
+  const old = { name: "GTX 1080 Ti", capability: "6.1" };
+  check("two cards, of which one is too old for the first pack", [ti, old], "cuda12", "RTX 3060 Ti and GTX 1080 Ti");
+  check("the same the other way round", [old, ti], "cuda12", "GTX 1080 Ti and RTX 3060 Ti");
+  check(
+    "two cards, for one of which the driver compiles an older pack only",
+    [ti, {}].map((card) => ({ ...card, driver: "580.97" })),
+    "cuda12",
+    "RTX 3060 Ti and GTX 1650",
+  );
+  check("two cards that the same pack suits", [ti, {}], "cuda13", "RTX 3060 Ti and GTX 1650");
+  check(
+    "a card beside one that no pack suits",
+    [{ name: "GTX 680", capability: "3.0" }, ti],
+    "cuda13",
+    "CUDA 13 runs on RTX 3060 Ti with driver 591.44. Through Vulkan computes GTX 680.",
+  );
+  check(
+    "a small old card beside another",
+    [ti, { ...old, memoryBytes: 2 * gib }],
+    "cuda13",
+    "runs on RTX 3060 Ti with",
+  );
   check("a card that a pack further down suits", [{ capability: "6.1" }, { memoryBytes: gib }], "cuda12", "");
   check("a driver that tells little", [{ capability: null, memoryBytes: null }], "cuda13", "CUDA 13");
   check("the same, not the newest", [{ capability: null, memoryBytes: null, driver: "580.1" }], "cuda12", "CUDA 12");

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { EnginePacks } from "../../../src/engine/host/engine_packs";
 import type { NativeBackend } from "../../../src/engine/native/addon";
-import type { CudaUse, NvidiaCard } from "../../../src/shared/protocol";
+import type { EngineSettings, NvidiaCard } from "../../../src/shared/protocol";
 import { temporaryDirectories } from "../models/temporary_directory";
 import { loadedModel } from "../support/engine_status";
 import { makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
@@ -19,6 +19,7 @@ const gtx1650: NvidiaCard = {
   name: "GTX 1650",
   driver: "591.44",
   capability: "7.5",
+  uuid: "GPU-1650",
   memoryBytes: 2 ** 32,
   freeBytes: 2 ** 31,
 };
@@ -29,16 +30,19 @@ const onCuda = loadedModel({ placement: { device: "CUDA0" }, activity: { passes:
 interface Machine {
   home: string;
   cards: NvidiaCard[];
-  settings: { cuda: CudaUse };
+  settings: Pick<EngineSettings, "cuda" | "gpu">;
   env: NodeJS.ProcessEnv;
 }
 
 function machine(changes: Partial<Machine> = {}): Machine {
-  return { home: directory(), cards: [gtx1650], settings: { cuda: "auto" }, env: {}, ...changes };
+  return { home: directory(), cards: [gtx1650], settings: { cuda: "auto", gpu: "auto" }, env: {}, ...changes };
 }
 
 /** A host that begins on a machine. */
-async function begin({ home, cards, settings, env }: Machine): Promise<EnginePacks> {
+async function begin(
+  { home, cards, settings, env }: Machine,
+  findCards = () => Promise.resolve(cards),
+): Promise<EnginePacks> {
   const packs = new EnginePacks({
     store: packStoreOf([pack], join(home, "packs"), ""),
     platform,
@@ -46,7 +50,7 @@ async function begin({ home, cards, settings, env }: Machine): Promise<EnginePac
     cacheDirectory: join(home, "cache"),
     log: () => undefined,
     onChanged: () => undefined,
-    findCards: () => Promise.resolve(cards),
+    findCards,
     env,
   });
   await new Promise(setImmediate);
@@ -64,6 +68,7 @@ describe("the native engine", () => {
     expect(given?.backend).toMatch(/libggml-cuda\.so$/);
     expect(given?.libraries.map((path) => existsSync(path))).toEqual([true, true]);
     expect(on.env["CUDA_CACHE_PATH"]).toBe(join(on.home, "cache", "cuda"));
+    expect(existsSync(join(on.home, "cache", "cuda"))).toBe(true);
     expect(Number(on.env["CUDA_CACHE_MAXSIZE"])).toBeGreaterThan(2 ** 30);
     expect(packs.status([cuda])).toEqual([cuda]);
   });
@@ -77,7 +82,7 @@ describe("the native engine", () => {
   });
 
   test("gets none when CUDA is switched off, and the status says so", async () => {
-    const on = machine({ settings: { cuda: "off" } });
+    const on = machine({ settings: { cuda: "off", gpu: "auto" } });
     const packs = await begin(on);
     await packs.installFile(pack.path, {});
     expect(packs.forEngine()).toEqual([]);
@@ -88,6 +93,50 @@ describe("the native engine", () => {
     on.settings.cuda = "auto";
     expect(packs.forEngine()).toHaveLength(1);
     expect(packs.status([vulkan])).toEqual([vulkan]);
+  });
+
+  test("gets none when graphics cards are switched off, and the status says so", async () => {
+    const on = machine({ settings: { cuda: "auto", gpu: "off" } });
+    const packs = await begin(on);
+    await packs.installFile(pack.path, {});
+    expect(packs.forEngine()).toEqual([]);
+    expect(packs.status([])[0]?.reason).toContain("(nmos.engine.gpu)");
+  });
+
+  const rtx: NvidiaCard = { ...gtx1650, name: "RTX 3060 Ti", capability: "8.6", uuid: "GPU-3060" };
+  const old: NvidiaCard = { ...gtx1650, name: "GTX 1080 Ti", capability: "6.1", uuid: "GPU-1080" };
+  const small: NvidiaCard = { ...gtx1650, memoryBytes: 2 ** 31 };
+  test.each<[what: string, cards: NvidiaCard[], mine: string | undefined, visible: string | undefined]>([
+    ["one that suits", [rtx], undefined, undefined],
+    ["two that suit", [rtx, gtx1650], undefined, undefined],
+    ["one that suits and one that is too old", [old, rtx], undefined, "GPU-3060"],
+    ["two that suit and a small one", [rtx, small, gtx1650], undefined, "GPU-3060,GPU-1650"],
+    ["no ids", [rtx, old].map((card) => ({ ...card, uuid: null })), undefined, undefined],
+    ["a choice of the user's", [rtx, old], "1", "1"],
+  ])("with %s: CUDA sees only cards that it has code for", async (_, cards, mine, visible) => {
+    const on = machine({ cards, env: mine === undefined ? {} : { CUDA_VISIBLE_DEVICES: mine } });
+    const packs = await begin(on);
+    await packs.installFile(pack.path, {});
+    expect(packs.forEngine()).toHaveLength(1);
+    expect(on.env["CUDA_VISIBLE_DEVICES"]).toBe(visible);
+  });
+
+  test("is known to need its cards before it is made, and they are asked for once at a time", async () => {
+    const on = machine({ cards: [rtx, old] });
+    await (await begin(on)).installFile(pack.path, {});
+    let answer: (cards: NvidiaCard[]) => void = () => undefined;
+    let searches = 0;
+    const packs = await begin(on, () => {
+      searches += 1;
+      return new Promise((resolve) => (answer = resolve));
+    });
+    const reports = [packs.report(), packs.report()];
+    answer(on.cards);
+    await packs.ready;
+    expect(searches).toBe(1);
+    packs.forEngine();
+    expect(on.env["CUDA_VISIBLE_DEVICES"]).toBe("GPU-3060");
+    expect((await Promise.all(reports)).map(({ cards }) => cards)).toEqual([on.cards, on.cards]);
   });
 
   test("gets none that the driver cannot run any more", async () => {
@@ -172,7 +221,7 @@ describe("compiling at the first use", () => {
     ["of a card with machine code", { cards: [{ ...gtx1650, capability: "8.6" }] }, [cuda]],
     ["of a card whose capability is unknown", { cards: [{ ...gtx1650, capability: null }] }, [cuda]],
     ["where CUDA is not usable", {}, [{ name: "cuda", usable: false, reason: "x" }, vulkan]],
-    ["where CUDA is off", { settings: { cuda: "off" } }, [vulkan]],
+    ["where CUDA is off", { settings: { cuda: "off", gpu: "auto" } }, [vulkan]],
   ])("%s is nothing to tell", async (_, changes, backends) => {
     const on = machine(changes);
     await (await begin(on)).installFile(pack.path, {});

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { findNvidiaCards, type NvidiaProbe } from "../../../src/engine/packs/nvidia_cards";
+import { findNvidiaCards, runBriefly, type NvidiaProbe } from "../../../src/engine/packs/nvidia_cards";
 
 const mib = 2 ** 20;
-const modern = "NVIDIA GeForce GTX 1650, 591.44, 7.5, 4096, 3600\n";
+const modern = "NVIDIA GeForce GTX 1650, 591.44, GPU-5f2a-01, 7.5, 4096, 3600\n";
 
 /** A machine with these files; a program among them answers with its content when its query is known. */
 function machine(
@@ -31,6 +31,7 @@ describe("NVIDIA's cards", () => {
         name: "NVIDIA GeForce GTX 1650",
         driver: "591.44",
         capability: "7.5",
+        uuid: "GPU-5f2a-01",
         memoryBytes: 4096 * mib,
         freeBytes: 3600 * mib,
       },
@@ -54,11 +55,12 @@ describe("NVIDIA's cards", () => {
   });
 
   test("are all listed, with what the driver does not tell left out", async () => {
-    const two = "NVIDIA H200, 580.95.05, 9.0, 143771, 143000\r\nNVIDIA GB10, 580.95.05, 12.1, [N/A], [N/A]\r\n";
+    const two =
+      "NVIDIA H200, 580.95.05, GPU-01, 9.0, 143771, 143000\r\nNVIDIA GB10, 580.95.05, [N/A], 12.1, [N/A], [N/A]\r\n";
     const cards = await findNvidiaCards(machine({ files: { "/usr/bin/nvidia-smi": two } }));
-    expect(cards.map(({ name, memoryBytes }) => [name, memoryBytes])).toEqual([
-      ["NVIDIA H200", 143771 * mib],
-      ["NVIDIA GB10", null],
+    expect(cards.map(({ name, uuid, memoryBytes }) => [name, uuid, memoryBytes])).toEqual([
+      ["NVIDIA H200", "GPU-01", 143771 * mib],
+      ["NVIDIA GB10", null, null],
     ]);
   });
 
@@ -66,10 +68,17 @@ describe("NVIDIA's cards", () => {
     const probe = machine({
       files: { "/usr/bin/nvidia-smi": "" },
       run: (_, [query = ""]) =>
-        Promise.resolve(query.includes("compute_cap") ? null : "Tesla K80, 470.256.02, 11441\n"),
+        Promise.resolve(query.includes("compute_cap") ? null : "Tesla K80, 470.256.02, GPU-80, 11441\n"),
     });
     expect(await findNvidiaCards(probe)).toEqual([
-      { name: "Tesla K80", driver: "470.256.02", capability: null, memoryBytes: 11441 * mib, freeBytes: null },
+      {
+        name: "Tesla K80",
+        driver: "470.256.02",
+        capability: null,
+        uuid: "GPU-80",
+        memoryBytes: 11441 * mib,
+        freeBytes: null,
+      },
     ]);
   });
 
@@ -87,5 +96,20 @@ describe("NVIDIA's cards", () => {
     const files = { "/proc/driver/nvidia/version": version };
     expect(await findNvidiaCards(machine({ files }))).toMatchObject([{ driver: "550.90.07", capability: null }]);
     expect(await findNvidiaCards(machine({ platform: "darwin", files }))).toEqual([]);
+  });
+});
+
+describe("a program that", () => {
+  const ignoring = 'process.on("SIGTERM", () => undefined); setInterval(() => undefined, 1_000);';
+  test.each<[what: string, script: string, longestMs: number, output: string | null]>([
+    ["answers", 'process.stdout.write("x")', 20_000, "x"],
+    ["fails", 'process.stdout.write("x"); process.exitCode = 1', 20_000, null],
+    ["hangs and does not want to end", ignoring, 500, null],
+  ])("%s", async (_, script, longestMs, output) => {
+    expect(await runBriefly(process.execPath, ["-e", script], longestMs)).toBe(output);
+  });
+
+  test("is not there", async () => {
+    expect(await runBriefly("/no/such/program", [], 20_000)).toBeNull();
   });
 });

@@ -1,7 +1,10 @@
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { expectArchive } from "../../../scripts/setup/write_pack";
 import type { PackStore, PackStoreOptions } from "../../../src/engine/packs/pack_store";
 import { tryProcessLock } from "../../../src/engine/process_lock";
 import { toEngineError } from "../../../src/shared/errors";
@@ -185,6 +188,30 @@ describe("a file", () => {
     expect(existsSync(folder)).toBe(false);
   });
 
+  test("that is another one when it is unpacked is refused", async () => {
+    const { store, folder } = await storeWith([]);
+    const path = join(directory(), "a.nmospack");
+    copyFileSync(pack.path, path);
+    const swap = () => {
+      writeFileSync(path, flipped(pack.bytes));
+      return Promise.resolve();
+    };
+    await expect(store.installFile(path, {}, swap)).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
+    expect(store.installed()).toBeNull();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("that changes while it is unpacked changes nothing", async () => {
+    const { store, folder } = await storeWith([]);
+    const path = join(directory(), "a.nmospack");
+    copyFileSync(pack.path, path);
+    const onProgress = ({ phase }: DownloadProgress) => {
+      if (phase === "unpacking") writeFileSync(path, flipped(pack.bytes));
+    };
+    await store.installFile(path, { onProgress });
+    expectInstalled(store, folder);
+  });
+
   test("that is not there is refused", async () => {
     const { store } = await storeWith([]);
     await expect(store.installFile(join(directory(), "none"))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
@@ -310,6 +337,27 @@ describe("what lies in the folder", () => {
     expectInstalled(store, folder);
   });
 
+  test("of another version stays while an engine of that version runs", async () => {
+    const { store, folder } = await storeWith([]);
+    const installed = await store.installFile(pack.path);
+    const old = join(folder, "cuda13-0123456789ab");
+    mkdirSync(old);
+    copyFileSync(join(installed, "manifest.json"), join(old, "manifest.json"));
+    const engine = ["--import", "tsx", resolve("test/unit/engine/lock_racer.ts"), `${old}.used`, folder];
+    const other = spawn(process.execPath, engine, { stdio: ["pipe", "ignore", "inherit"] });
+    await until(() => existsSync(`${old}.used`));
+    rmSync(installed, { recursive: true });
+    await store.installFile(pack.path);
+    expect(existsSync(join(old, "manifest.json"))).toBe(true);
+    expect(stateOf(store)).toMatchObject({ installed: true });
+    const ended = once(other, "exit");
+    other.stdin.end();
+    await ended;
+    rmSync(installed, { recursive: true });
+    await store.installFile(pack.path);
+    expect(existsSync(old)).toBe(false);
+  });
+
   test("that was left half done goes with the next start, but not that of somebody at work", async () => {
     const { store, folder } = await storeWith([]);
     await store.installFile(pack.path);
@@ -331,6 +379,11 @@ test("the builder makes the same bytes again", async () => {
   mkdirSync(copy);
   const again = await writeAgain(copy);
   expect(again).toEqual(entry.archive);
+  expectArchive(again, entry.archive);
+  const sha256 = "0".repeat(64);
+  expect(() => {
+    expectArchive(again, { ...entry.archive, sha256 });
+  }).toThrow(`${entry.archive.file} is not the pack of src/engine/packs/pack_catalogue.json: sha256 ${again.sha256}`);
 });
 
 /** The same files, given to the builder another time. */

@@ -165,12 +165,38 @@ describe("for a bug report", () => {
   check("a path keeps the name of its file", "C:\\nmos\\ggml-cuda.dll is missing", "…/ggml-cuda.dll is missing");
   check("one of the user's folder, too", "c:\\users\\jane doe\\nmos\\x.dll: no", "…/x.dll: no");
   check("one of a network", "\\\\server\\share\\x.dll: no", "…/x.dll: no");
+  check("one with blanks", "D:\\My Models\\of Jane Doe\\b.dll is missing", "…/b.dll is missing");
+  check("a file with blanks", "C:\\Users\\Jane Doe\\a b.dll is missing", "…/a b.dll is missing");
+  check("one of the user's folder with other slashes", "C:/Users/Jane Doe/a/x.dll", "…/x.dll");
+  check("one of another user", "C:\\Users\\Jane Doerr\\x.dll: no", "…/x.dll: no");
+  check("one of a disk", "/media/Jane Doe/My Disk/x.so: no", "…/x.so: no");
+  check("two of them", "/opt/a.so needs /usr/lib/b.so", "…/a.so needs …/b.so");
+  check("an address stays", "see https://example.org/a/b", "see https://example.org/a/b");
   check("one of POSIX", "/home/jane/.local/x.so: cannot open", "…/x.so: cannot open");
   check("in quotes", 'cannot load "/opt/a/b.so"', 'cannot load "…/b.so"');
   check("names go", "run by Jane on janes-pc", "run by … on …");
   check("but not within words", "janette and 24 tokens/s", "janette and 24 tokens/s");
   check("short names stay", "pc: a pc", "pc: a pc", { user: "a", home: "", host: "pc" });
   check("names with special letters", "by a.b+c", "by …", { user: "a.b+c", home: "", host: "" });
+
+  test("identifiers stay, whatever the user is called", () => {
+    const report = machineReport();
+    const identity = { user: "gpu", home: "/home/gpu", host: "nmos" };
+    expect(withoutPersonalData(report, identity)).toEqual(report);
+  });
+
+  test.each<[problem: string, expected: string]>([
+    ["/home/al/My Models/my secret.gguf is cut short.", "own file 1 is cut short."],
+    [
+      "Expected (a) model at D:\\a, (b)\\My Secret.gguf, got nothing.",
+      "Expected (a) model at own file 1, got nothing.",
+    ],
+    ["my secret has no layers.", "own file 1 has no layers."],
+    ["/opt/other.gguf is cut short.", "…/other.gguf is cut short."],
+  ])("a problem with the user's own file does not name it: %s", (problem, expected) => {
+    const models = [forecast({ name: "my secret", isOwnFile: true, problem })];
+    expect(withoutPersonalData(machineReport({ models }), jane).models[0]?.problem).toBe(expected);
+  });
 
   test("the user's own files have no name", () => {
     const models = [forecast({ name: "my secret", isOwnFile: true }), forecast({ name: "Qwen" })];

@@ -26,18 +26,20 @@ const { registerPackCommands } = await import("../../../src/providers/pack_comma
 interface Machine {
   report: ReturnType<typeof packReport>;
   status: EngineStatus;
+  models: { downloading: boolean }[];
   needsRestart: boolean;
   failure?: EngineError;
 }
 
 /** Runs a command on a machine; resolves with what the engine was asked for and what the user was told. */
 async function run(command: string, given: Partial<Machine>, ...choices: (string | undefined)[]) {
-  const machine: Machine = { report: packReport(), status: engineStatus(), needsRestart: false, ...given };
+  const machine: Machine = { report: packReport(), status: engineStatus(), models: [], needsRestart: false, ...given };
   const asked: string[] = [];
   const engine = {
     request: (method: string, params: { pack?: string; path?: string } | null) => {
       asked.push([method, params?.pack ?? params?.path ?? ""].join(" ").trim());
       if (method === "packs/list") return Promise.resolve(machine.report);
+      if (method === "models/list") return Promise.resolve(machine.models);
       if (method === "engine/status") return Promise.resolve(machine.status);
       if (machine.failure) return Promise.reject(machine.failure);
       return Promise.resolve({ needsRestart: machine.needsRestart });
@@ -77,7 +79,7 @@ describe("installing CUDA support", () => {
 
   test("starts an idle engine anew", async () => {
     const { asked, told } = await run("nmos.installCuda", { needsRestart: true }, "Install");
-    expect(asked).toEqual(["packs/install cuda13", "engine/status", "end"]);
+    expect(asked).toEqual(["packs/install cuda13", "engine/status", "packs/list", "models/list", "end"]);
     expect(told.at(-1)).toBe("CUDA support is installed.");
   });
 
@@ -89,6 +91,15 @@ describe("installing CUDA support", () => {
     expect(waiting.told.at(-1)).toBe("CUDA support is installed. It holds when the engine starts anew.");
     expect(waiting.executed).not.toContain("nmos.restartEngine");
     expect((await run("nmos.installCuda", busy, "Install", "Restart Engine")).executed).toContain("nmos.restartEngine");
+  });
+
+  test.each<[what: string, busy: Partial<Machine>]>([
+    ["a model", { models: [{ downloading: false }, { downloading: true }] }],
+    ["a pack", { report: packReport({ downloading: true }) }],
+  ])("leaves one alone that downloads %s for somebody else", async (_, busy) => {
+    const { asked, told } = await run("nmos.installCuda", { needsRestart: true, ...busy }, "Install", undefined);
+    expect(asked).not.toContain("end");
+    expect(told.at(-1)).toBe("CUDA support is installed. It holds when the engine starts anew.");
   });
 
   test("says nothing of a download that the user has cancelled", async () => {

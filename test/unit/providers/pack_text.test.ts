@@ -3,6 +3,8 @@ import { firstOffer, packOffer } from "../../../src/providers/pack_text";
 import type { PackReport, PackState } from "../../../src/shared/protocol";
 import { packReport } from "../support/pack_report";
 
+const [first] = packReport().packs as [PackState];
+
 describe("CUDA support", () => {
   function check(
     what: string,
@@ -24,6 +26,14 @@ describe("CUDA support", () => {
   check("says why this pack", {}, {}, "download", "CUDA 13 runs on GTX 1650.");
   check("goes on where it was", { partialBytes: 1e8 }, {}, "download", "100 MB are downloaded already");
   check("is updated", { outdated: true }, {}, "download", "Update CUDA support");
+  const cuda12 = { ...first, id: "cuda12", title: "CUDA 12", installed: true };
+  check(
+    "replaces another",
+    {},
+    { packs: [first, cuda12] },
+    "download",
+    "Replace CUDA 12 by CUDA 13 (a download of 516 MB)?",
+  );
   check("is there", { installed: true }, {}, "installed", "is installed");
   check("without an address", { downloadable: false }, {}, "file only", "nmos.download.packMirror");
   check(
@@ -55,5 +65,9 @@ describe("the offer that nobody asked for", () => {
   check("is made again for what was installed", { outdated: true }, true, update);
   check("is not made for what is there", { installed: true }, false, undefined);
   check("is not made without an address", { downloadable: false }, false, undefined);
+  test("is not made where another pack works", () => {
+    const working = { ...first, id: "cuda12", installed: true };
+    expect(firstOffer(packReport({}, { packs: [first, working] }), false)).toBeUndefined();
+  });
   check("is not made without a card", {}, false, undefined, true);
 });

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import baselines from "../../../native/system_baseline.json";
 import pins from "../../../native/engine_libraries.json";
 import manifest from "../../../package.json";
+import { packCatalogue } from "../../../src/engine/packs/pack_catalogue";
 
 const workflow = readFileSync(".github/workflows/release.yml", "utf8");
 
@@ -14,6 +15,25 @@ it("builds for every platform that there are engine libraries and a baseline for
   expect(Object.keys(baselines).sort()).toEqual(platforms);
 });
 
+it("builds every pack of the catalogue, which a package carries, before the packages", () => {
+  const built = [...workflow.matchAll(/- pack: (\S+)\n\s+target: (\S+)/g)].map(([, pack, target]) => [pack, target]);
+  expect(built).toEqual(packCatalogue.map(({ id, platform }) => [id, platform]));
+  expect(workflow).toMatch(/--pack \$\{\{ matrix\.pack \}\} --target \$\{\{ matrix\.target \}\} --check\n/);
+  expect(workflow).toMatch(/\n {2}package:\n {4}needs: packs\n/);
+  for (const { archive, id, platform } of packCatalogue) {
+    const file = "artifacts/nmos-${{ matrix.pack }}-${{ matrix.target }}.nmospack";
+    expect(workflow).toContain(file);
+    expect(archive.file).toBe(`nmos-${id}-${platform}.nmospack`);
+  }
+  expect(workflow).toContain("sha256sum ./*.vsix ./*.nmospack");
+});
+
+it("gives the marketplace's token to one step, which installs nothing", () => {
+  const steps = workflow.split(/\n {6}- /).filter((step) => step.includes("secrets.VSCE_PAT"));
+  expect(steps).toHaveLength(1);
+  expect(steps.join()).not.toMatch(/npm (ci|install)/);
+});
+
 it("takes actions by their full hash, with the version beside it", () => {
   const actions = all(/uses: (.*)/g);
   expect(actions.length).toBeGreaterThan(0);
@@ -21,7 +41,7 @@ it("takes actions by their full hash, with the version beside it", () => {
 });
 
 it("runs commands that package.json has", () => {
-  const scripts = all(/npm (?:run )?(test|package|[a-z]+) --/g);
+  const scripts = [...new Set(all(/npm (?:run )?(test|package|[a-z]+) -- /g))];
   expect(scripts).toEqual(["package", "test"]);
   expect(Object.keys(manifest.scripts)).toEqual(expect.arrayContaining(scripts));
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { hostPlatform } from "../../../scripts/setup/engine_libraries";
+import { parseSymbolVersion } from "../../../scripts/setup/elf_binary";
 import { readNativeBinary, type NativeBinary } from "../../../scripts/setup/native_binary";
 import { problemsOf, type SystemBaseline } from "../../../scripts/setup/system_baseline";
 
@@ -39,6 +40,20 @@ describe("a package that holds libggml.so and", () => {
     const problems = problemsOf(files, baseline);
     expect(problems).toHaveLength(problem === null ? 0 : 1);
     expect(problems.join()).toContain(problem ?? "");
+  });
+});
+
+describe("a symbol version", () => {
+  it.each([
+    ["GLIBC_2.34", "GLIBC", "2.34"],
+    ["GLIBCXX_3.4.30", "GLIBCXX", "3.4.30"],
+    ["GLIBC_ABI_DT_RELR", "GLIBC", "2.36"],
+  ])("%s is understood", (text, of, version) => {
+    expect(parseSymbolVersion(text, "a.so")).toEqual({ of, version });
+  });
+
+  it.each(["GLIBC_PRIVATE", "GLIBC_ABI_NEW", "1.2", ""])("%j is refused", (text) => {
+    expect(() => parseSymbolVersion(text, "a.so")).toThrow("a.so needs the symbol version");
   });
 });
 

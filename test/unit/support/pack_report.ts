@@ -3,7 +3,9 @@ import type { PackReport, PackState } from "../../../src/shared/protocol";
 /** A machine with a GTX 1650, for which the pack of CUDA 13 is there to be downloaded, but for what is given. */
 export function packReport(pack: Partial<PackState> = {}, report: Partial<PackReport> = {}): PackReport {
   return {
-    cards: [{ name: "GTX 1650", driver: "591.44", capability: "7.5", memoryBytes: 2 ** 32, freeBytes: 2 ** 31 }],
+    cards: [
+      { name: "GTX 1650", driver: "591.44", capability: "7.5", uuid: null, memoryBytes: 2 ** 32, freeBytes: 2 ** 31 },
+    ],
     packs: [
       {
         id: "cuda13",
