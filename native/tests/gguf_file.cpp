@@ -11,6 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr uint32_t type_u16 = 2;
 constexpr uint32_t type_u32 = 4;
 constexpr uint32_t type_i32 = 5;
 constexpr uint32_t type_text = 8;
@@ -83,6 +84,11 @@ GgufFile& GgufFile::key(std::string_view key, uint32_t type) {
 
 GgufFile& GgufFile::text(std::string_view name, std::string_view value) {
     key(name, type_text).value_bytes_ += sized(value);
+    return *this;
+}
+
+GgufFile& GgufFile::u16(std::string_view name, uint16_t value) {
+    key(name, type_u16).value_bytes_ += number(value);
     return *this;
 }
 

@@ -43,6 +43,7 @@ class TemporaryFolder {
 class GgufFile {
   public:
     GgufFile& text(std::string_view key, std::string_view value);
+    GgufFile& u16(std::string_view key, uint16_t value);
     GgufFile& u32(std::string_view key, uint32_t value);
     GgufFile& u64(std::string_view key, uint64_t value);
     GgufFile& i32(std::string_view key, int32_t value);

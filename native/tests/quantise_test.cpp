@@ -1,6 +1,7 @@
 #include "runtime/quantise.h"
 
 #include <filesystem>
+#include <fstream>
 
 #include "check.h"
 #include "gguf_file.h"
@@ -25,6 +26,22 @@ QuantiseOptions options_for(const std::string& target) {
     options.target = target;
     options.type = "Q4_0";
     return options;
+}
+
+// The first part says what the model is.
+GgufFile first_part() {
+    GgufFile file;
+    file.text("general.architecture", "llama").u32("llama.block_count", 1).u16("split.no", 0).u16("split.count", 2);
+    return file.tensor("blk.0.ffn_up.weight", 8, 16);
+}
+
+GgufFile second_part() {
+    GgufFile file;
+    return file.u16("split.no", 1).u16("split.count", 2).tensor("blk.0.ffn_down.weight", 16, 8);
+}
+
+void write(const std::string& path, std::string_view bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
 }
 
 }  // namespace
@@ -68,4 +85,24 @@ TEST(quantise, "a model without a reference is judged by the text") {
     const Divergence divergence = compare_models(small_model_path(), std::nullopt, text, 1);
     expect(!divergence.mean_kl && !divergence.same_top, "nothing to compare with");
     expect(divergence.surprise > 0.1 && divergence.surprise < 6, "a text that makes sense");
+}
+
+TEST(quantise, "the parts of a split model count together, and all of them have to be there") {
+    take_over_library_log();
+    const TemporaryFolder folder;
+    std::filesystem::create_directory(folder.path());
+    const std::string first = folder.path() + "/model-00001-of-00002.gguf";
+    const std::string second = folder.path() + "/model-00002-of-00002.gguf";
+    write(first, first_part().bytes());
+    expect_error(ErrorCode::ModelNotFound, "00002-of-00002", [&] { summarise_weights(first); });
+    const std::string bytes = second_part().bytes();
+    write(second, bytes.substr(0, bytes.size() - 64));
+    expect_error(ErrorCode::ModelTruncated, "00002-of-00002", [&] { summarise_weights(first); });
+    write(second, bytes);
+    const WeightSummary summary = summarise_weights(first);
+    expect_equal(summary.type, std::string("f32"));
+    expect_equal(summary.file_bytes, uint64_t{first_part().bytes().size() + bytes.size()});
+    const std::string renamed = folder.path() + "/model.gguf";
+    std::filesystem::rename(first, renamed);
+    expect_error(ErrorCode::ModelInvalid, "must keep its name", [&] { summarise_weights(renamed); });
 }

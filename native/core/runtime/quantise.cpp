@@ -25,8 +25,8 @@ namespace {
 
 using GgufPtr = std::unique_ptr<gguf_context, decltype(&gguf_free)>;
 
-// Rows that are converted at a time; the library's own limit is 8 GiB.
-constexpr size_t most_buffer_bytes = size_t{256} << 20;
+// Rows that are converted at a time: the file grows in such steps, by which progress is seen. The library's own limit is 8 GiB.
+constexpr size_t most_buffer_bytes = size_t{64} << 20;
 
 constexpr std::array<std::pair<const char*, llama_ftype>, 5> file_types{{
     {"F16", LLAMA_FTYPE_MOSTLY_F16},

@@ -28,7 +28,7 @@ WeightSummary summarise_weights(const std::string& path);
 // an unknown type. One thread at a time.
 uint64_t predict_quantised_bytes(const std::string& path, const std::string& type);
 
-// Writes the target as one file, with at most 256 MiB of buffers. On failure what it wrote so far stays. Throws as above,
+// Writes the target as one file, with at most 64 MiB of buffers. On failure what it wrote so far stays. Throws as above,
 // MODEL_UNSUPPORTED for weights of low precision that may not lose more, and INTERNAL with the library's reasons.
 void quantise(const QuantiseOptions& options);
 
