@@ -17,11 +17,13 @@ beforeAll(async () => {
   installed = await InstalledPackage.install();
   const { machine, extension, model, damaged } = installed;
   distantModel = installed.distantModel();
+  const linkedModel = installed.linkedModel();
   const badModels = Object.entries(installed.badModels());
   const input = (extensionRoot: string, pathOf: (path: string) => string): AddonProbeInput => ({
     extensionRoot: pathOf(extensionRoot),
     model: pathOf(model),
     distantModel: pathOf(distantModel),
+    linkedModel: pathOf(linkedModel),
     badModels: Object.fromEntries(badModels.map(([code, path]) => [code, pathOf(path)])),
   });
   const name = "addon_probe";
@@ -54,6 +56,7 @@ describe("on Windows as on this system", () => {
     ["a cancelled answer", "cancelled"],
     ["a cancelled load", null],
     ["a model with a long path"],
+    ["a model behind a link"],
   ])("%s", (name, expected) => {
     const value = valueOf(windows[name]);
     expect(value).toEqual(valueOf(here[name]));

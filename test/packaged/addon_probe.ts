@@ -11,6 +11,8 @@ export interface AddonProbeInput {
   model: string;
   /** The same one in a place whose path has more than 260 characters. */
   distantModel: string;
+  /** A symbolic link to it. */
+  linkedModel: string;
   /** Files that are none, by what is wrong with them. */
   badModels: Record<string, string>;
 }
@@ -50,7 +52,7 @@ async function answer(model: NativeModel, prompt: string): Promise<{ text: strin
   return { text: result.text, tokens: [...result.tokens] };
 }
 
-const { extensionRoot, model: path, distantModel, badModels } = probeInput() as AddonProbeInput;
+const { extensionRoot, model: path, distantModel, linkedModel, badModels } = probeInput() as AddonProbeInput;
 let loaded: LoadedAddon;
 let engine: NativeEngine;
 let model: NativeModel;
@@ -112,6 +114,10 @@ void observe({
   "a model with a long path": async () => {
     const distant = await load(engine, distantModel);
     return { samePath: distant.info.path === distantModel, ...(await answer(distant, prompts[0] ?? "")) };
+  },
+  "a model behind a link": async () => {
+    const linked = await load(engine, linkedModel);
+    return { samePath: linked.info.path === linkedModel, ...(await answer(linked, prompts[0] ?? "")) };
   },
   "every backend": async () => {
     const { addon, libraryDirectory } = loaded;
