@@ -98,7 +98,7 @@ export function readChatSettings(scope?: vscode.ConfigurationScope): ChatSetting
 }
 
 export interface EngineSettings {
-  /** Whether graphics cards are used. */
+  /** Whether graphics cards are used. CUDA that was left out by `off` comes back with the next start of the engine (_NMOS: Restart Engine_). */
   gpu: "auto" | "off";
   /** Whether NVIDIA's cards compute with CUDA, which _NMOS: Install CUDA Support_ downloads. Holds from the next start of the engine on (_NMOS: Restart Engine_). */
   cuda: "auto" | "off";

@@ -17,12 +17,14 @@ beforeAll(async () => {
   installed = await InstalledPackage.install();
   const { machine, extension, model, damaged } = installed;
   distantModel = installed.distantModel();
+  const linkedModel = installed.linkedModel();
   const badModels = Object.entries(installed.badModels());
   const input = (extensionRoot: string, place: string, pathOf: (path: string) => string): AddonProbeInput => ({
     extensionRoot: pathOf(extensionRoot),
     modelsDirectory: pathOf(installed.folder(place)),
     model: pathOf(model),
     distantModel: pathOf(distantModel),
+    linkedModel: pathOf(linkedModel),
     badModels: Object.fromEntries(badModels.map(([code, path]) => [code, pathOf(path)])),
   });
   const name = "addon_probe";
@@ -61,6 +63,7 @@ describe("on Windows as on this system", () => {
     ["a model with a long path"],
     ["a cancelled quantisation", { outcome: "CANCELLED", files: [] }],
     ["a quantised model", { outcome: { sizeBytes: 91_726_912, isCompared: true }, files: ["smollm2-Q4_0.gguf"] }],
+    ["a model behind a link"],
   ])("%s", (name, expected) => {
     const value = valueOf(windows[name]);
     expect(value).toEqual(valueOf(here[name]));

@@ -19,6 +19,8 @@ export interface AddonProbeInput {
   distantModel: string;
   /** A folder that is not there, for quantised models. */
   modelsDirectory: string;
+  /** A symbolic link to it. */
+  linkedModel: string;
   /** Files that are none, by what is wrong with them. */
   badModels: Record<string, string>;
 }
@@ -84,7 +86,14 @@ async function quantise(modelsDirectory: string, isCancelled: boolean): Promise<
   return { outcome, files: readdirSync(modelsDirectory) };
 }
 
-const { extensionRoot, model: path, distantModel, modelsDirectory, badModels } = probeInput() as AddonProbeInput;
+const {
+  extensionRoot,
+  model: path,
+  distantModel,
+  linkedModel,
+  modelsDirectory,
+  badModels,
+} = probeInput() as AddonProbeInput;
 let loaded: LoadedAddon;
 let engine: NativeEngine;
 let model: NativeModel;
@@ -149,6 +158,10 @@ void observe({
   },
   "a cancelled quantisation": () => quantise(modelsDirectory, true),
   "a quantised model": () => quantise(modelsDirectory, false),
+  "a model behind a link": async () => {
+    const linked = await load(engine, linkedModel);
+    return { samePath: linked.info.path === linkedModel, ...(await answer(linked, prompts[0] ?? "")) };
+  },
   "every backend": async () => {
     const { addon, libraryDirectory } = loaded;
     const all = new addon.Engine({ libraryDirectory, backends: "all" });

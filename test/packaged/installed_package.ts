@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -60,6 +61,13 @@ export class InstalledPackage {
     const path = join(this.folder("Daten"), ...Array<string>(8).fill("模型-".repeat(14)), "smollm2.gguf");
     mkdirSync(dirname(path), { recursive: true });
     linkSync(this.model, path);
+    return path;
+  }
+
+  /** A symbolic link to the model, which folders of models shared by several programs are full of. */
+  linkedModel(): string {
+    const path = this.folder("linked.gguf");
+    symlinkSync(this.model, path, "file");
     return path;
   }
 
