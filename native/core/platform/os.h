@@ -19,6 +19,18 @@ struct Memory {
 // Read anew on every call; a figure the system does not tell is 0.
 Memory memory();
 
+// Of a graphics card's memory, for this process.
+struct VideoMemory {
+    uint64_t budget = 0;  // bytes that the system lets it have now; what is beyond is moved to RAM
+    uint64_t used = 0;    // bytes that it has
+
+    uint64_t free() const { return budget > used ? budget - used : 0; }
+};
+
+// By the card's description, such as "NVIDIA GeForce GTX 1650"; nothing where the system gives no budgets (all but Windows) or
+// knows no such card. Read anew on every call.
+std::optional<VideoMemory> video_memory(const std::string& description);
+
 // Whether to save energy: on battery, or told so by the user (on Windows and Linux). False where the system does not tell.
 // May take milliseconds.
 bool saves_energy();

@@ -101,6 +101,10 @@ bool is_system_battery(const std::filesystem::path& supply) {
 
 }  // namespace
 
+std::optional<VideoMemory> video_memory(const std::string&) {
+    return std::nullopt;
+}
+
 bool saves_energy() {
 #if defined(__APPLE__)
     const CFTypeRef sources = IOPSCopyPowerSourcesInfo();

@@ -131,6 +131,10 @@ void read_memory(Device& device) {
     size_t total = 0;
     ggml_backend_dev_memory(device.handle, &free, &total);
     device.memory_free = free;
+    // The driver tells what the card has free, not what the system lets this process have of it.
+    if (const auto granted = device.kind == DeviceKind::Gpu ? os::video_memory(device.description) : std::nullopt) {
+        device.memory_free = std::min<uint64_t>(free, granted->free());
+    }
     device.memory_total = total;
 }
 
