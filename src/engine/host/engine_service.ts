@@ -60,6 +60,7 @@ export class EngineService {
   private readonly idleCheck: NodeJS.Timeout;
   private statusTimer: NodeJS.Timeout | null = null;
   private modelsTimer: NodeJS.Timeout | null = null;
+  private isClosed = false;
 
   constructor(private readonly options: EngineServiceOptions) {
     this.store = createModelStore({ ...this.storeSettings(), totalMemoryBytes: totalmem(), log: options.log });
@@ -300,6 +301,7 @@ export class EngineService {
 
   /** Frees everything the addon holds. */
   async close(): Promise<void> {
+    this.isClosed = true;
     clearInterval(this.idleCheck);
     if (this.statusTimer) clearTimeout(this.statusTimer);
     if (this.modelsTimer) clearTimeout(this.modelsTimer);
@@ -310,6 +312,8 @@ export class EngineService {
 
   private runtime(): NativeRuntime {
     if (this.native) return this.native;
+    // A backend that is tried now would never get to prove itself.
+    if (this.isClosed) throw new EngineError("CLOSED", "The engine host is ending.");
     const { addon, libraryDirectory } = loadAddon(this.options.extensionRoot);
     const packs = this.packs.forEngine();
     try {

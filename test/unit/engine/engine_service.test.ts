@@ -72,3 +72,12 @@ test("an engine that cannot be made is no crash of its backend", async () => {
   expect(machine.happened).toEqual(["trial begins", "trial withdrawn"]);
   await one.close();
 });
+
+test("no engine is made for a request that comes while the host ends", async () => {
+  machine.engine = Engine;
+  const one = service();
+  await one.close();
+  const status = async () => one.handlers()["engine/status"]({ startEngine: true }, context);
+  await expect(status()).rejects.toMatchObject({ code: "CLOSED" });
+  expect(machine.happened).toEqual(["trial withdrawn"]);
+});
