@@ -182,9 +182,15 @@ Napi::Value ModelObject::release(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::prefetch(const Napi::CallbackInfo& info) {
     const auto to_number = [](Napi::Env env, uint64_t& bytes) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(bytes)); };
     return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
-        const CancellationPtr given = info[0].IsUndefined() ? nullptr : CancellationObject::from(Options(info[0], "prefetch"));
-        const CancellationPtr cancellation = given ? given : std::make_shared<Cancellation>();
-        context_->on_loader(settler, [&engine = context_->engine(), model = model_, cancellation] { return engine.prefetch(*model, cancellation); });
+        CancellationPtr cancellation;
+        uint64_t most = most_bytes;
+        if (!info[0].IsUndefined()) {
+            const Options options(info[0], "prefetch");
+            cancellation = CancellationObject::from(options);
+            most = options.whole_or("bytes", 0, most_bytes, most_bytes);
+        }
+        if (!cancellation) cancellation = std::make_shared<Cancellation>();
+        context_->on_loader(settler, [&engine = context_->engine(), model = model_, cancellation, most] { return engine.prefetch(*model, cancellation, most); });
     });
 }
 

@@ -616,23 +616,24 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
     return released;
 }
 
-uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool()>& go_on) {
+uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
     std::lock_guard restoring(restore_mutex_);
     ggml_backend_dev_props properties;
     ggml_backend_dev_get_props(card_, &properties);
     if (!restorer_ && properties.caps.async && properties.caps.events) restorer_ = std::make_unique<Uploader>(card_);
-    const uint64_t restored = copy_all(weights, go_on);
+    const uint64_t restored = copy_all(weights, go_on, most);
     std::lock_guard lock(mutex_);
     adopt_restored();
     return restored;
 }
 
-uint64_t StreamingDevice::copy_all(HostWeights& weights, const std::function<bool()>& go_on) {
+uint64_t StreamingDevice::copy_all(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
     uint64_t copied = 0;
     for (HostNetwork* network : weights.networks()) {
         for (HostNetwork::Share& share : network->shares) {
             // Only restoring brings one into VRAM, and that is done by one thread at a time.
             if (share.unit || share.in_vram()) continue;
+            if (share.network->bytes() > most - copied) return copied;
             std::optional<NetworkShare::Room> room = go_on() ? share.network->make_room(ggml_backend_dev_buffer_type(card_)) : std::nullopt;
             if (!room || !copy(*share.network, *room, go_on)) return copied;
             copied += share.network->bytes();

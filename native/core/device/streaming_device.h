@@ -41,8 +41,9 @@ class StreamingDevice {
     // the processor computes them from then on. Waits for the pass under way. Returns the bytes.
     uint64_t release(HostWeights& weights, uint64_t bytes);
     // Brings shares that were released into VRAM again, beside passes that run meanwhile and compute with them as soon as
-    // they are there, as far as the card grants memory and while `go_on` says so: it is asked several times in a few milliseconds. Returns the bytes.
-    uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on);
+    // they are there, as far as the card grants memory, at most `most` bytes, and while `go_on` says so: it is asked several
+    // times in a few milliseconds. Returns the bytes.
+    uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most = UINT64_MAX);
     // Begins to upload what the first passes that are one token wide need, as far as there are slots. Does nothing during a
     // pass, which does that by itself.
     void fill_slots(const HostWeights& weights);
@@ -63,7 +64,7 @@ class StreamingDevice {
     std::vector<std::unique_lock<std::mutex>> stop_queues();
     // Makes room for released shares and copies them there, until it is told to stop or the card has no room. Returns the
     // bytes. Under restore_mutex_.
-    uint64_t copy_all(HostWeights& weights, const std::function<bool()>& go_on);
+    uint64_t copy_all(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most);
     // Lets the card compute what has been copied; also in the middle of a pass, between two networks. Under mutex_.
     void adopt_restored();
     // Copies what is in RAM; false when told to stop.

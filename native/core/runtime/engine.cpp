@@ -132,13 +132,13 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
     return model;
 }
 
-uint64_t Engine::prefetch(Model& model, CancellationPtr cancellation) {
+uint64_t Engine::prefetch(Model& model, CancellationPtr cancellation, uint64_t most) {
     {
         std::lock_guard lock(mutex_);
         running_.push_back(cancellation);
         if (closing_) cancellation->cancel();
     }
-    return model.prefetch(cancellation);
+    return model.prefetch(cancellation, most);
 }
 
 // Free memory is only what nobody else takes in the meantime, and a driver may refuse what it said was free.

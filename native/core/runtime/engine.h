@@ -42,7 +42,7 @@ class Engine {
     // Plans and loads. Null when cancelled. On the loading thread.
     std::shared_ptr<Model> load(const LoadOptions& options);
     // As the model's; closing the engine cancels it, too. On the loading thread.
-    uint64_t prefetch(Model& model, CancellationPtr cancellation);
+    uint64_t prefetch(Model& model, CancellationPtr cancellation, uint64_t most = UINT64_MAX);
     // `threads` 0: the physical cores. On the desk.
     std::shared_ptr<Session> create_session(std::shared_ptr<Model> model, const SessionOptions& options, int32_t threads);
     // Queues a generation. Throws what Generation throws, and CLOSED.

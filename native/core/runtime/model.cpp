@@ -213,13 +213,13 @@ uint64_t Model::release(uint64_t bytes) {
     return released;
 }
 
-uint64_t Model::prefetch(const CancellationPtr& cancellation) {
+uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most) {
     std::lock_guard moving(memory_mutex_);
     check_open();
     if (!host_weights_) return 0;
     const auto go_on = [&] { return !closed_ && !(cancellation && cancellation->cancelled()); };
     StreamingDevice& device = StreamingDevice::over(host_weights_->card());
-    const uint64_t restored = device.restore(*host_weights_, go_on);
+    const uint64_t restored = device.restore(*host_weights_, go_on, most);
     {
         std::lock_guard lock(activity_mutex_);
         activity_.released -= restored;

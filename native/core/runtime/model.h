@@ -102,8 +102,8 @@ class Model {
     uint64_t release(uint64_t bytes);
     // Makes the next passes as fast as the plan says: brings what was released back, reads mapped weights into RAM and fills
     // the upload slots, beside passes that run meanwhile. Ends within milliseconds of the cancellation; what is done by then
-    // stays. Returns the bytes brought back. Throws CLOSED.
-    uint64_t prefetch(const CancellationPtr& cancellation);
+    // stays. Brings at most `most` bytes back and returns them. Throws CLOSED.
+    uint64_t prefetch(const CancellationPtr& cancellation, uint64_t most = UINT64_MAX);
 
     // Sessions to close together with the model. Throws CLOSED.
     void add_session(const std::shared_ptr<Session>& session);

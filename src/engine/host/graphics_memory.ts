@@ -25,6 +25,9 @@ const scarceBytes = 128 * mib;
  */
 const marginBytes = 384 * mib;
 
+/** Less than this is not filled, unless it is all there is: every time the weights are read through. */
+const leastFillBytes = 64 * mib;
+
 /** Bytes that a card lacks; 0 while there is enough. */
 export function missingBytes(memoryFree: number): number {
   return memoryFree < scarceBytes ? marginBytes - memoryFree : 0;
@@ -39,6 +42,8 @@ export class GraphicsMemory {
   private exhausted = false;
   /** Bytes that were given back for sessions: they alone are not filled again. */
   private floor = 0;
+  /** Into so little nothing fitted the last time. */
+  private tooFewBytes = 0;
 
   constructor(private readonly options: GraphicsMemoryOptions) {}
 
@@ -83,7 +88,8 @@ export class GraphicsMemory {
    */
   fill(): void {
     try {
-      if (this.mayFill()) void this.restore();
+      const bytes = this.mayFill() ? this.fillableBytes() : 0;
+      if (bytes > 0) void this.restore(bytes);
     } catch (thrown) {
       this.logFailure(thrown);
     }
@@ -120,23 +126,26 @@ export class GraphicsMemory {
 
   private mayFill(): boolean {
     if (this.filling || this.holders > 0 || !this.options.isWanted()) return false;
-    return this.releasedBytes > this.floor && this.hasRoom();
+    return this.releasedBytes > this.floor;
   }
 
-  /** For all of it: less cannot be asked for. */
-  private hasRoom(): boolean {
+  /** What is missing, or as much of it as the card has room for; 0: too little for the trouble. */
+  private fillableBytes(): number {
     const { engine, model } = this.options;
     const card = engine.devices().find(({ name }) => name === model.placement.device);
-    return card !== undefined && card.memoryFree >= this.releasedBytes + marginBytes;
+    const missing = this.releasedBytes - this.floor;
+    const fillable = Math.min(missing, (card?.memoryFree ?? 0) - marginBytes);
+    return fillable >= Math.min(missing, leastFillBytes) && fillable > this.tooFewBytes ? fillable : 0;
   }
 
-  private async restore(): Promise<void> {
+  private async restore(bytes: number): Promise<void> {
     const { addon, model, onChanged } = this.options;
     const cancellation = new addon.Cancellation();
     this.filling = cancellation;
     this.exhausted = false;
     try {
-      await model.prefetch({ cancellation });
+      const filled = await model.prefetch({ bytes, cancellation });
+      this.tooFewBytes = filled === 0 && !cancellation.cancelled ? bytes : 0;
       this.floor = Math.min(this.floor, this.releasedBytes);
     } catch (thrown) {
       this.logFailure(thrown);

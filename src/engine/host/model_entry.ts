@@ -18,8 +18,8 @@ export interface ModelEntry {
   lastUsed: number;
   /** Asked for in tokens; the model may have got a shorter one. */
   askedContext: number;
-  /** Whether the model that guesses its answers was asked for. */
-  draftModelAsked: boolean;
+  /** When the model that guesses its answers was asked for, in milliseconds since the epoch. */
+  draftModelAskedAt: number;
   /** To be closed as soon as nobody uses it, and given to no further request. */
   stale: boolean;
 }

@@ -53,6 +53,7 @@ export class ModelLoader {
         return await this.loadNative({ ...task, contextLength });
       } catch (thrown) {
         const error = toEngineError(thrown);
+        if (task.cancellation.cancelled) throw error;
         if (error.code === "CONTEXT_TOO_LONG" && contextLength > shortestContextLength) {
           contextLength = Math.floor(contextLength / 2);
         } else if (error.code !== "OUT_OF_MEMORY" || task.isSpare()) {

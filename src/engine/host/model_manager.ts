@@ -71,6 +71,9 @@ export interface UseOptions {
 /** One for ghost text and two conversations keep their caches at the same time. */
 const sessionsPerModel = 3;
 
+/** Until a model that guesses is asked for again: the last time it could not be loaded, or it has gone since. */
+const draftModelRetryMs = 5 * 60_000;
+
 /** Keeps the models that are in use in memory: loads on demand, once for all requests, and gives memory back. */
 export class ModelManager {
   /** Every model in memory; of one file at most one is not stale. */
@@ -357,7 +360,7 @@ export class ModelManager {
         users: 0,
         lastUsed: Date.now(),
         askedContext: loading.askedContext,
-        draftModelAsked: false,
+        draftModelAskedAt: -Infinity,
         stale: false,
       };
       this.entries.add(entry);
@@ -407,8 +410,8 @@ export class ModelManager {
 
   /** Beside the first answer: guesses of the next ones pay sooner than loading would delay this one. */
   private async loadDraftModel(main: ModelEntry): Promise<void> {
-    if (!this.isGuessed(main) || main.draftModelAsked) return;
-    main.draftModelAsked = true;
+    if (!this.isGuessed(main) || Date.now() - main.draftModelAskedAt < draftModelRetryMs) return;
+    main.draftModelAskedAt = Date.now();
     try {
       const installed = await this.options.store.choose(this.fastChoice, "fast");
       if (fileKey(installed.path) === main.key || !mayPay(main.handle.model, installed.sizeBytes)) return;

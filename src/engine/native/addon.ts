@@ -257,9 +257,9 @@ export interface NativeModel {
   /**
    * Makes the next passes as fast as the placement says: brings back what was released, reads mapped weights into RAM and
    * fills the upload slots, beside passes that run meanwhile. Ends within milliseconds of a cancellation; what is done by
-   * then stays. Resolves with the bytes brought back.
+   * then stays. Brings at most `bytes` back (default: all). Resolves with the bytes brought back.
    */
-  prefetch(options?: { cancellation?: NativeCancellation }): Promise<number>;
+  prefetch(options?: { bytes?: number; cancellation?: NativeCancellation }): Promise<number>;
   /** Cancels and closes its sessions first. */
   close(): Promise<void>;
 }

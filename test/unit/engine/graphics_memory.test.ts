@@ -40,13 +40,14 @@ function memory(releasableMiB = 1000) {
         events.push(`release ${String(given)}`);
         return given * mib;
       }),
-    prefetch: ({ cancellation }: { cancellation: Cancellation }) =>
+    prefetch: ({ bytes, cancellation }: { bytes: number; cancellation: Cancellation }) =>
       inTurn(async () => {
         await endedOrCancelled(filling, cancellation);
-        events.push(cancellation.cancelled ? "stopped" : "filled");
+        const restored = Math.min(released, bytes / mib);
+        const amount = restored < released ? ` ${String(restored)}` : "";
+        events.push(cancellation.cancelled ? "stopped" : `filled${amount}`);
         if (cancellation.cancelled) return 0;
-        const restored = released;
-        released = 0;
+        released -= restored;
         return restored * mib;
       }),
   } as unknown as NativeModel;
@@ -146,14 +147,12 @@ describe("filling", () => {
     requests.count = 0;
     await one.release("idle");
     requests.count = 1;
-    card.memoryFree = (1000 + 384) * mib - 1;
-    one.fill();
-    await settled();
-    expect(events).toEqual(["release 1000"]);
-    card.memoryFree += 1;
-    one.fill();
-    await settled();
-    expect(events).toEqual(["release 1000", "filled"]);
+    for (const free of [200, 384 + 63, 384 + 64, 384 + 899, 384 + 900]) {
+      card.memoryFree = free * mib;
+      one.fill();
+      await settled();
+    }
+    expect(events).toEqual(["release 1000", "filled 64", "filled 899", "filled"]);
     expect(missingBytes(384 * mib)).toBe(0);
   });
 
@@ -237,7 +236,7 @@ describe("room for a session", () => {
       events.push("made");
     });
     await settled();
-    expect(events).toEqual(["release 500", "release 200", "made", "filled"]);
+    expect(events).toEqual(["release 500", "release 200", "made", "filled 500"]);
   });
 
   it("is not filled afterwards", async () => {
@@ -249,7 +248,7 @@ describe("room for a session", () => {
     expect(one.releasedBytes).toBe(200 * mib);
   });
 
-  it("is filled with the rest when the card has room for all of it", async () => {
+  it("is left to the session when the rest is filled", async () => {
     const { one, events, requests } = memory();
     await one.withRoom(200 * mib, refused(1).action);
     requests.count = 0;
@@ -257,9 +256,9 @@ describe("room for a session", () => {
     requests.count = 1;
     one.fill();
     await settled();
-    expect(events).toEqual(["release 200", "release 800", "filled"]);
+    expect(events).toEqual(["release 200", "release 800", "filled 800"]);
     await one.release("others", 100 * mib);
     await settled();
-    expect(events.slice(3)).toEqual(["release 100", "filled"]);
+    expect(events.slice(3)).toEqual(["release 100", "filled 100"]);
   });
 });
