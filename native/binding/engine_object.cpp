@@ -145,6 +145,7 @@ Napi::Value EngineObject::devices(const Napi::CallbackInfo& info) {
             object.Set("kind", name_of(device.kind));
             object.Set("memoryTotal", static_cast<double>(device.memory_total));
             object.Set("memoryFree", static_cast<double>(device.memory_free));
+            object.Set("memoryBeyond", static_cast<double>(device.memory_beyond));
             array.Set(array.Length(), object);
         }
         return array;

@@ -25,6 +25,7 @@ struct VideoMemory {
     uint64_t used = 0;    // bytes that it has
 
     uint64_t free() const { return budget > used ? budget - used : 0; }
+    uint64_t beyond() const { return used > budget ? used - budget : 0; }
 };
 
 // By the card's description, such as "NVIDIA GeForce GTX 1650"; nothing where the system gives no budgets (all but Windows) or

@@ -134,6 +134,7 @@ void read_memory(Device& device) {
     // The driver tells what the card has free, not what the system lets this process have of it.
     if (const auto granted = device.kind == DeviceKind::Gpu ? os::video_memory(device.description) : std::nullopt) {
         device.memory_free = std::min<uint64_t>(free, granted->free());
+        device.memory_beyond = granted->beyond();
     }
     device.memory_total = total;
 }

@@ -20,6 +20,7 @@ struct Device {
     DeviceKind kind = DeviceKind::Cpu;
     uint64_t memory_total = 0;  // bytes; of RAM for the processor
     uint64_t memory_free = 0;   // bytes at the time of the call
+    uint64_t memory_beyond = 0; // bytes that this process has of it beyond what the system grants, which are moved to RAM
     ggml_backend_dev_t handle = nullptr;
 };
 

@@ -1,5 +1,5 @@
 import { toEngineError } from "../../shared/errors";
-import type { NativeAddon, NativeCancellation, NativeEngine, NativeModel } from "../native/addon";
+import type { NativeAddon, NativeCancellation, NativeDevice, NativeEngine, NativeModel } from "../native/addon";
 
 export interface GraphicsMemoryOptions {
   addon: NativeAddon;
@@ -29,8 +29,8 @@ const marginBytes = 384 * mib;
 const leastFillBytes = 64 * mib;
 
 /** Bytes that a card lacks; 0 while there is enough. */
-export function missingBytes(memoryFree: number): number {
-  return memoryFree < scarceBytes ? marginBytes - memoryFree : 0;
+export function missingBytes({ memoryFree, memoryBeyond }: Pick<NativeDevice, "memoryFree" | "memoryBeyond">): number {
+  return memoryFree < scarceBytes ? marginBytes - memoryFree + memoryBeyond : 0;
 }
 
 /** The graphics memory of one model: given back while it is idle or others need it, and filled again for its requests. */

@@ -239,7 +239,7 @@ export class ModelManager {
   private async relieveCards(): Promise<void> {
     if (this.entries.size === 0) return;
     for (const card of this.options.runtime().engine.devices()) {
-      let missing = card.kind === "gpu" ? missingBytes(card.memoryFree) : 0;
+      let missing = card.kind === "gpu" ? missingBytes(card) : 0;
       const entries = [...this.entries].filter(({ handle }) => handle.model.placement.device === card.name);
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
         if (missing <= 0) break;

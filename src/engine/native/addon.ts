@@ -53,6 +53,8 @@ export interface NativeDevice {
   kind: "cpu" | "gpu" | "integrated";
   memoryTotal: number;
   memoryFree: number;
+  /** Bytes that this process has beyond what the system grants it, which are moved to RAM (Windows). */
+  memoryBeyond: number;
 }
 
 export interface NativeEngine {

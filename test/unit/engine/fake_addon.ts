@@ -188,7 +188,9 @@ class Engine implements NativeEngine {
   readonly libraryVersion = "v0-fake";
 
   devices(): NativeDevice[] {
-    return [{ name: "CPU", description: "fake", kind: "cpu", memoryTotal: 2 ** 34, memoryFree: 2 ** 33 }];
+    return [
+      { name: "CPU", description: "fake", kind: "cpu", memoryTotal: 2 ** 34, memoryFree: 2 ** 33, memoryBeyond: 0 },
+    ];
   }
 
   backends(): NativeBackend[] {

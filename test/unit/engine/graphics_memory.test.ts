@@ -153,7 +153,9 @@ describe("filling", () => {
       await settled();
     }
     expect(events).toEqual(["release 1000", "filled 64", "filled 899", "filled"]);
-    expect(missingBytes(384 * mib)).toBe(0);
+    const missing = (free: number, beyond: number) =>
+      missingBytes({ memoryFree: free * mib, memoryBeyond: beyond * mib }) / mib;
+    expect([missing(384, 0), missing(128, 0), missing(100, 0), missing(0, 3000)]).toEqual([0, 0, 284, 3384]);
   });
 
   it("that fails is logged and no more", async () => {

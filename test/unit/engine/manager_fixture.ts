@@ -73,7 +73,7 @@ export function manager({
   mainBytes = 10,
   mayDraft = true,
 }: Machine = {}) {
-  const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, isLost: false };
+  const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, memoryBeyond: 0, isLost: false };
   const events: string[] = [];
   const lines: string[] = [];
   const asked: LoadModelOptions[] = [];
