@@ -93,7 +93,9 @@ describe("libraries", () => {
     const folder = installed.machine.pathOf(installed.libraries);
     expect(paths.map((path) => win32.dirname(path)).filter((directory) => directory !== folder)).toEqual([]);
     const names = paths.map((path) => win32.basename(path).replace(/\.v[\d.]+\.dll$|-cpu-\w+\.dll$/, "*"));
-    expect(names.sort()).toEqual(["ggml*", "ggml*", "ggml-base.dll", "llama*", "nmos.node"]);
+    // It is there where the system has Vulkan's loader, also when that finds no card.
+    const needed = names.filter((name) => name !== "ggml-vulkan.dll");
+    expect(needed.sort()).toEqual(["ggml*", "ggml*", "ggml-base.dll", "llama*", "nmos.node"]);
   });
 
   // Without this, that folder would prove nothing.
