@@ -5,9 +5,6 @@ import { formatMebibytes } from "../models/disk_space";
 import { resultName } from "./result_file";
 import type { WeightPlan } from "./worker_task";
 
-/** What can be quantised without losing more than the type says. */
-const precise = new Set(["f32", "f16", "bf16", "q8_0"]);
-
 export interface PlanPlace {
   modelsDirectory: string;
   /** Names that belong to models of the catalogue. */
@@ -16,11 +13,11 @@ export interface PlanPlace {
 
 /** What a model of these weights can be turned into, and where that would lie. */
 export function planOf(path: string, weights: WeightPlan, place: PlanPlace): QuantisePlan {
-  const { type, fileBytes } = weights;
+  const { type, lowPrecision, fileBytes } = weights;
   return {
     type,
     sizeBytes: fileBytes,
-    losesQuality: !precise.has(type),
+    losesQuality: lowPrecision,
     offers: WEIGHT_TYPES.map((to) => offerOf(path, to, weights, place)),
   };
 }
@@ -34,8 +31,12 @@ function offerOf(path: string, type: WeightType, weights: WeightPlan, place: Pla
 /** A tenth of a percent less is the same: the prediction and the metadata differ by as much. */
 const leastGain = 0.999;
 
-function refusalOf(type: WeightType, sizeBytes: number, { type: from, fileBytes }: WeightPlan): string {
-  if (from === type.toLowerCase()) return `The model is ${type} already.`;
+/** Share of the weights that makes a model one of their type; the others are small tensors that every type leaves alone. */
+const nearlyAll = 0.95;
+
+function refusalOf(type: WeightType, sizeBytes: number, weights: WeightPlan): string {
+  const { type: from, typeShare, fileBytes } = weights;
+  if (from === type.toLowerCase() && typeShare >= nearlyAll) return `The model is ${type} already.`;
   if (sizeBytes < fileBytes * leastGain) return "";
   return `As ${type} the model would take ${formatMebibytes(sizeBytes)}, and it takes ${formatMebibytes(fileBytes)} now.`;
 }
