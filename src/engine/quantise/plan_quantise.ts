@@ -1,6 +1,13 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { WEIGHT_TYPES, type QuantiseOffer, type QuantisePlan, type WeightType } from "../../shared/protocol";
+import { EngineError } from "../../shared/errors";
+import {
+  WEIGHT_TYPES,
+  type QuantiseOffer,
+  type QuantiseParams,
+  type QuantisePlan,
+  type WeightType,
+} from "../../shared/protocol";
 import { formatMebibytes } from "../models/disk_space";
 import { resultName } from "./result_file";
 import type { WeightPlan } from "./worker_task";
@@ -39,4 +46,25 @@ function refusalOf(type: WeightType, sizeBytes: number, weights: WeightPlan): st
   if (from === type.toLowerCase() && typeShare >= nearlyAll) return `The model is ${type} already.`;
   if (sizeBytes < fileBytes * leastGain) return "";
   return `As ${type} the model would take ${formatMebibytes(sizeBytes)}, and it takes ${formatMebibytes(fileBytes)} now.`;
+}
+
+/** The offer for what was asked. Throws `INVALID_ARGUMENT` where the plan refuses it or the user has not agreed. */
+export function agreedOffer({ type: from, losesQuality, offers }: QuantisePlan, params: QuantiseParams): QuantiseOffer {
+  const offer = offers.find(({ type }) => type === params.type);
+  if (!offer) {
+    throw new EngineError(
+      "INVALID_ARGUMENT",
+      `Expected one of ${WEIGHT_TYPES.join(", ")} as the type, got ${JSON.stringify(params.type)}.`,
+    );
+  }
+  const refusal =
+    offer.refusal ||
+    (losesQuality && !params.lossAccepted
+      ? `The weights of ${params.path} are ${from} already, and re-quantising loses quality. Take the model as F16, BF16, F32 or Q8_0, or agree to the loss.`
+      : "") ||
+    (offer.targetExists && !params.replace
+      ? `${offer.target} exists already. Agree to replace it, or remove it first.`
+      : "");
+  if (refusal !== "") throw new EngineError("INVALID_ARGUMENT", refusal);
+  return offer;
 }

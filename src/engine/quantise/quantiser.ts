@@ -14,7 +14,7 @@ import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/d
 import { renamePatiently } from "../models/partial_file";
 import { throwIfAborted } from "../unless_aborted";
 import { checkText, judgeResult, judgeSource } from "./check_result";
-import { planOf } from "./plan_quantise";
+import { agreedOffer, planOf } from "./plan_quantise";
 import { ensureNameable, keptName, placeBeside } from "./place_result";
 import { partialName, removeLeftovers, removePartial, syncFile, writtenBytes } from "./result_file";
 import type { RunWorker } from "./run_worker";
@@ -253,25 +253,4 @@ async function keep({ partial, offer }: Run, thrown: unknown, isChecked: boolean
     `${message} ${state}. It was kept as ${path}. Give it a name that ends in .gguf to use it, or remove it.`,
     { cause: thrown },
   );
-}
-
-/** The offer for what was asked. Throws `INVALID_ARGUMENT` where the plan refuses it or the user has not agreed. */
-function agreedOffer({ type: from, losesQuality, offers }: QuantisePlan, params: QuantiseParams): QuantiseOffer {
-  const offer = offers.find(({ type }) => type === params.type);
-  if (!offer) {
-    throw new EngineError(
-      "INVALID_ARGUMENT",
-      `Expected one of ${WEIGHT_TYPES.join(", ")} as the type, got ${JSON.stringify(params.type)}.`,
-    );
-  }
-  const refusal =
-    offer.refusal ||
-    (losesQuality && !params.lossAccepted
-      ? `The weights of ${params.path} are ${from} already, and re-quantising loses quality. Take the model as F16, BF16, F32 or Q8_0, or agree to the loss.`
-      : "") ||
-    (offer.targetExists && !params.replace
-      ? `${offer.target} exists already. Agree to replace it, or remove it first.`
-      : "");
-  if (refusal !== "") throw new EngineError("INVALID_ARGUMENT", refusal);
-  return offer;
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -220,6 +220,27 @@ describe("a result", () => {
       expect(files()).toEqual(["Model-F16.gguf", "Model-Q4_K_M.gguf.kept"]);
     },
   );
+
+  test("is kept when it was checked but no name is left", async () => {
+    let directory = "";
+    const compare = () => {
+      for (let number = 1; number <= 99; ++number) {
+        writeFileSync(join(directory, `Model-Q4_K_M${number === 1 ? "" : `-${String(number)}`}.gguf`), "other");
+      }
+      return Promise.resolve();
+    };
+    const { quantise, ...rest } = machine({ compare });
+    directory = rest.directory;
+    expect(await failure(quantise())).toContain("The result is complete and was checked. It was kept as");
+    expect(readFileSync(join(directory, "Model-Q4_K_M.gguf.kept"), "utf8")).toBe("GGUF");
+  });
+
+  test("stays beside what cannot be replaced", async () => {
+    const { quantise, directory } = machine();
+    mkdirSync(join(directory, "Model-Q4_K_M.gguf", "inside"), { recursive: true });
+    expect(await quantise({ replace: true })).toMatchObject({ path: join(directory, "Model-Q4_K_M-2.gguf") });
+    expect(existsSync(join(directory, "Model-Q4_K_M.gguf", "inside"))).toBe(true);
+  });
 });
 
 describe("a request", () => {
