@@ -216,6 +216,8 @@ Napi::Value EngineObject::summarise_weights(const Napi::CallbackInfo& info) {
     const auto to_object = [](Napi::Env env, WeightSummary& summary) -> Napi::Value {
         const Napi::Object object = Napi::Object::New(env);
         object.Set("type", summary.type);
+        object.Set("typeShare", summary.type_share);
+        object.Set("lowPrecision", summary.low_precision);
         object.Set("fileBytes", static_cast<double>(summary.file_bytes));
         return object;
     };

@@ -17,7 +17,6 @@ constexpr uint32_t type_i32 = 5;
 constexpr uint32_t type_text = 8;
 constexpr uint32_t type_array = 9;
 constexpr uint32_t type_u64 = 10;
-constexpr uint32_t tensor_f32 = 0;
 constexpr uint64_t alignment = 32;
 
 // GGUF is little-endian.
@@ -120,9 +119,13 @@ GgufFile& GgufFile::texts(std::string_view name, const std::vector<std::string>&
 }
 
 GgufFile& GgufFile::tensor(std::string_view name, uint64_t width, uint64_t height) {
+    return tensor_of(GGML_TYPE_F32, name, width, height);
+}
+
+GgufFile& GgufFile::tensor_of(ggml_type type, std::string_view name, uint64_t width, uint64_t height) {
     ++tensors_;
-    tensor_bytes_ += sized(name) + number<uint32_t>(2) + number(width) + number(height) + number(tensor_f32) + number(data_size_);
-    data_size_ += aligned(width * height * sizeof(float));
+    tensor_bytes_ += sized(name) + number<uint32_t>(2) + number(width) + number(height) + number(static_cast<uint32_t>(type)) + number(data_size_);
+    data_size_ += aligned(ggml_row_size(type, static_cast<int64_t>(width)) * height);
     return *this;
 }
 

@@ -1,6 +1,8 @@
 // Model files for tests: small GGUF files written value by value, and damaged ones.
 #pragma once
 
+#include <ggml.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -51,6 +53,8 @@ class GgufFile {
     GgufFile& texts(std::string_view key, const std::vector<std::string>& values);
     // A tensor of floats; its data are zeros.
     GgufFile& tensor(std::string_view name, uint64_t width, uint64_t height = 1);
+    // A tensor of another type, one of ggml's; `width` is of whole blocks. Its data are zeros.
+    GgufFile& tensor_of(ggml_type type, std::string_view name, uint64_t width, uint64_t height = 1);
 
     std::string header() const;
     // Header and tensor data.

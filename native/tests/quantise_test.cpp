@@ -69,6 +69,37 @@ TEST(quantise, "weights of low precision lose nothing more unless that is asked 
     expect_equal(std::filesystem::file_size(target.path()), uint64_t{3});
 }
 
+TEST(quantise, "a few weights of low precision are no matter, more are, whatever most weights are") {
+    struct Case {
+        ggml_type type;
+        uint64_t rows;  // of that type, beside 100 of another
+        ggml_type other;
+        std::string expected;
+        double share;
+        bool low;
+    };
+    const Case cases[] = {
+        {GGML_TYPE_Q8_0, 300, GGML_TYPE_Q4_K, "q4_K", 0.25, true},   // an embedding larger than the layers
+        {GGML_TYPE_Q8_0, 1500, GGML_TYPE_Q4_K, "q4_K", 0.0625, true},
+        {GGML_TYPE_F16, 3900, GGML_TYPE_Q6_K, "f16", 0.975, false},
+        {GGML_TYPE_Q8_0, 300, GGML_TYPE_F32, "q8_0", 0.75, false},
+        {GGML_TYPE_BF16, 300, GGML_TYPE_F16, "bf16", 0.75, false},
+        {GGML_TYPE_Q4_0, 300, GGML_TYPE_Q6_K, "q4_0", 0.75, true},
+        {GGML_TYPE_IQ4_XS, 100, GGML_TYPE_IQ4_XS, "iq4_xs", 1, true},
+    };
+    for (const Case& given : cases) {
+        GgufFile file;
+        file.text("general.architecture", "llama").u32("llama.block_count", 1);
+        file.tensor_of(given.type, "token_embd.weight", 256, given.rows).tensor_of(given.other, "blk.0.ffn_up.weight", 256, 100);
+        const TemporaryFile written(file.bytes());
+        const WeightSummary summary = summarise_weights(written.path());
+        expect_equal(summary.type, given.expected);
+        expect_equal(summary.type_share, given.share);
+        expect_equal(summary.low_precision, given.low);
+        expect_equal(summary.file_bytes, uint64_t{file.bytes().size()});
+    }
+}
+
 TEST(quantise, "what cannot be done says why") {
     take_over_library_log();
     const TemporaryFile no_model("Hello");

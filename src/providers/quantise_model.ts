@@ -89,7 +89,7 @@ function quantise(
   });
 }
 
-/** Undefined when the user cancels it; nothing is left then. */
+/** Resolves with undefined when the user cancels it; nothing is left then. */
 function showProgress<Result>(
   title: string,
   work: (signal: AbortSignal, progress: vscode.Progress<{ message?: string; increment?: number }>) => Promise<Result>,

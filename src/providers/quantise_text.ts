@@ -13,7 +13,7 @@ const purposes = {
 export function offerDetail({ type, sizeBytes, targetExists, refusal }: QuantiseOffer): string {
   if (refusal !== "") return refusal;
   const parts = [formatBytes(sizeBytes), purposes[type]];
-  if (targetExists) parts.push("replaces the file of before");
+  if (targetExists) parts.push("replaces the file that is there");
   return parts.join(" · ");
 }
 
@@ -37,14 +37,18 @@ export function questionsOf(plan: QuantisePlan, offer: QuantiseOffer): { text: s
 }
 
 export function quantiseProgressText({ phase, fraction }: QuantiseProgress): string {
+  if (phase === "trying") return "computing with the source";
   if (phase === "checking") return "comparing the result with the source";
   return `writing, ${String(Math.floor(100 * fraction))}%`;
 }
 
 /** What came of it, in a sentence or two. */
-export function resultText({ sizeBytes, meanKl, sameTop }: QuantiseResult, offer: QuantiseOffer): string {
-  const done = `The model is ${formatBytes(sizeBytes)} as ${offer.type}.`;
-  if (meanKl === null || sameTop === null) return `${done} It answers; its source was too large to compare it with.`;
+export function resultText({ path, sizeBytes, meanKl, sameTop }: QuantiseResult, offer: QuantiseOffer): string {
+  const elsewhere = path === offer.target ? "" : ` It is ${path}, because ${offer.target} could not be replaced.`;
+  const done = `The model is ${formatBytes(sizeBytes)} as ${offer.type}.${elsewhere}`;
+  if (meanKl === null || sameTop === null) {
+    return `${done} It finds plain text probable; its source was too large to compare it with.`;
+  }
   const same = Math.round(100 * sameTop);
   return `${done} It prefers the same token as its source in ${String(same)}% of a short text (KL divergence ${meanKl.toFixed(3)}).`;
 }

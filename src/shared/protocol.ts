@@ -283,11 +283,11 @@ export interface QuantiseOffer {
 
 /** A GGUF file of the user's and what its weights can be turned into. */
 export interface QuantisePlan {
-  /** ggml's name of the type that most weights have, such as `f16`. */
+  /** ggml's name of the type that most weights have, such as `f16`; where they lose quality, most of those that do. */
   type: string;
   /** Of all parts of a split model. */
   sizeBytes: number;
-  /** Its weights are of low precision already and would lose more: asks for `lossAccepted`. */
+  /** More than a few percent of its weights are of low precision already and would lose more: asks for `lossAccepted`. */
   losesQuality: boolean;
   offers: QuantiseOffer[];
 }
@@ -304,12 +304,14 @@ export interface QuantiseParams {
 }
 
 export interface QuantiseProgress {
-  phase: "quantising" | "checking";
+  /** The source is tried, where it fits into RAM, before the result is written and checked. */
+  phase: "trying" | "quantising" | "checking";
   /** Of the phase, from 0 to 1. */
   fraction: number;
 }
 
 export interface QuantiseResult {
+  /** The target, or another name beside it when that was taken or could not be replaced. */
   path: string;
   sizeBytes: number;
   /** Mean KL divergence of the source's predictions from the result's, nats per token; null: the source is too large. */
@@ -582,9 +584,11 @@ export interface EngineRequests {
   "models/planQuantise": Call<{ path: string }, QuantisePlan>;
   /**
    * Turns the weights of a GGUF file into another type, in a process of its own; the result takes its name in the models
-   * folder when it was checked. One at a time, else fails with `MODEL_IN_USE`. Fails with `INVALID_ARGUMENT` where the user
-   * has to agree or the plan refuses, `MODEL_*`, `DISK_FULL`, `QUALITY_TOO_LOW`; cancelled, with `CANCELLED`. Nothing is
-   * left then.
+   * folder when it was checked. One at a time, else fails with `MODEL_IN_USE`, as it does before the work when the model
+   * to be replaced is in use. Fails with `INVALID_ARGUMENT` where the user has to agree, the plan refuses or the name is too
+   * long, `MODEL_*`, `DISK_FULL`, `DOWNLOAD_FAILED` (the folder cannot be written), `BACKEND_UNAVAILABLE`, `ENGINE_DIED`,
+   * `OUT_OF_MEMORY`, `INTERNAL`, `QUALITY_TOO_LOW`; cancelled, with `CANCELLED`. Nothing is left then, but for a complete
+   * result whose check or renaming failed: the message says under what name it was kept.
    */
   "models/quantise": Call<QuantiseParams, QuantiseResult, QuantiseProgress>;
   /** Keeps the partial file, so that a later download resumes. Cancels the download for all clients. */

@@ -70,8 +70,14 @@ function spoiled(name: string, pattern: number): string {
 
 describe("a source", () => {
   it("says what its weights are", async () => {
-    expect(await engine.summariseWeights({ path: modelPath })).toEqual({ type: "q4_1", fileBytes: modelSize });
-    expect(await engine.summariseWeights({ path: f16 })).toEqual({ type: "f16", fileBytes: statSync(f16).size });
+    expect(await engine.summariseWeights({ path: modelPath })).toMatchObject({
+      type: "q4_1",
+      lowPrecision: true,
+      fileBytes: modelSize,
+    });
+    const { typeShare, ...summary } = await engine.summariseWeights({ path: f16 });
+    expect(summary).toEqual({ type: "f16", lowPrecision: false, fileBytes: statSync(f16).size });
+    expect(typeShare).toBeGreaterThan(0.99);
   });
 
   it("of low precision is not quantised again by accident", async () => {
@@ -110,7 +116,14 @@ describe("a source", () => {
   });
 
   it("with weights that are no numbers leaves nothing", async () => {
-    await expectCode(quantise("Q8_0", { path: spoiled("nan.gguf", 0x7e00) }), "INTERNAL", "cannot be quantised");
+    const path = spoiled("nan.gguf", 0x7e00);
+    await expectCode(quantise("Q8_0", { path }), "MODEL_INVALID", `The predictions of ${path} are not numbers`);
+    const target = join(files.directory, "nan-Q8_0.gguf");
+    await expectCode(
+      engine.quantise({ source: path, target, type: "Q8_0", threads }),
+      "INTERNAL",
+      "cannot be quantised",
+    );
     expect(readdirSync(models)).toEqual([]);
   });
 });
@@ -194,7 +207,17 @@ describe("a comparison", () => {
   });
 
   it("of predictions that are no numbers says so", async () => {
-    const found = await compare(spoiled("nan.gguf", 0x7e00), f16);
+    const bad = spoiled("nan.gguf", 0x7e00);
+    const ofSource = await compare(f16, bad);
+    expect(ofSource.meanKl).toBeNaN();
+    await expectCode(
+      () => {
+        judgeResult(ofSource, "Q8_0");
+      },
+      "MODEL_INVALID",
+      "The predictions of the source",
+    );
+    const found = await compare(bad, f16);
     expect(found).toMatchObject({ surprise: NaN, meanKl: NaN });
     await expectCode(
       () => {

@@ -36,6 +36,13 @@ constexpr std::array<std::pair<const char*, llama_ftype>, 5> file_types{{
     {"IQ4_XS", LLAMA_FTYPE_MOSTLY_IQ4_XS},
 }};
 
+// Share of the weights that may be of low precision in a model that is not: a few small tensors lose nothing that matters.
+constexpr double most_low_share = 0.05;
+
+bool is_precise(ggml_type type) {
+    return type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16 || type == GGML_TYPE_Q8_0;
+}
+
 llama_ftype file_type_of(const std::string& name) {
     for (const auto& [known, type] : file_types) {
         if (name == known) return type;
@@ -117,9 +124,19 @@ WeightSummary summarise_weights(const std::string& path) {
     WeightSummary summary;
     std::map<ggml_type, uint64_t> elements;
     for (const std::string& part : parts_of(path, open_header(path).get())) summary.file_bytes += measure_part(part, elements);
+    uint64_t all = 0;
+    uint64_t low = 0;
+    for (const auto& [type, count] : elements) {
+        all += count;
+        if (!is_precise(type)) low += count;
+    }
+    if (all == 0) throw EngineError(ErrorCode::ModelInvalid, path + " holds no weights. Choose the file of a whole model.");
+    summary.low_precision = static_cast<double>(low) > most_low_share * static_cast<double>(all);
+    // A large embedding of Q8_0 does not make a model of Q4_K one of Q8_0.
+    if (summary.low_precision) std::erase_if(elements, [](const auto& entry) { return is_precise(entry.first); });
     const auto most = std::max_element(elements.begin(), elements.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most == elements.end()) throw EngineError(ErrorCode::ModelInvalid, path + " holds no weights. Choose the file of a whole model.");
     summary.type = ggml_type_name(most->first);
+    summary.type_share = static_cast<double>(most->second) / static_cast<double>(all);
     return summary;
 }
 
@@ -142,10 +159,9 @@ uint64_t predict_quantised_bytes(const std::string& path, const std::string& typ
 
 void quantise(const QuantiseOptions& options) {
     llama_model_quantize_params params = parameters(options.type);
-    const std::string from = summarise_weights(options.source).type;
-    const bool is_precise = from == "f32" || from == "f16" || from == "bf16" || from == "q8_0";
-    if (!is_precise && !options.from_low_precision) {
-        throw EngineError(ErrorCode::ModelUnsupported, "The weights of " + options.source + " are " + from + " already, and re-quantising loses quality. Take the model as F16, BF16, F32 or Q8_0.");
+    const WeightSummary from = summarise_weights(options.source);
+    if (from.low_precision && !options.from_low_precision) {
+        throw EngineError(ErrorCode::ModelUnsupported, "The weights of " + options.source + " are " + from.type + " already, and re-quantising loses quality. Take the model as F16, BF16, F32 or Q8_0.");
     }
     params.nthread = std::max(1, options.threads);
     // The library counts Q8_0 among what must not be quantised again.

@@ -9,8 +9,10 @@ namespace nmos {
 
 // What the weights of a file are, all parts of a split one together.
 struct WeightSummary {
-    std::string type;          // that most of them have, ggml's name, such as "f16", "q4_K"
-    uint64_t file_bytes = 0;   // of all parts
+    std::string type;            // that most of them have, of a model of low precision most of those that are; ggml's name, such as "f16", "q4_K"
+    double type_share = 0;       // of the weights, that have this type; from 0 to 1
+    bool low_precision = false;  // more than a few percent have types other than F32, F16, BF16 and Q8_0, and would lose more
+    uint64_t file_bytes = 0;     // of all parts
 };
 
 struct QuantiseOptions {
@@ -29,7 +31,8 @@ WeightSummary summarise_weights(const std::string& path);
 uint64_t predict_quantised_bytes(const std::string& path, const std::string& type);
 
 // Writes the target as one file, with at most 64 MiB of buffers. On failure what it wrote so far stays. Throws as above,
-// MODEL_UNSUPPORTED for weights of low precision that may not lose more, and INTERNAL with the library's reasons.
+// MODEL_UNSUPPORTED for weights of low precision that may not lose more, and INTERNAL with the library's reasons. Computes
+// with `threads` threads beside the caller's and cannot be stopped. One thread at a time.
 void quantise(const QuantiseOptions& options);
 
 }  // namespace nmos

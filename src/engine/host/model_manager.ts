@@ -175,8 +175,10 @@ export class ModelManager {
    * while a request works with it or waits for it.
    */
   async unloadUnused(ref: ModelRef): Promise<void> {
-    const entries = [...this.entries].filter(({ installed }) => installed.ref === ref);
-    const isLoading = [...this.loads.values()].some((loading) => loading.ref === ref);
+    // A file may have been loaded by another name.
+    const key = fileKey(ref);
+    const entries = [...this.entries].filter((entry) => entry.installed.ref === ref || entry.key === key);
+    const isLoading = [...this.loads].some(([itsKey, loading]) => loading.ref === ref || itsKey === key);
     if (isLoading || entries.some(({ users }) => users > 0)) {
       throw new EngineError(
         "MODEL_IN_USE",

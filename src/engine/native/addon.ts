@@ -87,8 +87,12 @@ export interface NativeEngine {
 }
 
 export interface NativeWeightSummary {
-  /** That most weights have, as ggml names it, such as `f16`, `q4_K`. */
+  /** That most weights have, of a model of low precision most of those that are; ggml's name, such as `f16`, `q4_K`. */
   type: string;
+  /** Share of the weights that have this type, from 0 to 1. */
+  typeShare: number;
+  /** More than a few percent of the weights have types other than F32, F16, BF16 and Q8_0, and would lose more. */
+  lowPrecision: boolean;
   /** Of all parts of a split model. */
   fileBytes: number;
 }

@@ -30,10 +30,27 @@ export const mostDivergence: Readonly<Record<WeightType, number>> = { Q8_0: 0.05
  */
 export const mostSurprise = 5;
 
-/** Fails with `QUALITY_TOO_LOW` when a result predicts nothing sensible. */
+/** Fails with `MODEL_INVALID` when the source at `path`, looked at by itself, predicts no numbers. */
+export function judgeSource({ surprise }: NativeDivergence, path: string): void {
+  if (Number.isFinite(surprise)) return;
+  throw new EngineError(
+    "MODEL_INVALID",
+    `The predictions of ${path} are not numbers, so its weights are damaged. Nothing was quantised. Download the model again.`,
+  );
+}
+
+/**
+ * Fails with `QUALITY_TOO_LOW` when a result predicts nothing sensible, and with `MODEL_INVALID` when it does, but its source
+ * predicts no numbers to compare with.
+ */
 export function judgeResult({ surprise, meanKl }: NativeDivergence, type: WeightType): void {
-  if (!Number.isFinite(surprise) || (meanKl !== null && Number.isNaN(meanKl)))
-    throw tooLow(`its predictions as ${type} are not numbers`);
+  if (!Number.isFinite(surprise)) throw tooLow(`its predictions as ${type} are not numbers`);
+  if (meanKl !== null && !Number.isFinite(meanKl)) {
+    throw new EngineError(
+      "MODEL_INVALID",
+      "The predictions of the source are not numbers, unlike those of the result.",
+    );
+  }
   if (meanKl !== null && meanKl > mostDivergence[type]) {
     throw tooLow(
       `as ${type} its predictions are ${meanKl.toFixed(3)} nats per token from those of the source, and at most ${String(mostDivergence[type])} were expected`,

@@ -1,7 +1,6 @@
-import { statSync } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { basename, isAbsolute, join } from "node:path";
 import { EngineError, toEngineError } from "../../shared/errors";
 import {
   WEIGHT_TYPES,
@@ -12,10 +11,12 @@ import {
   type QuantiseResult,
 } from "../../shared/protocol";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
+import { renamePatiently } from "../models/partial_file";
 import { throwIfAborted } from "../unless_aborted";
-import { checkText, judgeResult } from "./check_result";
-import { planOf } from "./plan_quantise";
-import { completeResult, partialName, removeLeftovers, removePartial } from "./result_file";
+import { checkText, judgeResult, judgeSource } from "./check_result";
+import { agreedOffer, planOf } from "./plan_quantise";
+import { ensureNameable, keptName, placeBeside } from "./place_result";
+import { partialName, removeLeftovers, removePartial, syncFile, writtenBytes } from "./result_file";
 import type { RunWorker } from "./run_worker";
 
 export interface QuantiserOptions {
@@ -36,7 +37,8 @@ export interface QuantiserOptions {
 interface Run {
   params: QuantiseParams;
   offer: QuantiseOffer;
-  sourceBytes: number;
+  /** The source where the result is compared with it; null: it is too large. */
+  reference: string | null;
   partial: string;
   directory: string;
   signal: AbortSignal;
@@ -56,6 +58,10 @@ export class Quantiser {
 
   /** Looks at a GGUF file. Fails with `MODEL_*`. */
   async plan(path: string, signal: AbortSignal): Promise<QuantisePlan> {
+    return this.planIn(await this.directory(), path, this.until(signal));
+  }
+
+  private async planIn(modelsDirectory: string, path: string, signal: AbortSignal): Promise<QuantisePlan> {
     if (typeof path !== "string" || !isAbsolute(path)) {
       throw new EngineError(
         "INVALID_ARGUMENT",
@@ -63,9 +69,8 @@ export class Quantiser {
       );
     }
     const { catalogueFiles, runWorker } = this.options;
-    const modelsDirectory = await this.directory();
     const task = { kind: "plan", path, types: WEIGHT_TYPES } as const;
-    const weights = await runWorker(task, { signal: this.until(signal), directory: modelsDirectory });
+    const weights = await runWorker(task, { signal, directory: modelsDirectory });
     return planOf(path, weights, { modelsDirectory, catalogueFiles });
   }
 
@@ -91,7 +96,7 @@ export class Quantiser {
     removeLeftovers(this.options.modelsDirectory());
   }
 
-  /** Ends the process at work; resolves when nothing of its result is left. */
+  /** Ends the process at work; resolves when nothing unfinished of its result is left. */
   async close(): Promise<void> {
     this.closing.abort();
     await this.running?.catch(() => undefined);
@@ -106,66 +111,115 @@ export class Quantiser {
     signal: AbortSignal,
     onProgress: (progress: QuantiseProgress) => void,
   ): Promise<QuantiseResult> {
-    const plan = await this.plan(params.path, signal);
-    const offer = agreedOffer(plan, params);
-    this.tidy();
     const directory = await this.directory();
+    const plan = await this.planIn(directory, params.path, signal);
+    const offer = agreedOffer(plan, params);
+    removeLeftovers(directory);
+    await this.prepare(params, offer);
+    const { memoryBytes = totalmem() } = this.options;
+    const reference = plan.sizeBytes <= memoryBytes ? params.path : null;
     const partial = join(directory, partialName());
-    await this.ensureRoom(offer, offer.sizeBytes);
-    const run: Run = { params, offer, sourceBytes: plan.sizeBytes, partial, directory, signal, onProgress };
-    try {
-      await this.write(run);
-      const { meanKl, sameTop } = await this.check(run);
-      throwIfAborted(signal);
-      if (offer.targetExists) await this.options.unload(offer.target);
-      await completeResult(partial, offer.target);
-      const { size: sizeBytes } = await stat(offer.target);
-      this.options.log(`quantised ${params.path} to ${offer.target}: mean KL divergence ${String(meanKl)}`);
-      return { path: offer.target, sizeBytes, meanKl, sameTop };
-    } catch (thrown) {
-      await removePartial(partial);
-      throw writeError(thrown, offer.target) ?? thrown;
-    }
+    const run: Run = { params, offer, reference, partial, directory, signal, onProgress };
+    await this.trySource(run);
+    await this.write(run);
+    return this.finish(run);
   }
 
+  /** What would fail at the end fails now. */
+  private async prepare({ replace }: QuantiseParams, offer: QuantiseOffer): Promise<void> {
+    await this.ensureRoom(offer, offer.sizeBytes);
+    try {
+      await ensureNameable(offer.target);
+    } catch (thrown) {
+      throw writeError(thrown, offer.target) ?? thrown;
+    }
+    if (replace) await this.options.unload(offer.target);
+  }
+
+  /** A source that cannot be computed is told before the work is done. */
+  private async trySource({ reference, directory, signal, onProgress }: Run): Promise<void> {
+    if (reference === null) return;
+    onProgress({ phase: "trying", fraction: 0 });
+    const threads = this.threads();
+    const task = { kind: "compare", judged: reference, reference: null, text: checkText, threads } as const;
+    judgeSource(await this.options.runWorker(task, { signal, directory }), reference);
+  }
+
+  /** Leaves nothing when it fails. */
   private async write({ params, offer, partial, directory, signal, onProgress }: Run): Promise<void> {
     const { path, type, lossAccepted } = params;
     // The library tells nothing, but what it has written is there to see.
     const report = () => {
-      const size = statSync(partial, { throwIfNoEntry: false })?.size ?? 0;
-      onProgress({ phase: "quantising", fraction: Math.min(1, size / Math.max(1, offer.sizeBytes)) });
+      const fraction = Math.min(1, writtenBytes(partial) / Math.max(1, offer.sizeBytes));
+      onProgress({ phase: "quantising", fraction });
     };
     const timer = setInterval(report, progressMs);
     try {
-      const task = {
-        kind: "quantise",
-        path,
-        target: partialName(),
-        type,
-        lossAccepted,
-        threads: this.threads(),
-      } as const;
+      const target = basename(partial);
+      const task = { kind: "quantise", path, target, type, lossAccepted, threads: this.threads() } as const;
       await this.options.runWorker(task, { signal, directory });
+      await syncFile(partial);
       report();
     } catch (thrown) {
-      // The library says of a failed write only that it failed.
-      const written = statSync(partial, { throwIfNoEntry: false })?.size ?? 0;
-      if (toEngineError(thrown).code === "INTERNAL") await this.ensureRoom(offer, offer.sizeBytes - written);
-      throw thrown;
+      throw await this.writeFailure(thrown, offer, partial);
     } finally {
       clearInterval(timer);
     }
   }
 
-  private async check({ params, sourceBytes, partial, directory, signal, onProgress }: Run) {
+  /** What a failed write failed of. The library says only that it did: the room is looked at while the bytes are there. */
+  private async writeFailure(thrown: unknown, offer: QuantiseOffer, partial: string): Promise<unknown> {
+    try {
+      const missing = offer.sizeBytes - writtenBytes(partial);
+      if (toEngineError(thrown).code === "INTERNAL") await this.ensureRoom(offer, missing);
+      return writeError(thrown, offer.target) ?? thrown;
+    } catch (noRoom) {
+      return noRoom;
+    } finally {
+      await removePartial(partial);
+    }
+  }
+
+  /** Checks what was written and gives it its name. Only what is of no use, or not wanted any more, is removed. */
+  private async finish(run: Run): Promise<QuantiseResult> {
+    const { params, partial, signal } = run;
+    let isChecked = false;
+    try {
+      const { meanKl, sameTop } = await this.check(run);
+      isChecked = true;
+      throwIfAborted(signal);
+      const sizeBytes = writtenBytes(partial);
+      const path = await this.place(run);
+      this.options.log(`quantised ${params.path} to ${path}: mean KL divergence ${String(meanKl)}`);
+      return { path, sizeBytes, meanKl, sameTop };
+    } catch (thrown) {
+      const { code } = toEngineError(thrown);
+      if (code !== "QUALITY_TOO_LOW" && code !== "CANCELLED") throw await keep(run, thrown, isChecked);
+      await removePartial(partial);
+      throw thrown;
+    }
+  }
+
+  private async check({ params, reference, partial, directory, signal, onProgress }: Run) {
     onProgress({ phase: "checking", fraction: 0 });
-    const { memoryBytes = totalmem() } = this.options;
-    const reference = sourceBytes <= memoryBytes ? params.path : null;
     const task = { kind: "compare", judged: partial, reference, text: checkText, threads: this.threads() } as const;
     const divergence = await this.options.runWorker(task, { signal, directory });
     judgeResult(divergence, params.type);
     onProgress({ phase: "checking", fraction: 1 });
     return divergence;
+  }
+
+  /** What cannot be replaced now stays, and the result gets a name of its own. */
+  private async place({ params, offer: { target }, partial }: Run): Promise<string> {
+    if (!params.replace) return placeBeside(partial, target);
+    try {
+      await this.options.unload(target);
+      await renamePatiently(partial, target);
+      return target;
+    } catch (thrown) {
+      this.options.log(`${target} cannot be replaced now: ${toEngineError(thrown).message}`);
+      return placeBeside(partial, target);
+    }
   }
 
   private threads(): number {
@@ -187,23 +241,16 @@ export class Quantiser {
   }
 }
 
-/** The offer for what was asked. Throws `INVALID_ARGUMENT` where the plan refuses it or the user has not agreed. */
-function agreedOffer({ type: from, losesQuality, offers }: QuantisePlan, params: QuantiseParams): QuantiseOffer {
-  const offer = offers.find(({ type }) => type === params.type);
-  if (!offer) {
-    throw new EngineError(
-      "INVALID_ARGUMENT",
-      `Expected one of ${WEIGHT_TYPES.join(", ")} as the type, got ${JSON.stringify(params.type)}.`,
-    );
-  }
-  const refusal =
-    offer.refusal ||
-    (losesQuality && !params.lossAccepted
-      ? `The weights of ${params.path} are ${from} already, and re-quantising loses quality. Take the model as F16, BF16, F32 or Q8_0, or agree to the loss.`
-      : "") ||
-    (offer.targetExists && !params.replace
-      ? `${offer.target} exists already. Agree to replace it, or remove it first.`
-      : "");
-  if (refusal !== "") throw new EngineError("INVALID_ARGUMENT", refusal);
-  return offer;
+/** The error for a result that is complete, but was not checked or has no name: hours of work are not thrown away. */
+async function keep({ partial, offer }: Run, thrown: unknown, isChecked: boolean): Promise<EngineError> {
+  const path = await placeBeside(partial, keptName(offer.target)).catch(() => partial);
+  const { code, message } = toEngineError(writeError(thrown, offer.target) ?? thrown);
+  const state = isChecked
+    ? "The result is complete and was checked"
+    : "The result is complete, but could not be checked";
+  return new EngineError(
+    code,
+    `${message} ${state}. It was kept as ${path}. Give it a name that ends in .gguf to use it, or remove it.`,
+    { cause: thrown },
+  );
 }

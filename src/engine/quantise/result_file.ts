@@ -1,9 +1,8 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { WeightType } from "../../shared/protocol";
-import { renamePatiently } from "../models/partial_file";
 import { isAlive, ownIdentity } from "../process_identity";
 
 /** What a file's name says of its weights, and of the parts of a split model. */
@@ -24,23 +23,44 @@ export function resultName(source: string, type: WeightType, taken: readonly str
   return names.find((name) => !used.has(name.toLowerCase())) ?? `${stem}-own-2-${type}.gguf`;
 }
 
-const partialPattern = /^nmos-quantising-(\d+)-(\d+)\.part$/;
+const partialPattern = /^nmos-quantising-(\d+)-(\d+)(?:-\d+)?\.part$/;
 
-/** The unfinished result: in ASCII, and with the identity of the engine host that it belongs to. */
+let runs = 0;
+
+/**
+ * An unfinished result: in ASCII, with the identity of the engine host that it belongs to, and another for every run, which
+ * must not write into what an earlier one could not remove.
+ */
 export function partialName(identity = ownIdentity()): string {
-  return `nmos-quantising-${identity.replace(" ", "-")}.part`;
+  runs += 1;
+  return `nmos-quantising-${identity.replace(" ", "-")}-${String(runs)}.part`;
 }
 
-/** Removes what hosts left that have ended; what cannot be removed now is left to the next time. */
+/** A file that was written to since may belong to a host of another machine or container that shares the folder. */
+const recentMs = 3_600_000;
+
+/** Removes what hosts left that have ended an hour ago or earlier; what cannot be removed now is left to the next time. */
 export function removeLeftovers(directory: string): void {
   for (const file of filesIn(directory)) {
     const match = partialPattern.exec(file);
-    if (!match || isAlive(`${String(match[1])} ${String(match[2])}`)) continue;
+    if (!match) continue;
+    const identity = `${String(match[1])} ${String(match[2])}`;
+    if (identity === ownIdentity() || isAlive(identity)) continue;
+    const path = join(directory, file);
     try {
-      rmSync(join(directory, file), { force: true });
+      if (Date.now() - statSync(path).mtimeMs >= recentMs) rmSync(path, { force: true });
     } catch {
       // On Windows its process may be ending just now.
     }
+  }
+}
+
+/** Bytes of a file that may not be there, or be held by somebody: 0 then. */
+export function writtenBytes(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
   }
 }
 
@@ -52,15 +72,14 @@ function filesIn(directory: string): string[] {
   }
 }
 
-/** Gives a checked result its name, after its bytes have reached the disk. */
-export async function completeResult(partial: string, target: string): Promise<void> {
-  const file = await open(partial, "r+");
+/** Resolves when the bytes of a file have reached the disk: a power cut must not spoil it. */
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, "r+");
   try {
     await file.sync();
   } finally {
     await file.close();
   }
-  await renamePatiently(partial, target);
 }
 
 const mostRemovals = 20;

@@ -1,9 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { EngineError } from "../../shared/errors";
+import { EngineError, toEngineError } from "../../shared/errors";
 import { throwIfAborted } from "../unless_aborted";
 import type { WorkerAnswer, WorkerResults, WorkerTask } from "./worker_task";
 
-/** Runs a task in a process of its own. Fails with `CANCELLED` after the process of an aborted one has ended. */
+/**
+ * Runs a task in a process of its own. Fails with the task's errors, `BACKEND_UNAVAILABLE` when the process cannot be
+ * started, `ENGINE_DIED` when it ends early, and `CANCELLED` after the process of an aborted one has ended.
+ */
 export type RunWorker = <T extends WorkerTask>(
   task: T,
   options: { signal: AbortSignal; directory: string },
@@ -19,17 +22,11 @@ export interface WorkerOptions {
 /** Of what a crash says last. */
 const mostErrorCharacters = 2_000;
 
-/** `directory` is where a task works: on Windows the library opens its target by an ASCII name only. */
+/** `directory`, which has to exist, is where a task works: on Windows the library opens its target by an ASCII name only. */
 export function workerRunner({ script, extensionRoot, log }: WorkerOptions): RunWorker {
   return async (task, { signal, directory }) => {
     throwIfAborted(signal);
-    const child = spawn(process.execPath, [script, extensionRoot], {
-      cwd: directory,
-      windowsHide: true,
-      // Figures that are not finite have no JSON.
-      serialization: "advanced",
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-    });
+    const child = start([script, extensionRoot, directory], extensionRoot);
     const stop = () => child.kill("SIGKILL");
     signal.addEventListener("abort", stop, { once: true });
     try {
@@ -41,6 +38,24 @@ export function workerRunner({ script, extensionRoot, log }: WorkerOptions): Run
       signal.removeEventListener("abort", stop);
     }
   };
+}
+
+function start(args: string[], cwd: string): ChildProcess {
+  try {
+    return spawn(process.execPath, args, {
+      cwd,
+      windowsHide: true,
+      // Figures that are not finite have no JSON.
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+  } catch (thrown) {
+    throw cannotStart(toEngineError(thrown).message);
+  }
+}
+
+function cannotStart(why: string): EngineError {
+  return new EngineError("BACKEND_UNAVAILABLE", `The quantising process cannot be started: ${why}`);
 }
 
 /** Settles when the process has ended and holds no file any more. */
@@ -55,7 +70,7 @@ function answerOf(child: ChildProcess, task: WorkerTask, log: (line: string) => 
   });
   return new Promise((resolve, reject) => {
     child.on("error", (thrown) => {
-      reject(new EngineError("BACKEND_UNAVAILABLE", `The quantising process cannot be started: ${thrown.message}`));
+      reject(cannotStart(thrown.message));
     });
     child.on("close", (code, signal) => {
       if (answer) {
@@ -69,6 +84,8 @@ function answerOf(child: ChildProcess, task: WorkerTask, log: (line: string) => 
         message: `The quantising process ended before it was done (${signal ?? `code ${String(code)}`}). The model may be damaged or of a kind that the engine does not know; the log says more.`,
       });
     });
+    // Where the system has no more files or processes to give there is no channel, and an error follows.
+    if (!child.connected) return;
     child.send(task, (failure) => {
       // A process that has ended closes and says so itself.
       if (failure) child.kill("SIGKILL");

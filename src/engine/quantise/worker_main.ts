@@ -1,6 +1,7 @@
 /**
- * Entry point of the quantising process: `quantise_worker.cjs EXTENSION_ROOT`. Gets one WorkerTask over the channel to the
- * engine host, answers it and ends. It ends as well when the host does, in the middle of whatever it computes.
+ * Entry point of the quantising process: `quantise_worker.cjs EXTENSION_ROOT DIRECTORY`, the latter to work in. Gets one
+ * WorkerTask over the channel to the engine host, answers it and ends. It ends as well when the host does, in the middle of
+ * whatever it computes.
  */
 import { constants, setPriority } from "node:os";
 import { toEngineError } from "../../shared/errors";
@@ -35,6 +36,8 @@ async function answer(task: WorkerTask): Promise<WorkerAnswer> {
   try {
     const { addon, libraryDirectory } = loadAddon(process.argv[2] ?? "");
     const engine = new addon.Engine({ libraryDirectory, backends: "cpu" });
+    // Windows looks for libraries in the working directory, too: it becomes the folder of the models when all are loaded.
+    process.chdir(process.argv[3] ?? "");
     return { ok: true, value: await perform(engine, task) };
   } catch (thrown) {
     const { code, message } = toEngineError(thrown);

@@ -222,7 +222,8 @@ class Engine implements NativeEngine {
   summariseWeights({ path }: { path: string }): Promise<NativeWeightSummary> {
     const name = basename(path);
     if (name.startsWith("cut")) return Promise.reject(nativeError("MODEL_TRUNCATED", `${path} was cut short.`));
-    return Promise.resolve({ type: name.startsWith("q4") ? "q4_K" : "f16", fileBytes: 1000 });
+    const lowPrecision = name.startsWith("q4");
+    return Promise.resolve({ type: lowPrecision ? "q4_K" : "f16", typeShare: 1, lowPrecision, fileBytes: 1000 });
   }
 
   predictQuantisedBytes({ type }: { type: string }): Promise<number> {
@@ -237,8 +238,13 @@ class Engine implements NativeEngine {
   }
 
   compareModels({ judged }: NativeCompareOptions): Promise<NativeDivergence> {
-    const meanKl = readFileSync(judged, "latin1").includes("spoiled") ? NaN : 0.01;
-    return Promise.resolve({ tokens: 100, surprise: 2, meanKl, sameTop: 0.9 });
+    const isSpoiled = readFileSync(judged, "latin1").includes("spoiled");
+    return Promise.resolve({
+      tokens: 100,
+      surprise: isSpoiled ? NaN : 2,
+      meanKl: isSpoiled ? NaN : 0.01,
+      sameTop: 0.9,
+    });
   }
 
   close(): Promise<void> {

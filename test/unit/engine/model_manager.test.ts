@@ -1,10 +1,15 @@
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { ModelManager } from "../../../src/engine/host/model_manager";
 import type { PlanOptions } from "../../../src/engine/native/addon";
 import { toEngineError } from "../../../src/shared/errors";
 import type { ModelRole } from "../../../src/shared/protocol";
+import { temporaryDirectories } from "../models/temporary_directory";
 import { gate } from "./gate";
 import { begun, layerMap, manager, mib, nothing, type Machine } from "./manager_fixture";
+
+const temporaryDirectory = temporaryDirectories();
 
 const codeOf = (thrown: unknown) => toEngineError(thrown).code;
 
@@ -369,6 +374,26 @@ describe("unloading", () => {
     open();
     await using;
     expect(events).toEqual(["load a 8192"]);
+  });
+
+  it("of a model whose file is to go is refused also by another name of the file", async () => {
+    const directory = temporaryDirectory();
+    const other = join(directory, "other");
+    mkdirSync(join(directory, "models"));
+    symlinkSync(join(directory, "models"), other, "junction");
+    const path = join(directory, "models", "a.gguf");
+    writeFileSync(path, "GGUF");
+    const { opened, open } = gate();
+    const { one } = manager({ until: opened });
+    const using = one.use(path, "main", async () => {
+      await expect(one.unloadUnused(join(other, "a.gguf"))).rejects.toMatchObject({ code: "MODEL_IN_USE" });
+    });
+    await begun(one);
+    await expect(one.unloadUnused(join(other, "a.gguf"))).rejects.toMatchObject({ code: "MODEL_IN_USE" });
+    open();
+    await using;
+    await one.unloadUnused(join(other, "a.gguf"));
+    expect(one.loaded()).toEqual([]);
   });
 
   const minutes = 60_000;

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { toEngineError } from "../../../src/shared/errors";
@@ -125,30 +125,34 @@ describe("quantising", () => {
     expect((await other.request("chat/generate", fixture.chat("/count 1"))).text).toBe("1 ");
   });
 
-  it("ends with the host that is killed, and the next host removes what is left", async () => {
+  it("ends with the host that is killed, and a later host removes what is left", async () => {
     const client = (await start()).client();
     const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf")));
     const pid = await workerPid();
     process.kill(fixture.hostPid() ?? 0, "SIGKILL");
     expect(await running).toBe("ENGINE_DIED");
     await vi.waitUntil(() => hasEnded(pid), patience);
-    expect(partials()).toHaveLength(1);
+    const [left = ""] = partials();
+    const hoursAgo = Date.now() / 1000 - 2 * 3600;
+    utimesSync(join(fixture.paths.models, left), hoursAgo, hoursAgo);
     await fixture.client().request("engine/status", { startEngine: false });
     expect(partials()).toEqual([]);
   });
 
-  it("ends with the host that is told to, and begins anew in the next one", async () => {
+  it("ends with the host that is told to, with an error and nothing left", async () => {
     const client = (await start()).client();
-    const { signal, abort } = controlled();
-    const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf"), { signal }));
-    const first = await workerPid();
+    // As the command asks: with progress, after which the client does not repeat a request.
+    const steps: QuantiseProgress[] = [];
+    const options = { onProgress: (step: QuantiseProgress) => steps.push(step) };
+    const running = codeOf(client.request("models/quantise", paramsFor("endless.gguf"), options));
+    const pid = await workerPid();
+    await vi.waitUntil(() => steps.some(({ phase }) => phase === "quantising"), patience);
     await client.endHost();
-    await vi.waitUntil(() => hasEnded(first), patience);
-    const second = await workerPid();
-    expect(second).not.toBe(first);
-    abort();
-    expect(await running).toBe("CANCELLED");
-    expect(hasEnded(second)).toBe(true);
+    expect(await running).toBe("ENGINE_DIED");
+    await vi.waitUntil(() => hasEnded(pid) && partials().length === 0, patience);
+    expect(await client.request("models/list", null)).not.toContainEqual(
+      expect.objectContaining({ name: "endless-Q4_K_M" }),
+    );
     expect(partials()).toEqual([]);
   });
 });

@@ -162,7 +162,7 @@ describe("the command", () => {
 describe("texts", () => {
   test("of offers", () => {
     expect(offerDetail(offer)).toBe("4.4 GB · the usual choice: small, with little loss");
-    expect(offerDetail({ ...offer, targetExists: true })).toContain("replaces the file of before");
+    expect(offerDetail({ ...offer, targetExists: true })).toContain("replaces the file that is there");
     expect(offerDetail({ ...offer, refusal: "No." })).toBe("No.");
   });
 
@@ -175,13 +175,17 @@ describe("texts", () => {
   test("of progress", () => {
     expect(quantiseProgressText({ phase: "quantising", fraction: 0.429 })).toBe("writing, 42%");
     expect(quantiseProgressText({ phase: "checking", fraction: 0 })).toContain("comparing");
+    expect(quantiseProgressText({ phase: "trying", fraction: 0 })).toBe("computing with the source");
   });
 
   test("of results", () => {
     expect(resultText(result, offer)).toBe(
       "The model is 4.4 GB as Q4_K_M. It prefers the same token as its source in 93% of a short text (KL divergence 0.051).",
     );
-    expect(resultText({ ...result, meanKl: null, sameTop: null }, offer)).toContain("too large to compare");
+    expect(resultText({ ...result, meanKl: null, sameTop: null }, offer)).toContain(
+      "It finds plain text probable; its source was too large to compare",
+    );
+    expect(resultText({ ...result, path: "/models/Own-2.gguf" }, offer)).toContain("It is /models/Own-2.gguf, because");
   });
 
   test("of models: only files of the user's own, the largest first", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { NativeDivergence } from "../../../src/engine/native/addon";
-import { judgeResult, mostDivergence, mostSurprise } from "../../../src/engine/quantise/check_result";
+import { judgeResult, judgeSource, mostDivergence, mostSurprise } from "../../../src/engine/quantise/check_result";
 import { toEngineError } from "../../../src/shared/errors";
 import { WEIGHT_TYPES, type WeightType } from "../../../src/shared/protocol";
 
@@ -24,7 +24,7 @@ describe("a result", () => {
   });
 
   const bad: [string, Partial<NativeDivergence>, string][] = [
-    ["no numbers", { meanKl: NaN }, "not numbers"],
+    ["no numbers", { surprise: NaN, meanKl: NaN }, "not numbers"],
     ["no numbers, without a source", { surprise: NaN, meanKl: null, sameTop: null }, "not numbers"],
     ["a surprise without end", { surprise: Infinity, meanKl: null, sameTop: null }, "not numbers"],
     ["guesses, without a source", { surprise: mostSurprise + 1, meanKl: null, sameTop: null }, "finds plain text"],
@@ -42,4 +42,18 @@ describe("a result", () => {
   test("without a source is good when it makes sense of the text", () => {
     expect(verdict({ meanKl: null, sameTop: null })).toBe("good");
   });
+
+  test("with a source that predicts no numbers is not blamed", () => {
+    expect(verdict({ meanKl: NaN })).toContain("MODEL_INVALID: The predictions of the source are not numbers");
+  });
+});
+
+test("a source that predicts no numbers is told by its path", () => {
+  const judge = (surprise: number) => {
+    judgeSource({ ...good, surprise, meanKl: null, sameTop: null }, "/models/own.gguf");
+  };
+  judge(mostSurprise + 1);
+  expect(() => {
+    judge(NaN);
+  }).toThrow("/models/own.gguf are not numbers");
 });

@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { partialName, removeLeftovers, resultName } from "../../../src/engine/quantise/result_file";
+import { partialName, removeLeftovers, resultName, writtenBytes } from "../../../src/engine/quantise/result_file";
 import type { WeightType } from "../../../src/shared/protocol";
 import { temporaryDirectories } from "../models/temporary_directory";
 
@@ -25,6 +25,17 @@ describe("the name of the result", () => {
   check("Model-Q4_K_M.gguf", "Q4_K_M", "Model-own-2-Q4_K_M.gguf", ["model-q4_k_m.gguf", "Model-own-Q4_K_M.gguf"]);
 });
 
+function makeOld(path: string): void {
+  const then = Date.now() / 1000 - 2 * 3600;
+  utimesSync(path, then, then);
+}
+
+test("of a file that cannot be looked at nothing is written", () => {
+  const path = join(temporaryDirectory(), "file");
+  writeFileSync(path, "GGUF");
+  expect([writtenBytes(path), writtenBytes(`${path}s`), writtenBytes(join(path, "below"))]).toEqual([4, 0, 0]);
+});
+
 describe("leftovers", () => {
   test("of hosts that have ended are removed, and nothing else", () => {
     const directory = temporaryDirectory();
@@ -32,20 +43,34 @@ describe("leftovers", () => {
     const dead = partialName("4194307 12345");
     const kept = [partialName(), "nmos-quantising-x.part", "model.gguf", "model.gguf.part", "model.gguf.part.json"];
     for (const file of [dead, ...kept]) writeFileSync(join(directory, file), "GGUF");
+    for (const file of [dead, ...kept]) makeOld(join(directory, file));
     removeLeftovers(directory);
     expect(existsSync(join(directory, dead))).toBe(false);
     for (const file of kept) expect(existsSync(join(directory, file)), file).toBe(true);
   });
 
+  test("that were written to lately stay: another machine may share the folder", () => {
+    const path = join(temporaryDirectory(), partialName("4194307 12345"));
+    writeFileSync(path, "GGUF");
+    removeLeftovers(join(path, ".."));
+    expect(existsSync(path)).toBe(true);
+    makeOld(path);
+    removeLeftovers(join(path, ".."));
+    expect(existsSync(path)).toBe(false);
+  });
+
   test("that cannot be removed, and a folder that is not there, do not matter", () => {
     const directory = temporaryDirectory();
-    mkdirSync(join(directory, partialName("4194307 12345")));
+    const folder = join(directory, partialName("4194307 12345"));
+    mkdirSync(folder);
+    makeOld(folder);
     removeLeftovers(directory);
     removeLeftovers(join(directory, "nowhere"));
   });
 
   test("have names in ASCII", () => {
-    expect(partialName("12 345")).toBe("nmos-quantising-12-345.part");
+    expect(partialName("12 345")).toMatch(/^nmos-quantising-12-345-\d+\.part$/);
     expect(partialName()).toMatch(/^[\w.-]+$/);
+    expect(partialName()).not.toBe(partialName());
   });
 });
