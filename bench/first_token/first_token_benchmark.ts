@@ -124,10 +124,13 @@ async function runFirstToken({ root, quick, stops, log }: BenchmarkContext): Pro
   return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }
 
-/** Visits files one after the other, and then each of them again. */
+/** Visits files one after the other, with a pause in each, and then each of them again. */
 async function goBack(bench: Bench, files: readonly SourceFile[]): Promise<number> {
   const visited = files.slice(0, 4).map((file) => bench.own(file));
-  for (const file of visited) await bench.complete(file, 0.5);
+  for (const file of visited) {
+    await bench.prefillPlace(file, 0.5);
+    await bench.complete(file, 0.5);
+  }
   const times: number[] = [];
   for (const file of visited) times.push(await bench.complete(file, 0.5));
   return median(times);
