@@ -1,6 +1,7 @@
 import type { EngineUnderTest } from "../stack/engine_under_test";
 import { readCases } from "../completion/cases";
-import { comparisonRow, plainRow, type Row } from "../harness/report";
+import type { Row } from "../harness/report";
+import { speculationRows } from "./speculation_rows";
 
 const caseCount = 40;
 const leastGain = 1.1;
@@ -31,21 +32,5 @@ export async function measureFillingIn(engine: EngineUnderTest, model: string, l
     speeds.auto.length = speeds.off.length = pairs;
   }
   const id = `${label} filling in`;
-  return [
-    comparisonRow({
-      id,
-      unit: "tokens/s",
-      peer: "one token a pass",
-      ours: speeds.auto,
-      theirs: speeds.off,
-      better: "higher",
-      target: leastGain,
-    }),
-    plainRow({
-      id: `${id}: guessed tokens that were right`,
-      unit: "%",
-      value: drafted > 0 ? (100 * accepted) / drafted : 0,
-    }),
-    plainRow({ id: `${id}: answers that are the same`, unit: "%", value: (100 * same) / cases.length }),
-  ];
+  return speculationRows({ id, speeds, target: leastGain, drafted, accepted, same, answers: cases.length });
 }

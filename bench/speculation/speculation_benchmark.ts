@@ -7,12 +7,13 @@ import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
-import { comparisonRow, plainRow, singleRow, type Row } from "../harness/report";
+import { plainRow, singleRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { ask } from "../stack/nmos";
 import { measureFillingIn } from "./filling_in";
 import { measurePeers } from "./peers";
+import { speculationRows } from "./speculation_rows";
 import { workloads, type Workload } from "./workloads";
 
 interface Pair {
@@ -118,21 +119,7 @@ async function measure(
   }
   const id = `${label} ${name}`;
   const rows = [
-    comparisonRow({
-      id,
-      unit: "tokens/s",
-      peer: "one token a pass",
-      ours: speeds.auto,
-      theirs: speeds.off,
-      better: "higher",
-      target,
-    }),
-    plainRow({
-      id: `${id}: guessed tokens that were right`,
-      unit: "%",
-      value: drafted > 0 ? (100 * accepted) / drafted : 0,
-    }),
-    plainRow({ id: `${id}: answers that are the same`, unit: "%", value: (100 * same) / answers }),
+    ...speculationRows({ id, speeds, target, drafted, accepted, same, answers }),
     plainRow({ id: `${id}: of the guessed tokens by the draft model`, unit: "tokens", value: byModel }),
   ];
   return { rows, tokensPerSecond: median(speeds.auto) };

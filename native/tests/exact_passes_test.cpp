@@ -69,20 +69,12 @@ class RandomModel {
     TemporaryFile file_;
 };
 
-// One that takes a second for a pass of any width, so that every guess pays, and another one that is much faster.
-void set_costs(const Model& model, double seconds) {
-    PassCosts costs;
-    for (const uint32_t width : {1u, 1u, 16u, 16u}) costs.observe(width, seconds);
-    costs.observe_prefill(1, seconds / 10);
-    model.speculation().costs = costs;
-}
-
 class Answers {
   public:
     explicit Answers(const std::string& path) : small_(path, true), draft_(small_.load(path, true)), session_(small_.session(1024)) {
         session_->edit_logits([this](size_t, std::span<float>) {
-            set_costs(*small_.model, 1);
-            set_costs(*draft_, 0.1);
+            small_.model->speculation().costs = same_costs(1);
+            draft_->speculation().costs = same_costs(0.1);
         });
         draft_session_ = small_.engine.create_session(draft_, {1024, 0, small_.model}, 1);
     }

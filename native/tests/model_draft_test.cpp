@@ -36,17 +36,10 @@ struct Pair {
     std::shared_ptr<Session> slow_session() {
         auto session = small.session();
         session->edit_logits([this](size_t, std::span<float>) {
-            small.model->speculation().costs = costs_of(1);
-            draft->speculation().costs = costs_of(0.1);
+            small.model->speculation().costs = same_costs(1);
+            draft->speculation().costs = same_costs(0.1);
         });
         return session;
-    }
-
-    static PassCosts costs_of(double seconds) {
-        PassCosts costs;
-        for (const uint32_t width : {1u, 1u, 16u, 16u}) costs.observe(width, seconds);
-        costs.observe_prefill(1, seconds / 10);
-        return costs;
     }
 
     GenerationRequest request(const std::string& prompt, const std::function<void(DecodeOptions&)>& change) {
@@ -172,8 +165,8 @@ TEST(model_draft, "drawn tokens are distributed as the main model says, not as t
     const auto session = small.session();
     session->edit_logits([&](size_t, std::span<float> logits) {
         say(logits, wanted);
-        small.model->speculation().costs = Pair::costs_of(1);
-        draft->speculation().costs = Pair::costs_of(0.01);
+        small.model->speculation().costs = same_costs(1);
+        draft->speculation().costs = same_costs(0.01);
     });
     const auto draft_session = small.engine.create_session(draft, {512, 0, small.model}, 1);
     draft_session->edit_logits([&](size_t, std::span<float> logits) { say(logits, drafted); });
@@ -201,8 +194,8 @@ TEST(model_draft, "counts no guessed end as a part of the answer") {
     const llama_token end = llama_vocab_eos(pair.small.model->vocabulary().handle());
     const auto end_at = [&](Session& session, size_t place) {
         session.edit_logits([&, place](size_t at, std::span<float> logits) {
-            pair.small.model->speculation().costs = Pair::costs_of(1);
-            pair.draft->speculation().costs = Pair::costs_of(0.1);
+            pair.small.model->speculation().costs = same_costs(1);
+            pair.draft->speculation().costs = same_costs(0.1);
             if (at >= place) logits[static_cast<size_t>(end)] = 100;
         });
     };

@@ -40,6 +40,9 @@ struct SmallModel {
     std::shared_ptr<Model> model;
 };
 
+// Of passes that take so long whatever their width, so that every guess pays; a token of a prompt takes a tenth of one.
+PassCosts same_costs(double seconds);
+
 // About `count` tokens of text, which depends on `seed`.
 std::vector<llama_token> long_prompt(const SmallModel& small, size_t count, int seed = 0);
 

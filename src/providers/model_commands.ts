@@ -5,6 +5,7 @@ import type { ModelRef, ModelRole, ModelState } from "../shared/protocol";
 import { downloadModel } from "./model_download";
 import { byUsefulness, formatBytes, modelDetail, modelNote, removable } from "./model_text";
 import { registerCommand } from "./report_failure";
+import { pickModelFile } from "./pick_model_file";
 
 interface ModelItem extends vscode.QuickPickItem {
   model: ModelState;
@@ -83,17 +84,8 @@ function modelChoices(engine: EngineClient, models: ModelState[], role: ModelRol
       label: mark(model.ref) + model.name,
       choose: async () => (model.installed || (await downloadModel(engine, model)) ? model.ref : undefined),
     })),
-    { label: "$(folder-opened) Choose a GGUF file …", choose: pickFile },
+    { label: "$(folder-opened) Choose a GGUF file …", choose: () => pickModelFile("Choose a model", "Use Model") },
   ];
-}
-
-async function pickFile(): Promise<ModelRef | undefined> {
-  const files = await vscode.window.showOpenDialog({
-    title: "Choose a model",
-    openLabel: "Use Model",
-    filters: { "GGUF models": ["gguf"] },
-  });
-  return files?.[0]?.fsPath;
 }
 
 async function removeModel(engine: EngineClient): Promise<void> {

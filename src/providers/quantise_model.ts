@@ -7,6 +7,7 @@ import { withAbortSignal } from "./abort_signal";
 import { formatBytes } from "./model_text";
 import { offerDetail, quantisable, quantiseProgressText, questionsOf, resultText } from "./quantise_text";
 import { registerCommand } from "./report_failure";
+import { pickModelFile } from "./pick_model_file";
 
 type SourceItem = vscode.QuickPickItem & { path?: string };
 type OfferItem = vscode.QuickPickItem & { offer: QuantiseOffer };
@@ -28,23 +29,15 @@ export function registerQuantiseModel(engine: EngineClient): Disposable {
 
 /** A file of the models folder, or any other. */
 async function pickSource(engine: EngineClient): Promise<string | undefined> {
+  const title = "Quantise a model of your own";
   const models = quantisable(await engine.request("models/list", null));
-  if (models.length === 0) return pickFile();
+  if (models.length === 0) return pickModelFile(title, "Choose Model");
   const items: SourceItem[] = [
     ...models.map(({ name, sizeBytes, path }) => ({ label: name, description: formatBytes(sizeBytes), path })),
     { label: "$(folder-opened) Choose a GGUF file …" },
   ];
-  const chosen = await vscode.window.showQuickPick(items, { title: "Quantise a model of your own" });
-  return chosen && (chosen.path ?? (await pickFile()));
-}
-
-async function pickFile(): Promise<string | undefined> {
-  const files = await vscode.window.showOpenDialog({
-    title: "Quantise a model of your own",
-    openLabel: "Choose Model",
-    filters: { "GGUF models": ["gguf"] },
-  });
-  return files?.[0]?.fsPath;
+  const chosen = await vscode.window.showQuickPick(items, { title });
+  return chosen && (chosen.path ?? (await pickModelFile(title, "Choose Model")));
 }
 
 /** What is refused is shown, too, with the reason; choosing it says it once more. */

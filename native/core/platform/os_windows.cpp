@@ -1,11 +1,6 @@
 #include "platform/os.h"
-
-#define WIN32_LEAN_AND_MEAN
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
-// psapi.h needs windows.h before it.
+#include "platform/windows_api.h"
+// psapi.h needs it before.
 #include <psapi.h>
 
 #include <algorithm>
@@ -21,13 +16,6 @@ std::wstring widen(const std::string& text) {
     std::wstring wide(static_cast<size_t>(length), L'\0');
     MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), wide.data(), length);
     return wide;
-}
-
-std::string narrow(const wchar_t* text, DWORD length) {
-    const int bytes = WideCharToMultiByte(CP_UTF8, 0, text, static_cast<int>(length), nullptr, 0, nullptr, nullptr);
-    std::string narrow(static_cast<size_t>(bytes), '\0');
-    WideCharToMultiByte(CP_UTF8, 0, text, static_cast<int>(length), narrow.data(), bytes, nullptr, nullptr);
-    return narrow;
 }
 
 // Absolute, with backslashes only; empty when Windows does not understand it.
@@ -54,7 +42,7 @@ std::string last_error_text() {
     DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
     // The system ends its messages with a line break.
     while (length > 0 && text[length - 1] <= L' ') --length;
-    return length > 0 ? narrow(text, length) : "error " + std::to_string(code);
+    return length > 0 ? narrow({text, length}) : "error " + std::to_string(code);
 }
 
 // The system does not say which of the DLLs that a library needs it has not found.
@@ -152,7 +140,7 @@ std::optional<uint64_t> file_size(const std::string& path, std::string& error) {
 
 std::string openable(const std::string& path) {
     const std::wstring wide = extended(widen(path));
-    return narrow(wide.data(), static_cast<DWORD>(wide.size()));
+    return narrow(wide);
 }
 
 void page_in(const void* memory, size_t bytes) {

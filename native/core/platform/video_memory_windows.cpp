@@ -4,16 +4,10 @@
 // beyond that to RAM without telling anybody: then every pass over the model waits for the bus.
 // https://learn.microsoft.com/windows/win32/api/dxgi1_4/nf-dxgi1_4-idxgiadapter3-queryvideomemoryinfo
 #include "platform/os.h"
-
-#define WIN32_LEAN_AND_MEAN
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
-// dxgi1_4.h needs windows.h before it.
+#include "platform/windows_api.h"
+// dxgi1_4.h needs it before.
 #include <dxgi1_4.h>
 
-#include <algorithm>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -49,14 +43,6 @@ struct Adapter {
     std::string description;
     Com<IDXGIAdapter3> adapter;
 };
-
-std::string narrow(const wchar_t* text) {
-    const int bytes = WideCharToMultiByte(CP_UTF8, 0, text, -1, nullptr, 0, nullptr, nullptr);
-    std::string narrow(static_cast<size_t>(std::max(bytes, 1)), '\0');
-    WideCharToMultiByte(CP_UTF8, 0, text, -1, narrow.data(), bytes, nullptr, nullptr);
-    narrow.pop_back();
-    return narrow;
-}
 
 // The library is part of Windows, but for Server Core; not linked, because without it the engine still computes.
 Com<IDXGIFactory1> make_factory() {

@@ -15,21 +15,6 @@ export interface DraftSessionOptions {
   log: (line: string) => void;
 }
 
-/**
- * How much larger the main model has to be than its draft model, where a card computes and on the processor alone: there a pass
- * over several tokens costs almost as much as a pass over each, and only guesses that cost next to nothing save time.
- */
-const leastRatio = { card: 1, processor: 4 };
-
-/**
- * Whether a model of so many bytes may guess the answers of `main` in less time than it saves. Where it may, the core measures
- * whether it does; where it may not, it is not loaded for that, and given no memory.
- */
-export function mayPay(main: Pick<NativeModel, "info" | "placement">, draftBytes: number): boolean {
-  const ratio = main.placement.deviceLayers > 0 ? leastRatio.card : leastRatio.processor;
-  return main.info.sizeBytes > draftBytes * ratio;
-}
-
 /** The session in which a smaller model guesses the answers of a larger one, made beside the first of them. */
 export class DraftSession {
   private source: NativeModelHandle | null = null;

@@ -4,13 +4,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import manifest from "../../../package.json";
 import { EngineError, toEngineError } from "../../shared/errors";
 import type { BackendStatus, EngineSettings, LoadedModel, NvidiaCard, PackReport } from "../../shared/protocol";
+import type { DownloadOptions } from "../models/shared_downloads";
 import type { NativeBackend, NativeBackendPack } from "../native/addon";
 import { BackendTrial } from "../packs/backend_trial";
 import { choosePack, isCompiledAtFirstUse } from "../packs/choose_pack";
 import { findNvidiaCards } from "../packs/nvidia_cards";
 import type { InstalledPack } from "../packs/pack_folders";
 import { releasesUrl } from "../packs/pack_catalogue";
-import { PackStore, type InstallOptions } from "../packs/pack_store";
+import { PackStore } from "../packs/pack_store";
 import { enginePaths } from "../paths";
 
 export interface EnginePacksOptions {
@@ -80,14 +81,14 @@ export class EnginePacks {
     return { cards, packs: this.store.list(), suitable: pack?.id ?? null, reason };
   }
 
-  async install(id: string, options: InstallOptions): Promise<void> {
+  async install(id: string, options: DownloadOptions): Promise<void> {
     await this.ensureSuitable(id);
     await this.store.install(id, options);
     this.tryAgain();
   }
 
   /** On a machine without a card, too: it may get one. */
-  async installFile(path: string, options: InstallOptions): Promise<void> {
+  async installFile(path: string, options: DownloadOptions): Promise<void> {
     await this.store.installFile(path, options, ({ id }) => this.ensureSuitable(id));
     this.tryAgain();
   }

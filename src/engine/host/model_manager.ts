@@ -1,4 +1,4 @@
-import { EngineError, toEngineError } from "../../shared/errors";
+import { EngineError } from "../../shared/errors";
 import {
   DEFAULT_CONTEXT_LENGTH,
   type EngineSettings,
@@ -17,7 +17,8 @@ import type {
   NativePlacement,
 } from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
-import { DraftSession, mayPay } from "./draft_session";
+import { DraftModels } from "./draft_models";
+import { DraftSession } from "./draft_session";
 import { fileKey } from "./file_key";
 import { GraphicsMemory, missingBytes } from "./graphics_memory";
 import { describe, placementOf, plannedFor, type ModelEntry } from "./model_entry";
@@ -71,15 +72,13 @@ export interface UseOptions {
 /** One for ghost text and two conversations keep their caches at the same time. */
 const sessionsPerModel = 3;
 
-/** Until a model that guesses is asked for again: the last time it could not be loaded, or it has gone since. */
-const draftModelRetryMs = 5 * 60_000;
-
 /** Keeps the models that are in use in memory: loads on demand, once for all requests, and gives memory back. */
 export class ModelManager {
   /** Every model in memory; of one file at most one is not stale. */
   private readonly entries = new Set<ModelEntry>();
   private readonly loads = new Map<string, Loading>();
   private readonly loader: ModelLoader;
+  private readonly drafts: DraftModels;
   private turn: Promise<unknown> = Promise.resolve();
   private givingBack = false;
   /** What ghost text has asked for last. */
@@ -91,6 +90,12 @@ export class ModelManager {
       vramLeftBytes: () => this.vramLeftBytes(),
       fastChoice: () => this.fastChoice,
       unloadIdle: () => this.unloadIdle(),
+    });
+    this.drafts = new DraftModels({
+      ...options,
+      entries: this.entries,
+      choose: () => options.store.choose(this.fastChoice, "fast"),
+      load: () => this.load(this.fastChoice, "fast", { isIdle: true, isSpare: true }),
     });
   }
 
@@ -332,14 +337,14 @@ export class ModelManager {
       const { addon, engine } = this.options.runtime();
       const { ref } = installed;
       const { log, onChanged } = this.options;
-      const source = () => this.draftSource(entry);
+      const source = () => this.drafts.sourceFor(entry);
       const isWanted = () => entry.users > 0 && this.loads.size === 0;
       const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
       const draft = new DraftSession({
         main: model,
         source,
         withRoom: (bytes, create) => graphics.withRoom(bytes, create),
-        onMissing: () => void this.loadDraftModel(entry),
+        onMissing: () => void this.drafts.loadFor(entry),
         log,
       });
       const handle = new NativeModelHandle(addon, model, ref, {
@@ -392,34 +397,6 @@ export class ModelManager {
       });
       if (!isOutdated(loading)) return model;
       await model.close();
-    }
-  }
-
-  /** The model of ghost text, which also guesses what a larger one answers. */
-  private draftSource(main: ModelEntry): NativeModelHandle | null {
-    if (!this.isGuessed(main)) return null;
-    const fast = [...this.entries].find(({ roles, stale }) => roles.has("fast") && !stale);
-    if (!fast || !mayPay(main.handle.model, fast.handle.info.sizeBytes)) return null;
-    fast.lastUsed = Date.now();
-    return fast.handle;
-  }
-
-  private isGuessed({ roles, handle }: ModelEntry): boolean {
-    const { speculation } = this.options.settings();
-    const isAllowed = speculation === "auto" || (speculation === "exact" && handle.model.placement.exactPasses);
-    return isAllowed && !roles.has("fast");
-  }
-
-  /** Beside the first answer: guesses of the next ones pay sooner than loading would delay this one. */
-  private async loadDraftModel(main: ModelEntry): Promise<void> {
-    if (!this.isGuessed(main) || Date.now() - main.draftModelAskedAt < draftModelRetryMs) return;
-    main.draftModelAskedAt = Date.now();
-    try {
-      const installed = await this.options.store.choose(this.fastChoice, "fast");
-      if (fileKey(installed.path) === main.key || !mayPay(main.handle.model, installed.sizeBytes)) return;
-      await this.load(this.fastChoice, "fast", { isIdle: true, isSpare: true });
-    } catch (thrown) {
-      this.options.log(`no model guesses the answers of ${main.installed.ref}: ${toEngineError(thrown).message}`);
     }
   }
 

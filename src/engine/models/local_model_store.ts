@@ -3,7 +3,6 @@ import { isAbsolute, join } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
 import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
-import { cancelledDownload } from "./cancelled";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
 import { freeBytesOf, writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";
@@ -15,7 +14,7 @@ import type { InstalledModel, ModelStore } from "./model_store";
 import { PartialFile } from "./partial_file";
 import { fits, recommend } from "./recommend";
 import type { DownloadTiming } from "./retry";
-import { SharedDownload } from "./shared_download";
+import { SharedDownloads, type DownloadOptions, type Work } from "./shared_downloads";
 import { VerifiedFiles } from "./verified_files";
 
 export interface ModelStoreOptions {
@@ -57,7 +56,9 @@ const roles: ModelRole[] = ["fast", "main"];
 /** The models of the catalogue in one folder, and any GGUF file of the user's. */
 class DirectoryModelStore implements LocalModelStore {
   private readonly catalogue: readonly CatalogueEntry[];
-  private readonly downloads = new Map<ModelRef, SharedDownload>();
+  private readonly downloads = new SharedDownloads(() => {
+    this.announce();
+  });
   private readonly changed = new Set<() => void>();
   private verified: VerifiedFiles;
 
@@ -70,7 +71,7 @@ class DirectoryModelStore implements LocalModelStore {
     const moved = settings.modelsDirectory !== this.options.modelsDirectory;
     this.options = { ...this.options, ...settings };
     if (!moved) return;
-    for (const download of this.downloads.values()) void download.stop();
+    this.downloads.stopAll();
     this.verified = new VerifiedFiles(settings.modelsDirectory, this.options.log);
     this.announce();
   }
@@ -92,31 +93,19 @@ class DirectoryModelStore implements LocalModelStore {
     return this.install(entry);
   }
 
-  async download(
-    ref: ModelRef,
-    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
-  ): Promise<string> {
+  async download(ref: ModelRef, options: DownloadOptions): Promise<string> {
     const entry = this.entry(ref);
-    let shared = this.downloads.get(ref);
-    while (shared?.stopping) {
-      await shared.finished.catch(() => undefined);
-      shared = this.downloads.get(ref);
-    }
-    if (signal?.aborted) throw cancelledDownload();
-    return (shared ?? this.begin(entry)).join(signal, onProgress);
+    return this.downloads.join(ref, this.from(entry), options);
   }
 
-  async installFile(
-    path: string,
-    { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
-  ): Promise<string> {
+  async installFile(path: string, options: DownloadOptions): Promise<string> {
     const entry = entryOfSize(path, this.catalogue);
-    await this.downloads.get(entry.id)?.stop();
-    return this.begin(entry, path).join(signal, onProgress);
+    await this.downloads.stop(entry.id);
+    return this.downloads.begin(entry.id, this.from(entry, path), options);
   }
 
   async pause(ref: ModelRef): Promise<void> {
-    await this.downloads.get(this.entry(ref).id)?.stop();
+    await this.downloads.stop(this.entry(ref).id);
   }
 
   async remove(ref: ModelRef): Promise<void> {
@@ -148,21 +137,8 @@ class DirectoryModelStore implements LocalModelStore {
   }
 
   /** From the hub, or from a file. */
-  private begin(entry: CatalogueEntry, path?: string): SharedDownload {
-    const { id: ref } = entry;
-    const shared = new SharedDownload((stop, report) =>
-      this.fetch(entry, path, stop, (progress) => {
-        report({ ...progress, ref });
-      }),
-    );
-    this.downloads.set(ref, shared);
-    const ended = () => {
-      this.downloads.delete(ref);
-      this.announce();
-    };
-    shared.finished.then(ended, ended);
-    this.announce();
-    return shared;
+  private from(entry: CatalogueEntry, path?: string): Work {
+    return (stop, report) => this.fetch(entry, path, stop, report);
   }
 
   /** Downloads or copies under a lock that other processes respect; one that waited finds the file there. */

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
-import type { DownloadProgress, PackState } from "../../shared/protocol";
+import type { PackState } from "../../shared/protocol";
 import { cancelledDownload } from "../models/cancelled";
 import { sha256Of } from "../models/checksum";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
@@ -12,7 +12,7 @@ import { downloadFile, type FileProgress } from "../models/downloader";
 import { copyChecked } from "../models/install_model_file";
 import { PartialFile } from "../models/partial_file";
 import type { DownloadTiming } from "../models/retry";
-import { SharedDownload } from "../models/shared_download";
+import { SharedDownloads, type DownloadOptions, type Work } from "../models/shared_downloads";
 import { packCatalogue, packUrl, type PackEntry } from "./pack_catalogue";
 import { PackFolders, type InstalledPack } from "./pack_folders";
 import { unpackPack } from "./unpack_pack";
@@ -34,18 +34,15 @@ export interface PackStoreOptions {
   freeBytes?: FreeBytes;
 }
 
-export interface InstallOptions {
-  signal?: AbortSignal;
-  onProgress?: (progress: DownloadProgress) => void;
-}
-
 /** Where packs lie is no setting: libraries are loaded from there. */
 const elsewhere = "";
 
 /** The engine packs of this user. One pack at a time: they are alternatives. */
 export class PackStore {
   private readonly catalogue: readonly PackEntry[];
-  private readonly downloads = new Map<string, SharedDownload>();
+  private readonly downloads = new SharedDownloads(() => {
+    this.announce();
+  });
   private readonly changed = new Set<() => void>();
   private readonly folders: PackFolders;
 
@@ -84,15 +81,9 @@ export class PackStore {
    * Downloads a pack, or joins a download under way, and installs it; resolves with its folder. Fails with the codes of
    * downloads. The partial file of a cancelled one stays for the next time.
    */
-  async install(id: string, { signal, onProgress }: InstallOptions = {}): Promise<string> {
+  async install(id: string, options: DownloadOptions = {}): Promise<string> {
     const entry = this.entry(id);
-    let shared = this.downloads.get(id);
-    while (shared?.stopping) {
-      await shared.finished.catch(() => undefined);
-      shared = this.downloads.get(id);
-    }
-    if (signal?.aborted) throw cancelledDownload();
-    return (shared ?? this.begin(entry, (stop, report) => this.fetch(entry, stop, report))).join(signal, onProgress);
+    return this.downloads.join(id, (stop, report) => this.fetch(entry, stop, report), options);
   }
 
   /**
@@ -101,7 +92,7 @@ export class PackStore {
    */
   async installFile(
     path: string,
-    options: InstallOptions = {},
+    options: DownloadOptions = {},
     approve: (entry: PackEntry) => Promise<void> = () => Promise.resolve(),
   ): Promise<string> {
     const entry = await this.identify(path, options);
@@ -110,13 +101,13 @@ export class PackStore {
       throw new EngineError("DOWNLOAD_FAILED", `${entry.title} is being installed. Wait for it, or cancel it first.`);
     }
     const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.copy(entry, path, stop, report));
-    return this.begin(entry, run).join(options.signal, options.onProgress);
+    return this.downloads.begin(entry.id, run, options);
   }
 
   /** What a running engine has loaded may stay on the disk until the next start, but is not used again. */
   async remove(id: string): Promise<void> {
     const entry = this.entry(id);
-    await this.downloads.get(id)?.stop();
+    await this.downloads.stop(id);
     const archive = this.folders.archiveOf(entry);
     const lock = await tryDownloadLock(archive, elsewhere);
     if (!lock) {
@@ -145,22 +136,6 @@ export class PackStore {
   onChanged(handler: () => void): Disposable {
     this.changed.add(handler);
     return { dispose: () => this.changed.delete(handler) };
-  }
-
-  private begin(entry: PackEntry, work: Work): SharedDownload {
-    const shared = new SharedDownload((stop, report) =>
-      work(stop, (progress) => {
-        report({ ...progress, ref: entry.id });
-      }),
-    );
-    this.downloads.set(entry.id, shared);
-    const ended = () => {
-      this.downloads.delete(entry.id);
-      this.announce();
-    };
-    shared.finished.then(ended, ended);
-    this.announce();
-    return shared;
   }
 
   private fetch(entry: PackEntry, signal: AbortSignal, onProgress: OnProgress): Promise<string> {
@@ -251,7 +226,7 @@ export class PackStore {
   }
 
   /** The entry that a file is, by its checksum. */
-  private async identify(path: string, { signal, onProgress }: InstallOptions): Promise<PackEntry> {
+  private async identify(path: string, { signal, onProgress }: DownloadOptions): Promise<PackEntry> {
     const totalBytes = sizeOf(path);
     if (totalBytes === null) {
       throw new EngineError("INVALID_ARGUMENT", `Expected an engine pack at ${path}, but there is no such file.`);
@@ -288,4 +263,3 @@ export class PackStore {
 }
 
 type OnProgress = (progress: FileProgress) => void;
-type Work = (signal: AbortSignal, onProgress: OnProgress) => Promise<string>;

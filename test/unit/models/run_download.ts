@@ -18,6 +18,9 @@ export const timing: DownloadTiming = {
   mostFailures: 4,
 };
 
+/** Nothing stalls with it but on purpose. */
+export const patient: DownloadTiming = { ...timing, stallTimeoutMs: 20_000 };
+
 const directory = temporaryDirectories();
 
 export interface Outcome {

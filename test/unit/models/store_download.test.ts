@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { tryProcessLock } from "../../../src/engine/process_lock";
 import type { DownloadProgress } from "../../../src/shared/protocol";
 import { behavioursOf, startFileServer, type Behaviour, type FileServer } from "./file_server";
+import { patient } from "./run_download";
 import { storeOf, testModel } from "./store_fixture";
 import { temporaryDirectories } from "./temporary_directory";
 
@@ -52,15 +53,6 @@ async function storeWith(...script: Behaviour[]) {
   const changes = { mirror: server.url, timing: { ...patient } };
   return { server, folder, path, store: storeOf([model, other], folder, changes) };
 }
-
-/** Nothing stalls in these tests but on purpose. */
-const patient = {
-  stallTimeoutMs: 20_000,
-  firstPauseMs: 1,
-  longestPauseMs: 2,
-  longestAskedPauseMs: 5,
-  mostFailures: 4,
-};
 
 async function stateOf(store: ReturnType<typeof storeOf>) {
   const { installed, downloading, partialBytes } = (await store.list()).find(({ ref }) => ref === "tiny") ?? {};

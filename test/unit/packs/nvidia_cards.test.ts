@@ -49,7 +49,7 @@ describe("NVIDIA's cards", () => {
   });
 
   test("are not looked for on the PATH, where a project may lie", async () => {
-    const probe = machine({ env: { PATH: "/work/project" }, files: { "/work/project/nvidia-smi": modern } });
+    const probe = machine({ env: { PATH: "/projects/theirs" }, files: { "/projects/theirs/nvidia-smi": modern } });
     expect(await findNvidiaCards(probe)).toEqual([]);
     expect(probe.ran).toEqual([]);
   });

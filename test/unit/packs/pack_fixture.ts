@@ -6,7 +6,7 @@ import { buffer } from "node:stream/consumers";
 import { writePack } from "../../../scripts/setup/write_pack";
 import type { PackArchive, PackEntry } from "../../../src/engine/packs/pack_catalogue";
 import { PackStore, type PackStoreOptions } from "../../../src/engine/packs/pack_store";
-import { sha256Hex } from "../models/run_download";
+import { patient, sha256Hex } from "../models/run_download";
 
 export const platform = "linux-x64";
 
@@ -52,15 +52,6 @@ export async function makePack(directory: string, id = "cuda13"): Promise<TestPa
 export function entryOf(id: string, archive: PackArchive): PackEntry {
   return { ...requirements, id, platform, archive };
 }
-
-/** Nothing stalls in these tests but on purpose. */
-const patient = {
-  stallTimeoutMs: 20_000,
-  firstPauseMs: 1,
-  longestPauseMs: 2,
-  longestAskedPauseMs: 5,
-  mostFailures: 4,
-};
 
 export function packStoreOf(
   packs: readonly TestPack[],
