@@ -6,10 +6,21 @@ import { LlamaServer } from "../peers/llama_server";
 import { NodeLlamaCppProcess } from "../peers/node_llama_cpp_process";
 import type { WorkerStart } from "../peers/node_llama_cpp_protocol";
 import type { Conditions } from "../stack/contender";
-import { promptOf, workloads } from "./workloads";
+import { promptOf, workloads, type Workload } from "./workloads";
+
+/** A peer's process. */
+export interface RunningPeer {
+  tokensPerSecond: (messages: ChatMessage[]) => Promise<number>;
+  close: () => Promise<void>;
+}
+
+export interface Peer {
+  kind: string;
+  start: () => Promise<RunningPeer>;
+}
 
 export interface PeerSpeeds {
-  kind: string;
+  peer: Peer;
   /** Tokens a second of every answer, by workload. */
   speeds: Map<string, number[]>;
 }
@@ -21,27 +32,60 @@ interface PeerOptions extends Pick<BenchmarkContext, "stops" | "log"> {
   answerTokens: number;
 }
 
-interface Peer {
-  kind: string;
-  start: () => Promise<{ tokensPerSecond: (messages: ChatMessage[]) => Promise<number>; close: () => Promise<void> }>;
-}
-
-/** Every way of guessing that peers have, each in a process of its own. */
-export async function measurePeers(options: PeerOptions): Promise<PeerSpeeds[]> {
-  const measured: PeerSpeeds[] = [];
-  for (const { kind, start } of [...(await llamaServers(options)), ...(await nodeLlamaCpps(options))]) {
-    options.log(kind);
-    const peer = await start();
+/** Every way of guessing that peers have, each in a process of its own, once through all workloads. */
+export async function surveyPeers(options: PeerOptions): Promise<PeerSpeeds[]> {
+  const surveyed: PeerSpeeds[] = [];
+  for (const peer of [...(await llamaServers(options)), ...(await nodeLlamaCpps(options))]) {
+    options.log(peer.kind);
+    const running = await start(peer);
     const speeds = new Map<string, number[]>();
     for (const { name, conversations } of workloads) {
       const answers: number[] = [];
-      for (const messages of conversations) answers.push(await peer.tokensPerSecond(messages));
+      for (const messages of conversations) answers.push(await running.tokensPerSecond(messages));
       speeds.set(name, answers);
     }
-    await peer.close();
-    measured.push({ kind, speeds });
+    await running.close();
+    surveyed.push({ peer, speeds });
   }
-  return measured;
+  return surveyed;
+}
+
+export interface Duel {
+  ours: number[];
+  theirs: number[];
+}
+
+/**
+ * Tokens a second of every answer to the conversations, ours and the peer's in alternation. What either of them learns from a
+ * first round does not count.
+ */
+export async function duel(
+  peer: Peer,
+  { conversations }: Workload,
+  rounds: number,
+  ours: (messages: ChatMessage[]) => Promise<number>,
+): Promise<Duel> {
+  const running = await start(peer);
+  const speeds: Duel = { ours: [], theirs: [] };
+  for (let round = 0; round <= rounds; round++) {
+    for (const messages of conversations) {
+      const answer = { ours: () => ours(messages), theirs: () => running.tokensPerSecond(messages) };
+      for (const side of round % 2 === 0 ? (["ours", "theirs"] as const) : (["theirs", "ours"] as const)) {
+        const speed = await answer[side]();
+        if (round > 0) speeds[side].push(speed);
+      }
+    }
+  }
+  await running.close();
+  return speeds;
+}
+
+/** Has touched its memory already. */
+async function start(peer: Peer): Promise<RunningPeer> {
+  const running = await peer.start();
+  const first = workloads[0]?.conversations[0];
+  if (first) await running.tokensPerSecond(first);
+  return running;
 }
 
 /** llama.cpp's kinds as they are by default, drafts of a model also with other lengths. */

@@ -5,14 +5,15 @@
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
+import type { ChatMessage } from "../../src/shared/protocol";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
-import { plainRow, singleRow, type Row } from "../harness/report";
+import { comparisonRow, plainRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
-import { ask } from "../stack/nmos";
+import { ask, type Answer } from "../stack/nmos";
 import { measureFillingIn } from "./filling_in";
-import { measurePeers } from "./peers";
+import { duel, surveyPeers, type PeerSpeeds } from "./peers";
 import { speculationRows } from "./speculation_rows";
 import { workloads, type Workload } from "./workloads";
 
@@ -52,36 +53,53 @@ async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: 
   const engine = await startEngine(root, conditions, stops);
   if (draftPath) await engine.client.request("models/load", { model: draftPath, role: "fast" });
   const rows: Row[] = [];
-  const ours = new Map<string, number>();
   for (const workload of workloads) {
     log(`${label}: ${workload.name}`);
-    const measured = await measure(engine, modelPath, label, workload, quick ? 1 : 2);
-    rows.push(...measured.rows);
-    ours.set(workload.name, measured.tokensPerSecond);
+    rows.push(...(await measure(engine, modelPath, label, workload, quick ? 1 : 2)));
   }
-  if (!quick) rows.push(...(await measureFillingIn(engine, modelPath, label)));
+  if (!quick) {
+    rows.push(...(await measureFillingIn(engine, modelPath, label)));
+    await engine.client.updateSettings({ speculation: "auto" });
+    const peers = await surveyPeers({ conditions, draftPath, answerTokens, stops, log });
+    const ours = async (messages: ChatMessage[]) =>
+      tokensPerSecond(await ask(engine, modelPath, messages, answerTokens));
+    for (const workload of workloads) {
+      log(`${label}: ${workload.name} against the fastest peer`);
+      rows.push(...(await compareWithPeers(workload, label, peers, ours)));
+    }
+  }
   await engine.close();
-  if (quick) return rows;
-  const theirs = await measurePeers({ conditions, draftPath, answerTokens, stops, log });
-  for (const { name } of workloads) {
-    const speeds = theirs.map(({ kind, speeds }) => ({ kind, speed: median(speeds.get(name) ?? []) }));
-    speeds.sort((a, b) => b.speed - a.speed);
-    const [fastest] = speeds;
-    if (!fastest) continue;
-    rows.push(
-      singleRow({
-        id: `${label} ${name}`,
-        unit: "tokens/s",
-        peer: `the fastest peer: ${fastest.kind}`,
-        ours: ours.get(name) ?? 0,
-        theirs: fastest.speed,
-        better: "higher",
-        target: 1,
-      }),
-      ...speeds.map(({ kind, speed }) => plainRow({ id: `${label} ${name}: ${kind}`, unit: "tokens/s", value: speed })),
-    );
-  }
   return rows;
+}
+
+/** With the one that is fastest for the workload, anew and in alternation; of the others as they were surveyed. */
+async function compareWithPeers(
+  workload: Workload,
+  label: string,
+  peers: readonly PeerSpeeds[],
+  ours: (messages: ChatMessage[]) => Promise<number>,
+): Promise<Row[]> {
+  const surveyed = peers.map(({ peer, speeds }) => ({ peer, speed: median(speeds.get(workload.name) ?? []) }));
+  surveyed.sort((a, b) => b.speed - a.speed);
+  const [fastest] = surveyed;
+  if (!fastest) return [];
+  const id = `${label} ${workload.name}`;
+  const duelled = await duel(fastest.peer, workload, 2, ours);
+  return [
+    comparisonRow({
+      id,
+      unit: "tokens/s",
+      peer: `the fastest peer: ${fastest.peer.kind}`,
+      ...duelled,
+      better: "higher",
+      target: 1,
+    }),
+    ...surveyed.map(({ peer, speed }) => plainRow({ id: `${id}: ${peer.kind}`, unit: "tokens/s", value: speed })),
+  ];
+}
+
+function tokensPerSecond({ result: { usage } }: Answer): number {
+  return (usage.completionTokens / usage.decodeMs) * 1000;
 }
 
 async function measure(
@@ -90,7 +108,7 @@ async function measure(
   label: string,
   { name, target, conversations }: Workload,
   rounds: number,
-): Promise<{ rows: Row[]; tokensPerSecond: number }> {
+): Promise<Row[]> {
   const speeds = { auto: [] as number[], off: [] as number[] };
   let same = 0;
   let answers = 0;
@@ -103,11 +121,11 @@ async function measure(
       const texts: string[] = [];
       for (const speculation of round % 2 === 0 ? (["auto", "off"] as const) : (["off", "auto"] as const)) {
         await engine.client.updateSettings({ speculation });
-        const { result } = await ask(engine, model, messages, answerTokens);
-        texts.push(result.text);
+        const answer = await ask(engine, model, messages, answerTokens);
+        texts.push(answer.result.text);
         if (round === 0) continue;
-        const { completionTokens, decodeMs, draftedTokens, acceptedTokens, draftModelTokens } = result.usage;
-        speeds[speculation].push((completionTokens / decodeMs) * 1000);
+        const { draftedTokens, acceptedTokens, draftModelTokens } = answer.result.usage;
+        speeds[speculation].push(tokensPerSecond(answer));
         drafted += draftedTokens;
         accepted += acceptedTokens;
         byModel += draftModelTokens;
@@ -118,9 +136,8 @@ async function measure(
     }
   }
   const id = `${label} ${name}`;
-  const rows = [
+  return [
     ...speculationRows({ id, speeds, target, drafted, accepted, same, answers }),
     plainRow({ id: `${id}: of the guessed tokens by the draft model`, unit: "tokens", value: byModel }),
   ];
-  return { rows, tokensPerSecond: median(speeds.auto) };
 }
