@@ -1,5 +1,5 @@
 import type { Benchmark } from "./benchmark";
-import { completionBenchmark } from "./completion/completion_benchmark";
+import { completionBenchmark, largerCompletionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
@@ -18,6 +18,7 @@ export const benchmarks: readonly Benchmark[] = [
   cardSpeculationBenchmark,
   exactBenchmark,
   completionBenchmark,
+  largerCompletionBenchmark,
   firstTokenBenchmark,
   confidenceBenchmark,
   contextBenchmark,

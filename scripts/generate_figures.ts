@@ -1,6 +1,6 @@
 /**
- * Writes the figures of README.md from the committed results in bench/results, so that nothing is claimed that was not
- * measured. `--check` writes nothing and fails when the table is stale.
+ * Writes the figures of bench/README.md, and the few of them that README.md shows, from the committed results in
+ * bench/results, so that nothing is claimed that was not measured. `--check` writes nothing and fails when one is stale.
  */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,31 @@ import type { Report, Row } from "../bench/harness/report";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const begin = "<!-- figures -->";
 const end = "<!-- /figures -->";
+
+/** What README.md shows: of each row the first comparison that its benchmark makes. */
+const headlines: readonly Headline[] = [
+  { label: "7B on a simulated GTX 1650: one token", report: "memory", id: "7B gtx1650-4gb decode" },
+  { label: "14B on a simulated GTX 1650: one token", report: "memory", id: "14B gtx1650-4gb decode" },
+  { label: "14B on a simulated RTX 4060 laptop: one token", report: "memory", id: "14B rtx4060-laptop-8gb decode" },
+  { label: "7B on a simulated GTX 1650: rewriting code", report: "speculation-card", id: "7B gtx1650-4gb rewriting code" },
+  {
+    label: "7B on a simulated GTX 1650: chat about code",
+    report: "speculation-card",
+    id: "7B gtx1650-4gb chat about code in the prompt",
+  },
+  { label: "0.5B, two cores: lines completed exactly", report: "completion", id: "NMOS after a pause: lines completed exactly" },
+  { label: "0.5B, two cores: ghost text after a pause", report: "completion", id: "NMOS after a pause: time to the suggestion" },
+  { label: "0.5B, two cores: explaining selected code", report: "first-token", id: "explaining selected code" },
+  { label: "1.5B, two cores: tokens of an answer", report: "stack", id: "1.5B decode" },
+];
+
+export interface Headline {
+  label: string;
+  /** A benchmark. */
+  report: string;
+  /** A row of it. */
+  id: string;
+}
 
 /** The committed results, by name of the benchmark. */
 export function readReports(directory = join(root, "bench", "results")): Report[] {
@@ -24,18 +49,32 @@ export function readReports(directory = join(root, "bench", "results")): Report[
 /** What stands between the markers: for each benchmark a table of what is compared with something, and its conditions. */
 export function figures(reports: readonly Report[]): string {
   if (reports.length === 0) return "No results are committed yet.";
-  return reports.map((report) => `${table(report.rows)}\n\n${conditions(report)}`).join("\n\n");
+  return reports
+    .map((report) => `### ${report.name}\n\n${tableOf(report.rows)}\n\n${conditions(report)}`)
+    .join("\n\n");
+}
+
+/** Throws where a headline has no row: a benchmark has another name or other rows now. */
+export function headlineTable(reports: readonly Report[], chosen: readonly Headline[] = headlines): string {
+  return tableOf(
+    chosen.map(({ label, report, id }) => {
+      const rows = reports.find(({ name }) => name === report)?.rows ?? [];
+      const row = rows.find((one) => one.id === id && one.peer !== null);
+      if (!row) throw new Error(`bench/results has no comparison "${id}" of the benchmark ${report}`);
+      return { ...row, id: label };
+    }),
+  );
 }
 
 /** A text with the part between the markers replaced. */
 export function withFigures(readme: string, content: string): string {
   const from = readme.indexOf(begin);
   const to = readme.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`README.md needs the markers ${begin} and ${end}`);
+  if (from < 0 || to < from) throw new Error(`A README needs the markers ${begin} and ${end}`);
   return `${readme.slice(0, from + begin.length)}\n\n${content}\n\n${readme.slice(to)}`;
 }
 
-function table(rows: readonly Row[]): string {
+function tableOf(rows: readonly Row[]): string {
   const lines = rows.filter(({ peer }) => peer !== null).map((row) => `| ${cells(row).join(" | ")} |`);
   return ["| measured | NMOS | compared with | | ratio |", "| --- | ---: | --- | ---: | ---: |", ...lines].join("\n");
 }
@@ -59,18 +98,22 @@ function conditions({ command, commit, machine }: Report): string {
 }
 
 async function main(): Promise<void> {
-  const file = join(root, "README.md");
-  const readme = readFileSync(file, "utf8");
-  const expected = await format(withFigures(readme, figures(readReports())), {
-    ...(await resolveConfig(file)),
-    filepath: file,
-  });
-  if (readme === expected) return;
-  if (process.argv.includes("--check")) {
-    console.error("The figures of README.md do not match bench/results; run `npm run generate`.");
-    process.exitCode = 1;
-  } else {
-    writeFileSync(file, expected);
+  const reports = readReports();
+  for (const [name, content] of [
+    ["README.md", headlineTable(reports)],
+    ["bench/README.md", figures(reports)],
+  ] as const) {
+    const file = join(root, name);
+    const text = readFileSync(file, "utf8");
+    const options = { ...(await resolveConfig(file)), filepath: file };
+    const expected = await format(withFigures(text, content), options);
+    if (text === expected) continue;
+    if (process.argv.includes("--check")) {
+      console.error(`The figures of ${name} do not match bench/results; run \`npm run generate\`.`);
+      process.exitCode = 1;
+    } else {
+      writeFileSync(file, expected);
+    }
   }
 }
 

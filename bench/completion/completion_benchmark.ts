@@ -15,14 +15,24 @@ import { placeOf, withoutIndent } from "../peers/llama_vscode";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { matchedShare, readCases, type CompletionCase } from "./cases";
 
-const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
 
-export const completionBenchmark: Benchmark = {
-  name: "completion",
-  summary: "ghost text for cut lines (the file that NMOS_BENCH_CASES names), against llama.vscode's request",
-  run: runCompletion,
-};
+interface Subject {
+  model: string;
+  /** How many times as many lines as llama.vscode's request NMOS shall complete exactly. */
+  target: number;
+}
+
+export const completionBenchmark = benchmarkOf("completion", { model: "qwen2.5-coder-0.5b", target: 1.6 });
+export const largerCompletionBenchmark = benchmarkOf("completion-1.5b", { model: "qwen2.5-coder-1.5b", target: 1.2 });
+
+function benchmarkOf(name: string, subject: Subject): Benchmark {
+  return {
+    name,
+    summary: `ghost text of ${subject.model} for cut lines (the file that NMOS_BENCH_CASES names), against llama.vscode's request`,
+    run: (context) => runCompletion(context, subject),
+  };
+}
 
 interface Answer {
   text: string;
@@ -34,7 +44,10 @@ interface Answer {
 /** Completes a case; what it does before it is asked is not measured. */
 type System = (one: CompletionCase) => Promise<Answer>;
 
-async function runCompletion({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
+async function runCompletion(
+  { root, quick, stops, log }: BenchmarkContext,
+  { model, target }: Subject,
+): Promise<BenchmarkResult> {
   const cases = readCases(quick ? 8 : 50);
   const conditions = { modelPath: await ensureModel(model), threads: physicalCores(), contextLength };
   const server = await LlamaServer.start(await ensureLlamaTool("llama-server"), conditions, stops);
@@ -64,18 +77,18 @@ async function runCompletion({ root, quick, stops, log }: BenchmarkContext): Pro
   const rows: Row[] = [plainRow({ id: "cases", unit: "", value: cases.length })];
   for (const ours of ["NMOS after a pause", "NMOS at once"] as const) {
     for (const peer of ["llama.vscode's request, llama-server", "prefix, suffix, middle"] as const) {
-      const target = ours === "NMOS after a pause" && peer !== "prefix, suffix, middle" ? 1.6 : null;
+      const goal = ours === "NMOS after a pause" && peer !== "prefix, suffix, middle" ? target : null;
       const compare = (
         what: string,
         unit: string,
         better: "higher" | "lower",
-        goal: number | null,
+        wanted: number | null,
         of: (name: Name) => number,
       ) =>
         rows.push(
-          singleRow({ id: `${ours}: ${what}`, unit, peer, ours: of(ours), theirs: of(peer), better, target: goal }),
+          singleRow({ id: `${ours}: ${what}`, unit, peer, ours: of(ours), theirs: of(peer), better, target: wanted }),
         );
-      compare("lines completed exactly", "", "higher", target, exact);
+      compare("lines completed exactly", "", "higher", goal, exact);
       compare("share of the line before the first error", "", "higher", null, (name) => mean(shares(name)));
       compare("time to the suggestion", "ms", "lower", null, time);
       compare("prompt tokens computed when asked", "", "lower", null, tokens);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Report } from "../../../bench/harness/report";
-import { figures, withFigures } from "../../../scripts/generate_figures";
+import { figures, headlineTable, withFigures } from "../../../scripts/generate_figures";
 
 const report: Report = {
   name: "stack",
@@ -33,6 +33,8 @@ const report: Report = {
 
 test("a table of what is compared, and its conditions", () => {
   expect(figures([report]).split("\n")).toEqual([
+    "### stack",
+    "",
     "| measured | NMOS | compared with | | ratio |",
     "| --- | ---: | --- | ---: | ---: |",
     "| decode | 59.5 tokens/s | llama-bench | 60 tokens/s | 0.99 |",
@@ -40,6 +42,14 @@ test("a table of what is compared, and its conditions", () => {
     "",
     "`npm run bench -- stack` at commit 0123456789ab on 2 cores of a CPU, 8 GiB, linux 6 x64; node 20.0.0, llama.cpp 0.4.0.",
   ]);
+});
+
+test("headlines are rows under other names, and missing ones are an error", () => {
+  const headline = { label: "one token", report: "stack", id: "decode" };
+  expect(headlineTable([report], [headline])).toContain("| one token | 59.5 tokens/s | llama-bench | 60 tokens/s | 0.99 |");
+  for (const missing of [{ report: "memory" }, { id: "prefill" }, { id: "cancel median" }]) {
+    expect(() => headlineTable([report], [{ ...headline, ...missing }])).toThrow("no comparison");
+  }
 });
 
 test("disturbed samples are owned up to, and missing results as well", () => {
