@@ -17,14 +17,26 @@ const headlines: readonly Headline[] = [
   { label: "7B on a simulated GTX 1650: one token", report: "memory", id: "7B gtx1650-4gb decode" },
   { label: "14B on a simulated GTX 1650: one token", report: "memory", id: "14B gtx1650-4gb decode" },
   { label: "14B on a simulated RTX 4060 laptop: one token", report: "memory", id: "14B rtx4060-laptop-8gb decode" },
-  { label: "7B on a simulated GTX 1650: rewriting code", report: "speculation-card", id: "7B gtx1650-4gb rewriting code" },
+  {
+    label: "7B on a simulated GTX 1650: rewriting code",
+    report: "speculation-card",
+    id: "7B gtx1650-4gb rewriting code",
+  },
   {
     label: "7B on a simulated GTX 1650: chat about code",
     report: "speculation-card",
     id: "7B gtx1650-4gb chat about code in the prompt",
   },
-  { label: "0.5B, two cores: lines completed exactly", report: "completion", id: "NMOS after a pause: lines completed exactly" },
-  { label: "0.5B, two cores: ghost text after a pause", report: "completion", id: "NMOS after a pause: time to the suggestion" },
+  {
+    label: "0.5B, two cores: lines completed exactly",
+    report: "completion",
+    id: "NMOS after a pause: lines completed exactly",
+  },
+  {
+    label: "0.5B, two cores: ghost text after a pause",
+    report: "completion",
+    id: "NMOS after a pause: time to the suggestion",
+  },
   { label: "0.5B, two cores: explaining selected code", report: "first-token", id: "explaining selected code" },
   { label: "1.5B, two cores: tokens of an answer", report: "stack", id: "1.5B decode" },
 ];
@@ -49,9 +61,7 @@ export function readReports(directory = join(root, "bench", "results")): Report[
 /** What stands between the markers: for each benchmark a table of what is compared with something, and its conditions. */
 export function figures(reports: readonly Report[]): string {
   if (reports.length === 0) return "No results are committed yet.";
-  return reports
-    .map((report) => `### ${report.name}\n\n${tableOf(report.rows)}\n\n${conditions(report)}`)
-    .join("\n\n");
+  return reports.map((report) => `### ${report.name}\n\n${tableOf(report.rows)}\n\n${conditions(report)}`).join("\n\n");
 }
 
 /** Throws where a headline has no row: a benchmark has another name or other rows now. */

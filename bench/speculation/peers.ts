@@ -56,25 +56,20 @@ export interface Duel {
 }
 
 /**
- * Tokens a second of every answer to the conversations, ours and the peer's in alternation. What either of them learns from a
- * first round does not count.
+ * Tokens a second of every answer to the conversations, ours and the peer's in alternation. Each is asked once of a peer that
+ * has just started: llama-server remembers earlier answers, and would know those of a second round beforehand.
  */
 export async function duel(
   peer: Peer,
   { conversations }: Workload,
-  rounds: number,
   ours: (messages: ChatMessage[]) => Promise<number>,
 ): Promise<Duel> {
   const running = await start(peer);
   const speeds: Duel = { ours: [], theirs: [] };
-  for (let round = 0; round <= rounds; round++) {
-    for (const messages of conversations) {
-      const answer = { ours: () => ours(messages), theirs: () => running.tokensPerSecond(messages) };
-      for (const side of round % 2 === 0 ? (["ours", "theirs"] as const) : (["theirs", "ours"] as const)) {
-        const speed = await answer[side]();
-        if (round > 0) speeds[side].push(speed);
-      }
-    }
+  for (const [index, messages] of conversations.entries()) {
+    const answer = { ours: () => ours(messages), theirs: () => running.tokensPerSecond(messages) };
+    const order = index % 2 === 0 ? (["ours", "theirs"] as const) : (["theirs", "ours"] as const);
+    for (const side of order) speeds[side].push(await answer[side]());
   }
   await running.close();
   return speeds;
@@ -83,8 +78,7 @@ export async function duel(
 /** Has touched its memory already. */
 async function start(peer: Peer): Promise<RunningPeer> {
   const running = await peer.start();
-  const first = workloads[0]?.conversations[0];
-  if (first) await running.tokensPerSecond(first);
+  await running.tokensPerSecond([{ role: "user", content: "Explain in a few sentences how a hash table works." }]);
   return running;
 }
 

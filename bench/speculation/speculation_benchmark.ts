@@ -72,7 +72,7 @@ async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: 
   return rows;
 }
 
-/** With the one that is fastest for the workload, anew and in alternation; of the others as they were surveyed. */
+/** With the one that is fastest for the workload, anew and in alternation; the others as they were surveyed. */
 async function compareWithPeers(
   workload: Workload,
   label: string,
@@ -84,7 +84,7 @@ async function compareWithPeers(
   const [fastest] = surveyed;
   if (!fastest) return [];
   const id = `${label} ${workload.name}`;
-  const duelled = await duel(fastest.peer, workload, 2, ours);
+  const duelled = await duel(fastest.peer, workload, ours);
   return [
     comparisonRow({
       id,

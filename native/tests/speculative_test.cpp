@@ -189,6 +189,34 @@ TEST(speculative, "is not misled for good by a pass that something held up") {
     }
 }
 
+TEST(speculative, "tries a width again that looked dear long ago, and believes what it sees then") {
+    const auto single_passes = [](PassCosts& costs, int count) {
+        for (int i = 0; i < count; ++i) costs.observe(1, 1);
+    };
+    for (const bool predicted : {false, true}) {
+        PassCosts costs;
+        observe(costs, 1, 1);
+        if (predicted) {
+            for (const uint32_t width : {1u, 16u}) costs.predict(width, width == 1 ? 0.5 : 1);
+        }
+        const double expected = costs.relative(8);
+        observe(costs, 8, 40);
+        expect_equal(costs.relative(8), 40.0);
+        single_passes(costs, 60);
+        expect_equal(costs.relative(8), 40.0);
+        single_passes(costs, 600);
+        expect(std::abs(costs.relative(8) - expected) < 1e-9, "to expect " + show(expected) + " again, got " + show(costs.relative(8)));
+        PassCosts cheaper = costs;
+        cheaper.observe(8, 2);
+        expect_equal(cheaper.relative(8), 2.0);
+        costs.observe(8, 40);
+        expect_equal(costs.relative(8), 40.0);
+        // What one pass of a single token takes is seen all the time, or predicted.
+        for (int i = 0; i < 600; ++i) costs.observe(8, 40);
+        expect_equal(costs.relative(8), 40.0);
+    }
+}
+
 TEST(speculative, "expects an answer to go on as earlier ones did") {
     AnswerLengths lengths;
     const double at_first = lengths.remaining(0, 1000);

@@ -1,6 +1,7 @@
 #include "speculative/pass_costs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 namespace nmos {
@@ -16,9 +17,15 @@ constexpr double assumed_slope = 0.5;
 // The first pass of a width also builds what the later ones reuse, so that it tells nothing by itself.
 constexpr uint32_t telling_passes = 2;
 
-// A pass counts as so many average ones at most: what holds one up, such as a laptop that sleeps, does not come again, and a
-// width that looks too dear is never tried again. Where passes really have become slower, a few of them tell.
+// A pass counts as so many average ones at most: what holds one up, such as a laptop that sleeps, does not come again. Where
+// passes really have become slower, a few of them tell.
 constexpr double most_surprising = 3;
+
+// A width that looks too dear is not tried, and so nothing tells that it has become cheaper, or always was: other programs may
+// have held up all of its passes. So what was seen of a width is believed for so many passes of other ones, and then ever less
+// until after so many nothing is left of it.
+constexpr uint32_t believed_passes = 64;
+constexpr uint32_t forgetting_passes = 512;
 
 // Linear between the points, flat beyond them.
 double interpolate(const std::map<uint32_t, double>& points, uint32_t width) {
@@ -32,11 +39,24 @@ double interpolate(const std::map<uint32_t, double>& points, uint32_t width) {
 
 }  // namespace
 
+bool PassCosts::Average::tells() const {
+    return passes >= telling_passes;
+}
+
+double PassCosts::Average::doubt() const {
+    return static_cast<double>(std::max(unseen, believed_passes) - believed_passes) / forgetting_passes;
+}
+
 void PassCosts::observe(uint32_t width, double seconds) {
+    for (auto& [other, average] : observed_) {
+        if (other != 1) average.unseen = std::min(average.unseen + 1, believed_passes + forgetting_passes);
+    }
     Average& average = observed_[width];
+    const double weight = std::max(weight_of_latest, average.doubt());
+    average.unseen = 0;
     if (++average.passes == 1) average.seconds = seconds;
     else if (average.passes == telling_passes) average.seconds = std::min(average.seconds, seconds);
-    else average.seconds += weight_of_latest * (std::min(seconds, most_surprising * average.seconds) - average.seconds);
+    else average.seconds += weight * (std::min(seconds, most_surprising * average.seconds) - average.seconds);
 }
 
 void PassCosts::observe_prefill(size_t tokens, double seconds) {
@@ -46,13 +66,13 @@ void PassCosts::observe_prefill(size_t tokens, double seconds) {
 
 bool PassCosts::known() const {
     const auto single = observed_.find(1);
-    return single != observed_.end() && single->second.passes >= telling_passes;
+    return single != observed_.end() && single->second.tells();
 }
 
-std::map<uint32_t, double> PassCosts::told() const {
+template <typename Expected> std::map<uint32_t, double> PassCosts::told(Expected expected) const {
     std::map<uint32_t, double> told;
     for (const auto& [width, average] : observed_) {
-        if (average.passes >= telling_passes) told[width] = average.seconds;
+        if (average.tells()) told[width] = std::lerp(average.seconds, expected(width), average.doubt());
     }
     return told;
 }
@@ -74,16 +94,16 @@ double PassCosts::prefill_seconds(size_t tokens) const {
 }
 
 double PassCosts::from_observed(uint32_t width) const {
-    const std::map<uint32_t, double> told = this->told();
-    const auto single = told.find(1);
-    const double guess = 1 + assumed_slope * (width - 1);
-    if (single == told.end()) return guess;
-    const auto cost = [&](auto entry) { return entry->second / single->second; };
+    const auto guess = [](uint32_t of) { return 1 + assumed_slope * (of - 1); };
+    if (!known()) return guess(width);
+    const double single = seconds();
+    const std::map<uint32_t, double> told = this->told([&](uint32_t of) { return guess(of) * single; });
+    const auto cost = [&](auto entry) { return entry->second / single; };
     const auto above = told.lower_bound(width);
     if (above == told.end()) {
         const auto widest = std::prev(above);
         // As between the first and the widest one.
-        return widest->first == 1 ? guess : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
+        return widest->first == 1 ? guess(width) : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
     }
     const auto below = std::prev(above);
     const double share = static_cast<double>(width - below->first) / static_cast<double>(above->first - below->first);
@@ -91,8 +111,10 @@ double PassCosts::from_observed(uint32_t width) const {
 }
 
 double PassCosts::from_predicted(uint32_t width) const {
+    const auto single = observed_.find(1);
+    const double of_single = single != observed_.end() && single->second.tells() ? single->second.seconds / interpolate(predicted_, 1) : 1;
     std::map<uint32_t, double> corrections{{1, 1.0}};
-    for (const auto& [seen, seconds] : told()) corrections[seen] = seconds / interpolate(predicted_, seen);
+    for (const auto& [seen, seconds] : told([&](uint32_t of) { return interpolate(predicted_, of) * of_single; })) corrections[seen] = seconds / interpolate(predicted_, seen);
     const auto corrected = [&](uint32_t of) { return interpolate(predicted_, of) * interpolate(corrections, of); };
     return corrected(width) / corrected(1);
 }

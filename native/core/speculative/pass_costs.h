@@ -33,10 +33,16 @@ class PassCosts {
     struct Average {
         double seconds = 0;  // forgets
         uint32_t passes = 0;
+        uint32_t unseen = 0;  // passes of other widths since the latest one
+
+        bool tells() const;
+        // How little it is believed, from 0 to 1.
+        double doubt() const;
     };
 
-    // Seconds by width, where more than one pass tells.
-    std::map<uint32_t, double> told() const;
+    // Seconds by width, where more than one pass tells; what is `expected` of a width is believed the more, the longer there
+    // was none.
+    template <typename Expected> std::map<uint32_t, double> told(Expected expected) const;
     double from_observed(uint32_t width) const;
     double from_predicted(uint32_t width) const;
 

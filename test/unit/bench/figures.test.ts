@@ -46,7 +46,9 @@ test("a table of what is compared, and its conditions", () => {
 
 test("headlines are rows under other names, and missing ones are an error", () => {
   const headline = { label: "one token", report: "stack", id: "decode" };
-  expect(headlineTable([report], [headline])).toContain("| one token | 59.5 tokens/s | llama-bench | 60 tokens/s | 0.99 |");
+  expect(headlineTable([report], [headline])).toContain(
+    "| one token | 59.5 tokens/s | llama-bench | 60 tokens/s | 0.99 |",
+  );
   for (const missing of [{ report: "memory" }, { id: "prefill" }, { id: "cancel median" }]) {
     expect(() => headlineTable([report], [{ ...headline, ...missing }])).toThrow("no comparison");
   }
