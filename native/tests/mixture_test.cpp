@@ -102,41 +102,56 @@ Chosen any_experts(uint32_t width, int seed) {
     return chosen;
 }
 
-struct Computed {
-    ggml_status status = GGML_STATUS_SUCCESS;
-    std::vector<float> numbers;
-};
-
-// What a queue makes of a pass: the experts' outputs, each with its weight, and what the input is twice.
-Computed compute(ggml_backend_t queue, const Mixture& mixture, const Chosen& chosen, Shape shape) {
-    const auto width = static_cast<int64_t>(chosen.size()) / used;
-    const ggml_context_ptr context(ggml_init({32 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
-    // As a view of all experts in their order, which is how a router gives them.
-    ggml_tensor* const order = ggml_new_tensor_2d(context.get(), GGML_TYPE_I32, experts, width);
-    ggml_tensor* const ids = ggml_view_2d(context.get(), order, used, width, order->nb[1], 0);
-    const int64_t rows = shape == Shape::OwnInputs ? used : 1;
-    ggml_tensor* const raw = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, embedding, rows, width);
-    ggml_tensor* const shares = ggml_new_tensor_3d(context.get(), GGML_TYPE_F32, 1, used, width);
-    ggml_tensor* const input = ggml_scale(context.get(), raw, 2.0f);
-    ggml_tensor* const up = ggml_mul_mat_id(context.get(), mixture.up, input, ids);
-    ggml_tensor* const glu = shape == Shape::NoGate ? ggml_silu(context.get(), up) : ggml_swiglu_split(context.get(), ggml_mul_mat_id(context.get(), mixture.gate, input, ids), up);
-    ggml_tensor* const down = ggml_mul_mat_id(context.get(), mixture.down, glu, ids);
-    ggml_tensor* const output = ggml_add(context.get(), ggml_mul(context.get(), down, shares), input);
-    ggml_cgraph* const graph = ggml_new_graph(context.get());
-    if (shape == Shape::HiddenIsRead) ggml_set_output(glu);
-    ggml_build_forward_expand(graph, output);
-    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_get_default_buffer_type(queue)));
-    Chosen ordered(static_cast<size_t>(experts * width), 0);
-    for (size_t pair = 0; pair < chosen.size(); ++pair) ordered[pair / used * experts + pair % used] = chosen[pair];
-    ggml_backend_tensor_set(order, ordered.data(), 0, ggml_nbytes(order));
-    for (ggml_tensor* tensor : {raw, shares}) {
-        const std::vector<float> numbers = random_numbers(static_cast<size_t>(ggml_nelements(tensor)), 9);
-        ggml_backend_tensor_set(tensor, numbers.data(), 0, ggml_nbytes(tensor));
+// A pass over the mixture that was given to a queue: the experts' outputs, each with its weight, and what the input is twice.
+class Pass {
+  public:
+    Pass(ggml_backend_t queue, const Mixture& mixture, const Chosen& chosen, Shape shape) : queue_(queue) {
+        const auto width = static_cast<int64_t>(chosen.size()) / used;
+        context_.reset(ggml_init({32 * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
+        ggml_context* const context = context_.get();
+        // As a view of all experts in their order, which is how a router gives them.
+        ggml_tensor* const order = ggml_new_tensor_2d(context, GGML_TYPE_I32, experts, width);
+        ggml_tensor* const ids = ggml_view_2d(context, order, used, width, order->nb[1], 0);
+        const int64_t rows = shape == Shape::OwnInputs ? used : 1;
+        ggml_tensor* const raw = ggml_new_tensor_3d(context, GGML_TYPE_F32, embedding, rows, width);
+        ggml_tensor* const shares = ggml_new_tensor_3d(context, GGML_TYPE_F32, 1, used, width);
+        ggml_tensor* const input = ggml_scale(context, raw, 2.0f);
+        ggml_tensor* const up = ggml_mul_mat_id(context, mixture.up, input, ids);
+        ggml_tensor* const glu = shape == Shape::NoGate ? ggml_silu(context, up) : ggml_swiglu_split(context, ggml_mul_mat_id(context, mixture.gate, input, ids), up);
+        ggml_tensor* const down = ggml_mul_mat_id(context, mixture.down, glu, ids);
+        output_ = ggml_add(context, ggml_mul(context, down, shares), input);
+        ggml_cgraph* const graph = ggml_new_graph(context);
+        if (shape == Shape::HiddenIsRead) ggml_set_output(glu);
+        ggml_build_forward_expand(graph, output_);
+        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context, ggml_backend_get_default_buffer_type(queue)));
+        Chosen ordered(static_cast<size_t>(experts * width), 0);
+        for (size_t pair = 0; pair < chosen.size(); ++pair) ordered[pair / used * experts + pair % used] = chosen[pair];
+        ggml_backend_tensor_set(order, ordered.data(), 0, ggml_nbytes(order));
+        for (ggml_tensor* tensor : {raw, shares}) {
+            const std::vector<float> numbers = random_numbers(static_cast<size_t>(ggml_nelements(tensor)), 9);
+            ggml_backend_tensor_set(tensor, numbers.data(), 0, ggml_nbytes(tensor));
+        }
+        status_ = ggml_backend_graph_compute_async(queue, graph);
     }
-    Computed computed{ggml_backend_graph_compute(queue, graph), std::vector<float>(static_cast<size_t>(ggml_nelements(output)))};
-    ggml_backend_tensor_get(output, computed.numbers.data(), 0, ggml_nbytes(output));
-    return computed;
-}
+    ~Pass() { ggml_backend_synchronize(queue_); }
+    Pass(const Pass&) = delete;
+    Pass& operator=(const Pass&) = delete;
+
+    ggml_status status() const { return status_; }
+    std::vector<float> numbers() const {
+        ggml_backend_synchronize(queue_);
+        std::vector<float> numbers(static_cast<size_t>(ggml_nelements(output_)));
+        ggml_backend_tensor_get(output_, numbers.data(), 0, ggml_nbytes(output_));
+        return numbers;
+    }
+
+  private:
+    ggml_backend_t queue_;
+    ggml_context_ptr context_;
+    ggml_backend_buffer_ptr buffer_;
+    ggml_tensor* output_ = nullptr;
+    ggml_status status_ = GGML_STATUS_SUCCESS;
+};
 
 // Of the largest number.
 double relative_difference(const std::vector<float>& actual, const std::vector<float>& expected) {
@@ -171,9 +186,12 @@ class Divided {
     }
 
     void check(const Chosen& chosen, const std::string& when, double most = 1e-5, Shape shape = Shape::Usual, Location at = Location::here()) {
-        const Computed actual = compute(queue.get(), mixture, chosen, shape);
-        expect_equal(static_cast<int>(actual.status), static_cast<int>(GGML_STATUS_SUCCESS), at);
-        const double difference = relative_difference(actual.numbers, compute(alone.get(), reference, chosen, shape).numbers);
+        check(Pass(queue.get(), mixture, chosen, shape), chosen, when, most, shape, at);
+    }
+    // The same of one that was begun before.
+    void check(const Pass& pass, const Chosen& chosen, const std::string& when, double most = 1e-5, Shape shape = Shape::Usual, Location at = Location::here()) {
+        expect_equal(static_cast<int>(pass.status()), static_cast<int>(GGML_STATUS_SUCCESS), at);
+        const double difference = relative_difference(pass.numbers(), Pass(alone.get(), reference, chosen, shape).numbers());
         expect(difference <= most, "the processor's result " + when + ", got a difference of " + show(difference), at);
     }
     HostMixture& host() { return *weights.mixtures().front(); }
@@ -269,6 +287,24 @@ TEST(mixture, "brings the experts that are used into VRAM, while passes go on an
     }
 }
 
+TEST(mixture, "moves no expert over one that the card has not computed with yet") {
+    Divided divided(card().handle(), cut(3), HostMemory::Pinned);
+    const std::array<Chosen, 2> sets{Chosen{0, 1, 2}, Chosen{5, 6, 7}};
+    uint64_t hits = 0;
+    for (size_t round = 0; round < 8; ++round) {
+        const Chosen& cold = sets[round % 2];
+        const Chosen& hot = sets[(round + 1) % 2];
+        for (int pass = 0; pass < 150; ++pass) {
+            // The card computes nothing before somebody waits for it.
+            const Pass pending(divided.queue.get(), divided.mixture, cold, Shape::Usual);
+            for (int more = 0; more < 4; ++more) divided.check(hot, "meanwhile");
+            divided.check(pending, cold, "of a pass that was begun before");
+        }
+        expect(divided.weights.expert_hits() > hits, "experts to have moved");
+        hits = divided.weights.expert_hits();
+    }
+}
+
 TEST(mixture, "gives the same result while its experts are released and when they are restored, also in the middle of a move") {
     for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) {
         Divided divided(card().handle(), cut(3), memory);
@@ -326,7 +362,7 @@ TEST(mixture, "says so when the card has no memory for results, and goes on when
     Divided divided(card().handle(), cut(3), HostMemory::Mapped);
     for (const int after : {1, 2}) {
         card().fail_allocation(after);
-        expect_equal(static_cast<int>(compute(divided.queue.get(), divided.mixture, any_experts(1, 1), Shape::Usual).status), static_cast<int>(GGML_STATUS_ALLOC_FAILED));
+        expect_equal(static_cast<int>(Pass(divided.queue.get(), divided.mixture, any_experts(1, 1), Shape::Usual).status()), static_cast<int>(GGML_STATUS_ALLOC_FAILED));
         card().fail_allocation(-1);
     }
     divided.check(any_experts(1, 1), "afterwards");
@@ -339,7 +375,7 @@ TEST(mixture, "ends a pass that is cancelled, and goes on with the next") {
     for (int left : {0, 1, 2, 3}) {
         const ggml_abort_callback is_cancelled = [](void* count) { return --*static_cast<int*>(count) < 0; };
         set(divided.queue.get(), is_cancelled, &left);
-        expect_equal(static_cast<int>(compute(divided.queue.get(), divided.mixture, any_experts(4, 1), Shape::Usual).status), static_cast<int>(GGML_STATUS_ABORTED));
+        expect_equal(static_cast<int>(Pass(divided.queue.get(), divided.mixture, any_experts(4, 1), Shape::Usual).status()), static_cast<int>(GGML_STATUS_ABORTED));
         set(divided.queue.get(), nullptr, nullptr);
         divided.check(any_experts(4, 1), "after a pass that was cancelled");
     }
@@ -348,7 +384,7 @@ TEST(mixture, "ends a pass that is cancelled, and goes on with the next") {
 TEST(mixture, "computes nothing with numbers of experts that are none") {
     Divided divided(card().handle(), cut(3), HostMemory::Mapped);
     for (const Chosen& chosen : {Chosen{7, 8, 6}, Chosen{0, 1, -1}}) {
-        expect_equal(static_cast<int>(compute(divided.queue.get(), divided.mixture, chosen, Shape::Usual).status), static_cast<int>(GGML_STATUS_FAILED));
+        expect_equal(static_cast<int>(Pass(divided.queue.get(), divided.mixture, chosen, Shape::Usual).status()), static_cast<int>(GGML_STATUS_FAILED));
     }
     divided.check({7, 0, 6}, "afterwards");
 }
