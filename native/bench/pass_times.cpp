@@ -3,6 +3,8 @@
 //   pass_times nmos     LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
 //   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS mapped|pinned [OVERRIDE]
 //
+// A last word "zipf=EXPONENT" lets the simulated card choose some experts of a mixture much more often than others.
+//
 // CARD is a profile of a simulated card, or "none". Widths beyond 512 tokens are several passes of 512.
 // LAYERS is llama.cpp's n_gpu_layers; the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
@@ -50,9 +52,16 @@ struct Arguments {
     int layers = 0;
     bool pinned = false;
     std::string override_pattern;
+    double zipf = 0;
 };
 
-Arguments parse(const std::vector<std::string>& words) {
+Arguments parse(std::vector<std::string> words) {
+    const std::string skew = "zipf=";
+    double zipf = 0;
+    if (!words.empty() && words.back().starts_with(skew)) {
+        zipf = std::stod(words.back().substr(skew.size()));
+        words.pop_back();
+    }
     const size_t expected = !words.empty() && words[0] == "nmos" ? 8 : 10;
     if (words.size() < expected) throw std::invalid_argument("Expected the arguments that the head of pass_times.cpp describes.");
     Arguments arguments{words[0], words[1], words[2], words[3], std::stoi(words[4]), static_cast<uint32_t>(std::stoul(words[5])), {}, std::stoi(words[7]), 0, false, ""};
@@ -61,6 +70,7 @@ Arguments parse(const std::vector<std::string>& words) {
     if (words.size() > 8) arguments.layers = std::stoi(words[8]);
     if (words.size() > 9) arguments.pinned = words[9] == "pinned";
     if (words.size() > 10) arguments.override_pattern = words[10];
+    arguments.zipf = zipf;
     return arguments;
 }
 
@@ -112,6 +122,7 @@ void run_nmos(const Arguments& arguments) {
     const SimMachine machine(arguments.libraries, arguments.card, arguments.threads, widest_pass);
     sim::SimDevice* const card = machine.card();
     const ModelProfile profile = read_model_profile(arguments.model);
+    if (card) card->skew_orders(arguments.zipf);
     const double loading = sim::now();
     const std::shared_ptr<Model> model = machine.load(profile, arguments.context);
     const auto session = Session::create(model, {arguments.context, widest_pass}, machine.threads());
@@ -144,6 +155,8 @@ void run_nmos(const Arguments& arguments) {
     if (placement.units) {
         const UploadCounters counters = StreamingDevice::over(card->handle()).counters();
         std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
+        const ModelActivity activity = model->activity();
+        std::printf(",\"expertUses\":%llu,\"expertHits\":%llu", static_cast<unsigned long long>(activity.expert_uses), static_cast<unsigned long long>(activity.expert_hits));
         const uint64_t released = model->release(UINT64_MAX);
         const double restoring = sim::now();
         model->prefetch(nullptr);
@@ -158,6 +171,7 @@ void run_upstream(const Arguments& arguments) {
     const auto card_profile = sim::find_card_profile(arguments.card);
     if (!card_profile && arguments.card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
     sim::SimDevice* const card = card_profile ? &sim::SimDevice::create(*card_profile, sim::Mode::Timed) : nullptr;
+    if (card) card->skew_orders(arguments.zipf);
     std::array<ggml_backend_dev_t, 2> devices{card && arguments.layers > 0 ? card->handle() : nullptr, nullptr};
     std::array<llama_model_tensor_buft_override, 2> overrides{};
     if (!arguments.override_pattern.empty()) {

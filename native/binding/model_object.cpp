@@ -123,6 +123,8 @@ Napi::Value ModelObject::activity(const Napi::CallbackInfo& info) {
         object.Set("lastPass", pass);
     }
     object.Set("releasedBytes", static_cast<double>(activity.released));
+    object.Set("expertUses", static_cast<double>(activity.expert_uses));
+    object.Set("expertHits", static_cast<double>(activity.expert_hits));
     object.Set("uploadedBytes", static_cast<double>(activity.uploads.bytes));
     object.Set("slotHits", static_cast<double>(activity.uploads.hits));
     object.Set("slotMisses", static_cast<double>(activity.uploads.misses));

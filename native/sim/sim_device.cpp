@@ -312,8 +312,19 @@ void SimDevice::draw_orders(const ggml_tensor* tensor, void* data, size_t size) 
     std::lock_guard lock(mutex_);
     std::vector<int32_t> order(columns);
     std::iota(order.begin(), order.end(), 0);
+    std::vector<int32_t> rank = order;
+    std::mt19937_64 of_name(std::hash<std::string_view>()(tensor->name));
+    std::ranges::shuffle(rank, of_name);
+    std::vector<double> keys(columns);
+    std::uniform_real_distribution<double> uniform(1e-12, 1);
     for (size_t done = 0; done < size; done += columns * sizeof(int32_t)) {
-        std::ranges::shuffle(order, random_);
+        if (order_exponent_ == 0) {
+            std::ranges::shuffle(order, random_);
+        } else {
+            // Draws without replacement in proportion to weights: the Gumbel-max trick.
+            for (size_t i = 0; i < columns; ++i) keys[i] = -order_exponent_ * std::log(rank[i] + 1.0) - std::log(-std::log(uniform(random_)));
+            std::ranges::sort(order, std::greater(), [&](int32_t i) { return keys[static_cast<size_t>(i)]; });
+        }
         std::memcpy(static_cast<char*>(data) + done, order.data(), std::min(size - done, columns * sizeof(int32_t)));
     }
 }
@@ -521,6 +532,11 @@ void SimDevice::fail_allocation(int after) {
 void SimDevice::refuse_pinned(uint32_t one_in) {
     std::lock_guard lock(mutex_);
     refused_pinned_ = one_in;
+}
+
+void SimDevice::skew_orders(double exponent) {
+    std::lock_guard lock(mutex_);
+    order_exponent_ = exponent;
 }
 
 void SimDevice::lose_downloads(size_t bytes) {

@@ -52,6 +52,9 @@ class SimDevice {
     void lose_downloads(size_t bytes);
     // Of pinned memory, every so many-th request gets ordinary memory, as drivers do that have none left; 0: none.
     void refuse_pinned(uint32_t one_in);
+    // Timed: orders begin more often with some numbers than with others, which ones depends on the tensor's name: the n-th of
+    // them as often as 1 / n ^ exponent (Zipf's law), so that some experts are used much more than others. 0: all alike.
+    void skew_orders(double exponent);
     Traffic traffic() const;
 
   private:
@@ -95,6 +98,7 @@ class SimDevice {
     mutable std::recursive_mutex mutex_;
     std::vector<Queue*> queues_;
     std::map<const char*, size_t> pinned_;  // ranges of host memory
+    double order_exponent_ = 0;
     uint64_t used_ = 0;                     // bytes of VRAM
     uint64_t foreign_ = 0;                  // bytes of VRAM
     int failing_allocation_ = -1;

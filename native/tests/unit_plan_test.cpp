@@ -54,16 +54,18 @@ ModelProfile random_model(std::mt19937_64& random) {
     model.layers = 1 + random() % 40;
     const double network = between(random, 1, 300);
     const double attention = between(random, 1, 60);
-    const auto pieces = static_cast<uint32_t>(random() % 3 == 0 ? 1 : 1 + random() % 80);
+    auto pieces = static_cast<uint32_t>(random() % 3 == 0 ? 1 : 1 + random() % 80);
     const bool experts = random() % 2 == 0;
     model.experts = 8 + random() % 120;
     model.experts_used = 1 + random() % 8;
+    const bool divided = random() % 3 == 0;
+    if (divided) pieces = model.experts;
     for (uint32_t i = 0; i < model.layers; ++i) {
         // A little more for some of them, as quantisers do.
         const auto bytes = static_cast<uint64_t>(network * (random() % 3 == 0 ? 1.2 : 1.0) * mib);
         model.network_bytes.push_back(bytes);
         model.layer_bytes.push_back(bytes + static_cast<uint64_t>(attention * mib));
-        model.is_mixture.push_back(pieces == 1 && experts);
+        model.is_mixture.push_back(divided || (pieces == 1 && experts));
         model.network_pieces.push_back(pieces);
         model.kv_bytes_per_token.push_back(random() % 8192);
     }
@@ -107,6 +109,7 @@ void check_plan(const ModelProfile& model, const DeviceProfile& device, const Pl
             expect(network.resident + network.streamed + network.early == 0 && network.stream_rest_from_width == never_streamed, "nothing of a network on the card below it");
             continue;
         }
+        if (model.is_mixture[i] && network.pieces > 1) expect(network.streamed + network.early == 0, "no experts that are uploaded whether they are chosen or not");
         const uint64_t piece = model.network_bytes[i] / network.pieces;
         if (network.streamed > 0) expect(plan.slots > 0 && plan.slot_bytes >= piece * network.streamed, "a slot that the streamed share fits in");
         expect(network.early > 0 || network.stream_early_from_width == never_streamed, "no width for a share that is not there");
@@ -155,6 +158,28 @@ TEST(unit_plan, "adds up what happens one after the other and hides uploads behi
     check_seconds("pcp", 0, 0.022, 0.0005);
 }
 
+TEST(unit_plan, "takes the mean over where the chosen experts are") {
+    constexpr uint64_t mb = 1'000'000;
+    const auto check = [](uint64_t card, uint64_t processor, uint32_t experts, uint32_t drawn, double expected, Location at = Location::here()) {
+        PassStep step{card * mb, {}, processor * mb};
+        step.read = static_cast<double>(drawn) / experts;
+        step.experts = experts;
+        step.drawn = drawn;
+        const double seconds = pass_seconds(std::vector{step}, 1, 0, simple_device());
+        expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s, got " + show(seconds), at);
+    };
+    // One of two, which are on the card and not: it takes 1 ms or 10.
+    check(1, 1, 2, 1, 0.0055);
+    // Two of four, of which two are on the card: both, one or none of them.
+    check(2, 2, 4, 2, (1 * 0.002 + 4 * 0.010 + 1 * 0.020) / 6);
+    // All of them, and so nothing is left to chance.
+    check(2, 2, 4, 4, 0.020);
+    check(3, 1, 4, 1, 0.75 * 0.001 + 0.25 * 0.010);
+    // All of the processor's, and all of the card's, without chance.
+    check(0, 4, 4, 2, 0.020);
+    check(4, 0, 4, 2, 0.002);
+}
+
 TEST(unit_plan, "never exceeds the budget and is never slower than the best static split") {
     std::mt19937_64 random(1);
     for (int i = 0; i < 60; ++i) check_plan(random_model(random), random_device(random), random_request(random));
@@ -196,6 +221,31 @@ TEST(unit_plan, "uploads in wide passes what the processor computes in narrow on
     const uint32_t from = all.stream_rest_from_width;
     expect(from > 1 && from <= 64, "a width between 1 and 64, got " + show(from));
     expect(all.resident > 0 && all.resident + all.streamed < all.pieces, "networks of three shares");
+}
+
+TEST(unit_plan, "divides a mixture between card and processor, expert by expert, and uploads the rest for prompts") {
+    ModelProfile model;
+    model.layers = 10;
+    model.experts = 64;
+    model.experts_used = 8;
+    model.layer_bytes.assign(10, 120 * mib);
+    model.network_bytes.assign(10, 100 * mib);
+    model.is_mixture.assign(10, true);
+    model.network_pieces.assign(10, 64);
+    model.kv_bytes_per_token.assign(10, 1024);
+    model.output_bytes = 100 * mib;
+    DeviceProfile device;
+    device.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
+    device.processor = WidthCurve({{1, 0.03e-9}, {512, 15e-9}});
+    device.upload_bytes_per_second = 5e9;
+    const UnitPlan plan = plan_units(model, device, {1024, 512, 1000 * mib});
+    for (const LayerPlan& layer : plan.layers) {
+        expect(layer.on_card && layer.network.resident > 0 && layer.network.rest() > 0, "experts of every layer on both sides, got " + show(layer.network.resident));
+        expect(layer.network.stream_rest_from_width > 8 && layer.network.stream_rest_from_width <= 512, "a width for prompts, got " + show(layer.network.stream_rest_from_width));
+    }
+    model.network_pieces.assign(10, 1);
+    const UnitPlan whole = plan_units(model, device, {1024, 512, 1000 * mib});
+    expect(plan.request_seconds < whole.request_seconds, "less than with whole layers, " + show(whole.request_seconds) + " s, got " + show(plan.request_seconds));
 }
 
 TEST(unit_plan, "a placement by whole layers takes the time of those on the card and those of the processor") {

@@ -199,6 +199,9 @@ export interface Activity extends Guesses {
   waitedMs: number;
   /** Weights that belong on the card and were given back for a while; `deviceBytes` does without them. */
   releasedBytes: number;
+  /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
+  expertUses: number;
+  expertHits: number;
   /** Of prompts, computed before a request needed them, and those of them that a request then found. */
   aheadTokens: number;
   usedAheadTokens: number;

@@ -96,6 +96,8 @@ describe("activity", () => {
       slotDiscarded: 0,
       waitedMs: 0,
       releasedBytes: 0,
+      expertUses: 0,
+      expertHits: 0,
     });
     const session = await other.session();
     const tokens = await other.tokens("One two three four");

@@ -152,6 +152,14 @@ void HostWeights::add(ggml_tensor* tensor) {
         if (name.ends_with(".ffn_down.weight")) whole.down = tensor;
         return;
     }
+    if (id->group == UnitGroup::Experts && options_.mixtures.contains(id->layer)) {
+        NetworkTensors& whole = mixture_tensors_[id->layer];
+        const std::string_view name = tensor->name;
+        if (name.ends_with(".ffn_gate_exps.weight")) whole.gate = tensor;
+        if (name.ends_with(".ffn_up_exps.weight")) whole.up = tensor;
+        if (name.ends_with(".ffn_down_exps.weight")) whole.down = tensor;
+        return;
+    }
     HostUnit& unit = units_[*id];
     unit.id = *id;
     if (const auto width = options_.stream_from_width.find(*id); width != options_.stream_from_width.end()) {
@@ -215,6 +223,49 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
     largest_result_ = std::max(largest_result_, static_cast<size_t>(whole.down->ne[1]) * options_.widest_pass * sizeof(float));
 }
 
+void HostWeights::divide_mixture(uint32_t layer, const NetworkCut& cut) {
+    const NetworkTensors& whole = mixture_tensors_[layer];
+    const bool complete = whole.gate && whole.up && whole.down;
+    const int64_t experts = complete ? whole.gate->ne[2] : 0;
+    const bool fits = complete && cut.pieces == experts && whole.up->ne[2] == experts && whole.down->ne[2] == experts && cut.resident < cut.pieces;
+    if (!fits) {
+        throw EngineError(ErrorCode::ModelUnsupported, "Expected layer " + std::to_string(layer) + " to have " + std::to_string(cut.pieces) +
+                                                           " experts, not all of them on the card, but it has " + std::to_string(experts) +
+                                                           ". Choose another model.");
+    }
+    auto mixture = std::make_unique<HostMixture>(whole, cut);
+    if (cut.resident > 0) {
+        const HostMixture::RoomPtr vram = mixture->make_room(ggml_backend_dev_buffer_type(card_), cut.resident);
+        if (!vram) {
+            throw EngineError(ErrorCode::OutOfMemory, "The card has no room for the experts of layer " + std::to_string(layer) +
+                                                          ". Lower the VRAM limit or close other programs.");
+        }
+        for (size_t i = 0; i < vram->weights.size(); ++i) {
+            ggml_backend_tensor_set(vram->weights[i], whole.all()[i]->data, 0, static_cast<size_t>(cut.resident) * whole.all()[i]->nb[2]);
+        }
+        mixture->move_to(vram);
+    }
+    HostUnit& unit = units_[{layer, UnitGroup::Experts}];
+    unit.id = {layer, UnitGroup::Experts};
+    unit.stream_from_width = cut.stream_rest_from_width;
+    const ggml_backend_buffer_type_t pinned = pinned_memory_type(card_);
+    unit.pinned = options_.memory == HostMemory::Pinned && pinned && mixture->pin(pinned);
+    // As all of them lie in a slot.
+    std::array<size_t, 3> offsets{};
+    std::array<size_t, 3> paddings{};
+    for (size_t i = 0; i < offsets.size(); ++i) {
+        ggml_tensor together = *whole.all()[i];
+        together.ne[2] = mixture->slot_places();
+        together.nb[3] = together.nb[2] * static_cast<size_t>(together.ne[2]);
+        add_weight(unit, &together);
+        offsets[i] = unit.weights.back().slot_offset;
+        paddings[i] = unit.weights.back().padding;
+    }
+    mixture->stream_with(unit, offsets, paddings);
+    for (const ggml_tensor* tensor : whole.all()) mixture_of_[tensor] = mixture.get();
+    mixtures_[layer] = std::move(mixture);
+}
+
 // Copies a unit that is no share of a network into pinned memory, when the system grants it.
 void HostWeights::pin(HostUnit& unit) {
     ggml_backend_buffer_ptr memory = allocate_pinned(card_, unit.slot_bytes);
@@ -229,7 +280,7 @@ void HostWeights::pin(HostUnit& unit) {
 }
 
 bool HostWeights::settle(const std::function<bool(float)>& go_on) {
-    const auto count = static_cast<float>(options_.networks.size());
+    const auto count = static_cast<float>(options_.networks.size() + options_.mixtures.size());
     if (options_.memory == HostMemory::Pinned) {
         for (auto& [id, unit] : units_) pin(unit);
     }
@@ -238,12 +289,18 @@ bool HostWeights::settle(const std::function<bool(float)>& go_on) {
         if (!go_on(done++ / count)) return false;
         cut(layer, network);
     }
+    for (const auto& [layer, network] : options_.mixtures) {
+        if (!go_on(done++ / count)) return false;
+        divide_mixture(layer, network);
+    }
     staging_ = {};
     return true;
 }
 
 void HostWeights::give_up() {
     network_of_.clear();
+    mixture_of_.clear();
+    mixtures_.clear();
     unit_of_.clear();
     networks_.clear();
     units_.clear();
@@ -259,6 +316,17 @@ std::vector<HostNetwork*> HostWeights::networks() {
 HostNetwork* HostWeights::network_of(const ggml_tensor* tensor) const {
     const auto found = network_of_.find(tensor);
     return found == network_of_.end() ? nullptr : found->second;
+}
+
+HostMixture* HostWeights::mixture_of(const ggml_tensor* tensor) const {
+    const auto found = mixture_of_.find(tensor);
+    return found == mixture_of_.end() ? nullptr : found->second;
+}
+
+std::vector<HostMixture*> HostWeights::mixtures() const {
+    std::vector<HostMixture*> mixtures;
+    for (const auto& [layer, mixture] : mixtures_) mixtures.push_back(mixture.get());
+    return mixtures;
 }
 
 const HostUnit* HostWeights::unit_of(const ggml_tensor* tensor) const {

@@ -16,6 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "device/mixture.h"
 #include "device/network.h"
 #include "device/weight_unit.h"
 
@@ -34,6 +35,7 @@ struct HostWeightsOptions {
     std::map<UnitId, uint32_t> stream_from_width;
     std::map<uint32_t, NetworkCut> networks;  // by layer
     uint32_t widest_pass = 512;               // tokens
+    std::map<uint32_t, NetworkCut> mixtures{};  // by layer; those whose experts are placed one by one, with a piece an expert
 };
 
 // A network that is cut up.
@@ -75,6 +77,18 @@ class HostWeights {
     HostNetwork* network_of(const ggml_tensor* tensor) const;
     // Those that are cut up, in the order of their layers. For the device that computes them.
     std::vector<HostNetwork*> networks();
+    // The same of mixtures whose experts are placed one by one.
+    HostMixture* mixture_of(const ggml_tensor* tensor) const;
+    std::vector<HostMixture*> mixtures() const;
+    // A pass asked for experts, pairs of them with tokens, of which so many were in VRAM.
+    void count_experts(uint64_t pairs, uint64_t in_vram) {
+        expert_uses_ += pairs;
+        expert_hits_ += in_vram;
+    }
+    // Any thread.
+    uint64_t expert_uses() const { return expert_uses_; }
+    uint64_t expert_hits() const { return expert_hits_; }
+    uint32_t widest_pass() const { return options_.widest_pass; }
     // Bytes of the largest result of a network, in a pass of the widest kind; 0: no network is cut up.
     size_t largest_result() const { return largest_result_; }
     // The threads that compute shares on the processor; null: some of their own.
@@ -96,6 +110,7 @@ class HostWeights {
     void add(ggml_tensor* tensor);
     void add_weight(HostUnit& unit, ggml_tensor* tensor);
     void cut(uint32_t layer, const NetworkCut& cut);
+    void divide_mixture(uint32_t layer, const NetworkCut& cut);
     void pin(HostUnit& unit);
 
     ggml_backend_dev_t card_;
@@ -104,6 +119,11 @@ class HostWeights {
     std::unordered_map<const ggml_tensor*, const HostUnit*> unit_of_;
     std::map<uint32_t, HostNetwork> networks_;  // by layer
     std::unordered_map<const ggml_tensor*, HostNetwork*> network_of_;
+    std::map<uint32_t, NetworkTensors> mixture_tensors_;  // by layer
+    std::map<uint32_t, std::unique_ptr<HostMixture>> mixtures_;
+    std::unordered_map<const ggml_tensor*, HostMixture*> mixture_of_;
+    std::atomic<uint64_t> expert_uses_{0};
+    std::atomic<uint64_t> expert_hits_{0};
     std::vector<ggml_backend_buffer_ptr> pinned_;
     std::vector<char> staging_;  // while the weights settle
     size_t largest_result_ = 0;

@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include "device/mixture_computer.h"
 #include "device/network.h"
 #include "device/processor.h"
 #include "runtime/engine_error.h"
@@ -34,6 +35,12 @@ const ggml_tensor* host_weight_of_node(const ggml_tensor* node) {
 HostNetwork* network_of_node(const ggml_tensor* node) {
     const ggml_tensor* const weight = host_weight_of_node(node);
     return weight ? HostWeights::of(weight)->network_of(weight) : nullptr;
+}
+
+// The same of a mixture whose experts are placed one by one.
+HostMixture* mixture_of_node(const ggml_tensor* node) {
+    const ggml_tensor* const weight = host_weight_of_node(node);
+    return weight ? HostWeights::of(weight)->mixture_of(weight) : nullptr;
 }
 
 // A result of the same shape as `like` somewhere else.
@@ -147,6 +154,7 @@ struct StreamingDevice::Backend {
     ggml_backend_event_ptr fetched;   // the input of a network is in RAM; null where the card has no events
     ggml_backend_buffer_ptr scratch;  // two results of shares, on the card
     Sum sum;
+    MixtureComputer mixtures;
     ggml_abort_callback is_cancelled = nullptr;
     void* cancelled_data = nullptr;
     ggml_backend interface{};
@@ -169,6 +177,8 @@ struct StreamingDevice::Backend {
     // Lets ggml keep the input of networks that are cut up: shares read it one after the other. False when there is none.
     static bool keep_inputs(ggml_cgraph* graph, ggml_backend_graph_optimize_params* parameters);
     ggml_status compute_segment(ggml_cgraph* graph, int begin, int end, const HostUnit* unit, HostWeights* weights);
+    // A mixture whose experts are in VRAM or not, one by one; `nodes` counts how many nodes of the graph that was.
+    ggml_status compute_mixture(HostWeights& weights, HostMixture& mixture, ggml_cgraph* graph, int begin, int& nodes);
     // A network whose shares card and processor compute at the same time.
     ggml_status compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes);
     // A share whose input is in RAM already; adds the result to what is in `processor.result()`, or puts it there.
@@ -240,8 +250,9 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
     bool has_networks = false;
     for (int i = 0; i < graph->n_nodes; ++i) {
         const HostNetwork* const network = network_of_node(graph->nodes[i]);
-        if (!network) continue;
+        if (!network && !mixture_of_node(graph->nodes[i])) continue;
         has_networks = true;
+        if (!network) continue;
         const auto nodes = NetworkNodes::find(graph, i, network->whole);
         if (nodes) parameters->add_alloc_dep(parameters->user_data, nodes->input(), nodes->down);
     }
@@ -252,6 +263,7 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
 // before them.
 ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
     std::lock_guard passing(device.mutex_);
+    if (device.last_mixtures_) device.mover_.step(*device.last_mixtures_, [&] { device.stop_queues(); });
     std::lock_guard using_queue(mutex);
     int begin = 0;
     const HostUnit* unit = nullptr;
@@ -267,6 +279,16 @@ ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
             status = nodes ? compute_network(*owner, *network, *nodes) : compute_on_processor(*owner, graph->nodes[i]);
             if (status != GGML_STATUS_SUCCESS) return status;
             if (nodes) i += NetworkNodes::count - 1;
+            begin = i + 1;
+            unit = nullptr;
+            continue;
+        }
+        if (HostMixture* const mixture = owner->mixture_of(weight)) {
+            ggml_status status = compute_segment(graph, begin, i, unit, weights);
+            int nodes = 0;
+            if (status == GGML_STATUS_SUCCESS) status = compute_mixture(*owner, *mixture, graph, i, nodes);
+            if (status != GGML_STATUS_SUCCESS) return status;
+            i += nodes - 1;
             begin = i + 1;
             unit = nullptr;
             continue;
@@ -297,6 +319,15 @@ ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int be
     device.ring_.done(*unit, compute.get());
     if (status == GGML_STATUS_SUCCESS) device.ring_.prefetch_behind(*weights, *unit, in_slot.width());
     return status;
+}
+
+ggml_status StreamingDevice::Backend::compute_mixture(HostWeights& weights, HostMixture& mixture, ggml_cgraph* graph, int begin, int& count) {
+    if (cancelled()) return GGML_STATUS_ABORTED;
+    device.adopt_restored();
+    device.last_mixtures_ = &weights;
+    const auto nodes = MixtureNodes::find(graph, begin, mixture.whole());
+    count = nodes ? MixtureNodes::count : 1;
+    return nodes ? mixtures.compute(weights, mixture, *nodes) : mixtures.compute_alone(weights, graph->nodes[begin]);
 }
 
 ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes) {
@@ -412,7 +443,7 @@ void StreamingDevice::Backend::await_input() {
     if (fetched && processor.pinned()) ggml_backend_event_synchronize(fetched.get());
 }
 
-StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue), processor(owner.card_) {
+StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue), processor(owner.card_), mixtures(owner.card_, card_queue, processor, owner.ring_) {
     ggml_backend_dev_props properties;
     ggml_backend_dev_get_props(owner.card_, &properties);
     if (properties.caps.async && properties.caps.events) fetched.reset(ggml_backend_event_new(owner.card_));
@@ -494,6 +525,7 @@ bool StreamingDevice::Ggml::supports_op(ggml_backend_dev_t device, const ggml_te
     if (HostWeights::of(weight)->network_of(weight)) {
         return node->src[0] == weight && ggml_is_contiguous(node->src[1]) && node->src[1]->ne[2] == 1 && node->src[1]->ne[3] == 1;
     }
+    if (HostWeights::of(weight)->mixture_of(weight)) return node->op == GGML_OP_MUL_MAT_ID && node->src[0] == weight && ggml_is_contiguous(node->src[1]);
     const HostUnit* const unit = HostWeights::of(weight)->unit_of(weight);
     return unit && width_of(node) >= unit->stream_from_width;
 }
@@ -559,7 +591,7 @@ StreamingDevice::Ggml::Ggml(StreamingDevice& owner) : device{}, registry{} {
 }
 
 StreamingDevice::StreamingDevice(ggml_backend_dev_t card, std::string name)
-    : card_(card), name_(std::move(name)), description_(ggml_backend_dev_description(card)), ring_(card), ggml_(std::make_unique<Ggml>(*this)) {
+    : card_(card), name_(std::move(name)), description_(ggml_backend_dev_description(card)), ring_(card), mover_(card, ring_), ggml_(std::make_unique<Ggml>(*this)) {
     ggml_backend_register(&ggml_->registry);
 }
 
@@ -606,9 +638,17 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
             if (share.in_vram()) in_vram.push_back(share.network.get());
         }
     }
-    if (in_vram.empty()) return 0;
+    std::vector<HostMixture*> mixtures;
+    for (HostMixture* mixture : weights.mixtures()) {
+        if (mixture->vram()) mixtures.push_back(mixture);
+    }
+    if (in_vram.empty() && mixtures.empty()) return 0;
     const auto stopped = stop_queues();
     uint64_t released = 0;
+    for (auto mixture = mixtures.rbegin(); mixture != mixtures.rend() && released < bytes; ++mixture) {
+        released += (*mixture)->vram_bytes();
+        (*mixture)->release();
+    }
     for (auto share = in_vram.rbegin(); share != in_vram.rend() && released < bytes; ++share) {
         released += (*share)->bytes();
         (*share)->move_back();
@@ -641,13 +681,15 @@ uint64_t StreamingDevice::copy_all(HostWeights& weights, const std::function<boo
             restored_.emplace_back(share.network.get(), std::move(*room));
         }
     }
-    return copied;
+    return copy_mixtures(weights, go_on, most, copied);
 }
 
 void StreamingDevice::adopt_restored() {
     std::lock_guard lock(restored_mutex_);
     for (auto& [share, room] : restored_) share->move_to(std::move(room));
     restored_.clear();
+    for (auto& [mixture, vram] : restored_mixtures_) mixture->move_to(std::move(vram));
+    restored_mixtures_.clear();
 }
 
 bool StreamingDevice::copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on) {
@@ -681,6 +723,8 @@ void StreamingDevice::fill_slots(const HostWeights& weights) {
 
 void StreamingDevice::forget(const HostWeights& weights) {
     std::lock_guard lock(mutex_);
+    mover_.forget(weights);
+    if (last_mixtures_ == &weights) last_mixtures_ = nullptr;
     if (users_.erase(&weights) == 0) return;
     const auto stopped = stop_queues();
     ring_.forget(weights);

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "device/expert_mover.h"
 #include "device/host_weights.h"
 #include "device/upload_ring.h"
 
@@ -67,6 +68,8 @@ class StreamingDevice {
     uint64_t copy_all(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most);
     // Lets the card compute what has been copied; also in the middle of a pass, between two networks. Under mutex_.
     void adopt_restored();
+    // The same of mixtures, whose experts are in VRAM again or none of them is; `copied` is what was copied before.
+    uint64_t copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t copied);
     // Copies what is in RAM; false when told to stop.
     bool copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on);
 
@@ -81,6 +84,9 @@ class StreamingDevice {
     std::unique_ptr<Uploader> restorer_;    // guarded by restore_mutex_; made with the first restore
     std::mutex restored_mutex_;             // locked last
     std::vector<std::pair<NetworkShare*, NetworkShare::Room>> restored_;  // guarded by restored_mutex_
+    std::vector<std::pair<HostMixture*, HostMixture::RoomPtr>> restored_mixtures_;  // guarded by restored_mutex_
+    ExpertMover mover_;                     // guarded by mutex_
+    HostWeights* last_mixtures_ = nullptr;  // whose mixtures were computed last; guarded by mutex_
     std::unique_ptr<Ggml> ggml_;
 };
 

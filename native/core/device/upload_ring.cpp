@@ -93,6 +93,13 @@ void UploadRing::forget(const HostWeights& weights) {
     }
 }
 
+void UploadRing::forget(const HostUnit& unit) {
+    Slot* const slot = find(unit);
+    if (!slot) return;
+    if (uploader_) uploader_->synchronize();
+    slot->unit = nullptr;
+}
+
 UploadRing::Slot* UploadRing::find(const HostUnit& unit) {
     const auto found = std::ranges::find_if(slots_, [&](const auto& slot) { return slot->unit == &unit; });
     return found == slots_.end() ? nullptr : found->get();
@@ -114,8 +121,11 @@ void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& 
     for (const HostUnit::Weight& weight : unit.weights) {
         const auto part = Upload::Part::of(weight.tensor, weight.slot_offset);
         const size_t size = part.rows * part.size;
-        upload.parts.push_back(part);
         bytes_ += size;
+        Upload::Part* const last = upload.parts.empty() ? nullptr : &upload.parts.back();
+        // What lies one behind the other on both sides, as experts do, is copied at once.
+        if (last && last->rows == 1 && part.rows == 1 && last->offset + last->size == part.offset && static_cast<const char*>(last->data) + last->size == part.data) last->size += size;
+        else upload.parts.push_back(part);
         for (size_t done = 0; done < weight.padding; done += zeros.size()) {
             upload.parts.push_back({zeros.data(), weight.slot_offset + size + done, std::min(zeros.size(), weight.padding - done), 1, 0});
         }

@@ -45,6 +45,8 @@ class UploadRing {
     void tidy(ggml_backend_t compute);
     // Forgets what the slots hold of these weights, which are about to be freed.
     void forget(const HostWeights& weights);
+    // The same of one unit, whose weights are to be other ones.
+    void forget(const HostUnit& unit);
 
     uint32_t slots() const { return static_cast<uint32_t>(slots_.size()); }
     size_t slot_bytes() const { return slot_bytes_; }

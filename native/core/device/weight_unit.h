@@ -30,7 +30,8 @@ std::optional<UnitId> unit_of_tensor(std::string_view name, uint32_t output_laye
 constexpr uint32_t never_streamed = UINT32_MAX;
 
 // How a feed-forward network is divided along its hidden dimension, in pieces of equal size, from the beginning on. Each of
-// the shares may be empty. A network of one piece is placed as a whole.
+// the shares may be empty. A network of one piece is placed as a whole. The pieces of a mixture are its experts: which of them
+// are resident changes with their use, and none is uploaded by every pass.
 //
 // What is neither resident nor always streamed, the processor computes from RAM beside the card, unless the pass is wide: the
 // wider it is, the slower is the processor in comparison with an upload.

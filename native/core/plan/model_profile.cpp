@@ -100,6 +100,18 @@ uint32_t pieces_of(ggml_context* shapes, uint32_t layer, uint64_t network_bytes)
     return divides ? static_cast<uint32_t>(hidden / piece) : 1;
 }
 
+// Experts of a layer that can be placed one by one: all of them, or one where a mixture is not gate, up and down and nothing
+// else.
+uint32_t experts_of(ggml_context* shapes, uint32_t layer, uint64_t network_bytes) {
+    const auto find = [&](const char* name) { return ggml_get_tensor(shapes, ("blk." + std::to_string(layer) + ".ffn_" + name + "_exps.weight").c_str()); };
+    const ggml_tensor* const gate = find("gate");
+    const ggml_tensor* const up = find("up");
+    const ggml_tensor* const down = find("down");
+    if (!gate || !up || !down || ggml_nbytes(gate) + ggml_nbytes(up) + ggml_nbytes(down) != network_bytes) return 1;
+    const bool alike = gate->ne[2] == up->ne[2] && gate->ne[2] == down->ne[2] && gate->ne[1] == up->ne[1] && down->ne[0] == gate->ne[1];
+    return alike ? static_cast<uint32_t>(gate->ne[2]) : 1;
+}
+
 void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
     uint64_t end = gguf_get_data_offset(gguf);
     bool own_output = false;
@@ -198,7 +210,10 @@ ModelProfile read_model_profile(const std::string& path) {
     const bool is_compressed = own("attention.kv_lora_rank").has_value();
     profile.can_quantise_kv = key_width % block == 0 && value_width % block == 0 && !is_compressed;
     measure_tensors(gguf, profile);
-    for (uint32_t layer = 0; layer < profile.layers; ++layer) profile.network_pieces.push_back(pieces_of(shapes.get(), layer, profile.network_bytes[layer]));
+    for (uint32_t layer = 0; layer < profile.layers; ++layer) {
+        const auto pieces = profile.is_mixture[layer] ? &experts_of : &pieces_of;
+        profile.network_pieces.push_back(pieces(shapes.get(), layer, profile.network_bytes[layer]));
+    }
     return profile;
 }
 

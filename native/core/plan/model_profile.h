@@ -27,7 +27,7 @@ struct ModelProfile {
     uint32_t experts_used = 0;     // by a token
     std::vector<uint64_t> layer_bytes;         // (layer) weights
     std::vector<uint64_t> network_bytes;       // (layer) those of them in the feed-forward network, or in the experts
-    std::vector<uint32_t> network_pieces;      // (layer) that the network can be cut into; 1: only as a whole, 0: there is none
+    std::vector<uint32_t> network_pieces;      // (layer) that the network can be cut into, or experts; 1: only as a whole, 0: there is none
     std::vector<bool> is_mixture;              // (layer) the network is a mixture of experts
     std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token
     KvType kv_type = KvType::F16;

@@ -1,6 +1,7 @@
 #include "plan/pass_time.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <vector>
 
@@ -52,6 +53,24 @@ class Uploads {
     size_t begun_ = 0;
 };
 
+// Of the experts that a pass chooses, some are on the card, which computes them at the same time as the processor computes the
+// others, and both wait for each other: the mean over what chance decides (the hypergeometric distribution). `card` and
+// `processor` are seconds when each side has as many of them as it has on average.
+double drawn_seconds(double card, double processor, double on_card, double experts, double drawn) {
+    const double in_ram = experts - on_card;
+    double mean = 0;
+    double all = 0;
+    double weight = 1;
+    for (double hits = std::max(0.0, drawn - in_ram); hits <= std::min(drawn, on_card); ++hits) {
+        const double card_part = hits * experts / (drawn * on_card);
+        const double processor_part = (drawn - hits) * experts / (drawn * in_ram);
+        mean += weight * std::max(card * card_part, processor * processor_part);
+        all += weight;
+        weight *= (on_card - hits) * (drawn - hits) / ((hits + 1) * (in_ram - drawn + hits + 1));
+    }
+    return mean / all;
+}
+
 }  // namespace
 
 double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t slots, const DeviceProfile& profile) {
@@ -66,12 +85,19 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t sl
             const uint32_t tokens = step.width > 0 ? step.width : width;
             const double per_byte = profile.card.at(tokens) * step.read;
             const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });
-            double processor = now;
-            if (step.processor > 0) {
-                processor += static_cast<double>(step.processor) * profile.processor.at(tokens) * step.read;
-                if (with_card || !was_on_processor) processor += profile.exchange_seconds;
+            const double exchange = step.processor > 0 && (with_card || !was_on_processor) ? profile.exchange_seconds : 0;
+            const double beside = static_cast<double>(step.processor) * profile.processor.at(tokens) * step.read;
+            const double alone = static_cast<double>(step.card) * per_byte;
+            const double launches = step.operations * profile.launch_seconds + step.copies * profile.upload_seconds;
+            if (step.drawn > 0 && step.card > 0 && step.processor > 0) {
+                const double share = static_cast<double>(step.card) / static_cast<double>(step.card + step.processor);
+                const double on_card = std::clamp(std::round(share * step.experts), 1.0, step.experts - 1.0);
+                now += launches + exchange + drawn_seconds(alone, beside, on_card, step.experts, step.drawn);
+                was_on_processor = false;
+                continue;
             }
-            double card = now + static_cast<double>(step.card) * per_byte + step.operations * profile.launch_seconds;
+            const double processor = now + exchange + beside;
+            double card = now + alone + launches;
             for (const uint64_t bytes : step.streamed) {
                 if (bytes == 0) continue;
                 const double lost = profile.upload_share_of_card * (profile.upload_seconds + static_cast<double>(bytes) / profile.upload_bytes_per_second);

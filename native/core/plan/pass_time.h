@@ -18,6 +18,9 @@ struct PassStep {
     uint32_t width = 0;       // tokens that a weight is multiplied with; 0: all of the pass
     uint32_t operations = 0;  // of the card, other than multiplications with these weights
     double read = 1;          // share of the weights that is multiplied with any token; all of what is streamed is uploaded
+    uint32_t copies = 0;      // small ones between card and processor, beside the exchange
+    uint32_t experts = 0;     // of a mixture; 0: no mixture
+    uint32_t drawn = 0;       // those that any token chooses, of which by chance more or fewer are on the card
 };
 
 // Seconds of a pass of `width` tokens over the steps in their order, in the middle of many such passes: the upload ring of

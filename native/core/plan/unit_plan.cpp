@@ -25,6 +25,14 @@ constexpr uint32_t longest_draft = 32;
 constexpr uint32_t attention_operations = 20;
 constexpr uint32_t share_operations = 4;
 
+// Of a mixture: choosing experts and weighing them, and putting the rows of card and processor into their order. Besides, the
+// results of a token's experts are added up one by one.
+constexpr uint32_t router_operations = 8;
+constexpr uint32_t order_operations = 2;
+
+// Of a mixture that is computed by both: of the numbers of the experts, there and back.
+constexpr uint32_t number_copies = 2;
+
 // What the i-th of `count` gets when `total` are dealt out as evenly as may be.
 uint32_t dealt(uint64_t total, size_t i, size_t count) {
     return static_cast<uint32_t>(total * (i + 1) / count - total * i / count);
@@ -44,7 +52,10 @@ class Search {
             if (const auto plan = static_split(on_card)) keep_faster(best_static_, *plan);
             const auto start = bare(on_card);
             if (!start) continue;
-            for (const uint32_t slots : {0u, 2u, 3u, 4u}) try_shares(*start, slots);
+            for (const uint32_t slots : {0u, 2u, 3u, 4u}) {
+                try_shares(*start, slots, Deal::Evenly);
+                if (has_mixtures()) try_shares(*start, slots, Deal::LayerByLayer);
+            }
         }
         if (!best_ || best_static_->request_seconds < best_->request_seconds) best_ = best_static_;
         UnitPlan plan = std::move(*best_);
@@ -55,6 +66,19 @@ class Search {
     }
 
   private:
+    // Where experts go that VRAM has room for: to all layers, so that card and processor always compute at the same time, or to
+    // the last ones, which the processor has nothing to do with then.
+    enum class Deal : uint8_t { Evenly, LayerByLayer };
+
+    // Experts that are placed one by one are never all brought to the card for a single token.
+    bool is_divided_mixture(size_t layer) const { return model_.is_mixture[layer] && model_.network_pieces[layer] > 1; }
+    bool has_mixtures() const {
+        for (size_t layer = 0; layer < model_.layers; ++layer) {
+            if (is_divided_mixture(layer)) return true;
+        }
+        return false;
+    }
+
     uint64_t kv_bytes(size_t layer) const { return model_.kv_bytes_per_token[layer] * request_.context_length; }
 
     // Whether it is faster than `best`, and so kept there.
@@ -103,7 +127,7 @@ class Search {
 
     // Divisions of the networks: first some from "nothing is streamed" to "all is" with as much resident as fits, then from
     // the best of them on with ever smaller steps to one that no step makes faster.
-    void try_shares(const UnitPlan& start, uint32_t slots) {
+    void try_shares(const UnitPlan& start, uint32_t slots, Deal deal) {
         const uint64_t pieces = start.networks_on_card().pieces;
         std::optional<UnitPlan> best;
         uint64_t streamed = 0;
@@ -111,7 +135,7 @@ class Search {
         const auto attempt = [&](uint64_t upload, uint64_t keep) {
             // Also when it is below 0 and so beyond all numbers.
             if (upload > (slots > 0 ? pieces : 0) || keep > pieces) return false;
-            UnitPlan plan = divided(start, slots, upload, keep);
+            UnitPlan plan = divided(start, slots, upload, keep, deal);
             if (plan.vram_bytes > request_.vram_bytes || !keep_faster(best, std::move(plan))) return false;
             streamed = upload;
             resident = keep;
@@ -119,7 +143,7 @@ class Search {
         };
         constexpr uint64_t parts = 16;
         uint64_t step = std::max<uint64_t>(1, pieces / parts);
-        for (uint64_t upload = 0; upload <= pieces; upload += step) attempt(upload, most_resident(start, slots, upload));
+        for (uint64_t upload = 0; upload <= pieces; upload += step) attempt(upload, most_resident(start, slots, upload, deal));
         for (; best && step > 0; step /= 2) {
             while (attempt(streamed + step, resident) || attempt(streamed - step, resident) || attempt(streamed, resident + step) ||
                    attempt(streamed, resident - step) || attempt(streamed + step, resident - step) || attempt(streamed - step, resident + step)) {
@@ -128,29 +152,32 @@ class Search {
         if (best) keep_faster(best_, std::move(*best));
     }
 
-    uint64_t most_resident(const UnitPlan& start, uint32_t slots, uint64_t streamed) const {
+    uint64_t most_resident(const UnitPlan& start, uint32_t slots, uint64_t streamed, Deal deal) const {
         uint64_t fits = 0;
         uint64_t beyond = uint64_t{start.networks_on_card().pieces} + 1;
         while (fits + 1 < beyond) {
             const uint64_t middle = (fits + beyond) / 2;
-            (divided(start, slots, streamed, middle).vram_bytes <= request_.vram_bytes ? fits : beyond) = middle;
+            (divided(start, slots, streamed, middle, deal).vram_bytes <= request_.vram_bytes ? fits : beyond) = middle;
         }
         return fits;
     }
 
-    UnitPlan divided(const UnitPlan& start, uint32_t slots, uint64_t streamed, uint64_t resident) const {
+    UnitPlan divided(const UnitPlan& start, uint32_t slots, uint64_t streamed, uint64_t resident, Deal deal) const {
         UnitPlan plan = start;
         plan.slots = slots;
         size_t count = 0;
         for (const LayerPlan& layer : plan.layers) count += layer.on_card && layer.network.pieces > 0;
         size_t i = 0;
+        uint64_t below = start.networks_on_card().pieces;  // this layer's and those of the layers behind it
         uint64_t others = 0;  // streamed pieces that are still to be placed where resident ones leave room
         for (size_t layer = 0; layer < plan.layers.size(); ++layer) {
             NetworkCut& network = plan.layers[layer].network;
             if (!plan.layers[layer].on_card || network.pieces == 0) continue;
             network.resident = std::min(network.pieces, dealt(resident, i, count));
+            below -= network.pieces;
+            if (deal == Deal::LayerByLayer) network.resident = static_cast<uint32_t>(std::min<uint64_t>(network.pieces, resident - std::min(resident, below)));
             others += dealt(streamed, i, count);
-            network.streamed = static_cast<uint32_t>(std::min<uint64_t>(network.in_ram(), others));
+            network.streamed = is_divided_mixture(layer) ? 0 : static_cast<uint32_t>(std::min<uint64_t>(network.in_ram(), others));
             others -= network.streamed;
             ++i;
             plan.vram_bytes += resident_bytes(model_, plan, layer);
@@ -170,7 +197,7 @@ class Search {
         for (uint32_t part = 0; part < parts; ++part) {
             UnitPlan plan = undivided;
             for (LayerPlan& layer : plan.layers) {
-                if (layer.on_card) layer.network.early = layer.network.rest() * part / parts;
+                if (layer.on_card && !is_divided_mixture(static_cast<size_t>(&layer - plan.layers.data()))) layer.network.early = layer.network.rest() * part / parts;
             }
             double sum = 0;
             for (const uint32_t width : predicted_widths(request_.widest_pass)) {
@@ -286,6 +313,13 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
                 const double experts = model.experts_read(width);
                 step.read = experts / model.experts;
                 step.width = std::max(1u, static_cast<uint32_t>(std::lround(width * model.experts_used / experts)));
+                if (layer.on_card) {
+                    const bool divided = network.pieces > 1 && network.in_ram() > 0;
+                    step.operations += router_operations + model.experts_used + (divided ? order_operations : 0);
+                    step.copies = divided ? number_copies : 0;
+                    step.experts = model.experts;
+                    step.drawn = static_cast<uint32_t>(std::lround(experts));
+                }
             }
             steps.push_back(step);
         }

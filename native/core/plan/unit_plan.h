@@ -4,7 +4,9 @@
 // Attention stays on the card together with the KV cache, for the last layers first; what VRAM is left goes to
 // feed-forward networks, or experts, and upload slots. Every network of these layers is cut into a share that stays on the card, one that
 // every pass uploads, and a rest, which the processor computes at the same time and wide passes upload, too, from the width
-// on where that is faster. Networks that cannot be cut, and the experts of a layer, are one of the three. Of all these plans, the one is best with which
+// on where that is faster. Networks that cannot be cut are one of the three. Of a mixture, some experts stay on the card and the
+// rest is computed by the processor, if a token chooses them, or uploaded by wide passes; mixtures whose weights are not the
+// usual three are one of the three as a whole. Of all these plans, the one is best with which
 // a typical request, a prompt and its answer, is predicted to take the least time.
 #pragma once
 

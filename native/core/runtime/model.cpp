@@ -115,7 +115,7 @@ std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const 
     for (uint32_t i = 0; i < layers.size(); ++i) {
         const NetworkCut& network = layers[i].network;
         if (!layers[i].on_card || network.in_ram() == 0) continue;
-        if (network.pieces > 1) options.networks[i] = network;
+        if (network.pieces > 1) (model.is_mixture[i] ? options.mixtures : options.networks)[i] = network;
         else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
     }
     return std::make_unique<HostWeights>(find_device(placement.device), std::move(options));
@@ -269,7 +269,11 @@ ModelActivity Model::activity() const {
     std::unique_lock lock(activity_mutex_);
     ModelActivity activity = activity_;
     lock.unlock();
-    if (host_weights_) activity.uploads = StreamingDevice::over(host_weights_->card()).counters();
+    if (host_weights_) {
+        activity.uploads = StreamingDevice::over(host_weights_->card()).counters();
+        activity.expert_uses = host_weights_->expert_uses();
+        activity.expert_hits = host_weights_->expert_hits();
+    }
     return activity;
 }
 

@@ -68,6 +68,8 @@ struct ModelActivity {
     double last_seconds = 0;
     double last_predicted = 0;  // seconds; 0: nothing is predicted for this placement
     uint64_t released = 0;      // bytes of weights that belong on the card and are not there at present
+    uint64_t expert_uses = 0;   // that tokens chose, of mixtures whose experts are placed one by one
+    uint64_t expert_hits = 0;   // that were in VRAM then
     UploadCounters uploads;     // of all models of the card
 };
 

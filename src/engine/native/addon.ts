@@ -209,6 +209,9 @@ export interface NativeActivity {
   waitedMs: number;
   /** Weights that belong on the card and are not there at present. */
   releasedBytes: number;
+  /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
+  expertUses: number;
+  expertHits: number;
 }
 
 export interface NativeModelInfo {

@@ -33,6 +33,10 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
   if (activity.releasedBytes > 0) {
     figures.push({ label: "graphics memory given back until it is needed", value: mib(activity.releasedBytes) });
   }
+  if (activity.expertUses > 0) {
+    const hits = percent(activity.expertHits / activity.expertUses);
+    figures.push({ label: "chosen experts found in graphics memory", value: hits });
+  }
   if (placement.slots === 0) return figures;
   const { uploadedBytes, slotHits, slotMisses, slotDiscarded, waitedMs } = activity;
   const asked = slotHits + slotMisses;

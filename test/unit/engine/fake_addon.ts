@@ -158,6 +158,8 @@ function model(options: LoadModelOptions): NativeModel {
     slotDiscarded: 0,
     waitedMs: 0,
     releasedBytes: 0,
+    expertUses: 0,
+    expertHits: 0,
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },

@@ -306,6 +306,7 @@ describe("the figures", () => {
   );
   check("no slot was asked for", {}, undefined, "found in a slot: 0");
   check("hits", { slotHits: 3, slotMisses: 1 }, undefined, "found in a slot: 3 (75%)");
+  check("experts", { expertUses: 8, expertHits: 6 }, undefined, "chosen experts found in graphics memory: 75%");
   check("misses", { slotMisses: 1 }, undefined, "not yet in a slot: 1");
   check("discarded", { slotDiscarded: 2 }, undefined, "uploaded in vain: 2");
   check(

@@ -16,6 +16,8 @@ const nothingDone: Activity = {
   slotDiscarded: 0,
   waitedMs: 0,
   releasedBytes: 0,
+  expertUses: 0,
+  expertHits: 0,
   ...noGuesses,
   aheadTokens: 0,
   usedAheadTokens: 0,

@@ -1,0 +1,332 @@
+#include "device/mixture_computer.h"
+
+#include <ggml-backend-impl.h>
+#include <ggml-impl.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace nmos {
+
+namespace {
+
+constexpr size_t alignment = 256;
+
+size_t round_up(size_t bytes) {
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+void set_shape(ggml_tensor& tensor, int64_t columns, int64_t rows, int64_t slices) {
+    tensor.ne[0] = columns;
+    tensor.ne[1] = rows;
+    tensor.ne[2] = slices;
+    tensor.ne[3] = 1;
+    tensor.nb[0] = ggml_type_size(tensor.type);
+    tensor.nb[1] = ggml_row_size(tensor.type, columns);
+    tensor.nb[2] = tensor.nb[1] * static_cast<size_t>(rows);
+    tensor.nb[3] = tensor.nb[2] * static_cast<size_t>(slices);
+}
+
+void place(ggml_tensor& tensor, const Memory& memory) {
+    tensor.buffer = memory.buffer;
+    tensor.data = memory.data;
+    tensor.view_src = nullptr;
+    tensor.view_offs = 0;
+    tensor.extra = nullptr;
+    std::fill(std::begin(tensor.src), std::end(tensor.src), nullptr);
+}
+
+// What an operation reads.
+ggml_tensor leaf(ggml_type type, int64_t columns, int64_t rows, int64_t slices, const Memory& memory) {
+    ggml_tensor tensor{};
+    tensor.type = type;
+    set_shape(tensor, columns, rows, slices);
+    place(tensor, memory);
+    return tensor;
+}
+
+// The same operation of the model's node, for other pairs.
+void mimic(ggml_tensor& tensor, const ggml_tensor* node, int64_t used, int64_t tokens, const Memory& memory, std::initializer_list<ggml_tensor*> operands) {
+    tensor = *node;
+    set_shape(tensor, node->ne[0], used, tokens);
+    place(tensor, memory);
+    std::copy(operands.begin(), operands.end(), std::begin(tensor.src));
+}
+
+ggml_cgraph* new_graph(ggml_context_ptr& context, size_t tensors, ggml_tensor* last) {
+    context.reset(ggml_init({ggml_graph_overhead_custom(tensors, false), nullptr, true}));
+    ggml_cgraph* const graph = ggml_new_graph_custom(context.get(), tensors, false);
+    ggml_build_forward_expand(graph, last);
+    return graph;
+}
+
+bool reserve_on_card(ggml_backend_t queue, ggml_backend_buffer_ptr& buffer, size_t bytes) {
+    if (buffer && ggml_backend_buffer_get_size(buffer.get()) >= bytes) return true;
+    ggml_backend_synchronize(queue);
+    buffer.reset();
+    buffer.reset(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(queue), bytes));
+    return buffer != nullptr;
+}
+
+Memory memory_of(const ggml_backend_buffer_ptr& buffer, size_t offset = 0) {
+    return Memory{buffer.get(), static_cast<char*>(ggml_backend_buffer_get_base(buffer.get()))}.behind(offset);
+}
+
+}  // namespace
+
+// One mixture of one pass.
+struct MixtureComputer::Work {
+    HostWeights& weights;
+    HostMixture& mixture;
+    const MixtureNodes& nodes;
+    bool uploads = false;       // the pass is wide enough to bring experts to the card
+    size_t beside = 0;          // pairs that the processor may have to compute
+    bool gathers = false;       // the card's input is brought into the order of its pairs first
+    ExpertDivision division{};
+
+    size_t pairs() const { return static_cast<size_t>(nodes.used() * nodes.tokens()); }
+    size_t row_bytes() const { return nodes.down->nb[1]; }
+    size_t hidden_bytes() const { return nodes.gate->nb[1]; }
+    size_t input_row_bytes() const { return nodes.input()->nb[1]; }
+    int64_t input_rows() const { return nodes.input()->ne[1] * nodes.input()->ne[2]; }
+    size_t input_bytes() const { return beside > 0 ? round_up(ggml_nbytes(nodes.input())) : 0; }
+    size_t numbers_bytes() const { return round_up(3 * pairs() * sizeof(int32_t)); }
+};
+
+MixtureComputer::MixtureComputer(ggml_backend_dev_t card, ggml_backend_t queue, Processor& processor, UploadRing& ring)
+    : queue_(queue), processor_(processor), ring_(ring) {
+    ggml_backend_dev_props properties;
+    ggml_backend_dev_get_props(card, &properties);
+    if (properties.caps.async && properties.caps.events) fetched_.reset(ggml_backend_event_new(card));
+}
+
+ggml_cgraph* MixtureComputer::build(Chain& chain, const MixtureNodes& nodes, const HostMixture& mixture, const Places& places) {
+    for (size_t i = 0; i < places.weights.size(); ++i) {
+        const ggml_tensor* const whole = mixture.whole().all()[i];
+        chain.weights[i] = leaf(whole->type, whole->ne[0], whole->ne[1], places.experts, places.weights[i]);
+    }
+    chain.input = leaf(GGML_TYPE_F32, nodes.input()->ne[0], places.input_rows, places.tokens, places.input);
+    chain.places = leaf(GGML_TYPE_I32, places.used, places.tokens, 1, places.chosen);
+    mimic(chain.gate, nodes.gate, places.used, places.tokens, places.gate, {&chain.weights[0], &chain.input, &chain.places});
+    mimic(chain.up, nodes.up, places.used, places.tokens, places.up, {&chain.weights[1], &chain.input, &chain.places});
+    mimic(chain.glu, nodes.glu, places.used, places.tokens, places.glu, {&chain.gate, &chain.up});
+    mimic(chain.down, nodes.down, places.used, places.tokens, places.result, {&chain.weights[2], &chain.glu, &chain.places});
+    constexpr size_t tensors = 9;
+    if (!chain.graph) chain.graph = new_graph(chain.context, tensors, &chain.down);
+    return chain.graph;
+}
+
+ggml_cgraph* MixtureComputer::Selection::select(const Memory& source, const ggml_tensor& like, int64_t source_rows, const Memory& which, int64_t count,
+                                                const Memory& target) {
+    from = leaf(GGML_TYPE_F32, like.ne[0], source_rows, 1, source);
+    rows = leaf(GGML_TYPE_I32, count, 1, 1, which);
+    to = leaf(GGML_TYPE_F32, like.ne[0], count, 1, target);
+    to.op = GGML_OP_GET_ROWS;
+    to.flags = GGML_TENSOR_FLAG_COMPUTE;
+    to.src[0] = &from;
+    to.src[1] = &rows;
+    if (!graph) graph = new_graph(context, 3, &to);
+    return graph;
+}
+
+ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture, const MixtureNodes& nodes) {
+    Work work{weights, mixture, nodes};
+    const HostUnit* const unit = mixture.unit();
+    work.uploads = unit && static_cast<uint64_t>(nodes.tokens()) >= unit->stream_from_width && ring_.takes(*unit);
+    const auto most_used = std::min<uint64_t>(mixture.on_processor(work.uploads), static_cast<uint64_t>(nodes.used()));
+    work.beside = most_used * static_cast<size_t>(nodes.tokens());
+    if (!reserve(weights, work)) return GGML_STATUS_ALLOC_FAILED;
+    fetch(work);
+    await_chosen();
+
+    // Numbers that are no experts shall not become places in memory.
+    const auto experts = static_cast<int32_t>(mixture.experts());
+    const size_t columns = nodes.chosen()->nb[1] / sizeof(int32_t);
+    const auto* const fetched = reinterpret_cast<const int32_t*>(processor_.input().data + work.input_bytes());
+    chosen_.resize(work.pairs());
+    for (size_t pair = 0; pair < chosen_.size(); ++pair) {
+        const auto used = static_cast<size_t>(nodes.used());
+        chosen_[pair] = fetched[pair / used * columns + pair % used];
+        if (chosen_[pair] < 0 || chosen_[pair] >= experts) return GGML_STATUS_FAILED;
+        mixture.usage().count(static_cast<size_t>(chosen_[pair]));
+    }
+    work.division = divide_experts(chosen_, static_cast<size_t>(nodes.used()), static_cast<size_t>(nodes.input()->ne[1]),
+                                   [&](int32_t expert) { return mixture.place_of(expert, work.uploads); });
+    const size_t in_vram = work.division.of(ExpertSource::Vram).pairs();
+    weights.count_experts(work.pairs(), in_vram);
+    const ggml_status status = in_vram == work.pairs() ? compute_in_vram(work) : compute_divided(work);
+    // Not before the processor's result is on its way, which would have to wait for a whole unit.
+    if (status == GGML_STATUS_SUCCESS && work.uploads) ring_.prefetch_behind(weights, *unit, static_cast<uint32_t>(nodes.tokens()));
+    return status;
+}
+
+bool MixtureComputer::reserve(HostWeights& weights, Work& work) {
+    processor_.set_threadpool(weights.threadpool());
+    // For passes of the widest kind at once, before others take the memory.
+    const size_t widest = std::max(work.pairs(), static_cast<size_t>(work.nodes.used()) * weights.widest_pass());
+    if (!reserve_on_card(queue_, numbers_, round_up(3 * widest * sizeof(int32_t))) || !reserve_on_card(queue_, rows_, widest * work.row_bytes())) return false;
+    const size_t input = work.input_bytes() + ggml_nbytes(work.nodes.chosen());
+    const size_t hidden = work.beside * (work.input_row_bytes() + 2 * work.hidden_bytes()) + 3 * alignment;
+    const size_t result = work.numbers_bytes() + work.beside * (work.row_bytes() + sizeof(int32_t));
+    if (processor_.has_room(input, hidden, result)) return true;
+    ggml_backend_synchronize(queue_);
+    return processor_.reserve(input, hidden, result);
+}
+
+void MixtureComputer::fetch(const Work& work) {
+    char* const target = processor_.input().data;
+    if (work.beside > 0) ggml_backend_tensor_get_async(queue_, work.nodes.input(), target, 0, ggml_nbytes(work.nodes.input()));
+    ggml_backend_tensor_get_async(queue_, work.nodes.chosen(), target + work.input_bytes(), 0, ggml_nbytes(work.nodes.chosen()));
+    // Into other memory a driver may copy only when it is waited for.
+    if (fetched_ && processor_.pinned()) ggml_backend_event_record(fetched_.get(), queue_);
+    else ggml_backend_synchronize(queue_);
+}
+
+void MixtureComputer::await_chosen() {
+    if (fetched_ && processor_.pinned()) ggml_backend_event_synchronize(fetched_.get());
+}
+
+// What the model's nodes compute, with the experts where they are.
+ggml_status MixtureComputer::compute_in_vram(Work& work) {
+    const std::vector<int32_t>& places = work.division.of(ExpertSource::Vram).places;
+    std::memcpy(processor_.result().data, places.data(), places.size() * sizeof(int32_t));
+    ggml_tensor numbers = leaf(GGML_TYPE_I32, static_cast<int64_t>(places.size()), 1, 1, memory_of(numbers_));
+    ggml_backend_tensor_set_async(queue_, &numbers, processor_.result().data, 0, ggml_nbytes(&numbers));
+    const MixtureNodes& nodes = work.nodes;
+    Places at{{}, static_cast<int64_t>(work.mixture.expert_in_vram().size()), Memory::of(nodes.input()), memory_of(numbers_), Memory::of(nodes.gate), Memory::of(nodes.up),
+              Memory::of(nodes.glu), Memory::of(nodes.down), nodes.used(), nodes.tokens(), nodes.input()->ne[1]};
+    for (size_t i = 0; i < at.weights.size(); ++i) at.weights[i] = Memory::of(work.mixture.vram()->weights[i]);
+    return ggml_backend_graph_compute_async(queue_, build(card_chains_[0], nodes, work.mixture, at));
+}
+
+ggml_status MixtureComputer::compute_divided(Work& work) {
+    const ExpertDivision& division = work.division;
+    const size_t on_card = division.pairs_of(card_sources);
+    const bool in_order = on_card == 0 && std::ranges::any_of(processor_sources, [&](ExpertSource source) { return division.of(source).pairs() == work.pairs(); });
+    if (in_order) return compute_on_processor(work);
+
+    auto* const numbers = reinterpret_cast<int32_t*>(processor_.result().data);
+    int32_t* end = std::ranges::copy(division.rows, numbers).out;
+    for (const ExpertSource source : card_sources) end = std::ranges::copy(division.of(source).places, end).out;
+    for (const ExpertSource source : card_sources) end = std::ranges::copy(division.of(source).inputs, end).out;
+    ggml_tensor on_the_card = leaf(GGML_TYPE_I32, end - numbers, 1, 1, memory_of(numbers_));
+    ggml_backend_tensor_set_async(queue_, &on_the_card, numbers, 0, ggml_nbytes(&on_the_card));
+
+    // All that the card multiplies at once, before anything is written over the input.
+    work.gathers = work.input_rows() > 1 || division.of(ExpertSource::Slot).pairs() > 0;
+    if (on_card > 0 && work.gathers) {
+        const Memory which = memory_of(numbers_, (work.pairs() + on_card) * sizeof(int32_t));
+        ggml_cgraph* const gathering = gather_.select(Memory::of(work.nodes.input()), *work.nodes.input(), work.input_rows(), which, static_cast<int64_t>(on_card), memory_of(rows_));
+        if (const ggml_status status = ggml_backend_graph_compute_async(queue_, gathering); status != GGML_STATUS_SUCCESS) return status;
+    }
+    if (const ggml_status status = compute_on_card(work, ExpertSource::Vram); status != GGML_STATUS_SUCCESS) return status;
+    // An upload that this thread would have to wait for comes behind the processor's work.
+    const bool has_beside = on_card < work.pairs();
+    const bool first = !has_beside || (work.uploads && ring_.given(*work.mixture.unit()));
+    if (first) {
+        if (const ggml_status status = compute_on_card(work, ExpertSource::Slot); status != GGML_STATUS_SUCCESS) return status;
+    }
+    if (has_beside) {
+        if (const ggml_status status = compute_on_processor(work); status != GGML_STATUS_SUCCESS) return status;
+    }
+    if (!first) {
+        if (const ggml_status status = compute_on_card(work, ExpertSource::Slot); status != GGML_STATUS_SUCCESS) return status;
+    }
+    const auto pairs = static_cast<int64_t>(work.pairs());
+    return ggml_backend_graph_compute_async(queue_, order_.select(memory_of(rows_), *work.nodes.down, pairs, memory_of(numbers_), pairs, Memory::of(work.nodes.down)));
+}
+
+ggml_status MixtureComputer::compute_on_card(Work& work, ExpertSource source) {
+    const ExpertDivision::Part& part = work.division.of(source);
+    if (part.pairs() == 0) return GGML_STATUS_SUCCESS;
+    const MixtureNodes& nodes = work.nodes;
+    HostUnit* const unit = work.mixture.unit();
+    const auto pairs = static_cast<int64_t>(part.pairs());
+    const Memory result = memory_of(rows_, part.first_row * work.row_bytes());
+    Places at{{}, 0, result, memory_of(numbers_, (work.pairs() + part.first_row) * sizeof(int32_t)), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), result, 1, pairs, 1};
+    if (!work.gathers) {
+        at.input = Memory::of(nodes.input());
+        at.used = pairs;
+        at.tokens = 1;
+    }
+    if (source == ExpertSource::Vram) {
+        at.experts = static_cast<int64_t>(work.mixture.expert_in_vram().size());
+        for (size_t i = 0; i < at.weights.size(); ++i) at.weights[i] = Memory::of(work.mixture.vram()->weights[i]);
+    } else {
+        const auto slot = ring_.acquire(work.weights, *unit, queue_);
+        if (!slot) return GGML_STATUS_ALLOC_FAILED;
+        at.experts = work.mixture.slot_places();
+        for (size_t i = 0; i < at.weights.size(); ++i) at.weights[i] = {slot->buffer, slot->base + work.mixture.slot_offset(i)};
+    }
+    const ggml_status status = ggml_backend_graph_compute_async(queue_, build(card_chains_[static_cast<size_t>(source)], nodes, work.mixture, at));
+    if (source == ExpertSource::Slot) ring_.done(*unit, queue_);
+    return status;
+}
+
+// And sends the rows to the card, where they belong.
+ggml_status MixtureComputer::compute_on_processor(Work& work) {
+    const size_t first_row = work.division.pairs_of(card_sources);
+    const size_t pairs = work.pairs() - first_row;
+    for (const ExpertSource source : processor_sources) {
+        if (work.division.of(source).pairs() == 0) continue;
+        if (const ggml_status status = compute_on_processor(work, source, first_row); status != GGML_STATUS_SUCCESS) return status;
+    }
+    const bool in_order = std::ranges::any_of(processor_sources, [&](ExpertSource source) { return work.division.of(source).pairs() == work.pairs(); });
+    const Memory target = in_order ? Memory::of(work.nodes.down) : memory_of(rows_, first_row * work.row_bytes());
+    ggml_tensor rows = leaf(GGML_TYPE_F32, work.nodes.down->ne[0], static_cast<int64_t>(pairs), 1, target);
+    ggml_backend_tensor_set_async(queue_, &rows, processor_.result().data + work.numbers_bytes(), 0, ggml_nbytes(&rows));
+    return GGML_STATUS_SUCCESS;
+}
+
+ggml_status MixtureComputer::compute_on_processor(Work& work, ExpertSource source, size_t first_row) {
+    const ExpertDivision::Part& part = work.division.of(source);
+    const MixtureNodes& nodes = work.nodes;
+    const Memory results = processor_.result().behind(work.numbers_bytes());
+    const Memory input = processor_.hidden();
+    const Memory gate = input.behind(round_up(work.beside * work.input_row_bytes()));
+    const Memory up = gate.behind(round_up(work.beside * work.hidden_bytes()));
+    const Memory places = results.behind(work.beside * work.row_bytes());
+    std::memcpy(places.data, part.places.data(), part.pairs() * sizeof(int32_t));
+    const auto pairs = static_cast<int64_t>(part.pairs());
+    Places at{{}, static_cast<int64_t>(work.mixture.of_processor(source, 0)->ne[2]), input, places, gate, up, gate, results.behind((part.first_row - first_row) * work.row_bytes()), 1, pairs, 1};
+    for (size_t i = 0; i < at.weights.size(); ++i) at.weights[i] = Memory::of(work.mixture.of_processor(source, i));
+    if (work.input_rows() == 1) {
+        at.input = processor_.input();
+        at.used = pairs;
+        at.tokens = 1;
+    } else {
+        for (size_t pair = 0; pair < part.pairs(); ++pair) {
+            std::memcpy(input.data + pair * work.input_row_bytes(), processor_.input().data + static_cast<size_t>(part.inputs[pair]) * work.input_row_bytes(), work.input_row_bytes());
+        }
+    }
+    return processor_.compute(build(processor_chain_, nodes, work.mixture, at));
+}
+
+ggml_status MixtureComputer::compute_alone(HostWeights& weights, ggml_tensor* node) {
+    const ggml_tensor* const chosen = node->src[2];
+    const size_t input_bytes = round_up(ggml_nbytes(node->src[1]));
+    const size_t bytes = ggml_nbytes(node);
+    processor_.set_threadpool(weights.threadpool());
+    ggml_backend_synchronize(queue_);
+    if (!processor_.reserve(input_bytes + ggml_nbytes(chosen), 0, bytes)) return GGML_STATUS_ALLOC_FAILED;
+    ggml_backend_tensor_get_async(queue_, node->src[1], processor_.input().data, 0, ggml_nbytes(node->src[1]));
+    ggml_backend_tensor_get_async(queue_, chosen, processor_.input().data + input_bytes, 0, ggml_nbytes(chosen));
+    ggml_backend_synchronize(queue_);
+    ggml_tensor input = *node->src[1];
+    place(input, processor_.input());
+    input.op = GGML_OP_NONE;
+    ggml_tensor experts = *chosen;
+    place(experts, processor_.input().behind(input_bytes));
+    experts.op = GGML_OP_NONE;
+    ggml_tensor result = *node;
+    place(result, processor_.result());
+    result.src[0] = node->src[0];
+    result.src[1] = &input;
+    result.src[2] = &experts;
+    ggml_context_ptr context;
+    const ggml_status status = processor_.compute(new_graph(context, 4, &result));
+    if (status == GGML_STATUS_SUCCESS) ggml_backend_tensor_set_async(queue_, node, processor_.result().data, 0, bytes);
+    return status;
+}
+
+}  // namespace nmos

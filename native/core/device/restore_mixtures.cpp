@@ -1,0 +1,61 @@
+// Bringing the experts of mixtures back into VRAM that was released.
+#include "device/streaming_device.h"
+
+namespace nmos {
+
+namespace {
+
+// The weights of an expert, where it was in VRAM and is to be again. What is there has no other copy in RAM than the file's.
+struct Returning {
+    int32_t place;
+    std::array<ggml_tensor, 3> weights;
+};
+
+std::vector<Returning> returning_to(HostMixture& mixture) {
+    std::vector<Returning> all;
+    for (size_t place = 0; place < mixture.expert_in_vram().size(); ++place) {
+        const int32_t expert = mixture.expert_in_vram()[place];
+        if (expert == no_place) continue;
+        Returning& one = all.emplace_back(Returning{static_cast<int32_t>(place), {}});
+        for (size_t i = 0; i < one.weights.size(); ++i) one.weights[i] = *mixture.in_ram(i, static_cast<size_t>(expert));
+    }
+    return all;
+}
+
+}  // namespace
+
+uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t copied) {
+    std::vector<std::pair<HostMixture*, std::vector<Returning>>> released;
+    {
+        // Under it experts are moved, but none of a mixture that is released.
+        std::lock_guard lock(mutex_);
+        for (HostMixture* mixture : weights.mixtures()) {
+            if (!mixture->vram() && !mixture->expert_in_vram().empty()) released.emplace_back(mixture, returning_to(*mixture));
+        }
+    }
+    for (const auto& [mixture, experts] : released) {
+        if (mixture->vram_bytes() > most - copied) return copied;
+        const auto places = static_cast<int64_t>(mixture->expert_in_vram().size());
+        const HostMixture::RoomPtr vram = go_on() ? mixture->make_room(ggml_backend_dev_buffer_type(card_), places) : nullptr;
+        if (!vram) return copied;
+        ggml_tensor whole = bytes_of(vram->buffer.get());
+        bool all = true;
+        for (const Returning& expert : experts) {
+            for (size_t i = 0; i < expert.weights.size() && all; ++i) {
+                const size_t at = vram->offset(i, expert.place);
+                const auto begin = static_cast<size_t>(static_cast<char*>(vram->weights[i]->data) - static_cast<char*>(whole.data));
+                if (restorer_) restorer_->wait_until_given(restorer_->begin({&whole, {Upload::Part::of(&expert.weights[i], begin + at)}, false, nullptr, nullptr}));
+                else ggml_backend_tensor_set(vram->weights[i], expert.weights[i].data, at, ggml_nbytes(&expert.weights[i]));
+                all = go_on();
+            }
+        }
+        if (restorer_) restorer_->synchronize();
+        if (!all) return copied;
+        copied += mixture->vram_bytes();
+        std::lock_guard lock(restored_mutex_);
+        restored_mixtures_.emplace_back(mixture, vram);
+    }
+    return copied;
+}
+
+}  // namespace nmos
