@@ -41,7 +41,8 @@ void check_seconds(const std::string& letters, uint32_t slots, double expected, 
     for (const char letter : letters) steps.push_back(step_of(letter));
     DeviceProfile device = simple_device();
     device.exchange_seconds = exchange;
-    const double seconds = pass_seconds(steps, 1, slots, device);
+    const PassCard card{&device, slots};
+    const double seconds = pass_seconds(steps, 1, {&card, 1});
     expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s for " + letters + ", got " + show(seconds), at);
 }
 

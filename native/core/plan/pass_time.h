@@ -18,10 +18,18 @@ struct PassStep {
     uint32_t width = 0;       // tokens that a weight is multiplied with; 0: all of the pass
     uint32_t operations = 0;  // of the card, other than multiplications with these weights
     double read = 1;          // share of the weights that is multiplied with any token; all of what is streamed is uploaded
+    uint32_t where = 0;       // which card, where there are several
+};
+
+// A card that takes part in a pass, and how many upload slots it has.
+struct PassCard {
+    const DeviceProfile* profile = nullptr;
+    uint32_t slots = 0;
 };
 
 // Seconds of a pass of `width` tokens over the steps in their order, in the middle of many such passes: the upload ring of
-// `slots` slots fills round the end of one pass into the next. Uploads run beside both card and processor.
-double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t slots, const DeviceProfile& profile);
+// each card fills round the end of one pass into the next, also while another card computes. Uploads run beside both card
+// and processor.
+double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<const PassCard> cards);
 
 }  // namespace nmos

@@ -33,13 +33,13 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
   if (activity.releasedBytes > 0) {
     figures.push({ label: "graphics memory given back until it is needed", value: mib(activity.releasedBytes) });
   }
-  if (placement.slots === 0) return figures;
+  if (placement.cards.every(({ slots }) => slots === 0)) return figures;
   const { uploadedBytes, slotHits, slotMisses, slotDiscarded, waitedMs } = activity;
   const asked = slotHits + slotMisses;
   return [
     ...figures,
     {
-      label: "uploaded to the card, by all models",
+      label: `uploaded to the ${placement.cards.length > 1 ? "cards" : "card"}, by all models`,
       value: `${mib(uploadedBytes)}${uploadRate(uploadedBytes, earlier)}`,
     },
     { label: "found in a slot", value: asked > 0 ? `${whole(slotHits)} (${percent(slotHits / asked)})` : "0" },
