@@ -6,7 +6,7 @@ export interface PassTimes {
   seconds: number[];
   /** The planner's; 0 where nothing was predicted. */
   predicted: number;
-  /** Of the simulated card's engine and of its copies to the card, a pass. */
+  /** Of the simulated cards' engines and of the copies to the cards, a pass; sums over all cards. */
   cardSeconds: number;
   uploadSeconds: number;
   uploadedBytes: number;
@@ -32,7 +32,7 @@ export interface Setting {
   program: string;
   libraries: string;
   model: string;
-  /** A profile of a simulated card, or `none`. */
+  /** A profile of a simulated card, several with `+` between them, or `none`. */
   card: string;
   threads: number;
   contextLength: number;

@@ -1,12 +1,12 @@
-// Times loading a model and passes over it on a simulated card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
+// Times loading a model and passes over it on simulated cards, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
 //
-//   pass_times nmos     LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
-//   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS mapped|pinned [OVERRIDE]
+//   pass_times nmos     LIBRARIES MODEL CARDS THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
+//   pass_times upstream LIBRARIES MODEL CARDS THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS[:PART,PART…] mapped|pinned [OVERRIDE]
 //
-// A last word "zipf=EXPONENT" lets the simulated card choose some experts of a mixture much more often than others.
+// A last word "zipf=EXPONENT" lets the simulated cards choose some experts of a mixture much more often than others.
 //
-// CARD is a profile of a simulated card, or "none". Widths beyond 512 tokens are several passes of 512.
-// LAYERS is llama.cpp's n_gpu_layers; the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
+// CARDS are profiles of simulated cards with "+" between them, or "none". Widths beyond 512 tokens are several passes of 512.
+// LAYERS is llama.cpp's n_gpu_layers, the parts are its tensor_split (without them it is by free memory); the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
 
@@ -15,13 +15,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "device/streaming_device.h"
 #include "runtime/backends.h"
 #include "runtime/log.h"
 #include "runtime/model.h"
@@ -44,12 +44,13 @@ struct Arguments {
     std::string mode;
     std::string libraries;
     std::string model;
-    std::string card;
+    std::string cards;
     int threads = 0;
     uint32_t context = 0;
     std::vector<uint32_t> widths;
     int repeats = 0;
     int layers = 0;
+    std::vector<float> parts;
     bool pinned = false;
     std::string override_pattern;
     double zipf = 0;
@@ -64,10 +65,15 @@ Arguments parse(std::vector<std::string> words) {
     }
     const size_t expected = !words.empty() && words[0] == "nmos" ? 8 : 10;
     if (words.size() < expected) throw std::invalid_argument("Expected the arguments that the head of pass_times.cpp describes.");
-    Arguments arguments{words[0], words[1], words[2], words[3], std::stoi(words[4]), static_cast<uint32_t>(std::stoul(words[5])), {}, std::stoi(words[7]), 0, false, ""};
+    Arguments arguments{words[0], words[1], words[2], words[3], std::stoi(words[4]), static_cast<uint32_t>(std::stoul(words[5])), {}, std::stoi(words[7]), 0, {}, false, ""};
     std::stringstream widths(words[6]);
     for (std::string width; std::getline(widths, width, ',');) arguments.widths.push_back(static_cast<uint32_t>(std::stoul(width)));
-    if (words.size() > 8) arguments.layers = std::stoi(words[8]);
+    if (words.size() > 8) {
+        size_t behind = 0;
+        arguments.layers = std::stoi(words[8], &behind);
+        std::stringstream parts(behind < words[8].size() ? words[8].substr(behind + 1) : "");
+        for (std::string part; std::getline(parts, part, ',');) arguments.parts.push_back(std::stof(part));
+    }
     if (words.size() > 9) arguments.pinned = words[9] == "pinned";
     if (words.size() > 10) arguments.override_pattern = words[10];
     arguments.zipf = zipf;
@@ -107,8 +113,16 @@ std::vector<llama_token> tokens_of(uint32_t width) {
     return tokens;
 }
 
-sim::Traffic traffic_of(const sim::SimDevice* card) {
-    return card ? card->traffic() : sim::Traffic{};
+sim::Traffic traffic_of(const std::vector<sim::SimDevice*>& cards) {
+    sim::Traffic all;
+    for (const sim::SimDevice* card : cards) {
+        const sim::Traffic traffic = card->traffic();
+        all.uploaded += traffic.uploaded;
+        all.downloaded += traffic.downloaded;
+        all.computing_seconds += traffic.computing_seconds;
+        all.uploading_seconds += traffic.uploading_seconds;
+    }
+    return all;
 }
 
 void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, const sim::Traffic& before, const sim::Traffic& after, double predicted) {
@@ -119,10 +133,10 @@ void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, 
 }
 
 void run_nmos(const Arguments& arguments) {
-    const SimMachine machine(arguments.libraries, arguments.card, arguments.threads, widest_pass);
-    sim::SimDevice* const card = machine.card();
+    const SimMachine machine(arguments.libraries, arguments.cards, arguments.threads, widest_pass);
+    const std::vector<sim::SimDevice*>& cards = machine.cards();
     const ModelProfile profile = read_model_profile(arguments.model);
-    if (card) card->skew_orders(arguments.zipf);
+    for (sim::SimDevice* const card : cards) card->skew_orders(arguments.zipf);
     const double loading = sim::now();
     const std::shared_ptr<Model> model = machine.load(profile, arguments.context);
     const auto session = Session::create(model, {arguments.context, widest_pass}, machine.threads());
@@ -145,41 +159,43 @@ void run_nmos(const Arguments& arguments) {
     bool first = true;
     for (const uint32_t width : arguments.widths) {
         const std::vector<llama_token> tokens = tokens_of(width);
-        const sim::Traffic before = traffic_of(card);
+        const sim::Traffic before = traffic_of(cards);
         const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
-        const double predicted = placement.units ? predict_pass(profile, machine.device(), *placement.units, width) : 0;
-        print_pass(first, width, seconds, before, traffic_of(card), predicted);
+        print_pass(first, width, seconds, before, traffic_of(cards), placement.units ? predicted_seconds(*placement.units, width) : 0);
         first = false;
     }
     std::printf("]");
     if (placement.units) {
-        const UploadCounters counters = StreamingDevice::over(card->handle()).counters();
-        std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
         const ModelActivity activity = model->activity();
+        const UploadCounters& counters = activity.uploads;
+        std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
         std::printf(",\"expertUses\":%llu,\"expertHits\":%llu", static_cast<unsigned long long>(activity.expert_uses), static_cast<unsigned long long>(activity.expert_hits));
         const uint64_t released = model->release(UINT64_MAX);
         const double restoring = sim::now();
         model->prefetch(nullptr);
         std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,
-                    card->profile().pinned_bandwidth);
+                    cards.front()->profile().pinned_bandwidth);
     }
     std::printf("}\n");
 }
 
 void run_upstream(const Arguments& arguments) {
     load_backends(arguments.libraries, true);
-    const auto card_profile = sim::find_card_profile(arguments.card);
-    if (!card_profile && arguments.card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
-    sim::SimDevice* const card = card_profile ? &sim::SimDevice::create(*card_profile, sim::Mode::Timed) : nullptr;
-    if (card) card->skew_orders(arguments.zipf);
-    std::array<ggml_backend_dev_t, 2> devices{card && arguments.layers > 0 ? card->handle() : nullptr, nullptr};
+    const std::vector<sim::SimDevice*> cards = make_cards(arguments.cards);
+    for (sim::SimDevice* const card : cards) card->skew_orders(arguments.zipf);
+    std::vector<ggml_backend_dev_t> devices;
+    if (arguments.layers > 0) std::ranges::transform(cards, std::back_inserter(devices), &sim::SimDevice::handle);
+    devices.push_back(nullptr);
     std::array<llama_model_tensor_buft_override, 2> overrides{};
     if (!arguments.override_pattern.empty()) {
-        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(card->handle()) : ggml_backend_cpu_buffer_type()};
+        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(cards.at(0)->handle()) : ggml_backend_cpu_buffer_type()};
     }
+    std::vector<float> parts = arguments.parts;
+    parts.resize(llama_max_devices());
     llama_model_params params = llama_model_default_params();
     params.devices = devices.data();
-    params.split_mode = LLAMA_SPLIT_MODE_NONE;
+    params.split_mode = cards.size() > 1 ? LLAMA_SPLIT_MODE_LAYER : LLAMA_SPLIT_MODE_NONE;
+    params.tensor_split = parts.data();
     params.main_gpu = arguments.layers > 0 ? 0 : -1;
     params.n_gpu_layers = arguments.layers;
     params.tensor_buft_overrides = overrides.data();
@@ -207,16 +223,20 @@ void run_upstream(const Arguments& arguments) {
     };
     pass(tokens_of(1));
     const double loaded = sim::now() - loading;
-    size_t free = 0;
-    size_t total = 0;
-    if (card) ggml_backend_dev_memory(card->handle(), &free, &total);
-    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%zu,\"passes\":[", loaded, total - free);
+    size_t used = 0;
+    for (const sim::SimDevice* card : cards) {
+        size_t free = 0;
+        size_t total = 0;
+        ggml_backend_dev_memory(card->handle(), &free, &total);
+        used += total - free;
+    }
+    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%zu,\"passes\":[", loaded, used);
     bool first = true;
     for (const uint32_t width : arguments.widths) {
         const std::vector<llama_token> tokens = tokens_of(width);
-        const sim::Traffic before = traffic_of(card);
+        const sim::Traffic before = traffic_of(cards);
         const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
-        print_pass(first, width, seconds, before, traffic_of(card), 0);
+        print_pass(first, width, seconds, before, traffic_of(cards), 0);
         first = false;
     }
     std::printf("]}\n");

@@ -1,5 +1,7 @@
 #include "sim_machine.h"
 
+#include <algorithm>
+#include <sstream>
 #include <stdexcept>
 
 #include "plan/placement.h"
@@ -15,15 +17,24 @@ ComputeThreads make_threads(int count) {
     return {cpu_functions().threadpool_new(&params), count};
 }
 
-SimMachine::SimMachine(const std::string& libraries, const std::string& card, int threads, uint32_t widest_pass) : widest_pass_(widest_pass) {
+std::vector<sim::SimDevice*> make_cards(const std::string& names) {
+    std::vector<sim::SimDevice*> cards;
+    if (names == "none") return cards;
+    std::stringstream words(names);
+    for (std::string name; std::getline(words, name, '+');) {
+        const auto profile = sim::find_card_profile(name);
+        if (!profile) throw std::invalid_argument("Expected the name of a simulated card, got " + name + ".");
+        cards.push_back(&sim::SimDevice::create(*profile, sim::Mode::Timed));
+    }
+    return cards;
+}
+
+SimMachine::SimMachine(const std::string& libraries, const std::string& cards, int threads, uint32_t widest_pass) : widest_pass_(widest_pass) {
     load_backends(libraries, true);
     threads_ = make_threads(threads);
-    const auto profile = sim::find_card_profile(card);
-    if (!profile && card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + card + ".");
-    if (!profile) return;
-    card_ = &sim::SimDevice::create(*profile, sim::Mode::Timed);
+    cards_ = make_cards(cards);
     const double begin = sim::now();
-    device_ = measure_device(card_->handle(), threads_, widest_pass);
+    for (const sim::SimDevice* card : cards_) profiles_.push_back(measure_device(card->handle(), threads_, widest_pass));
     measure_seconds_ = sim::now() - begin;
 }
 
@@ -32,18 +43,19 @@ std::shared_ptr<Model> SimMachine::load(const ModelProfile& profile, uint32_t co
     PlacementRequest request;
     request.context_length = context_length;
     request.batch_size = widest_pass_;
-    request.use_gpu = card_ != nullptr;
+    request.use_gpu = !cards_.empty();
     request.ram_total = memory.total;
     request.ram_available = memory.available;
-    if (card_) {
+    // The whole cards, as upstream's best split takes them; the margin for other programs comes on top.
+    constexpr uint64_t margin = uint64_t{1} << 30;
+    for (size_t i = 0; i < cards_.size(); ++i) {
         size_t total = 0;
         size_t free = 0;
-        ggml_backend_dev_memory(card_->handle(), &free, &total);
-        request.vram_limit = free;
-        // The whole card, as upstream's best split takes it; the margin for other programs comes on top.
-        constexpr uint64_t margin = uint64_t{1} << 30;
-        request.cards.push_back({ggml_backend_dev_name(card_->handle()), card_->profile().name, request.vram_limit + margin, false, device_});
+        ggml_backend_dev_memory(cards_[i]->handle(), &free, &total);
+        request.cards.push_back({ggml_backend_dev_name(cards_[i]->handle()), cards_[i]->profile().name, free + margin, false, profiles_[i]});
+        request.vram_limit = std::max<uint64_t>(request.vram_limit, free);
     }
+    for (CardMemory& card : request.cards) card.used = request.vram_limit - (card.free - margin);
     LoadOptions options;
     options.plan.path = profile.path;
     return Model::load(options, profile, plan_placement(profile, request));

@@ -1,8 +1,9 @@
-// What the benchmark programs share: a simulated card, as fast as NMOS finds it, and models placed on it by NMOS's planner.
+// What the benchmark programs share: simulated cards, as fast as NMOS finds them, and models placed on them by NMOS's planner.
 #pragma once
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "plan/device_profile.h"
 #include "runtime/model.h"
@@ -13,25 +14,27 @@ namespace nmos::bench {
 
 ComputeThreads make_threads(int count);
 
+// Timed cards by the names of their profiles, with "+" between them; "none": none. Throws std::invalid_argument.
+std::vector<sim::SimDevice*> make_cards(const std::string& names);
+
 class SimMachine {
   public:
-    // `card` is the name of a profile, or "none". Loads the processor's backend from the folder `libraries`. Throws
+    // `cards` as make_cards takes them. Loads the processor's backend from the folder `libraries`. Throws
     // std::invalid_argument for a card that is not known.
-    SimMachine(const std::string& libraries, const std::string& card, int threads, uint32_t widest_pass);
+    SimMachine(const std::string& libraries, const std::string& cards, int threads, uint32_t widest_pass);
 
-    sim::SimDevice* card() const { return card_; }  // null: none
+    const std::vector<sim::SimDevice*>& cards() const { return cards_; }
     const ComputeThreads& threads() const { return threads_; }
-    const DeviceProfile& device() const { return device_; }
-    double measure_seconds() const { return measure_seconds_; }
+    double measure_seconds() const { return measure_seconds_; }  // of all cards
 
-    // Into all that is free on the card: the margin for other programs is not kept.
+    // Into all that is free on the cards: the margin for other programs is not kept.
     std::shared_ptr<Model> load(const ModelProfile& profile, uint32_t context_length) const;
 
   private:
     ComputeThreads threads_;
     uint32_t widest_pass_;
-    sim::SimDevice* card_ = nullptr;
-    DeviceProfile device_;
+    std::vector<sim::SimDevice*> cards_;
+    std::vector<DeviceProfile> profiles_;  // (card)
     double measure_seconds_ = 0;
 };
 

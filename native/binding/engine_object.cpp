@@ -40,11 +40,26 @@ std::vector<BackendPack> backend_packs(const Options& options) {
     return packs;
 }
 
+std::map<std::string, uint64_t> bytes_of_cards(const Options& options, const char* name) {
+    const Napi::Value got = options.value(name);
+    std::map<std::string, uint64_t> bytes;
+    if (got.IsUndefined()) return bytes;
+    if (!got.IsObject() || got.IsArray()) options.refuse(name, "an object of bytes by the name of a device", got);
+    const Options by_name(got, name);
+    const Napi::Array names = got.As<Napi::Object>().GetPropertyNames();
+    for (uint32_t i = 0; i < names.Length(); ++i) {
+        const std::string device = names.Get(i).ToString();
+        bytes[device] = by_name.whole(device.c_str(), 0, most_bytes);
+    }
+    return bytes;
+}
+
 PlanOptions plan_options(const Options& options) {
     PlanOptions plan;
     plan.path = options.text("path");
     plan.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
     plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
+    plan.vram_used = bytes_of_cards(options, "vramUsedBytes");
     plan.vram_reserved = options.whole_or("vramReservedBytes", 0, most_bytes, 0);
     plan.kv_type = options.choice("kvCacheType", {"f16", "q8_0"}) == "q8_0" ? KvType::Q8_0 : KvType::F16;
     plan.exact_passes = options.flag("exactPasses", false);
@@ -63,7 +78,21 @@ Napi::Object layer_to_js(Napi::Env env, const Placement& placement, uint32_t lay
     network.Set("host", share(cut.early + cut.rest()));
     const Napi::Object object = Napi::Object::New(env);
     object.Set("attentionOnDevice", placement.units ? placement.units->layers[layer].on_card : whole);
+    const auto card = std::ranges::find_if(placement.cards, [&](const PlacedCard& of) { return layer >= of.first_layer && layer < of.first_layer + of.layers; });
+    object.Set("card", card != placement.cards.end() ? Napi::Value(Napi::String::New(env, card->device)) : env.Null());
     object.Set("network", network);
+    return object;
+}
+
+Napi::Object card_to_js(Napi::Env env, const PlacedCard& card) {
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("device", card.device);
+    object.Set("firstLayer", card.first_layer);
+    object.Set("layers", card.layers);
+    object.Set("bytes", static_cast<double>(card.bytes));
+    object.Set("kvBytes", static_cast<double>(card.kv_bytes));
+    object.Set("slots", card.slots);
+    object.Set("slotBytes", static_cast<double>(card.slot_bytes));
     return object;
 }
 
@@ -74,6 +103,9 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     object.Set("device", placement.device);
     object.Set("layers", placement.layers);
     object.Set("deviceLayers", placement.device_layers);
+    const Napi::Array cards = Napi::Array::New(env);
+    for (const PlacedCard& card : placement.cards) cards.Set(cards.Length(), card_to_js(env, card));
+    object.Set("cards", cards);
     object.Set("hostBytes", static_cast<double>(placement.host_bytes));
     object.Set("deviceBytes", static_cast<double>(placement.device_bytes));
     object.Set("kvBytes", static_cast<double>(placement.kv_bytes));
@@ -87,8 +119,6 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     const Napi::Array layers = Napi::Array::New(env, placement.layers);
     for (uint32_t i = 0; i < placement.layers; ++i) layers.Set(i, layer_to_js(env, placement, i));
     object.Set("layerMap", layers);
-    object.Set("slots", placement.units ? placement.units->slots : 0);
-    object.Set("slotBytes", static_cast<double>(placement.units ? placement.units->slot_bytes : 0));
     const Napi::Array passes = Napi::Array::New(env);
     for (const PassPrediction& prediction : placement.predictions) {
         const Napi::Object pass = Napi::Object::New(env);

@@ -122,7 +122,10 @@ Napi::Value ModelObject::activity(const Napi::CallbackInfo& info) {
         pass.Set("predictedMilliseconds", predicted ? Napi::Value(Napi::Number::New(env, activity.last_predicted * 1000)) : env.Null());
         object.Set("lastPass", pass);
     }
-    object.Set("releasedBytes", static_cast<double>(activity.released));
+    object.Set("releasedBytes", static_cast<double>(activity.released_bytes()));
+    const Napi::Array released = Napi::Array::New(env);
+    for (const uint64_t bytes : activity.released) released.Set(released.Length(), static_cast<double>(bytes));
+    object.Set("releasedOfCards", released);
     object.Set("expertUses", static_cast<double>(activity.expert_uses));
     object.Set("expertHits", static_cast<double>(activity.expert_hits));
     object.Set("uploadedBytes", static_cast<double>(activity.uploads.bytes));
@@ -176,8 +179,14 @@ Napi::Value ModelObject::create_session(const Napi::CallbackInfo& info) {
 Napi::Value ModelObject::release(const Napi::CallbackInfo& info) {
     const auto to_number = [](Napi::Env env, uint64_t& bytes) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(bytes)); };
     return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
-        const uint64_t bytes = info[0].IsUndefined() ? UINT64_MAX : Options(info[0], "release").whole_or("bytes", 0, most_bytes, UINT64_MAX);
-        context_->on_loader(settler, [model = model_, bytes] { return model->release(bytes); });
+        uint64_t bytes = UINT64_MAX;
+        std::string device;
+        if (!info[0].IsUndefined()) {
+            const Options options(info[0], "release");
+            bytes = options.whole_or("bytes", 0, most_bytes, UINT64_MAX);
+            device = options.optional_text("device").value_or("");
+        }
+        context_->on_loader(settler, [model = model_, bytes, device] { return model->release(bytes, device); });
     });
 }
 
@@ -186,13 +195,17 @@ Napi::Value ModelObject::prefetch(const Napi::CallbackInfo& info) {
     return async<uint64_t>(info.Env(), context_, to_number, [&](const Settler<uint64_t>& settler) {
         CancellationPtr cancellation;
         uint64_t most = most_bytes;
+        std::string device;
         if (!info[0].IsUndefined()) {
             const Options options(info[0], "prefetch");
             cancellation = CancellationObject::from(options);
             most = options.whole_or("bytes", 0, most_bytes, most_bytes);
+            device = options.optional_text("device").value_or("");
         }
         if (!cancellation) cancellation = std::make_shared<Cancellation>();
-        context_->on_loader(settler, [&engine = context_->engine(), model = model_, cancellation, most] { return engine.prefetch(*model, cancellation, most); });
+        context_->on_loader(settler, [&engine = context_->engine(), model = model_, cancellation, most, device] {
+            return engine.prefetch(*model, cancellation, most, device);
+        });
     });
 }
 

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "gguf_file.h"
+#include "passes.h"
 #include "plan/placement.h"
 #include "platform/os.h"
 #include "random_device.h"
@@ -23,10 +24,6 @@ constexpr uint64_t mib = 1 << 20;
 constexpr uint32_t context = 256;
 constexpr uint32_t batch = 32;
 
-// By how much the processor may find another token likelier than the one that a divided model finds: sums of another order
-// round differently (see streaming_test.cpp).
-constexpr double widest_tie = 0.5;
-
 sim::SimDevice& card() {
     load_backends(library_directory(), true);
     static sim::SimDevice& made = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
@@ -38,26 +35,6 @@ uint64_t free_bytes() {
     size_t total = 0;
     ggml_backend_dev_memory(card().handle(), &free, &total);
     return free;
-}
-
-// The logits behind a prompt and behind each of the tokens that follow it, one by one.
-class Passes {
-  public:
-    explicit Passes(std::shared_ptr<Session> session) : session_(std::move(session)) { session_->acquire(std::make_shared<Cancellation>()); }
-    ~Passes() { session_->release(); }
-
-    std::vector<float> behind(const std::vector<llama_token>& tokens, size_t vocabulary) {
-        expect(session_->compute(tokens, true), "the pass to be computed");
-        const float* const logits = session_->logits();
-        return {logits, logits + vocabulary};
-    }
-
-  private:
-    std::shared_ptr<Session> session_;
-};
-
-size_t likeliest(const std::vector<float>& logits) {
-    return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
 // A folder in which the card is said to be as fast as a real one; what is measured of it, it is only because the processor
@@ -232,7 +209,7 @@ TEST(placed_model, "gives graphics memory back and gets it again while passes ru
     check_pass("when some is released");
     const uint64_t all = some + model->release(UINT64_MAX);
     expect(all > some, "more memory to come back");
-    expect_equal(model->activity().released, all);
+    expect_equal(model->activity().released_bytes(), all);
     check_pass("when all is released");
 
     const auto cancelled = std::make_shared<Cancellation>();
@@ -243,7 +220,7 @@ TEST(placed_model, "gives graphics memory back and gets it again while passes ru
     for (int pass = 0; pass < 8; ++pass) check_pass("while it is restored");
     prefetching.join();
     expect_equal(restored, all);
-    expect_equal(model->activity().released, uint64_t{0});
+    expect_equal(model->activity().released_bytes(), uint64_t{0});
     expect_equal(free_bytes(), before);
     check_pass("when it is restored");
     expect_equal(model->activity().passes, uint64_t{12});

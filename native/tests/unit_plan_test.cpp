@@ -41,7 +41,8 @@ void check_seconds(const std::string& letters, uint32_t slots, double expected, 
     for (const char letter : letters) steps.push_back(step_of(letter));
     DeviceProfile device = simple_device();
     device.exchange_seconds = exchange;
-    const double seconds = pass_seconds(steps, 1, slots, device);
+    const PassCard card{&device, slots};
+    const double seconds = pass_seconds(steps, 1, {&card, 1});
     expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s for " + letters + ", got " + show(seconds), at);
 }
 
@@ -165,7 +166,9 @@ TEST(unit_plan, "takes the mean over where the chosen experts are") {
         step.read = static_cast<double>(drawn) / experts;
         step.experts = experts;
         step.drawn = drawn;
-        const double seconds = pass_seconds(std::vector{step}, 1, 0, simple_device());
+        const DeviceProfile device = simple_device();
+        const PassCard whole{&device, 0};
+        const double seconds = pass_seconds(std::vector{step}, 1, {&whole, 1});
         expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s, got " + show(seconds), at);
     };
     // One of two, which are on the card and not: it takes 1 ms or 10.

@@ -102,7 +102,7 @@ export interface EngineSettings {
   gpu: "auto" | "off";
   /** Whether NVIDIA's cards compute with CUDA, which _NMOS: Install CUDA Support_ downloads. Holds from the next start of the engine on (_NMOS: Restart Engine_). */
   cuda: "auto" | "off";
-  /** Largest amount of graphics memory to use, in MiB. 0: what is free, less a margin. */
+  /** Largest amount of graphics memory to use, in MiB, of each card. 0: what is free, less a margin. */
   vramLimit: number;
   /** Processor threads to compute with. 0: one for each physical core. */
   threads: number;

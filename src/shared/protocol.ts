@@ -135,12 +135,14 @@ export interface DeviceStatus {
 
 /** Where a loaded model lives and why. */
 export interface Placement {
-  /** Device that holds the layers in `deviceLayers`; `CPU` when there is none. */
+  /** The card with the most of the layers in `deviceLayers`; `CPU` when there is none. */
   device: string;
   layers: number;
   deviceLayers: number;
+  /** In the order of their layers; none when there is nothing on a card. */
+  cards: PlacedCard[];
   hostBytes: number;
-  /** With the KV cache of all sessions. */
+  /** Of all cards, with the KV cache of all sessions. */
   deviceBytes: number;
   /** Of all sessions, wherever it lies. */
   kvBytes: number;
@@ -153,17 +155,33 @@ export interface Placement {
   outputOnDevice: boolean;
   /** One for each layer, first to last. */
   layerMap: LayerPlacement[];
-  /** Upload slots, which all models of the card share; 0: nothing is uploaded. */
-  slots: number;
-  /** Of one slot. */
-  slotBytes: number;
   /** By width, ascending; empty when nothing was predicted. */
   predictedPasses: { tokens: number; milliseconds: number }[];
 }
 
+/** What of a model is on one card. */
+export interface PlacedCard {
+  /** ggml's name, as in `DeviceStatus`. */
+  device: string;
+  /** The first of its consecutive layers, counted from 0; the output head is on the last card. */
+  firstLayer: number;
+  /** Whose attention and KV cache it holds. */
+  layers: number;
+  /** Weights, KV cache of all sessions, compute buffers and upload slots, without what was given back. */
+  bytes: number;
+  /** KV cache of all sessions. */
+  kvBytes: number;
+  /** Upload slots, which all models of the card share; 0: nothing is uploaded. */
+  slots: number;
+  /** Of one slot. */
+  slotBytes: number;
+}
+
 export interface LayerPlacement {
-  /** Whether the card holds the attention and the KV cache. */
+  /** Whether a card holds the attention and the KV cache. */
   attentionOnDevice: boolean;
+  /** Which one; null: they are in RAM. */
+  card: string | null;
   /**
    * Shares of the layer's feed-forward network or experts, which add up to 1 (all 0 when there is none). `device`: stays
    * in VRAM. `uploaded`: brought through upload slots in every pass. `host`: computed by the processor from RAM; wide
@@ -190,14 +208,14 @@ export interface Activity extends Guesses {
   /** Computed since the model was loaded. */
   passes: number;
   lastPass: { tokens: number; milliseconds: number; predictedMilliseconds: number | null } | null;
-  /** Through the slots, since the host began, of all models of the card; the further counts, too. */
+  /** Through the slots, since the host began, of all models of its cards; the further counts, too. */
   uploadedBytes: number;
   slotHits: number;
   slotMisses: number;
   slotDiscarded: number;
   /** That passes waited for uploads to be given to the card. */
   waitedMs: number;
-  /** Weights that belong on the card and were given back for a while; `deviceBytes` does without them. */
+  /** Weights that belong on the cards and were given back for a while; `deviceBytes` does without them. */
   releasedBytes: number;
   /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
   expertUses: number;

@@ -80,6 +80,7 @@ const planCases: [option: string, wrong: unknown[]][] = [
   ["path", noText],
   ["contextLength", [undefined, ...noWhole(1, 2 ** 24)]],
   ["vramLimitBytes", noWhole(0, 2 ** 50)],
+  ["vramUsedBytes", [null, 1, "GPU", [1], { GPU: -1 }, { GPU: 0.5 }, { GPU: "1" }]],
   ["gpu", [null, 1, "", "on", "AUTO", {}]],
 ];
 const requestCases: [option: string, wrong: unknown[]][] = [
@@ -103,8 +104,14 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
     ["batchSize", noWhole(1, 2 ** 16)],
     ["threads", noWhole(0, 512)],
   ],
-  release: [["bytes", noWhole(0, 2 ** 50)]],
-  prefetch: [["cancellation", [null, 1, {}, disguised]]],
+  release: [
+    ["bytes", noWhole(0, 2 ** 50)],
+    ["device", [null, 1, {}]],
+  ],
+  prefetch: [
+    ["cancellation", [null, 1, {}, disguised]],
+    ["device", [null, 1, {}]],
+  ],
   prefill: requestCases,
   generate: [
     ...requestCases,

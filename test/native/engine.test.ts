@@ -126,9 +126,13 @@ describe("plan", () => {
     });
     expect(placement.kvBytes).toBe(1024 * 30 * 3 * 64 * 2 * 2);
     expect(placement.hostBytes).toBeGreaterThan(modelSize * 0.9);
-    expect(placement).toMatchObject({ outputOnDevice: false, slots: 0, slotBytes: 0, predictedPasses: [] });
+    expect(placement).toMatchObject({ outputOnDevice: false, cards: [], predictedPasses: [] });
     expect(placement.layerMap).toEqual(
-      Array.from({ length: 30 }, () => ({ attentionOnDevice: false, network: { device: 0, uploaded: 0, host: 1 } })),
+      Array.from({ length: 30 }, () => ({
+        attentionOnDevice: false,
+        card: null,
+        network: { device: 0, uploaded: 0, host: 1 },
+      })),
     );
     expect(placement.explanation.length).toBeGreaterThan(0);
     expect(placement.explanation.join(" ")).toContain("1024 tokens");

@@ -18,13 +18,15 @@ namespace nmos {
 struct HostWeights::Ggml {
     ggml_backend_device device;
     ggml_backend_buffer_type type;
+    // With the card's: of types that are called the same, llama.cpp's loader puts the tensors into buffers of one of them.
+    std::string type_name;
 
     explicit Ggml(HostWeights& weights);
 
     static HostWeights& self(ggml_backend_dev_t device) { return *static_cast<HostWeights*>(device->context); }
     static HostWeights& self(ggml_backend_buffer_type_t type) { return *static_cast<HostWeights*>(type->context); }
 
-    static const char* name(ggml_backend_buffer_type_t) { return "NMOS_RAM"; }
+    static const char* name(ggml_backend_buffer_type_t type) { return self(type).ggml_->type_name.c_str(); }
     static bool is_host(ggml_backend_buffer_type_t) { return true; }
     static ggml_backend_buffer_t alloc(ggml_backend_buffer_type_t type, size_t size);
     static ggml_backend_buffer_t adopt(ggml_backend_dev_t device, void* memory, size_t size, size_t largest_tensor);
@@ -104,7 +106,7 @@ void HostWeights::Ggml::properties(ggml_backend_dev_t, ggml_backend_dev_props* p
     properties->caps.mmap_support = true;
 }
 
-HostWeights::Ggml::Ggml(HostWeights& weights) : device{}, type{} {
+HostWeights::Ggml::Ggml(HostWeights& weights) : device{}, type{}, type_name(std::string("NMOS_RAM_") + ggml_backend_dev_name(weights.card_)) {
     type.iface.get_name = &name;
     type.iface.alloc_buffer = &alloc;
     type.iface.get_alignment = [](ggml_backend_buffer_type_t) { return alignment; };

@@ -484,7 +484,11 @@ StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_qu
             const auto copy = [&](ggml_backend_t queue) {
                 return queue->iface.cpy_tensor_async && queue->iface.cpy_tensor_async(unwrapped(source), queue, read, written);
             };
-            return is_one(target) ? with(target, copy) : copy(target);
+            if (!is_one(target)) return copy(target);
+            if (!is_one(source) || source == target) return with(target, copy);
+            // From one streamed card to another: the copy may be given to either queue.
+            std::scoped_lock both(self(source).mutex, self(target).mutex);
+            return copy(self(target).compute.get());
         };
     }
     if (from.synchronize) {

@@ -9,12 +9,13 @@ namespace nmos {
 
 namespace {
 
-// The uploads of passes one right behind the other. The n-th upload, counted over all of them, waits for the slot of the one
+// The uploads to one card in passes one right behind the other. The n-th upload, counted over all of them, waits for the slot of the one
 // `slots` before it.
 class Uploads {
   public:
-    Uploads(std::span<const PassStep> steps, uint32_t slots, const DeviceProfile& profile) : slots_(slots), profile_(profile) {
+    Uploads(std::span<const PassStep> steps, uint32_t where, const PassCard& card) : slots_(card.slots), profile_(*card.profile) {
         for (const PassStep& step : steps) {
+            if (step.where != where) continue;
             for (const uint64_t bytes : step.streamed) {
                 if (bytes > 0) sizes_.push_back(bytes);
             }
@@ -73,8 +74,10 @@ double drawn_seconds(double card, double processor, double on_card, double exper
 
 }  // namespace
 
-double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t slots, const DeviceProfile& profile) {
-    Uploads uploads(steps, slots, profile);
+double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<const PassCard> cards) {
+    std::vector<Uploads> of_card;
+    of_card.reserve(cards.size());
+    for (const PassCard& card : cards) of_card.emplace_back(steps, static_cast<uint32_t>(of_card.size()), card);
     double now = 0;
     constexpr int passes = 3;  // the ring is in its rhythm after two
     double before_last = 0;
@@ -82,6 +85,8 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t sl
         before_last = now;
         bool was_on_processor = false;
         for (const PassStep& step : steps) {
+            const DeviceProfile& profile = *cards[step.where].profile;
+            Uploads& uploads = of_card[step.where];
             const uint32_t tokens = step.width > 0 ? step.width : width;
             const double per_byte = profile.card.at(tokens) * step.read;
             const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });

@@ -21,10 +21,18 @@ struct PassStep {
     uint32_t copies = 0;      // small ones between card and processor, beside the exchange
     uint32_t experts = 0;     // of a mixture; 0: no mixture
     uint32_t drawn = 0;       // those that any token chooses, of which by chance more or fewer are on the card
+    uint32_t where = 0;       // which card, where there are several
+};
+
+// A card that takes part in a pass, and how many upload slots it has.
+struct PassCard {
+    const DeviceProfile* profile = nullptr;
+    uint32_t slots = 0;
 };
 
 // Seconds of a pass of `width` tokens over the steps in their order, in the middle of many such passes: the upload ring of
-// `slots` slots fills round the end of one pass into the next. Uploads run beside both card and processor.
-double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t slots, const DeviceProfile& profile);
+// each card fills round the end of one pass into the next, also while another card computes. Uploads run beside both card
+// and processor.
+double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<const PassCard> cards);
 
 }  // namespace nmos

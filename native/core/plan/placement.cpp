@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <utility>
 
+#include "plan/several_cards.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
@@ -32,9 +34,14 @@ uint64_t less(uint64_t bytes, uint64_t taken) {
     return bytes - std::min(bytes, taken);
 }
 
-uint64_t budget_of(const CardMemory& card, const PlacementRequest& request) {
+// With what is kept for another model.
+uint64_t allowed_on(const CardMemory& card, const PlacementRequest& request) {
     const uint64_t free = less(card.free, vram_margin);
-    return less(request.vram_limit > 0 ? std::min(request.vram_limit, free) : free, request.vram_reserved);
+    return request.vram_limit > 0 ? std::min(less(request.vram_limit, card.used), free) : free;
+}
+
+uint64_t budget_of(const CardMemory& card, const PlacementRequest& request, uint64_t reserved) {
+    return std::min(less(allowed_on(card, request), reserved), card.most);
 }
 
 // The most layers whose weights and KV cache fit into `budget` beside the output head and the compute buffers.
@@ -59,14 +66,16 @@ std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementReq
     return share.layers > 0 ? std::optional(share) : std::nullopt;
 }
 
-void explain_card(const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
-    const uint64_t allowed = budget + request.vram_reserved;
+void explain_card(const PlacementRequest& request, const CardMemory& card, uint64_t reserved, Placement& placement) {
+    const uint64_t allowed = allowed_on(card, request);
     placement.explanation.push_back(
         card.device + " (" + card.description + ") has " + mib(card.free) + " free; " +
-        (request.vram_limit > 0 && allowed == request.vram_limit ? "the setting allows " + mib(allowed)
-                                                                 : mib(allowed) + " are used at most, the rest stays free for other programs") +
+        (request.vram_limit > 0 && allowed == less(request.vram_limit, card.used)
+             ? "the setting allows " + mib(allowed)
+             : mib(allowed) + " are used at most, the rest stays free for other programs") +
         ".");
-    if (request.vram_reserved > 0) placement.explanation.push_back(mib(request.vram_reserved) + " of that are kept for the model of ghost text.");
+    if (card.most < less(allowed, reserved)) placement.explanation.push_back("It refused more than " + mib(card.most) + ".");
+    if (reserved > 0) placement.explanation.push_back(mib(reserved) + " of that are kept for the model of ghost text.");
 }
 
 void check_ram(const ModelProfile& model, const PlacementRequest& request, const Placement& placement) {
@@ -109,17 +118,64 @@ uint64_t resident_weights(const ModelProfile& model, const UnitPlan& units) {
     return bytes;
 }
 
+uint64_t kv_bytes(const ModelProfile& model, const PlacementRequest& request, uint32_t first, uint32_t count) {
+    uint64_t bytes = 0;
+    for (uint32_t layer = first; layer < first + count; ++layer) bytes += model.kv_bytes_per_token[layer] * request.context_length;
+    return bytes;
+}
+
+// The budgets of the cards that may hold a part of a model, the best one's first. Integrated graphics share their memory
+// and its bus with the processor and would gain nothing.
+std::vector<CardBudget> budgets(const PlacementRequest& request, const CardMemory& best, uint64_t budget) {
+    std::vector<CardBudget> all{{best.device, *best.profile, budget}};
+    std::vector<const CardMemory*> others;
+    for (const CardMemory& card : request.cards) {
+        if (&card != &best && !card.integrated && card.profile) others.push_back(&card);
+    }
+    std::ranges::stable_sort(others, std::greater(), [](const CardMemory* card) { return card->free; });
+    for (const CardMemory* card : others) all.push_back({card->device, *card->profile, budget_of(*card, request, 0)});
+    return all;
+}
+
+// Over all the cards that `plan` uses.
+void place_over_cards(const ModelProfile& model, const PlacementRequest& request, std::span<const CardBudget> given, SeveralCardsPlan plan, Placement& placement) {
+    for (const CardLayers& part : plan.cards) {
+        if (part.card == 0) continue;
+        const auto card = std::ranges::find(request.cards, given[part.card].device, &CardMemory::device);
+        explain_card(request, *card, 0, placement);
+    }
+    uint32_t most = 0;
+    for (const CardLayers& part : plan.cards) {
+        placement.cards.push_back({given[part.card].device, part.first, part.count, part.vram_bytes, kv_bytes(model, request, part.first, part.count), part.slots, part.slot_bytes});
+        if (part.count > most) placement.device = given[part.card].device;
+        most = std::max(most, part.count);
+    }
+}
+
 // Cuts up the layers of a model that does not fit as a whole.
 void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
-    // As if the card held nothing but weights: whatever the plan, no less remains.
-    const uint64_t least_in_ram = less(model.weight_bytes(), budget);
-    DeviceProfile device = *card.profile;
+    std::vector<CardBudget> cards = budgets(request, card, budget);
+    // As if the cards held nothing but weights: whatever the plan, no less remains.
+    uint64_t least_in_ram = model.weight_bytes();
+    for (const CardBudget& other : cards) least_in_ram = less(least_in_ram, other.bytes);
     const bool copies = least_in_ram + 4 * ram_margin <= request.ram_available;
-    if (!copies) device.upload_bytes_per_second = std::min(device.upload_bytes_per_second, device.staged_bytes_per_second);
-    UnitPlan units = plan_units(model, device, {request.context_length, request.batch_size, budget});
-    // Nothing is gained over whole layers.
-    if (units.networks_on_card().in_ram() == 0) return;
-    placement.device = card.device;
+    for (CardBudget& other : cards) {
+        DeviceProfile& device = other.profile;
+        if (!copies) device.upload_bytes_per_second = std::min(device.upload_bytes_per_second, device.staged_bytes_per_second);
+    }
+    const PlanRequest alone{request.context_length, request.batch_size, budget};
+    UnitPlan units = plan_units(model, cards.front().profile, alone);
+    if (std::optional<SeveralCardsPlan> several = plan_several_cards(model, cards, alone, units)) {
+        units = several->units;
+        place_over_cards(model, request, cards, std::move(*several), placement);
+    } else if (units.networks_on_card().in_ram() == 0) {
+        // Nothing is gained over whole layers.
+        return;
+    } else {
+        const uint32_t first = model.layers - units.layers_on_card();
+        placement.device = card.device;
+        placement.cards.push_back({card.device, first, units.layers_on_card(), units.vram_bytes, kv_bytes(model, request, first, units.layers_on_card()), units.slots, units.slot_bytes});
+    }
     placement.device_layers = units.layers_on_card();
     placement.output_on_device = units.output_on_card;
     placement.device_bytes = units.vram_bytes;
@@ -127,7 +183,8 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.copies_host_weights = copies && placement.host_bytes + 2 * ram_margin <= request.ram_available;
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
     placement.predictions = units.predictions;
-    placement.units = std::move(units);
+    // Over several cards the layers may be whole.
+    if (units.networks_on_card().in_ram() > 0) placement.units = std::move(units);
 }
 
 // Cards have other kernels for every width. Of the processor's, those that read a quantised cache work token by token.
@@ -159,25 +216,28 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
     } else if (best == request.cards.end()) {
         placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
     } else {
-        const uint64_t budget = budget_of(*best, request);
-        explain_card(request, *best, budget, placement);
+        const uint64_t budget = budget_of(*best, request, request.vram_reserved);
+        explain_card(request, *best, request.vram_reserved, placement);
         const auto share = fill_card(model, request, budget);
         const bool fits = share && share->layers == model.layers;
         if (!fits && best->profile && !best->integrated) place_units(model, request, *best, budget, placement);
-        if (placement.units) {
+        const bool is_planned = !placement.cards.empty();
+        if (is_planned) {
             // Said by the plan.
         } else if (share) {
             placement.device = best->device;
             placement.device_layers = share->layers;
             placement.output_on_device = true;
             placement.device_bytes = share->bytes;
+            const uint32_t first = model.layers - share->layers;
+            placement.cards.push_back({best->device, first, share->layers, share->bytes, kv_bytes(model, request, first, share->layers)});
             if (!best->integrated) placement.host_bytes -= share->weights;
             placement.explanation.push_back(count(share->layers, "layer") + " of " + std::to_string(model.layers) +
                                             " and the output head with their KV cache take " + mib(share->bytes) + " of it.");
         } else {
             placement.explanation.push_back("Not even one layer fits there beside the output head and the compute buffers.");
         }
-        if (!placement.units && placement.device_layers < model.layers) {
+        if (!is_planned && placement.device_layers < model.layers) {
             placement.explanation.push_back("The processor computes the other " + count(model.layers - placement.device_layers, "layer") +
                                             " from RAM.");
         }

@@ -1,8 +1,10 @@
-// Decides which layers of a model a graphics card holds and which the processor computes from RAM.
+// Decides which layers of a model graphics cards hold and which the processor computes from RAM.
 //
-// A pure function: no I/O, no clock, no library calls. Of a card whose speed is known, a model that does not fit is placed
-// unit by unit (unit_plan.h). Of another one the split is static: whole layers, the last ones
-// on the card together with the output head, as llama.cpp's n_gpu_layers places them.
+// A pure function: no I/O, no clock, no library calls. The card with the most memory has the model alone when it fits there.
+// Of a card whose speed is known, a model that does not fit is placed unit by unit (unit_plan.h), and over further cards
+// whose speed is known where that is faster (several_cards.h). Of another one the split is static: whole layers, the last
+// ones on the card together with the output head, as llama.cpp's n_gpu_layers places them. Integrated graphics are used
+// only where there is no card.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +24,16 @@ struct CardMemory {
     uint64_t free = 0;         // bytes
     bool integrated = false;   // its memory is RAM
     std::optional<DeviceProfile> profile{};  // where it was measured
+    uint64_t used = 0;         // bytes that other models of this process have there, for the limit
+    uint64_t most = UINT64_MAX;  // bytes that the card has not refused yet
 };
 
 struct PlacementRequest {
     uint32_t context_length = 0;  // tokens, at least 1
     uint32_t batch_size = 0;      // tokens of the widest pass
     bool use_gpu = true;
-    uint64_t vram_limit = 0;      // bytes this model may use; 0: free memory less a margin
-    uint64_t vram_reserved = 0;   // bytes kept for another model
+    uint64_t vram_limit = 0;      // bytes that all models may use of each card; 0: free memory less a margin
+    uint64_t vram_reserved = 0;   // bytes kept for another model, on the card with the most memory
     KvType kv_type = KvType::F16;
     bool exact_passes = false;    // what a pass computes shall not depend on how many tokens it takes
     std::vector<CardMemory> cards;
@@ -37,16 +41,28 @@ struct PlacementRequest {
     uint64_t ram_available = 0;   // bytes, page cache included
 };
 
+// What of a model is on one card: consecutive layers, the output head with the last of them all.
+struct PlacedCard {
+    std::string device;
+    uint32_t first_layer = 0;
+    uint32_t layers = 0;      // whose attention and KV cache are there
+    uint64_t bytes = 0;       // weights, KV cache, compute buffers and upload slots
+    uint64_t kv_bytes = 0;    // of them
+    uint32_t slots = 0;       // for uploads
+    uint64_t slot_bytes = 0;  // of one
+};
+
 struct Placement {
-    std::string device = "CPU";  // the card that holds `device_layers`, else the processor
+    std::string device = "CPU";  // the card with the most of `device_layers`, else the processor
     uint32_t layers = 0;
     uint32_t device_layers = 0;
     bool output_on_device = false;
+    std::vector<PlacedCard> cards;  // in the order of their layers; none where the processor has all
     std::optional<UnitPlan> units;  // where the layers are cut up
     bool exact_passes = false;         // asked for, and possible here
     bool copies_host_weights = false;  // units in RAM are copied into memory that the card reads, not mapped
     uint64_t host_bytes = 0;     // weights in RAM
-    uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM
+    uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM, of all cards
     uint64_t kv_bytes = 0;       // KV cache, wherever it lies
     KvType kv_type = KvType::F16;
     uint32_t context_length = 0;

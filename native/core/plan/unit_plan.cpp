@@ -6,7 +6,6 @@
 #include <optional>
 #include <utility>
 
-#include "plan/pass_time.h"
 #include "plan/placement.h"
 
 namespace nmos {
@@ -49,6 +48,7 @@ class Search {
 
     UnitPlan best() {
         for (uint32_t on_card = model_.layers + 1; on_card-- > 0;) {
+            if (request_.all_or_none && on_card > 0 && on_card < model_.layers) continue;
             if (const auto plan = static_split(on_card)) keep_faster(best_static_, *plan);
             const auto start = bare(on_card);
             if (!start) continue;
@@ -297,11 +297,17 @@ std::vector<uint32_t> predicted_widths(uint32_t widest_pass) {
 }
 
 double predict_pass(const ModelProfile& model, const DeviceProfile& device, const UnitPlan& plan, uint32_t width) {
+    const PassCard card{&device, plan.slots};
+    return predict_pass(model, {&card, 1}, plan, width);
+}
+
+double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, const UnitPlan& plan, uint32_t width) {
     std::vector<PassStep> steps;
     for (size_t i = 0; i < plan.layers.size(); ++i) {
         const LayerPlan& layer = plan.layers[i];
         const uint64_t attention = model.layer_bytes[i] - model.network_bytes[i];
         steps.push_back(layer.on_card ? PassStep{attention, {}, 0, 0, attention_operations} : PassStep{0, {}, attention});
+        steps.back().where = layer.card;
         if (const NetworkCut& network = layer.network; network.pieces > 0) {
             const auto bytes = [&](uint32_t pieces) { return bytes_of(model, plan, i, pieces); };
             const uint64_t early = width >= network.stream_early_from_width ? bytes(network.early) : 0;
@@ -321,13 +327,15 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
                     step.drawn = static_cast<uint32_t>(std::lround(experts));
                 }
             }
+            step.where = layer.card;
             steps.push_back(step);
         }
     }
     // A draft is verified at every token; of a prompt, only the last one is wanted.
     const uint32_t outputs = width > longest_draft ? 1 : width;
     steps.push_back(plan.output_on_card ? PassStep{model.output_bytes, {}, 0, outputs} : PassStep{0, {}, model.output_bytes, outputs});
-    return pass_seconds(steps, width, plan.slots, device);
+    if (!plan.layers.empty()) steps.back().where = plan.layers.back().card;
+    return pass_seconds(steps, width, cards);
 }
 
 UnitPlan whole_layers(const ModelProfile& model, uint32_t on_card) {
@@ -347,6 +355,11 @@ double predicted_seconds(const UnitPlan& plan, uint32_t width) {
     std::vector<WidthCurve::Point> points;
     for (const PassPrediction& prediction : plan.predictions) points.push_back({prediction.width, prediction.seconds});
     return WidthCurve(std::move(points)).at(width);
+}
+
+double typical_request_seconds(uint32_t widest_pass, const std::function<double(uint32_t)>& seconds_of) {
+    const uint32_t width = std::min(prompt_tokens, std::max(1u, widest_pass));
+    return seconds_of(width) * prompt_tokens / width + seconds_of(1) * answer_tokens;
 }
 
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) {

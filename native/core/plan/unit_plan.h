@@ -11,12 +11,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "device/weight_unit.h"
 #include "plan/device_profile.h"
 #include "plan/model_profile.h"
+#include "plan/pass_time.h"
 
 namespace nmos {
 
@@ -24,11 +27,13 @@ struct PlanRequest {
     uint32_t context_length = 0;  // tokens
     uint32_t widest_pass = 0;     // tokens
     uint64_t vram_bytes = 0;      // for weights, KV cache, compute buffers and upload slots
+    bool all_or_none = false;     // the attention of every layer is on the card, or of no layer
 };
 
 struct LayerPlan {
     bool on_card = false;  // attention and KV cache
     NetworkCut network;    // below the card nothing is resident or streamed: the processor computes all of the layer
+    uint32_t card = 0;     // which one, where there are several (several_cards.h)
 };
 
 struct PassPrediction {
@@ -58,6 +63,9 @@ std::vector<uint32_t> predicted_widths(uint32_t widest_pass);
 // Between the widths of the plan's predictions, linear.
 double predicted_seconds(const UnitPlan& plan, uint32_t width);
 
+// Seconds of a typical request, a prompt and its answer, when a pass of so many tokens takes `seconds_of`.
+double typical_request_seconds(uint32_t widest_pass, const std::function<double(uint32_t)>& seconds_of);
+
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request);
 
 // The plan of a placement by whole layers: the last `on_card` of them and the output head are on the card, or nothing is.
@@ -66,7 +74,8 @@ UnitPlan whole_layers(const ModelProfile& model, uint32_t on_card);
 // Bytes of the layer's feed-forward network that stay on the card.
 uint64_t resident_bytes(const ModelProfile& model, const UnitPlan& plan, size_t layer);
 
-// Seconds of a pass over the plan's units.
+// Seconds of a pass over the plan's units, on the card or over several ones, without what it takes to go from one to the next.
 double predict_pass(const ModelProfile& model, const DeviceProfile& device, const UnitPlan& plan, uint32_t width);
+double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, const UnitPlan& plan, uint32_t width);
 
 }  // namespace nmos

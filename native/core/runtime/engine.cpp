@@ -67,6 +67,7 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     for (const Device& device : list_devices()) {
         if (device.kind != DeviceKind::Cpu) {
             CardMemory card{device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated, std::nullopt};
+            if (const auto used = options.vram_used.find(device.name); used != options.vram_used.end()) card.used = used->second;
             std::lock_guard lock(mutex_);
             if (const auto known = device_profiles_.find({device.name, checked_threads(options.threads)}); known != device_profiles_.end()) card.profile = known->second;
             request.cards.push_back(std::move(card));
@@ -81,18 +82,21 @@ Placement Engine::plan(const PlanOptions& options) const {
 }
 
 Placement Engine::plan_measured(const PlanOptions& options, const ModelProfile& profile) {
-    Placement placement = plan_placement(profile, placement_request(options, profile));
-    if (placement.device_layers > 0 && placement.device_layers < placement.layers && !placement.units &&
-        measure(placement.device, checked_threads(options.threads))) {
-        placement = plan_placement(profile, placement_request(options, profile));
+    const PlacementRequest request = placement_request(options, profile);
+    Placement placement = plan_placement(profile, request);
+    if (placement.device_layers == 0 || (placement.device_layers == placement.layers && !placement.units)) return placement;
+    bool learnt = false;
+    for (const CardMemory& card : request.cards) {
+        const bool is_of_use = !card.integrated || card.device == placement.device;
+        if (is_of_use && !card.profile && measure(card.device, checked_threads(options.threads))) learnt = true;
     }
-    return placement;
+    return learnt ? plan_placement(profile, placement_request(options, profile)) : placement;
 }
 
 Placement Engine::forecast(const PlanOptions& options) {
     const ModelProfile profile = read_model_profile(options.path);
     Placement placement = plan_measured(options, profile);
-    if (placement.units) return placement;
+    if (!placement.predictions.empty()) return placement;
     const int32_t threads = checked_threads(options.threads);
     const DeviceProfile* device = profile_of(placement.device, threads);
     if (!device && measure(placement.device, threads)) device = profile_of(placement.device, threads);
@@ -132,31 +136,35 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
     return model;
 }
 
-uint64_t Engine::prefetch(Model& model, CancellationPtr cancellation, uint64_t most) {
+uint64_t Engine::prefetch(Model& model, CancellationPtr cancellation, uint64_t most, const std::string& device) {
     {
         std::lock_guard lock(mutex_);
         running_.push_back(cancellation);
         if (closing_) cancellation->cancel();
     }
-    return model.prefetch(cancellation, most);
+    return model.prefetch(cancellation, most, device);
 }
 
 // Free memory is only what nobody else takes in the meantime, and a driver may refuse what it said was free.
 std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
+    std::map<std::string, uint64_t> allowed;  // by the card's name, bytes that it has not refused
     for (;;) {
-        const uint64_t refused = placement.device_bytes;
+        const std::vector<PlacedCard> refused = placement.cards;
         try {
             return Model::load(options, profile, std::move(placement));
         } catch (const EngineError& error) {
-            if (error.code() != ErrorCode::OutOfMemory || refused == 0) throw;
+            if (error.code() != ErrorCode::OutOfMemory || refused.empty()) throw;
             log(LogLevel::Warn, std::string(error.what()) + " A smaller part of the model is tried.");
         }
+        // Which of several cards it was cannot be told from every error.
+        for (const PlacedCard& card : refused) allowed[card.device] = card.bytes - card.bytes / 4;
         PlacementRequest request = placement_request(options.plan, profile);
-        const uint64_t allowed = refused - refused / 4;
-        request.vram_limit = allowed + request.vram_reserved;
-        // Next to nothing is left: the processor alone.
+        // Next to nothing is left: the other cards, or the processor alone.
         constexpr uint64_t least = 32 << 20;
-        request.use_gpu = request.use_gpu && allowed >= least;
+        std::erase_if(request.cards, [&](const CardMemory& card) { return allowed.contains(card.device) && allowed[card.device] < least; });
+        for (CardMemory& card : request.cards) {
+            if (const auto known = allowed.find(card.device); known != allowed.end()) card.most = known->second;
+        }
         placement = plan_placement(profile, request);
     }
 }

@@ -42,7 +42,7 @@ class Engine {
     // Plans and loads. Null when cancelled. On the loading thread.
     std::shared_ptr<Model> load(const LoadOptions& options);
     // As the model's; closing the engine cancels it, too. On the loading thread.
-    uint64_t prefetch(Model& model, CancellationPtr cancellation, uint64_t most = UINT64_MAX);
+    uint64_t prefetch(Model& model, CancellationPtr cancellation, uint64_t most = UINT64_MAX, const std::string& device = "");
     // `threads` 0: the physical cores. On the desk.
     std::shared_ptr<Session> create_session(std::shared_ptr<Model> model, const SessionOptions& options, int32_t threads);
     // Queues a generation. Throws what Generation throws, and CLOSED.
@@ -63,7 +63,7 @@ class Engine {
     ComputeThreads compute_threads(int32_t count);
     // Plans anew, with less graphics memory each time, when the card refuses what it said was free. As `Model::load`.
     std::shared_ptr<Model> load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement);
-    // Plans, and once more when the model is larger than a card whose speed was not known.
+    // Plans, and once more when the model is larger than a card and the speed of cards was not known.
     Placement plan_measured(const PlanOptions& options, const ModelProfile& profile);
     // Finds out how fast the device is; false when it cannot be measured.
     bool measure(const std::string& device, int32_t threads);

@@ -1,8 +1,10 @@
 #include "runtime/model.h"
 
 #include <array>
+#include <numeric>
 
 #include "device/streaming_device.h"
+#include "plan/tensor_split.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/exact_passes.h"
@@ -84,66 +86,121 @@ ggml_backend_dev_t find_device(const std::string& name) {
 // Tells llama.cpp which tensors belong into RAM. Lives as long as the loading.
 class Overrides {
   public:
-    Overrides(const ModelProfile& model, const UnitPlan& plan, ggml_backend_buffer_type_t ram) {
+    // Those of the layers of one card.
+    void add(const ModelProfile& model, const UnitPlan& plan, uint32_t card, ggml_backend_buffer_type_t ram) {
         // As few patterns as may be: llama.cpp tries them all on every tensor.
         for (const bool mixture : {false, true}) {
             std::string layers;
             for (size_t i = 0; i < plan.layers.size(); ++i) {
-                if (model.is_mixture[i] != mixture || !plan.layers[i].on_card || plan.layers[i].network.in_ram() == 0) continue;
+                const LayerPlan& layer = plan.layers[i];
+                if (model.is_mixture[i] != mixture || !layer.on_card || layer.card != card || layer.network.in_ram() == 0) continue;
                 layers += (layers.empty() ? "" : "|") + std::to_string(i);
             }
-            if (layers.empty()) continue;
-            patterns_[count_] = "^blk\\.(" + layers + ")\\.ffn_(gate|up|gate_up|down)" + (mixture ? "_exps" : "") + "\\.weight$";
-            list_[count_] = {patterns_[count_].c_str(), ram};
-            ++count_;
+            if (!layers.empty()) add("^blk\\.(" + layers + ")\\.ffn_(gate|up|gate_up|down)" + (mixture ? "_exps" : "") + "\\.weight$", ram);
         }
     }
+    // Of no tensor. Where there is any override, llama.cpp keeps no several copies of what goes from card to card, which takes
+    // memory that no plan counts, for passes that are not waited for, of which there are none here.
+    void add_none() { add("^$", ggml_backend_cpu_buffer_type()); }
 
-    const llama_model_tensor_buft_override* data() const { return list_.data(); }
+    // Valid until something is added.
+    const llama_model_tensor_buft_override* data() {
+        list_.clear();
+        for (const auto& [pattern, type] : patterns_) list_.push_back({pattern.c_str(), type});
+        list_.push_back({nullptr, nullptr});
+        return list_.data();
+    }
 
   private:
-    size_t count_ = 0;
-    std::array<std::string, 2> patterns_;
-    std::array<llama_model_tensor_buft_override, 3> list_{};  // the last one is empty
+    void add(std::string pattern, ggml_backend_buffer_type_t type) { patterns_.emplace_back(std::move(pattern), type); }
+
+    std::vector<std::pair<std::string, ggml_backend_buffer_type_t>> patterns_;
+    std::vector<llama_model_tensor_buft_override> list_;
 };
 
-std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const Placement& placement) {
+// What llama.cpp loads onto, and how it divides the layers. Lives as long as the loading.
+class Devices {
+  public:
+    // Throws BACKEND_UNAVAILABLE when a card is gone.
+    explicit Devices(const Placement& placement) {
+        std::vector<uint32_t> layers;
+        for (const PlacedCard& card : placement.cards) {
+            const ggml_backend_dev_t device = find_device(card.device);
+            list_.push_back(placement.units ? StreamingDevice::over(device).handle() : device);
+            layers.push_back(card.layers);
+        }
+        list_.push_back(nullptr);
+        if (layers.size() < 2) return;
+        check(placement, layers.size());
+        split_ = tensor_split(layers);
+        split_.resize(llama_max_devices());
+    }
+
+    void tell(llama_model_params& params) {
+        params.devices = list_.data();
+        params.split_mode = split_.empty() ? LLAMA_SPLIT_MODE_NONE : LLAMA_SPLIT_MODE_LAYER;
+        params.tensor_split = split_.empty() ? nullptr : split_.data();
+        params.main_gpu = list_.size() > 1 ? 0 : -1;
+    }
+
+  private:
+    // What llama.cpp cannot do, no plan asks for.
+    static void check(const Placement& placement, size_t devices) {
+        uint32_t next = placement.layers - placement.device_layers;
+        for (const PlacedCard& card : placement.cards) {
+            if (card.first_layer != next || card.layers == 0) break;
+            next += card.layers;
+        }
+        if (next == placement.layers && placement.output_on_device && devices <= llama_max_devices()) return;
+        throw EngineError(ErrorCode::Internal, "Expected the layers behind those of the processor to be on one card after the other, got another plan for " +
+                                                   std::to_string(devices) + " cards.");
+    }
+
+    std::vector<ggml_backend_dev_t> list_;  // the last one is null
+    std::vector<float> split_;              // none on one device
+};
+
+// Null where nothing of the card's layers is in RAM.
+std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const Placement& placement, uint32_t card) {
     HostWeightsOptions options;
     options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
     options.output_layer = placement.layers;
     const std::vector<LayerPlan>& layers = placement.units->layers;
     for (uint32_t i = 0; i < layers.size(); ++i) {
         const NetworkCut& network = layers[i].network;
-        if (!layers[i].on_card || network.in_ram() == 0) continue;
+        if (!layers[i].on_card || layers[i].card != card || network.in_ram() == 0) continue;
         if (network.pieces > 1) (model.is_mixture[i] ? options.mixtures : options.networks)[i] = network;
         else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
     }
-    return std::make_unique<HostWeights>(find_device(placement.device), std::move(options));
+    if (options.networks.empty() && options.mixtures.empty() && options.stream_from_width.empty()) return nullptr;
+    return std::make_unique<HostWeights>(find_device(placement.cards[card].device), std::move(options));
+}
+
+StreamingDevice& device_of(const HostWeights& weights) {
+    return StreamingDevice::over(weights.card());
 }
 
 }  // namespace
 
 std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
     llama_model_params params = llama_model_default_params();
-    std::array<ggml_backend_dev_t, 2> devices{};
-    std::unique_ptr<HostWeights> host_weights;
-    std::optional<Overrides> overrides;
-    if (placement.units) {
-        host_weights = make_host_weights(profile, placement);
-        overrides.emplace(profile, *placement.units, host_weights->buffer_type());
-        params.tensor_buft_overrides = overrides->data();
-        devices[0] = StreamingDevice::over(host_weights->card()).handle();
-    } else if (placement.device_layers > 0) {
-        devices[0] = find_device(placement.device);
+    Devices devices(placement);
+    devices.tell(params);
+    std::vector<CardWeights> host_weights;
+    Overrides overrides;
+    for (uint32_t card = 0; placement.units && card < placement.cards.size(); ++card) {
+        std::unique_ptr<HostWeights> weights = make_host_weights(profile, placement, card);
+        if (!weights) continue;
+        overrides.add(profile, *placement.units, card, weights->buffer_type());
+        host_weights.push_back({card, std::move(weights)});
     }
+    if (placement.cards.size() > 1) overrides.add_none();
+    params.tensor_buft_overrides = overrides.data();
     // Repacked weights are multiplied four tokens at a time, which rounds in another way than one token does.
     params.use_extra_bufts = !placement.exact_passes;
-    params.devices = devices.data();
-    params.split_mode = LLAMA_SPLIT_MODE_NONE;
-    params.main_gpu = placement.device_layers > 0 ? 0 : -1;
     params.n_gpu_layers = static_cast<int32_t>(placement.device_layers + (placement.output_on_device ? 1 : 0));
     const double in_ram = static_cast<double>(placement.host_bytes) / static_cast<double>(profile.weight_bytes());
-    LoadProgress progress{options, host_weights ? 1 - static_cast<float>(in_ram) : 1};
+    LoadProgress progress{options, host_weights.empty() ? 1 : 1 - static_cast<float>(in_ram)};
     params.progress_callback = &LoadProgress::loaded;
     params.progress_callback_user_data = &progress;
 
@@ -158,7 +215,12 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
                               (memory ? ". Lower the VRAM limit or choose a smaller model." : ". Choose a model this version of llama.cpp supports."));
     }
     std::shared_ptr<Model> model(new Model(handle, std::move(host_weights), profile, std::move(placement)));
-    if (model->host_weights_ && !model->host_weights_->settle([&](float fraction) { return progress.settled(fraction); })) return nullptr;
+    const auto cards = static_cast<float>(model->host_weights_.size());
+    float settled = 0;
+    for (const CardWeights& own : model->host_weights_) {
+        if (!own.weights->settle([&](float fraction) { return progress.settled((settled + fraction) / cards); })) return nullptr;
+        ++settled;
+    }
     model->reserve_slots();
     if (options.plan.exact_passes) model->check_exactness(options.cancellation);
     return model;
@@ -172,16 +234,18 @@ void Model::check_exactness(const CancellationPtr& cancellation) {
 }
 
 void Model::reserve_slots() {
-    if (!host_weights_ || host_weights_->largest_streamed() == 0) return;
-    if (StreamingDevice::over(host_weights_->card()).reserve_slots(*host_weights_, placement_.units->slots)) return;
-    throw EngineError(ErrorCode::OutOfMemory, "The card has no room left for an upload slot of " +
-                                                  std::to_string(host_weights_->largest_streamed() >> 20) + " MiB. Lower the VRAM limit or close other programs.");
+    for (const auto& [card, weights] : host_weights_) {
+        if (weights->largest_streamed() == 0 || device_of(*weights).reserve_slots(*weights, placement_.cards[card].slots)) continue;
+        throw EngineError(ErrorCode::OutOfMemory, placement_.cards[card].device + " has no room left for an upload slot of " +
+                                                      std::to_string(weights->largest_streamed() >> 20) + " MiB. Lower the VRAM limit or close other programs.");
+    }
 }
 
-Model::Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, const ModelProfile& profile, Placement placement)
+Model::Model(llama_model* handle, std::vector<CardWeights> host_weights, const ModelProfile& profile, Placement placement)
     : profile_(profile), placement_(std::move(placement)), host_weights_(std::move(host_weights)), handle_(handle) {
     const llama_vocab* vocab = llama_model_get_vocab(handle);
     vocabulary_.emplace(vocab);
+    activity_.released.resize(placement_.cards.size());
     if (placement_.units) {
         for (const auto& [width, seconds] : placement_.units->predictions) speculation_.costs.predict(width, seconds);
     }
@@ -203,39 +267,47 @@ Model::~Model() {
     free_weights();
 }
 
-uint64_t Model::release(uint64_t bytes) {
+uint64_t Model::release(uint64_t bytes, const std::string& device) {
     std::lock_guard moving(memory_mutex_);
     check_open();
-    if (!host_weights_) return 0;
-    const uint64_t released = StreamingDevice::over(host_weights_->card()).release(*host_weights_, bytes);
-    std::lock_guard lock(activity_mutex_);
-    activity_.released += released;
+    uint64_t released = 0;
+    for (const auto& [card, weights] : host_weights_) {
+        if (released >= bytes || (!device.empty() && device != placement_.cards[card].device)) continue;
+        const uint64_t of_card = device_of(*weights).release(*weights, bytes - released);
+        released += of_card;
+        std::lock_guard lock(activity_mutex_);
+        activity_.released[card] += of_card;
+    }
     return released;
 }
 
-uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most) {
+uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most, const std::string& device) {
     std::lock_guard moving(memory_mutex_);
     check_open();
-    if (!host_weights_) return 0;
     const auto go_on = [&] { return !closed_ && !(cancellation && cancellation->cancelled()); };
-    StreamingDevice& device = StreamingDevice::over(host_weights_->card());
-    const uint64_t restored = device.restore(*host_weights_, go_on, most);
-    {
+    const auto is_meant = [&](const CardWeights& own) { return device.empty() || device == placement_.cards[own.card].device; };
+    uint64_t restored = 0;
+    for (const CardWeights& own : host_weights_) {
+        if (!is_meant(own)) continue;
+        const uint64_t of_card = device_of(*own.weights).restore(*own.weights, go_on, most - restored);
+        restored += of_card;
         std::lock_guard lock(activity_mutex_);
-        activity_.released -= restored;
+        activity_.released[own.card] -= of_card;
     }
-    host_weights_->page_in(go_on);
-    if (go_on()) device.fill_slots(*host_weights_);
+    for (const CardWeights& own : host_weights_) {
+        if (is_meant(own)) own.weights->page_in(go_on);
+        if (is_meant(own) && go_on()) device_of(*own.weights).fill_slots(*own.weights);
+    }
     return restored;
 }
 
 void Model::free_weights() {
     std::lock_guard moving(memory_mutex_);
     if (!handle_) return;
-    if (host_weights_) StreamingDevice::over(host_weights_->card()).forget(*host_weights_);
+    for (const CardWeights& own : host_weights_) device_of(*own.weights).forget(*own.weights);
     handle_.reset();
     // Not the object itself, which others may be asking for counters.
-    if (host_weights_) host_weights_->give_up();
+    for (const CardWeights& own : host_weights_) own.weights->give_up();
 }
 
 void Model::check_open() const {
@@ -253,7 +325,7 @@ llama_model* Model::handle() const {
 }
 
 void Model::use_threadpool(ggml_threadpool_t pool) {
-    if (host_weights_) host_weights_->set_threadpool(pool);
+    for (const CardWeights& own : host_weights_) own.weights->set_threadpool(pool);
 }
 
 void Model::count_pass(uint32_t tokens, double seconds) {
@@ -269,12 +341,22 @@ ModelActivity Model::activity() const {
     std::unique_lock lock(activity_mutex_);
     ModelActivity activity = activity_;
     lock.unlock();
-    if (host_weights_) {
-        activity.uploads = StreamingDevice::over(host_weights_->card()).counters();
-        activity.expert_uses = host_weights_->expert_uses();
-        activity.expert_hits = host_weights_->expert_hits();
+    for (const CardWeights& own : host_weights_) {
+        const UploadCounters of_card = device_of(*own.weights).counters();
+        UploadCounters& all = activity.uploads;
+        all.bytes += of_card.bytes;
+        all.waited += of_card.waited;
+        all.hits += of_card.hits;
+        all.misses += of_card.misses;
+        all.discarded += of_card.discarded;
+        activity.expert_uses += own.weights->expert_uses();
+        activity.expert_hits += own.weights->expert_hits();
     }
     return activity;
+}
+
+uint64_t ModelActivity::released_bytes() const {
+    return std::accumulate(released.begin(), released.end(), uint64_t{0});
 }
 
 void Model::add_session(const std::shared_ptr<Session>& session) {

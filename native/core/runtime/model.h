@@ -46,8 +46,9 @@ struct ModelInfo {
 struct PlanOptions {
     std::string path;
     uint32_t context_length = 0;  // tokens
-    uint64_t vram_limit = 0;      // bytes that this model may use; 0: free memory less a margin
-    uint64_t vram_reserved = 0;   // bytes that are kept for another model
+    uint64_t vram_limit = 0;      // bytes that all models may use of each card; 0: free memory less a margin
+    std::map<std::string, uint64_t> vram_used{};  // of that, by other models; by ggml's name of the card
+    uint64_t vram_reserved = 0;   // bytes that are kept for another model, on the card with the most memory
     KvType kv_type = KvType::F16;
     // A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor, with
     // slower kernels and a Q8_0 cache.
@@ -67,10 +68,12 @@ struct ModelActivity {
     uint32_t last_tokens = 0;   // of the last pass whose result was awaited; 0: there was none yet
     double last_seconds = 0;
     double last_predicted = 0;  // seconds; 0: nothing is predicted for this placement
-    uint64_t released = 0;      // bytes of weights that belong on the card and are not there at present
+    std::vector<uint64_t> released;  // (card of the placement) bytes of weights that belong there and are not there at present
     uint64_t expert_uses = 0;   // that tokens chose, of mixtures whose experts are placed one by one
     uint64_t expert_hits = 0;   // that were in VRAM then
-    UploadCounters uploads;     // of all models of the card
+    UploadCounters uploads;     // of all models of the cards
+
+    uint64_t released_bytes() const;
 };
 
 class Model {
@@ -99,13 +102,13 @@ class Model {
     ModelActivity activity() const;
 
     // Gives graphics memory back, at least `bytes` of it if there are so many, without which passes take longer: weights that
-    // are in RAM, too, which the processor computes from. Waits for the pass under way. Returns the bytes. Throws CLOSED. Not
-    // on a thread that must not wait.
-    uint64_t release(uint64_t bytes);
+    // are in RAM, too, which the processor computes from. Only that of `device`, if one is named. Waits for the pass under way.
+    // Returns the bytes. Throws CLOSED. Not on a thread that must not wait.
+    uint64_t release(uint64_t bytes, const std::string& device = "");
     // Makes the next passes as fast as the plan says: brings what was released back, reads mapped weights into RAM and fills
     // the upload slots, beside passes that run meanwhile. Ends within milliseconds of the cancellation; what is done by then
-    // stays. Brings at most `most` bytes back and returns them. Throws CLOSED.
-    uint64_t prefetch(const CancellationPtr& cancellation, uint64_t most = UINT64_MAX);
+    // stays. Brings at most `most` bytes back, only to `device` if one is named, and returns them. Throws CLOSED.
+    uint64_t prefetch(const CancellationPtr& cancellation, uint64_t most = UINT64_MAX, const std::string& device = "");
 
     // Sessions to close together with the model. Throws CLOSED.
     void add_session(const std::shared_ptr<Session>& session);
@@ -118,7 +121,13 @@ class Model {
         void operator()(llama_model* model) const { llama_model_free(model); }
     };
 
-    Model(llama_model* handle, std::unique_ptr<HostWeights> host_weights, const ModelProfile& profile, Placement placement);
+    // The weights in RAM that belong to one of the placement's cards.
+    struct CardWeights {
+        size_t card = 0;
+        std::unique_ptr<HostWeights> weights;
+    };
+
+    Model(llama_model* handle, std::vector<CardWeights> host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
     void reserve_slots();
     void check_exactness(const CancellationPtr& cancellation);
@@ -126,7 +135,7 @@ class Model {
 
     ModelProfile profile_;
     Placement placement_;
-    std::unique_ptr<HostWeights> host_weights_;  // of units that are not on the card; null without a unit plan
+    std::vector<CardWeights> host_weights_;  // of units that are not on the cards; none without a unit plan
     std::unique_ptr<llama_model, Free> handle_;
     std::optional<Vocabulary> vocabulary_;
     ModelInfo info_;

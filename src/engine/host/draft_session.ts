@@ -8,8 +8,11 @@ export interface DraftSessionOptions {
   main: NativeModel;
   /** The model that guesses, if one is in memory now. */
   source: () => NativeModelHandle | null;
-  /** Runs what makes a session, and gives so much of the main model's graphics memory back for it when there is no room. */
-  withRoom: <T>(bytes: number, create: () => Promise<T>) => Promise<T>;
+  /**
+   * Runs what makes a session, and gives so much of the main model's graphics memory back for it, by the card's name, when
+   * there is no room.
+   */
+  withRoom: <T>(bytesByDevice: Readonly<Record<string, number>>, create: () => Promise<T>) => Promise<T>;
   /** An answer begins, and there is none in memory. */
   onMissing: () => void;
   log: (line: string) => void;
@@ -54,8 +57,8 @@ export class DraftSession {
     const { main, withRoom, log } = this.options;
     const turn = ++this.turn;
     try {
-      const { device } = sessionBytes(source.model.placement);
-      const session = await withRoom(device, () => source.createDraftSession(main));
+      const { byDevice } = sessionBytes(source.model.placement);
+      const session = await withRoom(byDevice, () => source.createDraftSession(main));
       if (this.turn === turn) this.session = session;
       else await source.closeDraftSession(session);
     } catch (thrown) {

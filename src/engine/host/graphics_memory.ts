@@ -33,49 +33,78 @@ export function missingBytes({ memoryFree, memoryBeyond }: Pick<NativeDevice, "m
   return memoryFree < scarceBytes ? marginBytes - memoryFree + memoryBeyond : 0;
 }
 
+/** What is known of one of the model's cards. */
+interface CardMemory {
+  /** Its place in the model's placement. */
+  index: number;
+  device: string;
+  /** Nothing more can be given back until something is filled. */
+  exhausted: boolean;
+  /** Bytes that were given back for sessions: they alone are not filled again. */
+  floor: number;
+  /** Into so little nothing fitted the last time. */
+  tooFewBytes: number;
+}
+
 /** The graphics memory of one model: given back while it is idle or others need it, and filled again for its requests. */
 export class GraphicsMemory {
   private filling: NativeCancellation | null = null;
   /** Operations during which nothing is filled. */
   private holders = 0;
-  /** Nothing more can be given back until something is filled. */
-  private exhausted = false;
-  /** Bytes that were given back for sessions: they alone are not filled again. */
-  private floor = 0;
-  /** Into so little nothing fitted the last time. */
-  private tooFewBytes = 0;
+  private readonly cards: readonly CardMemory[];
 
-  constructor(private readonly options: GraphicsMemoryOptions) {}
+  constructor(private readonly options: GraphicsMemoryOptions) {
+    this.cards = options.model.placement.cards.map(({ device }, index) => ({
+      index,
+      device,
+      exhausted: false,
+      floor: 0,
+      tooFewBytes: 0,
+    }));
+  }
 
-  /** Belongs on the card and is not there at present. */
+  /** Belongs on the cards and is not there at present. */
   get releasedBytes(): number {
     return this.options.model.activity.releasedBytes;
   }
 
-  /** Of those, what sessions were given instead. */
-  get givenToSessionsBytes(): number {
-    return Math.min(this.floor, this.releasedBytes);
+  /** Of the memory of a card that was given back, what sessions were given instead. */
+  givenToSessionsOn(device: string): number {
+    const card = this.cards.find((one) => one.device === device);
+    return card ? Math.min(card.floor, this.releasedOn(card)) : 0;
   }
 
-  /** Gives at least so much back if there is so much; without a number all. Returns the bytes. */
-  release(reason: string, bytes?: number): Promise<number> {
-    return this.holding(() => this.giveBack(reason, bytes));
+  /** Gives at least so much back if there is so much, of one card or of all; without a number all. Returns the bytes. */
+  release(reason: string, bytes = Infinity, device?: string): Promise<number> {
+    return this.holding(async () => {
+      let released = 0;
+      for (const card of this.cards) {
+        if (device !== undefined && card.device !== device) continue;
+        if (released < bytes) released += await this.giveBack(card, reason, bytes - released);
+      }
+      return released;
+    });
   }
 
-  /** Runs `action`, and once more when the card refused it memory and so many bytes, or fewer, could be given back for it. */
-  async withRoom<T>(bytes: number, action: () => Promise<T>): Promise<T> {
+  /** Runs `action`, and once more when a card refused it memory and so many bytes, or fewer, could be given back there for it. */
+  async withRoom<T>(bytesByDevice: Readonly<Record<string, number>>, action: () => Promise<T>): Promise<T> {
     try {
       return await action();
     } catch (thrown) {
       if (toEngineError(thrown).code !== "OUT_OF_MEMORY") throw thrown;
       return await this.holding(async () => {
-        const released = await this.giveBack("a session needs it", bytes);
-        if (released === 0) throw thrown;
-        this.floor += released;
+        const given: { card: CardMemory; bytes: number }[] = [];
+        for (const card of this.cards) {
+          const wanted = bytesByDevice[card.device] ?? 0;
+          const bytes = wanted > 0 ? await this.giveBack(card, "a session needs it", wanted) : 0;
+          if (bytes > 0) given.push({ card, bytes });
+        }
+        if (given.length === 0) throw thrown;
+        for (const { card, bytes } of given) card.floor += bytes;
         try {
           return await action();
         } catch (again) {
-          this.floor -= released;
+          for (const { card, bytes } of given) card.floor -= bytes;
           throw again;
         }
       });
@@ -88,8 +117,8 @@ export class GraphicsMemory {
    */
   fill(): void {
     try {
-      const bytes = this.mayFill() ? this.fillableBytes() : 0;
-      if (bytes > 0) void this.restore(bytes);
+      const cards = this.mayFill() ? this.cards.filter((card) => this.fillableBytes(card) > 0) : [];
+      if (cards.length > 0) void this.restore(cards);
     } catch (thrown) {
       this.logFailure(thrown);
     }
@@ -112,13 +141,14 @@ export class GraphicsMemory {
     }
   }
 
-  private async giveBack(reason: string, bytes?: number): Promise<number> {
+  private async giveBack(card: CardMemory, reason: string, bytes: number): Promise<number> {
     const { model, name, log, onChanged } = this.options;
-    if (this.exhausted) return 0;
-    const released = await model.release(bytes === undefined ? {} : { bytes });
-    this.exhausted = bytes === undefined || released < bytes;
+    if (card.exhausted) return 0;
+    const { device } = card;
+    const released = await model.release(bytes === Infinity ? { device } : { bytes, device });
+    card.exhausted = released < bytes;
     if (released > 0) {
-      log(`${name} gives ${String(Math.round(released / mib))} MiB of graphics memory back: ${reason}`);
+      log(`${name} gives ${String(Math.round(released / mib))} MiB of graphics memory of ${device} back: ${reason}`);
       onChanged();
     }
     return released;
@@ -126,27 +156,37 @@ export class GraphicsMemory {
 
   private mayFill(): boolean {
     if (this.filling || this.holders > 0 || !this.options.isWanted()) return false;
-    return this.releasedBytes > this.floor;
+    return this.cards.some((card) => this.releasedOn(card) > card.floor);
+  }
+
+  /** Belongs on the card and is not there at present. */
+  private releasedOn({ index }: CardMemory): number {
+    return this.options.model.activity.releasedOfCards[index] ?? 0;
   }
 
   /** What is missing, or as much of it as the card has room for; 0: too little for the trouble. */
-  private fillableBytes(): number {
-    const { engine, model } = this.options;
-    const card = engine.devices().find(({ name }) => name === model.placement.device);
-    const missing = this.releasedBytes - this.floor;
-    const fillable = Math.min(missing, (card?.memoryFree ?? 0) - marginBytes);
-    return fillable >= Math.min(missing, leastFillBytes) && fillable > this.tooFewBytes ? fillable : 0;
+  private fillableBytes(card: CardMemory): number {
+    const missing = this.releasedOn(card) - card.floor;
+    if (missing <= 0) return 0;
+    const { memoryFree = 0 } = this.options.engine.devices().find(({ name }) => name === card.device) ?? {};
+    const fillable = Math.min(missing, memoryFree - marginBytes);
+    return fillable >= Math.min(missing, leastFillBytes) && fillable > card.tooFewBytes ? fillable : 0;
   }
 
-  private async restore(bytes: number): Promise<void> {
+  private async restore(cards: readonly CardMemory[]): Promise<void> {
     const { addon, model, onChanged } = this.options;
     const cancellation = new addon.Cancellation();
     this.filling = cancellation;
-    this.exhausted = false;
     try {
-      const filled = await model.prefetch({ bytes, cancellation });
-      this.tooFewBytes = filled === 0 && !cancellation.cancelled ? bytes : 0;
-      this.floor = Math.min(this.floor, this.releasedBytes);
+      for (const card of cards) {
+        // Asked again: while another card was filled, others may have taken this one's memory.
+        const bytes = cancellation.cancelled ? 0 : this.fillableBytes(card);
+        if (bytes === 0) continue;
+        card.exhausted = false;
+        const filled = await model.prefetch({ bytes, device: card.device, cancellation });
+        card.tooFewBytes = filled === 0 && !cancellation.cancelled ? bytes : 0;
+        card.floor = Math.min(card.floor, this.releasedOn(card));
+      }
     } catch (thrown) {
       this.logFailure(thrown);
     }

@@ -32,7 +32,12 @@ export function plannedFor({ handle }: ModelEntry): NativePlacement {
 /** As it is now, without what was given back. */
 export function placementOf(entry: ModelEntry): NativePlacement {
   const planned = plannedFor(entry);
-  return { ...planned, deviceBytes: planned.deviceBytes - entry.graphics.releasedBytes };
+  const { releasedBytes, releasedOfCards } = entry.handle.model.activity;
+  return {
+    ...planned,
+    deviceBytes: planned.deviceBytes - releasedBytes,
+    cards: planned.cards.map((card, index) => ({ ...card, bytes: card.bytes - (releasedOfCards[index] ?? 0) })),
+  };
 }
 
 export function describe(entry: ModelEntry): LoadedModel {

@@ -9,8 +9,8 @@ export interface ModelLoaderOptions {
   store: ModelStore;
   settings: () => EngineSettings;
   log: (line: string) => void;
-  /** What the setting still allows beside the models that are loaded; Infinity without a limit. */
-  vramLeftBytes: () => number;
+  /** Of the graphics memory that the setting allows, what the models that are loaded have, by the card's name. */
+  vramUsedBytes: () => Record<string, number>;
   /** What ghost text asks for. */
   fastChoice: () => ModelChoice;
   /** Unloads what nobody uses; false when there is nothing. */
@@ -97,11 +97,11 @@ export class ModelLoader {
   }
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
-    const { gpu, threads, kvCacheType, speculation } = this.options.settings();
-    const vramLeft = this.options.vramLeftBytes();
-    // 0 stands for no limit; into a single byte nothing fits.
-    const vramLimitBytes = vramLeft === Infinity ? 0 : Math.max(1, vramLeft);
-    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes, exactPasses: speculation === "exact" };
+    const { gpu, threads, kvCacheType, speculation, vramLimitMiB } = this.options.settings();
+    const vramLimitBytes = vramLimitMiB * 2 ** 20;
+    const vramUsedBytes = this.options.vramUsedBytes();
+    const exactPasses = speculation === "exact";
+    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes, vramUsedBytes, exactPasses };
   }
 
   /**

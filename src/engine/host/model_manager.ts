@@ -87,7 +87,7 @@ export class ModelManager {
   constructor(private readonly options: ModelManagerOptions) {
     this.loader = new ModelLoader({
       ...options,
-      vramLeftBytes: () => this.vramLeftBytes(),
+      vramUsedBytes: () => this.vramUsedBytes(),
       fastChoice: () => this.fastChoice,
       unloadIdle: () => this.unloadIdle(),
     });
@@ -247,11 +247,12 @@ export class ModelManager {
     if (this.entries.size === 0) return;
     for (const card of this.options.runtime().engine.devices()) {
       let missing = card.kind === "gpu" ? missingBytes(card) : 0;
-      const entries = [...this.entries].filter(({ handle }) => handle.model.placement.device === card.name);
+      const isThere = ({ handle }: ModelEntry) => handle.model.placement.cards.some(({ device }) => device === card.name);
+      const entries = [...this.entries].filter(isThere);
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
         if (missing <= 0) break;
         if (!this.entries.has(entry)) continue;
-        missing -= await entry.graphics.release(`other programs need that of ${card.name}`, missing);
+        missing -= await entry.graphics.release("other programs need it", missing, card.name);
       }
     }
   }
@@ -343,7 +344,7 @@ export class ModelManager {
       const draft = new DraftSession({
         main: model,
         source,
-        withRoom: (bytes, create) => graphics.withRoom(bytes, create),
+        withRoom: (bytesByDevice, create) => graphics.withRoom(bytesByDevice, create),
         onMissing: () => void this.drafts.loadFor(entry),
         log,
       });
@@ -352,8 +353,8 @@ export class ModelManager {
         maxSessions: sessionsPerModel,
         bytesPerToken: model.placement.kvBytes / model.placement.contextLength,
         storeBytes: storeBytes(engine.memory().availableBytes),
-        room: () => roomForSessions(model.placement, engine, this.vramLeftBytes(), this.loader.reservedBytes),
-        withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).device, create),
+        room: () => roomForSessions(model.placement, engine, this.vramLeft(), this.loader.reservedBytes),
+        withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).byDevice, create),
         speculation: () => this.options.settings().speculation,
         draft: () => draft.current(),
       });
@@ -407,17 +408,24 @@ export class ModelManager {
   }
 
   /**
-   * What the setting still allows beside the models that are loaded. What these gave back is theirs, because it is filled
-   * again, but for what they gave to sessions.
+   * Of every card, what the models that are loaded have there. What these gave back is theirs, because it is filled again,
+   * but for what they gave to sessions.
    */
-  private vramLeftBytes(): number {
+  private vramUsedBytes(): Record<string, number> {
+    const used: Record<string, number> = {};
+    for (const entry of this.entries) {
+      for (const { device, bytes } of plannedFor(entry).cards) {
+        used[device] = Math.max(0, (used[device] ?? 0) + bytes - entry.graphics.givenToSessionsOn(device));
+      }
+    }
+    return used;
+  }
+
+  /** What the setting still allows of a card beside the models that are loaded. */
+  private vramLeft(): (device: string) => number {
     const { vramLimitMiB } = this.options.settings();
-    if (vramLimitMiB === 0) return Infinity;
-    const used = [...this.entries].map((entry) => plannedFor(entry).deviceBytes - entry.graphics.givenToSessionsBytes);
-    return Math.max(
-      0,
-      used.reduce((left, bytes) => left - bytes, vramLimitMiB * 2 ** 20),
-    );
+    const used = this.vramUsedBytes();
+    return (device) => (vramLimitMiB === 0 ? Infinity : Math.max(0, vramLimitMiB * 2 ** 20 - (used[device] ?? 0)));
   }
 
   private report(loading: Loading, fraction: number): void {

@@ -8,34 +8,54 @@ const mostStoreBytes = 512 * 2 ** 20;
 /** A placement with the KV cache of all sessions; the core's plan counts one, also before it is made. */
 export function withSessions(placement: NativePlacement, sessions: number): NativePlacement {
   const further = Math.max(0, sessions - 1);
+  const { kvBytes, deviceBytes, cards } = placement;
   return {
     ...placement,
-    kvBytes: placement.kvBytes * (1 + further),
-    deviceBytes: placement.deviceBytes + further * sessionBytes(placement).device,
+    kvBytes: kvBytes * (1 + further),
+    deviceBytes: deviceBytes + further * onCards(placement),
+    cards: cards.map((card) => ({
+      ...card,
+      bytes: card.bytes + further * card.kvBytes,
+      kvBytes: card.kvBytes * (1 + further),
+    })),
   };
 }
 
 /**
- * How many further sessions fit into what is free, wherever the layers lie, and into `vramLeftBytes`, which the user
- * still allows; `vramReservedBytes` of both are kept for another model.
+ * How many further sessions fit into what is free, wherever the layers lie, and into what the user still allows of every
+ * card, `vramLeftOn`; `vramReservedBytes` of both are kept for another model, on the card with the most free memory.
  */
 export function roomForSessions(
   placement: NativePlacement,
   engine: NativeEngine,
-  vramLeftBytes: number,
+  vramLeftOn: (device: string) => number,
   vramReservedBytes: number,
 ): number {
-  const { host, device } = sessionBytes(placement);
+  const { host } = sessionBytes(placement);
   const inRam = fitting(host, engine.memory().availableBytes - sessionMarginBytes);
-  if (device === 0) return inRam;
-  const free = engine.devices().find(({ name }) => name === placement.device)?.memoryFree ?? 0;
-  return Math.min(inRam, fitting(device, Math.min(free - sessionMarginBytes, vramLeftBytes) - vramReservedBytes));
+  const cards = placement.cards.filter(({ kvBytes }) => kvBytes > 0);
+  if (cards.length === 0) return inRam;
+  const devices = engine.devices().filter(({ kind }) => kind !== "cpu");
+  const [roomiest] = devices.toSorted((a, b) => b.memoryFree - a.memoryFree);
+  const onCard = cards.map(({ device, kvBytes }) => {
+    const free = devices.find(({ name }) => name === device)?.memoryFree ?? 0;
+    const reserved = device === roomiest?.name ? vramReservedBytes : 0;
+    return fitting(kvBytes, Math.min(free - sessionMarginBytes, vramLeftOn(device)) - reserved);
+  });
+  return Math.min(inRam, ...onCard);
 }
 
 /** The KV cache of one session, by where it lies. */
-export function sessionBytes({ layers, deviceLayers, kvBytes }: NativePlacement): { host: number; device: number } {
-  const device = Math.ceil((kvBytes * deviceLayers) / layers);
-  return { host: kvBytes - device, device };
+export function sessionBytes(placement: NativePlacement): { host: number; byDevice: Record<string, number> } {
+  const { kvBytes, cards } = placement;
+  return {
+    host: kvBytes - onCards(placement),
+    byDevice: Object.fromEntries(cards.map((card) => [card.device, card.kvBytes])),
+  };
+}
+
+function onCards({ cards }: NativePlacement): number {
+  return cards.reduce((sum, { kvBytes }) => sum + kvBytes, 0);
 }
 
 function fitting(bytes: number, freeBytes: number): number {

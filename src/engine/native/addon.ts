@@ -132,8 +132,10 @@ export interface NativeDivergence {
 export interface PlanOptions {
   path: string;
   contextLength: number;
-  /** Largest VRAM use of this model in bytes; 0: free memory less a margin. */
+  /** Largest VRAM use of all models in bytes, of each card; 0: free memory less a margin. */
   vramLimitBytes?: number;
+  /** Of that, what other models have, by the card's name. Default: nothing. */
+  vramUsedBytes?: Readonly<Record<string, number>>;
   /** Bytes of that, or of what is free, that stay free for another model. Default: 0. */
   vramReservedBytes?: number;
   /** Default: `f16`. */
@@ -162,9 +164,12 @@ export interface LoadModelOptions extends PlanOptions {
 }
 
 export interface NativePlacement {
+  /** The card with the most of `deviceLayers`; `CPU` when there is none. */
   device: string;
   layers: number;
   deviceLayers: number;
+  /** In the order of their layers; none when there is nothing on a card. */
+  cards: NativePlacedCard[];
   hostBytes: number;
   deviceBytes: number;
   kvBytes: number;
@@ -177,17 +182,32 @@ export interface NativePlacement {
   outputOnDevice: boolean;
   /** One for each layer, first to last. */
   layerMap: NativeLayerPlacement[];
-  /** Upload slots; 0: nothing is uploaded. */
-  slots: number;
-  /** Of one slot. */
-  slotBytes: number;
   /** By width, ascending; empty when nothing was predicted. */
   predictedPasses: { tokens: number; milliseconds: number }[];
 }
 
+export interface NativePlacedCard {
+  /** ggml's name. */
+  device: string;
+  /** The first of its consecutive layers, counted from 0; the output head is on the last card. */
+  firstLayer: number;
+  /** Whose attention and KV cache it holds. */
+  layers: number;
+  /** Weights, KV cache, compute buffers and upload slots. */
+  bytes: number;
+  /** Of them. */
+  kvBytes: number;
+  /** Upload slots; 0: nothing is uploaded. */
+  slots: number;
+  /** Of one slot. */
+  slotBytes: number;
+}
+
 export interface NativeLayerPlacement {
-  /** Whether the card holds the attention and the KV cache. */
+  /** Whether a card holds the attention and the KV cache. */
   attentionOnDevice: boolean;
+  /** Which one; null: they are in RAM. */
+  card: string | null;
   /**
    * Shares of the layer's feed-forward network or experts, which add up to 1 (all 0 when there is none). `device`: stays
    * in VRAM. `uploaded`: brought through upload slots in every pass. `host`: computed by the processor from RAM; wide
@@ -200,15 +220,17 @@ export interface NativeActivity {
   /** Computed since the model was loaded. */
   passes: number;
   lastPass: { tokens: number; milliseconds: number; predictedMilliseconds: number | null } | null;
-  /** Through the slots, since the process began, of all models of the card; the further counts, too. */
+  /** Through the slots, since the process began, of all models of its cards; the further counts, too. */
   uploadedBytes: number;
   slotHits: number;
   slotMisses: number;
   slotDiscarded: number;
   /** That passes waited for uploads to be given to the card. */
   waitedMs: number;
-  /** Weights that belong on the card and are not there at present. */
+  /** Weights that belong on the cards and are not there at present. */
   releasedBytes: number;
+  /** The same for each of the placement's cards. */
+  releasedOfCards: number[];
   /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
   expertUses: number;
   expertHits: number;
@@ -260,15 +282,17 @@ export interface NativeModel {
   createSession(options: SessionOptions): Promise<NativeSession>;
   /**
    * Gives graphics memory back, at least `bytes` of it if there is so much, else all that can be: of weights that are in
-   * RAM, too, from which the processor computes then. Resolves with the bytes. Waits for the pass under way.
+   * RAM, too, from which the processor computes then. Only that of `device`, if one is named. Resolves with the bytes.
+   * Waits for the pass under way.
    */
-  release(options?: { bytes?: number }): Promise<number>;
+  release(options?: { bytes?: number; device?: string }): Promise<number>;
   /**
    * Makes the next passes as fast as the placement says: brings back what was released, reads mapped weights into RAM and
    * fills the upload slots, beside passes that run meanwhile. Ends within milliseconds of a cancellation; what is done by
-   * then stays. Brings at most `bytes` back (default: all). Resolves with the bytes brought back.
+   * then stays. Brings at most `bytes` back (default: all), only to `device` if one is named. Resolves with the bytes
+   * brought back.
    */
-  prefetch(options?: { bytes?: number; cancellation?: NativeCancellation }): Promise<number>;
+  prefetch(options?: { bytes?: number; device?: string; cancellation?: NativeCancellation }): Promise<number>;
   /** Cancels and closes its sessions first. */
   close(): Promise<void>;
 }

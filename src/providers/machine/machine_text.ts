@@ -1,4 +1,5 @@
 import type { MachineReport, ModelForecast, NvidiaCard, Placement } from "../../shared/protocol";
+import { cardNames } from "../card_names";
 import { formatBytes } from "../model_text";
 import { adviceFor, decodeSpeed, prefillSpeed, type Speed } from "./machine_advice";
 
@@ -68,21 +69,18 @@ function modelRow(model: ModelForecast): Row {
   return [name, state.join(", "), where, speedText(decodeSpeed(model)), speedText(prefillSpeed(model))];
 }
 
-function placeText({
-  device,
-  layers,
-  deviceLayers,
-  deviceBytes,
-  hostBytes,
-  contextLength,
-  layerMap,
-}: Placement): string {
+function placeText(placement: Placement): string {
+  const { cards, layers, deviceLayers, deviceBytes, hostBytes, contextLength, layerMap } = placement;
   const context = `context of ${contextLength.toLocaleString("en")}`;
   if (deviceLayers === 0) return `RAM, ${formatBytes(hostBytes)}; ${context}`;
   const isWhole = layerMap.every(({ attentionOnDevice, network }) => attentionOnDevice && network.device >= 1);
   const what = isWhole ? "all" : `${String(deviceLayers)} of ${String(layers)} layers, some of them in part,`;
   const inRam = isWhole ? "" : ` and ${formatBytes(hostBytes)} in RAM`;
-  return `${what} on ${device}: ${formatBytes(deviceBytes)} there${inRam}; ${context}`;
+  const there =
+    cards.length > 1
+      ? cards.map(({ device, bytes }) => `${formatBytes(bytes)} on ${device}`).join(", ")
+      : `${formatBytes(deviceBytes)} there`;
+  return `${what} on ${cardNames(placement)}: ${there}${inRam}; ${context}`;
 }
 
 function speedText(speed: Speed | undefined): string {

@@ -37,13 +37,13 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
     const hits = percent(activity.expertHits / activity.expertUses);
     figures.push({ label: "chosen experts found in graphics memory", value: hits });
   }
-  if (placement.slots === 0) return figures;
+  if (placement.cards.every(({ slots }) => slots === 0)) return figures;
   const { uploadedBytes, slotHits, slotMisses, slotDiscarded, waitedMs } = activity;
   const asked = slotHits + slotMisses;
   return [
     ...figures,
     {
-      label: "uploaded to the card, by all models",
+      label: `uploaded to the ${placement.cards.length > 1 ? "cards" : "card"}, by all models`,
       value: `${mib(uploadedBytes)}${uploadRate(uploadedBytes, earlier)}`,
     },
     { label: "found in a slot", value: asked > 0 ? `${whole(slotHits)} (${percent(slotHits / asked)})` : "0" },

@@ -72,22 +72,34 @@ function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined):
 }
 
 function modelFacts({ path, roles, sizeBytes, sessions, placement }: LoadedModel): Fact[] {
-  const { deviceBytes, hostBytes, kvBytes, kvCacheType, contextLength, slots, slotBytes } = placement;
+  const { cards, deviceBytes, hostBytes, kvBytes, kvCacheType, contextLength } = placement;
   return [
     { label: "purpose", value: roles.map((role) => (role === "fast" ? "ghost text" : "chat and commands")).join(", ") },
     { label: "file", value: `${path} (${mib(sizeBytes)})` },
     { label: "placement", value: describePlacement(placement) },
     { label: "graphics memory", value: mib(deviceBytes) },
+    ...(cards.length > 1 ? cards.map(({ device, bytes }) => ({ label: `of that on ${device}`, value: mib(bytes) })) : []),
     { label: "weights in RAM", value: mib(hostBytes) },
     { label: `KV cache (${kvCacheType.toUpperCase()})`, value: mib(kvBytes) },
-    ...(slots > 0 ? [{ label: "upload slots", value: `${slots} of ${mib(slotBytes)}` }] : []),
+    ...cards
+      .filter(({ slots }) => slots > 0)
+      .map(({ device, slots, slotBytes }) => ({
+        label: cards.length > 1 ? `upload slots of ${device}` : "upload slots",
+        value: `${slots} of ${mib(slotBytes)}`,
+      })),
     { label: "context", value: `${whole(contextLength)} tokens` },
     { label: "sessions", value: `${sessions}` },
   ];
 }
 
-function describePlacement({ device, layers, deviceLayers }: Placement): string {
-  return deviceLayers > 0
-    ? `${deviceLayers} of ${count(layers, "layer")} on ${device}`
-    : `all ${count(layers, "layer")} on the processor`;
+function describePlacement({ cards, layers }: Placement): string {
+  const [only] = cards;
+  if (!only) return `all ${count(layers, "layer")} on the processor`;
+  if (cards.length === 1) return `${only.layers} of ${count(layers, "layer")} on ${only.device}`;
+  return cards
+    .map(({ device, firstLayer, layers: own }) => {
+      const [first, last] = [firstLayer + 1, firstLayer + own];
+      return `${first === last ? `layer ${first}` : `layers ${first} to ${last}`} on ${device}`;
+    })
+    .join(", ");
 }

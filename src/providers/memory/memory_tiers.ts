@@ -1,5 +1,5 @@
 import type { Tier, TierPart } from "../../shared/memory_messages";
-import type { DeviceStatus, EngineStatus, Placement } from "../../shared/protocol";
+import type { DeviceStatus, EngineStatus, PlacedCard } from "../../shared/protocol";
 import { mib } from "./amounts";
 
 type Amount = Omit<TierPart, "amount" | "share"> & { bytes: number };
@@ -7,17 +7,17 @@ type Amount = Omit<TierPart, "amount" | "share"> & { bytes: number };
 /** The memory of each graphics card and RAM, in that order. */
 export function memoryTiers({ devices, memory, models }: EngineStatus): Tier[] {
   const cards = devices.filter(({ kind }) => kind !== "cpu");
-  const placements = models.map(({ placement }) => placement);
+  const placed = models.flatMap(({ placement }) => placement.cards);
   const processor = devices.find(({ kind }) => kind === "cpu");
-  return [...cards.map((card) => cardTier(card, placements)), ramTier(memory, processor)];
+  return [...cards.map((card) => cardTier(card, placed)), ramTier(memory, processor)];
 }
 
-function cardTier({ name, description, kind, memoryTotal, memoryFree }: DeviceStatus, all: Placement[]): Tier {
-  const placements = all.filter(({ device, deviceBytes }) => device === name && deviceBytes > 0);
+function cardTier({ name, description, kind, memoryTotal, memoryFree }: DeviceStatus, all: PlacedCard[]): Tier {
+  const placed = all.filter(({ device, bytes }) => device === name && bytes > 0);
   // The card has one set of slots for all models, while each counts those that it asked for.
-  const slots = most(placements, (one) => one.slots) * most(placements, (one) => one.slotBytes);
-  const cache = sum(placements, cacheBytes);
-  const weights = sum(placements, (one) => Math.max(0, one.deviceBytes - cacheBytes(one) - one.slots * one.slotBytes));
+  const slots = most(placed, (one) => one.slots) * most(placed, (one) => one.slotBytes);
+  const cache = sum(placed, (one) => one.kvBytes);
+  const weights = sum(placed, (one) => Math.max(0, one.bytes - one.kvBytes - one.slots * one.slotBytes));
   const used: Amount[] = [
     { kind: "weights", label: "weights and compute buffers", bytes: weights },
     { kind: "cache", label: "KV cache", bytes: cache },
@@ -31,11 +31,6 @@ function cardTier({ name, description, kind, memoryTotal, memoryFree }: DeviceSt
     used.filter(({ bytes }) => bytes > 0),
     "free",
   );
-}
-
-/** As the host counts the sessions: the layers on the card have their cache there. */
-function cacheBytes({ kvBytes, deviceLayers, layers }: Placement): number {
-  return layers > 0 ? (kvBytes * deviceLayers) / layers : 0;
 }
 
 function ramTier(memory: EngineStatus["memory"], processor: DeviceStatus | undefined): Tier {

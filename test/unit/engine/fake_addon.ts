@@ -130,6 +130,7 @@ function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePla
     device: "CPU",
     layers: 2,
     deviceLayers: 0,
+    cards: [],
     hostBytes: 1000,
     deviceBytes: 0,
     kvBytes: 100,
@@ -138,9 +139,11 @@ function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePla
     contextLength,
     explanation: ["Everything in RAM."],
     outputOnDevice: false,
-    layerMap: [1, 2].map(() => ({ attentionOnDevice: false, network: { device: 0, uploaded: 0, host: 1 } })),
-    slots: 0,
-    slotBytes: 0,
+    layerMap: [1, 2].map(() => ({
+      attentionOnDevice: false,
+      card: null,
+      network: { device: 0, uploaded: 0, host: 1 },
+    })),
     predictedPasses: [],
   };
 }
@@ -160,6 +163,7 @@ function model(options: LoadModelOptions): NativeModel {
     releasedBytes: 0,
     expertUses: 0,
     expertHits: 0,
+    releasedOfCards: [],
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },

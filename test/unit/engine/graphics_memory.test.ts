@@ -29,9 +29,9 @@ function memory(releasableMiB = 1000) {
   };
   let filling: Promise<void> = Promise.resolve();
   const model = {
-    placement: { device: "GPU" },
+    placement: { cards: [{ device: "GPU" }] },
     get activity() {
-      return { releasedBytes: released * mib };
+      return { releasedBytes: released * mib, releasedOfCards: [released * mib] };
     },
     release: ({ bytes = Infinity }) =>
       inTurn(() => {
@@ -207,20 +207,20 @@ describe("room for a session", () => {
   ])("%s", async (_, times, code, expected, calls, released) => {
     const { one, events } = memory();
     const made = refused(times, code);
-    expect(await one.withRoom(200 * mib, made.action).catch(codeOf)).toBe(expected);
+    expect(await one.withRoom({ GPU: 200 * mib }, made.action).catch(codeOf)).toBe(expected);
     expect([made.calls.length, events]).toEqual([calls, released]);
   });
 
   it("that cannot be made is not tried in vain", async () => {
     const { one } = memory(0);
     const made = refused(1);
-    await expect(one.withRoom(200 * mib, made.action)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    await expect(one.withRoom({ GPU: 200 * mib }, made.action)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
     expect(made.calls).toHaveLength(1);
   });
 
   it("comes back when it was in vain", async () => {
     const { one, events } = memory();
-    await expect(one.withRoom(200 * mib, refused(2).action)).rejects.toThrow();
+    await expect(one.withRoom({ GPU: 200 * mib }, refused(2).action)).rejects.toThrow();
     await settled();
     expect(events).toEqual(["release 200", "filled"]);
   });
@@ -231,7 +231,7 @@ describe("room for a session", () => {
     await one.release("idle", 500 * mib);
     requests.count = 1;
     const made = refused(1);
-    await one.withRoom(200 * mib, async () => {
+    await one.withRoom({ GPU: 200 * mib }, async () => {
       await made.action();
       one.fill();
       await settled();
@@ -243,7 +243,7 @@ describe("room for a session", () => {
 
   it("is not filled afterwards", async () => {
     const { one, events } = memory();
-    await one.withRoom(200 * mib, refused(1).action);
+    await one.withRoom({ GPU: 200 * mib }, refused(1).action);
     one.fill();
     await settled();
     expect(events).toEqual(["release 200"]);
@@ -252,7 +252,7 @@ describe("room for a session", () => {
 
   it("is left to the session when the rest is filled", async () => {
     const { one, events, requests } = memory();
-    await one.withRoom(200 * mib, refused(1).action);
+    await one.withRoom({ GPU: 200 * mib }, refused(1).action);
     requests.count = 0;
     await one.release("idle");
     requests.count = 1;
@@ -262,5 +262,99 @@ describe("room for a session", () => {
     await one.release("others", 100 * mib);
     await settled();
     expect(events.slice(3)).toEqual(["release 100", "filled 100"]);
+  });
+});
+
+describe("the memory of a model over two cards", () => {
+  function overTwo() {
+    const events: string[] = [];
+    const cards = [
+      { name: "A", memoryFree: 2 ** 40 },
+      { name: "B", memoryFree: 2 ** 40 },
+    ];
+    const released = [0, 0];
+    const indexOf = (device?: string) => cards.findIndex(({ name }) => name === device);
+    const model = {
+      placement: { cards: cards.map(({ name }) => ({ device: name })) },
+      get activity() {
+        const releasedOfCards = released.map((amount) => amount * mib);
+        return { releasedBytes: releasedOfCards.reduce((sum, bytes) => sum + bytes, 0), releasedOfCards };
+      },
+      release: ({ bytes = Infinity, device }: { bytes?: number; device?: string }) => {
+        const index = indexOf(device);
+        const given = Math.min(bytes / mib, 500 - (released[index] ?? 0));
+        released[index] = (released[index] ?? 0) + given;
+        events.push(`release ${String(given)} of ${String(device)}`);
+        return Promise.resolve(given * mib);
+      },
+      prefetch: ({ bytes, device }: { bytes: number; device?: string }) => {
+        const index = indexOf(device);
+        released[index] = (released[index] ?? 0) - bytes / mib;
+        events.push(`fill ${String(bytes / mib)} of ${String(device)}`);
+        return Promise.resolve(bytes);
+      },
+    } as unknown as NativeModel;
+    const requests = { count: 0 };
+    const one = new GraphicsMemory({
+      addon: { Cancellation } as unknown as NativeAddon,
+      engine: { devices: () => cards } as unknown as NativeEngine,
+      model,
+      name: "a",
+      isWanted: () => requests.count > 0,
+      log: () => undefined,
+      onChanged: () => undefined,
+    });
+    return { one, events, cards, requests };
+  }
+
+  it("is given back as a whole while it is idle", async () => {
+    const { one, events } = overTwo();
+    expect(await one.release("idle")).toBe(1000 * mib);
+    expect(events).toEqual(["release 500 of A", "release 500 of B"]);
+    expect(one.releasedBytes).toBe(1000 * mib);
+  });
+
+  it("is given back on the card that others need, and on no other", async () => {
+    const { one, events } = overTwo();
+    expect(await one.release("others", 700 * mib, "B")).toBe(500 * mib);
+    expect(await one.release("others", 100 * mib, "B")).toBe(0);
+    expect(await one.release("others", 100 * mib, "A")).toBe(100 * mib);
+    expect(events).toEqual(["release 500 of B", "release 100 of A"]);
+  });
+
+  it("is filled on each card as far as there is room", async () => {
+    const { one, events, cards, requests } = overTwo();
+    await one.release("idle");
+    for (const card of cards) card.memoryFree = (card.name === "A" ? 100 : 384 + 200) * mib;
+    requests.count = 1;
+    one.fill();
+    await settled();
+    expect(events.slice(2)).toEqual(["fill 200 of B"]);
+    for (const card of cards) card.memoryFree = 2 ** 40;
+    one.fill();
+    await settled();
+    expect(events.slice(3)).toEqual(["fill 500 of A", "fill 300 of B"]);
+  });
+
+  it("goes to a session on the cards where it needs some, and is not filled there", async () => {
+    const { one, events, requests } = overTwo();
+    let calls = 0;
+    const action = () => {
+      calls += 1;
+      const refusal = Object.assign(new Error(), { code: "OUT_OF_MEMORY" });
+      return calls === 1 ? Promise.reject(refusal) : Promise.resolve("made");
+    };
+    expect(await one.withRoom({ A: 30 * mib, B: 70 * mib, C: 10 * mib }, action)).toBe("made");
+    expect(events).toEqual(["release 30 of A", "release 70 of B"]);
+    expect([one.givenToSessionsOn("A"), one.givenToSessionsOn("B"), one.givenToSessionsOn("C")]).toEqual([
+      30 * mib,
+      70 * mib,
+      0,
+    ]);
+    await one.release("idle");
+    requests.count = 1;
+    one.fill();
+    await settled();
+    expect(events.slice(4)).toEqual(["fill 470 of A", "fill 430 of B"]);
   });
 });

@@ -14,7 +14,7 @@ import { fakeModelInfo } from "../support/fake_model_handle";
 import { endedOrCancelled } from "./gate";
 
 export const mib = 2 ** 20;
-export const layerMap = [{ attentionOnDevice: true, network: { device: 0, uploaded: 0.5, host: 0.5 } }];
+export const layerMap = [{ attentionOnDevice: true, card: "GPU", network: { device: 0, uploaded: 0.5, host: 0.5 } }];
 export const nothing = () => Promise.resolve();
 
 export interface Machine {
@@ -107,11 +107,12 @@ export function manager({
         hostBytes: 10,
         deviceBytes: deviceLayers * mib,
         kvBytes: 2 * mib,
+        cards: [{ device: "GPU", layers: deviceLayers, bytes: deviceLayers * mib, kvBytes: deviceLayers * mib }],
         explanation: [],
         layerMap,
       },
       get activity() {
-        return { passes, releasedBytes };
+        return { passes, releasedBytes, releasedOfCards: [releasedBytes] };
       },
       release: ({ bytes = Infinity }) => {
         const released = Math.min(bytes, releasable - releasedBytes);
@@ -184,7 +185,8 @@ export function manager({
     },
     onChanged: () => undefined,
   });
-  const limits = () => asked.map(({ vramLimitBytes }) => vramLimitBytes);
+  /** What the limit still allowed on the card when a model was loaded. */
+  const limits = () => asked.map(({ vramLimitBytes = 0, vramUsedBytes = {} }) => vramLimitBytes - (vramUsedBytes["GPU"] ?? 0));
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
   return { one, events, lines, asked, planned, limits, reserved, card };
 }

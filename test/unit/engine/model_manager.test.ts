@@ -213,8 +213,7 @@ describe("the limit of graphics memory", () => {
     await useSessions(one, "a", 2, open);
     expect(await useSessions(one, "b", 5, open)).toBe(2);
     await one.use("c", "main", nothing);
-    // A limit of 0 would be none at all.
-    expect(limits()).toEqual([4 * mib, 2 * mib, 1]);
+    expect(limits()).toEqual([4 * mib, 2 * mib, 0]);
   });
 
   it("counts a model that loads at the same moment", async () => {
@@ -253,7 +252,8 @@ describe("graphics memory for ghost text", () => {
     const settings = { vramLimitMiB: 300, contextLength: 3000, kvCacheType: "q8_0", threads: 3 } as const;
     const { one, planned, asked } = manager({ fast, settings });
     await one.use("m", "main", nothing);
-    const asSet = { gpu: "auto", kvCacheType: "q8_0", threads: 3, vramLimitBytes: 300 * mib, exactPasses: false };
+    const limit = { vramLimitBytes: 300 * mib, vramUsedBytes: {} };
+    const asSet = { gpu: "auto", kvCacheType: "q8_0", threads: 3, ...limit, exactPasses: false };
     expect(planned).toEqual([{ path: "f", contextLength: 8192, ...asSet }]);
     expect(asked).toMatchObject([{ path: "m", contextLength: 3000, ...asSet }]);
   });

@@ -3,7 +3,7 @@ import { adviceFor } from "../../../src/providers/machine/machine_advice";
 import { machineText } from "../../../src/providers/machine/machine_text";
 import { withoutPersonalData } from "../../../src/providers/machine/without_personal_data";
 import type { MachineReport } from "../../../src/shared/protocol";
-import { engineStatus } from "../support/engine_status";
+import { engineStatus, overTwoCards } from "../support/engine_status";
 import { cut, forecast, inMemory, machineReport, whole } from "../support/machine_report";
 import { packReport } from "../support/pack_report";
 
@@ -124,6 +124,7 @@ describe("the report", () => {
       models: [
         forecast({ name: "Cut", placement: cut }),
         forecast({ name: "Whole", placement: whole, recommendedFor: [] }),
+        forecast({ name: "Over two", placement: { ...cut, ...overTwoCards }, recommendedFor: [] }),
         forecast({ name: "In RAM", placement: { ...inMemory, predictedPasses: [{ tokens: 1, milliseconds: 400 }] } }),
         forecast({ name: "Absent", installed: false, placement: null, recommendedFor: ["fast", "main"] }),
         forecast({ name: "Huge", installed: false, placement: null, fits: false, recommendedFor: [] }),
@@ -138,6 +139,7 @@ describe("the report", () => {
     },
     "| Cut | installed, recommended for chat | 2 of 4 layers, some of them in part, on Vulkan0: 2.1 GB there and 2.7 GB in RAM; context of 8,192 | 32 tokens/s | 415 tokens/s |",
     "| Whole | installed | all on Vulkan0: 2.1 GB there; context of 8,192 | 32 tokens/s | 415 tokens/s |",
+    "| Over two | installed | 3 of 4 layers, some of them in part, on CUDA0 and Vulkan0: 1.0 GB on CUDA0, 2.1 GB on Vulkan0 and 2.7 GB in RAM; context of 8,192 | 32 tokens/s | 415 tokens/s |",
     "| In RAM | installed, recommended for chat | RAM, 2.7 GB; context of 8,192 | 2.5 tokens/s |  |",
     "| Absent | download of 4.7 GB, recommended for ghost text and chat |  |  |  |",
     "| Huge | download of 4.7 GB | needs 6.2 GB of memory |  |  |",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { memoryPicture, noPicture, type Sample } from "../../../src/providers/memory/memory_picture";
 import { parseFromMemoryView, type Fact, type MemoryPicture } from "../../../src/shared/memory_messages";
 import type { DeviceStatus, EngineStatus, LayerPlacement, LoadedModel, Placement } from "../../../src/shared/protocol";
-import { cutUp, engineStatus, inRam, loadedModel, onCard } from "../support/engine_status";
+import { cutUp, engineStatus, inRam, loadedModel, onCard, overTwoCards, placedCard } from "../support/engine_status";
 
 const mib = 2 ** 20;
 
@@ -113,21 +113,38 @@ describe("the tiers", () => {
   );
   check(
     "what is planned and not yet taken",
-    { devices: card(8000), models: [loadedModel({ placement: { slots: 0 } })] },
+    { devices: card(8000), models: [loadedModel({ placement: { cards: [placedCard({ slots: 0 })] } })] },
     "Graphics card Vulkan0",
     ["weights 1,900 MiB 238", "cache 100 MiB 13", "other 0 MiB 0", "free 6,000 MiB 750"],
   );
   check(
     "more is planned than the card has",
-    { devices: card(0), models: [loadedModel({ placement: { slots: 0, kvBytes: 0, deviceBytes: 16_000 * mib } })] },
+    {
+      devices: card(0),
+      models: [loadedModel({ placement: { cards: [placedCard({ slots: 0, kvBytes: 0, bytes: 16_000 * mib })] } })],
+    },
     "Graphics card Vulkan0",
     ["weights 16,000 MiB 1000", "other 0 MiB 0", "free 0 MiB 0"],
   );
   check(
     "a model on another card",
-    { devices: card(6000), models: [loadedModel({ placement: { device: "Vulkan1" } })] },
+    { devices: card(6000), models: [loadedModel({ placement: { cards: [placedCard({ device: "Vulkan1" })] } })] },
     "Graphics card Vulkan0",
     ["other 2,000 MiB 250", "free 6,000 MiB 750"],
+  );
+  const both = loadedModel({ placement: overTwoCards });
+  check("what a model over two cards has on one", { devices: card(5000), models: [both] }, "Graphics card Vulkan0", [
+    "weights 1,600 MiB 200",
+    "cache 100 MiB 13",
+    "slots 300 MiB 38",
+    "other 1,000 MiB 125",
+    "free 5,000 MiB 625",
+  ]);
+  check(
+    "what it has on the other",
+    { devices: card(7000, { name: "CUDA0" }), models: [both] },
+    "Graphics card CUDA0",
+    ["weights 950 MiB 119", "cache 50 MiB 6", "other 0 MiB 0", "free 7,000 MiB 875"],
   );
 
   test("cards come before RAM, the processor is none", () => {
@@ -161,7 +178,7 @@ describe("the layers", () => {
     });
   }
 
-  const none: LayerPlacement = { attentionOnDevice: true, network: { device: 0, uploaded: 0, host: 0 } };
+  const none: LayerPlacement = { attentionOnDevice: true, card: "Vulkan0", network: { device: 0, uploaded: 0, host: 0 } };
   checkColumn("on the card", onCard, "attention and KV cache on Vulkan0; network 100% on Vulkan0");
   checkColumn("in RAM", inRam, "attention and KV cache in RAM; network 100% computed by the processor");
   checkColumn(
@@ -172,7 +189,7 @@ describe("the layers", () => {
   checkColumn("without a network", none, "attention and KV cache on Vulkan0; no feed-forward network");
   checkColumn(
     "nearly all and hardly any",
-    { attentionOnDevice: true, network: { device: 0.999, uploaded: 0.001, host: 0 } },
+    { attentionOnDevice: true, card: "Vulkan0", network: { device: 0.999, uploaded: 0.001, host: 0 } },
     "attention and KV cache on Vulkan0; network >99% on Vulkan0, <1% uploaded in every pass",
   );
 
@@ -217,19 +234,29 @@ describe("the layers", () => {
   );
   checkDescription(
     "by the processor alone",
-    { device: "CPU", layerMap: [inRam], outputOnDevice: false },
+    { device: "CPU", cards: [], layerMap: [inRam], outputOnDevice: false },
     "1 layer. Attention and KV cache of all: in RAM. Feed-forward networks: 100% computed by the processor. Output head: in RAM.",
   );
   checkDescription(
     "none that has a network",
-    { layerMap: [none] },
+    { cards: [placedCard({ firstLayer: 0, layers: 1 })], layerMap: [none] },
     "1 layer. Attention and KV cache of all: on Vulkan0. Output head: on Vulkan0.",
   );
   checkDescription(
     "none at all",
-    { layerMap: [] },
-    "0 layers. Attention and KV cache of all: in RAM. Output head: on Vulkan0.",
+    { cards: [], layerMap: [], outputOnDevice: false },
+    "0 layers. Attention and KV cache of all: in RAM. Output head: in RAM.",
   );
+  checkDescription(
+    "over two cards",
+    overTwoCards,
+    "4 layers. Attention and KV cache of 1: on CUDA0, of 2: on Vulkan0, of 1: in RAM. Feed-forward networks: 63% on CUDA0 and Vulkan0, 6% uploaded in every pass, 31% computed by the processor. Output head: on Vulkan0.",
+  );
+  test("say which of two cards each is on", () => {
+    const { columns } = modelOf(overTwoCards);
+    expect(columns[1]?.description).toBe("Layer 2: attention and KV cache on CUDA0; network 100% on CUDA0.");
+    expect(columns[3]?.description).toBe("Layer 4: attention and KV cache on Vulkan0; network 100% on Vulkan0.");
+  });
 });
 
 describe("a model", () => {
@@ -242,7 +269,10 @@ describe("a model", () => {
   check("purpose", {}, "purpose: chat and commands");
   check("file", {}, "file: /models/m.gguf (4,600 MiB)");
   check("placement", {}, "placement: 2 of 4 layers on Vulkan0");
-  check("processor alone", { deviceLayers: 0 }, "placement: all 4 layers on the processor");
+  check("two cards", overTwoCards, "placement: layer 2 on CUDA0, layers 3 to 4 on Vulkan0");
+  check("the memory of one of two cards", overTwoCards, "of that on CUDA0: 1,000 MiB");
+  check("the slots of one of two cards", overTwoCards, "upload slots of Vulkan0: 3 of 100 MiB");
+  check("processor alone", { cards: [] }, "placement: all 4 layers on the processor");
   check("graphics memory", {}, "graphics memory: 2,000 MiB");
   check("RAM", {}, "weights in RAM: 2,600 MiB");
   check("KV cache", {}, "KV cache (F16): 200 MiB");
@@ -333,7 +363,7 @@ describe("the figures", () => {
   check("waited", { waitedMs: 12.34 }, undefined, "waited for uploads: 12.3 ms");
 
   test("say nothing of uploads where there are no slots", () => {
-    const labels = figures({ placement: { slots: 0 } }).map((line) => line.split(":")[0]);
+    const labels = figures({ placement: { cards: [placedCard({ slots: 0 })] } }).map((line) => line.split(":")[0]);
     expect(labels).toEqual(["state", "last pass", "passes"]);
   });
 

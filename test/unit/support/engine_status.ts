@@ -1,11 +1,44 @@
 import { noGuesses } from "../../../src/engine/guesses";
-import type { Activity, EngineStatus, LayerPlacement, LoadedModel, Placement } from "../../../src/shared/protocol";
+import type {
+  Activity,
+  EngineStatus,
+  LayerPlacement,
+  LoadedModel,
+  PlacedCard,
+  Placement,
+} from "../../../src/shared/protocol";
 
 const mib = 2 ** 20;
 
-export const onCard: LayerPlacement = { attentionOnDevice: true, network: { device: 1, uploaded: 0, host: 0 } };
-export const inRam: LayerPlacement = { attentionOnDevice: false, network: { device: 0, uploaded: 0, host: 1 } };
-export const cutUp: LayerPlacement = { attentionOnDevice: true, network: { device: 0.5, uploaded: 0.25, host: 0.25 } };
+export const onCard: LayerPlacement = {
+  attentionOnDevice: true,
+  card: "Vulkan0",
+  network: { device: 1, uploaded: 0, host: 0 },
+};
+export const inRam: LayerPlacement = {
+  attentionOnDevice: false,
+  card: null,
+  network: { device: 0, uploaded: 0, host: 1 },
+};
+export const cutUp: LayerPlacement = {
+  attentionOnDevice: true,
+  card: "Vulkan0",
+  network: { device: 0.5, uploaded: 0.25, host: 0.25 },
+};
+
+/** The last two of four layers on a card, in part, but for what is given. */
+export function placedCard(given: Partial<PlacedCard> = {}): PlacedCard {
+  return {
+    device: "Vulkan0",
+    firstLayer: 2,
+    layers: 2,
+    bytes: 2000 * mib,
+    kvBytes: 100 * mib,
+    slots: 3,
+    slotBytes: 100 * mib,
+    ...given,
+  };
+}
 
 const nothingDone: Activity = {
   passes: 0,
@@ -21,6 +54,19 @@ const nothingDone: Activity = {
   ...noGuesses,
   aheadTokens: 0,
   usedAheadTokens: 0,
+};
+
+const onOther: LayerPlacement = { attentionOnDevice: true, card: "CUDA0", network: { device: 1, uploaded: 0, host: 0 } };
+
+/** The second of four layers on one card, the last two on another one. */
+export const overTwoCards: Partial<Placement> = {
+  deviceLayers: 3,
+  deviceBytes: 3000 * mib,
+  cards: [
+    placedCard({ device: "CUDA0", firstLayer: 1, layers: 1, bytes: 1000 * mib, kvBytes: 50 * mib, slots: 0 }),
+    placedCard(),
+  ],
+  layerMap: [inRam, onOther, cutUp, onCard],
 };
 
 /** A model of four layers, half of it on a card, but for what is given. */
@@ -42,6 +88,7 @@ export function loadedModel(
       device: "Vulkan0",
       layers: 4,
       deviceLayers: 2,
+      cards: [placedCard()],
       hostBytes: 2600 * mib,
       deviceBytes: 2000 * mib,
       kvBytes: 200 * mib,
@@ -51,8 +98,6 @@ export function loadedModel(
       explanation: ["2 of 4 layers fit.", "The rest is computed by the processor."],
       outputOnDevice: true,
       layerMap: [inRam, inRam, cutUp, onCard],
-      slots: 3,
-      slotBytes: 100 * mib,
       predictedPasses: [
         { tokens: 1, milliseconds: 31.25 },
         { tokens: 512, milliseconds: 1234.5 },

@@ -1,5 +1,5 @@
 import type { MachineReport, ModelForecast } from "../../../src/shared/protocol";
-import { cutUp, engineStatus, inRam, loadedModel, onCard } from "./engine_status";
+import { cutUp, engineStatus, inRam, loadedModel, onCard, placedCard } from "./engine_status";
 import { packReport } from "./pack_report";
 
 const { placement } = loadedModel();
@@ -21,8 +21,19 @@ export function forecast(given: Partial<ModelForecast> = {}): ModelForecast {
   };
 }
 
-export const inMemory = { ...placement, deviceLayers: 0, deviceBytes: 0, layerMap: [inRam, inRam, inRam, inRam] };
-export const whole = { ...placement, deviceLayers: 4, layerMap: [onCard, onCard, onCard, onCard] };
+export const inMemory = {
+  ...placement,
+  deviceLayers: 0,
+  cards: [],
+  deviceBytes: 0,
+  layerMap: [inRam, inRam, inRam, inRam],
+};
+export const whole = {
+  ...placement,
+  deviceLayers: 4,
+  cards: [placedCard({ firstLayer: 0, layers: 4 })],
+  layerMap: [onCard, onCard, onCard, onCard],
+};
 export const cut = { ...placement, layerMap: [inRam, inRam, cutUp, onCard] };
 
 /** A machine with an NVIDIA card, CUDA and one model, but for what is given. */
