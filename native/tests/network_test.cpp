@@ -209,9 +209,9 @@ TEST(network, "refuses divisions that do not fit the weights") {
 TEST(network, "says so when the card has no room for its share") {
     HostWeights weights(card().handle(), {HostMemory::Mapped, 1, {}, {{0, {pieces, 5, 0}}}});
     const Network network(weights.buffer_type());
-    card().fail_allocation(0);
+    card().set_foreign_bytes(card().profile().vram_bytes);
     expect_error(ErrorCode::OutOfMemory, "layer 0", [&] { weights.settle([](float) { return true; }); });
-    card().fail_allocation(-1);
+    card().set_foreign_bytes(0);
 }
 
 TEST(network, "stays in the mapped file when the system grants no pinned memory") {

@@ -63,9 +63,9 @@ class HostWeights {
     static HostWeights* of(const ggml_tensor* tensor);
 
     ggml_backend_dev_t card() const { return card_; }
-    // Cuts up the networks, copies what is resident into VRAM and what is pinned into such memory. Between two networks it is
-    // asked with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the
-    // card has no room.
+    // Cuts up the networks, copies what is pinned into such memory and what is resident into VRAM. Every few milliseconds it asks,
+    // with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the card has
+    // no room.
     bool settle(const std::function<bool(float)>& go_on);
     // The model is gone: gives all memory back. Nothing may use the weights, nor upload them.
     void give_up();
@@ -97,6 +97,8 @@ class HostWeights {
     void add_weight(HostUnit& unit, ggml_tensor* tensor);
     void cut(uint32_t layer, const NetworkCut& cut);
     void pin(HostUnit& unit);
+    // Asks with the bytes that are done.
+    bool fill_vram(const std::vector<NetworkShare*>& resident, const std::function<bool(uint64_t)>& go_on);
 
     ggml_backend_dev_t card_;
     HostWeightsOptions options_;
@@ -105,7 +107,6 @@ class HostWeights {
     std::map<uint32_t, HostNetwork> networks_;  // by layer
     std::unordered_map<const ggml_tensor*, HostNetwork*> network_of_;
     std::vector<ggml_backend_buffer_ptr> pinned_;
-    std::vector<char> staging_;  // while the weights settle
     size_t largest_result_ = 0;
     std::atomic<ggml_threadpool_t> threadpool_ = nullptr;
     std::unique_ptr<Ggml> ggml_;

@@ -618,59 +618,27 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
 
 uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
     std::lock_guard restoring(restore_mutex_);
-    ggml_backend_dev_props properties;
-    ggml_backend_dev_get_props(card_, &properties);
-    if (!restorer_ && properties.caps.async && properties.caps.events) restorer_ = std::make_unique<Uploader>(card_);
-    const uint64_t restored = copy_all(weights, go_on, most);
-    std::lock_guard lock(mutex_);
-    adopt_restored();
-    return restored;
-}
-
-uint64_t StreamingDevice::copy_all(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
-    uint64_t copied = 0;
+    if (!restorer_) restorer_ = std::make_unique<Restorer>(card_);
+    std::vector<NetworkShare*> released;
     for (HostNetwork* network : weights.networks()) {
         for (HostNetwork::Share& share : network->shares) {
             // Only restoring brings one into VRAM, and that is done by one thread at a time.
-            if (share.unit || share.in_vram()) continue;
-            if (share.network->bytes() > most - copied) return copied;
-            std::optional<NetworkShare::Room> room = go_on() ? share.network->make_room(ggml_backend_dev_buffer_type(card_)) : std::nullopt;
-            if (!room || !copy(*share.network, *room, go_on)) return copied;
-            copied += share.network->bytes();
-            std::lock_guard lock(restored_mutex_);
-            restored_.emplace_back(share.network.get(), std::move(*room));
+            if (!share.unit && !share.in_vram()) released.push_back(share.network.get());
         }
     }
-    return copied;
+    const uint64_t restored = restorer_->restore(released, go_on, most, [this](NetworkShare& share, NetworkShare::Room room) {
+        std::lock_guard lock(restored_mutex_);
+        restored_.emplace_back(&share, std::move(room));
+    });
+    std::lock_guard lock(mutex_);
+    adopt_restored();
+    return restored;
 }
 
 void StreamingDevice::adopt_restored() {
     std::lock_guard lock(restored_mutex_);
     for (auto& [share, room] : restored_) share->move_to(std::move(room));
     restored_.clear();
-}
-
-bool StreamingDevice::copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on) {
-    if (!restorer_) {
-        std::vector<char> rows;
-        for (size_t i = 0; i < room.weights.size(); ++i) {
-            if (!go_on()) return false;
-            const auto part = Upload::Part::of(share.weights().all()[i], 0);
-            rows.resize(part.rows * part.size);
-            part.pack(0, part.rows, rows.data());
-            ggml_backend_tensor_set(room.weights[i], rows.data(), 0, rows.size());
-        }
-        return true;
-    }
-    ggml_tensor whole = bytes_of(room.buffer.get());
-    bool all = true;
-    for (size_t i = 0; i < room.weights.size() && all; ++i) {
-        const auto offset = static_cast<size_t>(static_cast<char*>(room.weights[i]->data) - static_cast<char*>(whole.data));
-        restorer_->wait_until_given(restorer_->begin({&whole, {Upload::Part::of(share.weights().all()[i], offset)}, false, nullptr, nullptr}));
-        all = go_on();
-    }
-    restorer_->synchronize();
-    return all;
 }
 
 void StreamingDevice::fill_slots(const HostWeights& weights) {
