@@ -144,7 +144,8 @@ void run_nmos(const Arguments& arguments) {
     if (placement.units) {
         const UploadCounters counters = StreamingDevice::over(card->handle()).counters();
         std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
-        const uint64_t released = model->release(UINT64_MAX);
+    }
+    if (const uint64_t released = model->release(UINT64_MAX); released > 0) {
         const double restoring = sim::now();
         model->prefetch(nullptr);
         std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,

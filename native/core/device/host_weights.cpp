@@ -147,6 +147,12 @@ HostWeights* HostWeights::of(const ggml_tensor* tensor) {
     return tensor->buffer ? of(tensor->buffer->buft) : nullptr;
 }
 
+ggml_tensor* HostNetwork::on_card(const ggml_tensor* weight) const {
+    if (!undivided() || !shares.front().in_vram()) return nullptr;
+    const NetworkTensors there = shares.front().network->weights();
+    return weight == whole.gate ? there.gate : weight == whole.up ? there.up : there.down;
+}
+
 // While llama.cpp loads; what a tensor holds is not known yet.
 void HostWeights::add(ggml_tensor* tensor) {
     const std::optional<UnitId> id = unit_of_tensor(tensor->name, options_.output_layer);

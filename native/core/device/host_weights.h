@@ -36,7 +36,7 @@ struct HostWeightsOptions {
     uint32_t widest_pass = 512;               // tokens
 };
 
-// A network that is cut up.
+// A network that is cut up, or that can leave the card as a whole.
 struct HostNetwork {
     struct Share {
         std::unique_ptr<NetworkShare> network;
@@ -47,6 +47,11 @@ struct HostNetwork {
 
     NetworkTensors whole;        // in the mapped file
     std::vector<Share> shares;   // in the order of the hidden dimension
+
+    // It belongs on the card as a whole: passes compute with it as with any other weight there, unless it was released.
+    bool undivided() const { return shares.size() == 1 && !shares.front().unit; }
+    // Where an undivided one's weight is on the card, that for computing; else null. The device's lock only.
+    ggml_tensor* on_card(const ggml_tensor* weight) const;
 };
 
 class HostWeights {

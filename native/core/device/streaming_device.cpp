@@ -122,6 +122,25 @@ class InSlot {
     uint32_t width_ = 0;
 };
 
+// As long as it lives, nodes multiply with weights on the card in the place of those in the mapped file.
+class InVram {
+  public:
+    InVram() = default;
+    ~InVram() {
+        for (const auto& [node, weight] : given_) node->src[0] = weight;
+    }
+    InVram(const InVram&) = delete;
+    InVram& operator=(const InVram&) = delete;
+
+    void give(ggml_tensor* node, ggml_tensor* weight) {
+        given_.emplace_back(node, node->src[0]);
+        node->src[0] = weight;
+    }
+
+  private:
+    std::vector<std::pair<ggml_tensor*, ggml_tensor*>> given_;  // with the weight that it had
+};
+
 }  // namespace
 
 struct StreamingDevice::Ggml {
@@ -240,7 +259,8 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
     bool has_networks = false;
     for (int i = 0; i < graph->n_nodes; ++i) {
         const HostNetwork* const network = network_of_node(graph->nodes[i]);
-        if (!network) continue;
+        // Where there is one share only, nothing reads the input after it.
+        if (!network || network->undivided()) continue;
         has_networks = true;
         const auto nodes = NetworkNodes::find(graph, i, network->whole);
         if (nodes) parameters->add_alloc_dep(parameters->user_data, nodes->input(), nodes->down);
@@ -248,11 +268,12 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
     return has_networks;
 }
 
-// Cuts the graph at networks that are cut up, and where the unit in RAM changes; nodes without one belong to the segment
-// before them.
+// Cuts the graph at networks that are not on the card as a whole, and where the unit in RAM changes; nodes without one belong
+// to the segment before them.
 ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
     std::lock_guard passing(device.mutex_);
     std::lock_guard using_queue(mutex);
+    InVram in_vram;
     int begin = 0;
     const HostUnit* unit = nullptr;
     HostWeights* weights = nullptr;
@@ -261,6 +282,10 @@ ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
         if (!weight) continue;
         HostWeights* const owner = HostWeights::of(weight);
         if (HostNetwork* const network = owner->network_of(weight)) {
+            if (ggml_tensor* const there = network->on_card(weight)) {
+                in_vram.give(graph->nodes[i], there);
+                continue;
+            }
             ggml_status status = compute_segment(graph, begin, i, unit, weights);
             if (status != GGML_STATUS_SUCCESS) return status;
             const auto nodes = NetworkNodes::find(graph, i, network->whole);
@@ -288,7 +313,12 @@ ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int be
     if (begin == end) return GGML_STATUS_SUCCESS;
     if (cancelled()) return GGML_STATUS_ABORTED;
     ggml_cgraph segment = ggml_graph_view(graph, begin, end);
-    if (!unit) return ggml_backend_graph_compute_async(compute.get(), &segment);
+    if (!unit) {
+        // By the number of a graph a driver knows that it may repeat what it did; not so when weights lie elsewhere since then.
+        constexpr int numbers = 40;  // bits, more than graphs are ever counted with
+        if (end - begin == graph->n_nodes && graph->uid != 0) segment.uid = graph->uid + (device.moves_ << numbers);
+        return ggml_backend_graph_compute_async(compute.get(), &segment);
+    }
 
     const std::optional<UploadRing::Place> place = device.ring_.acquire(*weights, *unit, compute.get());
     if (!place) return GGML_STATUS_ALLOC_FAILED;
@@ -608,6 +638,7 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
     }
     if (in_vram.empty()) return 0;
     const auto stopped = stop_queues();
+    ++moves_;
     uint64_t released = 0;
     for (auto share = in_vram.rbegin(); share != in_vram.rend() && released < bytes; ++share) {
         released += (*share)->bytes();
@@ -637,6 +668,7 @@ uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool
 
 void StreamingDevice::adopt_restored() {
     std::lock_guard lock(restored_mutex_);
+    if (!restored_.empty()) ++moves_;
     for (auto& [share, room] : restored_) share->move_to(std::move(room));
     restored_.clear();
 }

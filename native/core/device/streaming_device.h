@@ -73,6 +73,7 @@ class StreamingDevice {
     UploadRing ring_;                       // guarded by mutex_
     std::set<const HostWeights*> users_;    // guarded by mutex_
     std::set<Backend*> queues_;             // guarded by mutex_
+    uint64_t moves_ = 0;                    // of shares into VRAM and out of it; guarded by mutex_
     std::mutex restore_mutex_;              // one restores at a time; locked before mutex_
     std::unique_ptr<Restorer> restorer_;    // guarded by restore_mutex_; made with the first restore
     std::mutex restored_mutex_;             // locked last

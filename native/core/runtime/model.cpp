@@ -81,15 +81,25 @@ ggml_backend_dev_t find_device(const std::string& name) {
     return device;
 }
 
+// How the network of a layer is divided whose home is the mapped file; none for one that llama.cpp places.
+std::optional<NetworkCut> cut_of(const ModelProfile& model, const Placement& placement, size_t layer) {
+    // One that is on the card as a whole can leave it if it is gate, up and down.
+    const uint32_t pieces = model.network_pieces[layer];
+    const bool can_leave = pieces > 1 && !model.is_mixture[layer];
+    if (!placement.units) return placement.networks_can_leave && can_leave ? std::optional(NetworkCut{pieces, pieces}) : std::nullopt;
+    const LayerPlan& plan = placement.units->layers[layer];
+    return plan.on_card && (plan.network.in_ram() > 0 || can_leave) ? std::optional(plan.network) : std::nullopt;
+}
+
 // Tells llama.cpp which tensors belong into RAM. Lives as long as the loading.
 class Overrides {
   public:
-    Overrides(const ModelProfile& model, const UnitPlan& plan, ggml_backend_buffer_type_t ram) {
+    Overrides(const ModelProfile& model, const Placement& placement, ggml_backend_buffer_type_t ram) {
         // As few patterns as may be: llama.cpp tries them all on every tensor.
         for (const bool mixture : {false, true}) {
             std::string layers;
-            for (size_t i = 0; i < plan.layers.size(); ++i) {
-                if (model.is_mixture[i] != mixture || !plan.layers[i].on_card || plan.layers[i].network.in_ram() == 0) continue;
+            for (size_t i = 0; i < model.layers; ++i) {
+                if (model.is_mixture[i] != mixture || !cut_of(model, placement, i)) continue;
                 layers += (layers.empty() ? "" : "|") + std::to_string(i);
             }
             if (layers.empty()) continue;
@@ -111,12 +121,11 @@ std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const 
     HostWeightsOptions options;
     options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
     options.output_layer = placement.layers;
-    const std::vector<LayerPlan>& layers = placement.units->layers;
-    for (uint32_t i = 0; i < layers.size(); ++i) {
-        const NetworkCut& network = layers[i].network;
-        if (!layers[i].on_card || network.in_ram() == 0) continue;
-        if (network.pieces > 1) options.networks[i] = network;
-        else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
+    for (uint32_t i = 0; i < model.layers; ++i) {
+        const std::optional<NetworkCut> network = cut_of(model, placement, i);
+        if (!network) continue;
+        if (network->pieces > 1) options.networks[i] = *network;
+        else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network->streamed > 0 ? 1 : network->stream_rest_from_width;
     }
     return std::make_unique<HostWeights>(find_device(placement.device), std::move(options));
 }
@@ -128,9 +137,9 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     std::array<ggml_backend_dev_t, 2> devices{};
     std::unique_ptr<HostWeights> host_weights;
     std::optional<Overrides> overrides;
-    if (placement.units) {
+    if (placement.units || placement.networks_can_leave) {
         host_weights = make_host_weights(profile, placement);
-        overrides.emplace(profile, *placement.units, host_weights->buffer_type());
+        overrides.emplace(profile, placement, host_weights->buffer_type());
         params.tensor_buft_overrides = overrides->data();
         devices[0] = StreamingDevice::over(host_weights->card()).handle();
     } else if (placement.device_layers > 0) {
@@ -142,8 +151,9 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     params.split_mode = LLAMA_SPLIT_MODE_NONE;
     params.main_gpu = placement.device_layers > 0 ? 0 : -1;
     params.n_gpu_layers = static_cast<int32_t>(placement.device_layers + (placement.output_on_device ? 1 : 0));
-    const double in_ram = static_cast<double>(placement.host_bytes) / static_cast<double>(profile.weight_bytes());
-    LoadProgress progress{options, host_weights ? 1 - static_cast<float>(in_ram) : 1};
+    uint64_t settling = 0;
+    for (size_t i = 0; host_weights && i < profile.layers; ++i) settling += cut_of(profile, placement, i) ? profile.network_bytes[i] : 0;
+    LoadProgress progress{options, 1 - static_cast<float>(static_cast<double>(settling) / static_cast<double>(profile.weight_bytes()))};
     params.progress_callback = &LoadProgress::loaded;
     params.progress_callback_user_data = &progress;
 
