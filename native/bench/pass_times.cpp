@@ -170,7 +170,8 @@ void run_nmos(const Arguments& arguments) {
         const UploadCounters& counters = activity.uploads;
         std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
         std::printf(",\"expertUses\":%llu,\"expertHits\":%llu", static_cast<unsigned long long>(activity.expert_uses), static_cast<unsigned long long>(activity.expert_hits));
-        const uint64_t released = model->release(UINT64_MAX);
+    }
+    if (const uint64_t released = model->release(UINT64_MAX); released > 0) {
         const double restoring = sim::now();
         model->prefetch(nullptr);
         std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,

@@ -200,6 +200,40 @@ TEST(network, "gives the same result while its share of the card's memory is rel
     device.forget(weights);
 }
 
+TEST(network, "is computed by the card as any other one while all of it is there, bit for bit") {
+    StreamingDevice& device = StreamingDevice::over(card().handle());
+    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
+    const ggml_backend_ptr plain(ggml_backend_dev_init(card().handle(), nullptr));
+    const Network resident(ggml_backend_dev_buffer_type(card().handle()));
+    HostWeights weights(card().handle(), {HostMemory::Mapped, 1, {}, {{0, {pieces, pieces}}}});
+    {
+        const Network shared(weights.buffer_type());
+        weights.settle([](float) { return true; });
+        const ggml_backend_ptr queue = one_thread(ggml_backend_dev_init(device.handle(), nullptr));
+        const auto check = [&](bool released, const std::string& when) {
+            for (const Shape shape : {Shape::Usual, Shape::HiddenIsRead, Shape::NoGate}) {
+                for (const uint32_t width : {1u, 5u, 16u}) {
+                    const std::vector<float> expected = compute(plain.get(), resident, width, shape);
+                    const uint64_t before = card().traffic().downloaded;
+                    const std::vector<float> found = compute(queue.get(), shared, width, shape);
+                    expect((card().traffic().downloaded > before) == released, released ? "an exchange with the processor" : "none with the processor " + when);
+                    if (!released) expect(found == expected, "the card's result " + when);
+                    const double difference = relative_difference(found, compute(processor.get(), alone, width, shape));
+                    expect(difference < 1e-5, "the processor's result " + when + ", got a difference of " + show(difference));
+                }
+            }
+        };
+        constexpr uint64_t bytes = hidden * embedding * 3 * sizeof(float);
+        check(false, "before");
+        expect_equal(device.release(weights, 1), bytes);
+        check(true, "while it is released");
+        expect_equal(device.restore(weights, [] { return true; }), bytes);
+        check(false, "when it is restored");
+    }
+    device.forget(weights);
+}
+
 TEST(network, "refuses divisions that do not fit the weights") {
     check_refused({7, 1, 1});
     check_refused({10, 6, 5});
@@ -209,9 +243,9 @@ TEST(network, "refuses divisions that do not fit the weights") {
 TEST(network, "says so when the card has no room for its share") {
     HostWeights weights(card().handle(), {HostMemory::Mapped, 1, {}, {{0, {pieces, 5, 0}}}});
     const Network network(weights.buffer_type());
-    card().fail_allocation(0);
+    card().set_foreign_bytes(card().profile().vram_bytes);
     expect_error(ErrorCode::OutOfMemory, "layer 0", [&] { weights.settle([](float) { return true; }); });
-    card().fail_allocation(-1);
+    card().set_foreign_bytes(0);
 }
 
 TEST(network, "stays in the mapped file when the system grants no pinned memory") {

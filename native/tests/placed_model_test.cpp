@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fstream>
+#include <numeric>
 #include <thread>
 
 #include "check.h"
@@ -115,6 +116,45 @@ void check_any_plan(const std::string& path) {
     expect(cut >= 4, "half of the plans, at least, to leave some of the networks in RAM, got " + show(cut));
 }
 
+// Gives some and then all of the memory back that it can, and gets it again while passes run.
+void check_comes_and_goes(Engine& engine, const LoadOptions& options) {
+    const std::shared_ptr<Model> model = engine.load(options);
+    const size_t vocabulary = model->vocabulary().size();
+    Passes passes(engine.create_session(model, {context, batch}, 1));
+    SmallModel small;
+    Passes reference(small.session(context, batch));
+    std::vector<llama_token> next{1, 2, 3};
+    const auto check_pass = [&](const std::string& when) {
+        const std::vector<float> expected = reference.behind(next, vocabulary);
+        const size_t found = likeliest(passes.behind(next, vocabulary));
+        const size_t likely = likeliest(expected);
+        expect(expected[likely] - expected[found] < widest_tie, "the processor's token " + when);
+        next = {static_cast<llama_token>(likely)};
+    };
+    check_pass("at first");
+    const uint64_t before = free_bytes();
+    const uint64_t some = model->release(1);
+    expect(some > 0 && free_bytes() >= before + some, "some memory to come back");
+    check_pass("when some is released");
+    const uint64_t all = some + model->release(UINT64_MAX);
+    expect(all > some, "more memory to come back");
+    expect_equal(model->activity().released_bytes(), all);
+    check_pass("when all is released");
+
+    const auto cancelled = std::make_shared<Cancellation>();
+    cancelled->cancel();
+    expect_equal(engine.prefetch(*model, cancelled), uint64_t{0});
+    uint64_t restored = 0;
+    std::thread prefetching([&] { restored = engine.prefetch(*model, std::make_shared<Cancellation>()); });
+    for (int pass = 0; pass < 8; ++pass) check_pass("while it is restored");
+    prefetching.join();
+    expect_equal(restored, all);
+    expect_equal(model->activity().released_bytes(), uint64_t{0});
+    expect_equal(free_bytes(), before);
+    check_pass("when it is restored");
+    expect_equal(model->activity().passes, uint64_t{12});
+}
+
 }  // namespace
 
 TEST(placed_model, "goes on with the processor's text, whatever the plan") {
@@ -189,39 +229,45 @@ TEST(placed_model, "gives graphics memory back and gets it again while passes ru
     const LoadOptions options = tight_options();
     const FastCard cache(options);
     Engine engine(library_directory(), false, cache.path());
-    const std::shared_ptr<Model> model = engine.load(options);
-    const size_t vocabulary = model->vocabulary().size();
-    Passes passes(engine.create_session(model, {context, batch}, 1));
-    SmallModel small;
-    Passes reference(small.session(context, batch));
-    std::vector<llama_token> next{1, 2, 3};
-    const auto check_pass = [&](const std::string& when) {
-        const std::vector<float> expected = reference.behind(next, vocabulary);
-        const size_t found = likeliest(passes.behind(next, vocabulary));
-        const size_t likely = likeliest(expected);
-        expect(expected[likely] - expected[found] < widest_tie, "the processor's token " + when);
-        next = {static_cast<llama_token>(likely)};
-    };
-    check_pass("at first");
-    const uint64_t before = free_bytes();
-    const uint64_t some = model->release(1);
-    expect(some > 0 && free_bytes() >= before + some, "some memory to come back");
-    check_pass("when some is released");
-    const uint64_t all = some + model->release(UINT64_MAX);
-    expect(all > some, "more memory to come back");
-    expect_equal(model->activity().released_bytes(), all);
-    check_pass("when all is released");
+    check_comes_and_goes(engine, options);
+}
 
-    const auto cancelled = std::make_shared<Cancellation>();
-    cancelled->cancel();
-    expect_equal(engine.prefetch(*model, cancelled), uint64_t{0});
-    uint64_t restored = 0;
-    std::thread prefetching([&] { restored = engine.prefetch(*model, std::make_shared<Cancellation>()); });
-    for (int pass = 0; pass < 8; ++pass) check_pass("while it is restored");
-    prefetching.join();
-    expect_equal(restored, all);
-    expect_equal(model->activity().released_bytes(), uint64_t{0});
-    expect_equal(free_bytes(), before);
-    check_pass("when it is restored");
-    expect_equal(model->activity().passes, uint64_t{12});
+TEST(placed_model, "gives graphics memory back and gets it again also when the card holds all of it") {
+    LoadOptions options = tight_options();
+    options.plan.vram_limit = 0;
+    Engine engine(library_directory(), false);
+    check_comes_and_goes(engine, options);
+}
+
+TEST(placed_model, "computes the same where its networks can leave the card, bit for bit, also when they were away") {
+    LoadOptions options = tight_options();
+    options.plan.vram_limit = 0;
+    Engine engine(library_directory(), false);
+    const std::shared_ptr<Model> model = engine.load(options);
+    Placement placement = model->placement();
+    expect(placement.networks_can_leave && !placement.units, "networks that can leave the card");
+    placement.networks_can_leave = false;
+    const std::shared_ptr<Model> fixed = Model::load(options, model->profile(), placement);
+    const size_t vocabulary = model->vocabulary().size();
+    Passes reference(engine.create_session(fixed, {context, batch}, 1));
+    std::vector<std::vector<float>> expected;
+    const std::vector<std::vector<llama_token>> passes{{1, 2, 3, 4, 5, 6, 7}, {8}, {9}, {10, 11}, {12}};
+    for (const auto& tokens : passes) expected.push_back(reference.behind(tokens, vocabulary));
+    const uint64_t networks = std::accumulate(model->profile().network_bytes.begin(), model->profile().network_bytes.end(), uint64_t{0});
+    const auto session = engine.create_session(model, {context, batch}, 1);
+    Passes placed(session);
+    for (int run = 0; run < 3; ++run) {
+        session->keep_common_prefix({}, false);
+        for (size_t i = 0; i < passes.size(); ++i) expect(placed.behind(passes[i], vocabulary) == expected[i], "the same logits in pass " + show(i) + " of run " + show(run));
+        // The same pass again, over the same graph, while the weights are elsewhere and when they are back.
+        const auto again = [&] {
+            session->keep_common_prefix(std::vector<llama_token>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, false);
+            return placed.behind(passes.back(), vocabulary);
+        };
+        expect_equal(model->release(UINT64_MAX), networks);
+        expect_equal(likeliest(again()), likeliest(expected.back()));
+        expect_equal(engine.prefetch(*model, std::make_shared<Cancellation>()), networks);
+        expect(again() == expected.back(), "the same logits when the weights are back in run " + show(run));
+    }
+    expect_equal(fixed->release(UINT64_MAX), uint64_t{0});
 }

@@ -256,6 +256,25 @@ TEST(placement, "counts what an integrated card holds as RAM") {
     expect_equal(placement.host_bytes, ten_layers().weight_bytes());
 }
 
+TEST(placement, "lets networks leave a card of its own that holds all of the model") {
+    ModelProfile model = ten_layers();
+    const auto can_leave = [&](uint64_t free, bool integrated) {
+        PlacementRequest request = request_for({{free}});
+        request.cards[0].integrated = integrated;
+        return plan_placement(model, request).networks_can_leave;
+    };
+    expect(!can_leave(80 * gib, false), "networks that are not gate, up and down to stay");
+    model.network_pieces.assign(10, 1);
+    model.is_mixture.assign(10, false);
+    expect(!can_leave(80 * gib, false), "networks that cannot be divided to stay");
+    model.network_pieces[4] = 8;
+    expect(can_leave(80 * gib, false), "one that can be divided to leave");
+    expect(!can_leave(80 * gib, true), "nothing to be gained where graphics memory is RAM");
+    expect(!can_leave(margin + head_and_buffers + 9 * layer_and_kv, false), "nothing to leave a card that holds a part");
+    model.is_mixture[4] = true;
+    expect(!can_leave(80 * gib, false), "experts to stay");
+}
+
 TEST(placement, "puts no fewer layers on a card that has more free") {
     std::mt19937_64 random(2);
     for (int i = 0; i < 300; ++i) {

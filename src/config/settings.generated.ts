@@ -114,7 +114,7 @@ export interface EngineSettings {
   speculation: "auto" | "exact" | "off";
   /** Compute while you pause what a request will need next: the text around the cursor, the suggestion after the one on the screen, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";
-  /** Give the graphics memory of a model that is larger than it back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
+  /** Give most of the graphics memory of a model, that of its feed-forward networks, back to other programs after so many minutes without a request. The next request is served from RAM at once, more slowly, while the memory is filled again. 0: never. */
   idleReleaseMinutes: number;
   /** Give a model's memory back after so many minutes without a request. 0: never. */
   idleUnloadMinutes: number;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "device/pinned_memory.h"
+#include "device/restorer.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 
@@ -70,6 +71,12 @@ void get(ggml_backend_buffer_t, const ggml_tensor* tensor, void* data, size_t of
 
 void clear(ggml_backend_buffer_t buffer, uint8_t value) {
     std::memset(base(buffer), value, buffer->size);
+}
+
+uint64_t bytes_of(const NetworkTensors& network) {
+    uint64_t bytes = 0;
+    for (const ggml_tensor* weight : network.all()) bytes += weight ? ggml_nbytes(weight) : 0;
+    return bytes;
 }
 
 size_t round_up(size_t bytes, size_t unit) {
@@ -142,6 +149,12 @@ HostWeights* HostWeights::of(const ggml_tensor* tensor) {
     return tensor->buffer ? of(tensor->buffer->buft) : nullptr;
 }
 
+ggml_tensor* HostNetwork::on_card(const ggml_tensor* weight) const {
+    if (!undivided() || !shares.front().in_vram()) return nullptr;
+    const NetworkTensors there = shares.front().network->weights();
+    return weight == whole.gate ? there.gate : weight == whole.up ? there.up : there.down;
+}
+
 // While llama.cpp loads; what a tensor holds is not known yet.
 void HostWeights::add(ggml_tensor* tensor) {
     const std::optional<UnitId> id = unit_of_tensor(tensor->name, options_.output_layer);
@@ -210,14 +223,11 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
         HostUnit& unit = units_[id];
         unit.id = id;
         unit.stream_from_width = stream_from_width;
-        unit.pinned = options_.memory == HostMemory::Pinned && pinned && part.move_into(pinned, staging_);
+        unit.pinned = options_.memory == HostMemory::Pinned && pinned && part.move_into(pinned);
         for (ggml_tensor* weight : part.weights().all()) add_weight(unit, weight);
         network.shares.back().unit = &unit;
     };
-    if (cut.resident > 0 && !share(cut.resident).move_into(ggml_backend_dev_buffer_type(card_), staging_)) {
-        throw EngineError(ErrorCode::OutOfMemory, "The card has no room for the feed-forward network of layer " + std::to_string(layer) +
-                                                      ". Lower the VRAM limit or close other programs.");
-    }
+    if (cut.resident > 0) share(cut.resident);
     if (cut.streamed > 0) in_ram(cut.streamed, 1);
     if (cut.early > 0) in_ram(cut.early, cut.stream_early_from_width);
     if (cut.rest() > 0) in_ram(cut.rest(), cut.stream_rest_from_width);
@@ -282,20 +292,45 @@ void HostWeights::pin(HostUnit& unit) {
 }
 
 bool HostWeights::settle(const std::function<bool(float)>& go_on) {
-    const auto count = static_cast<float>(options_.networks.size() + options_.mixtures.size());
     if (options_.memory == HostMemory::Pinned) {
         for (auto& [id, unit] : units_) pin(unit);
     }
-    float done = 0;
+    uint64_t in_ram = 0;
+    uint64_t all = 0;
+    for (const auto& [layer, network] : options_.networks) all += bytes_of(networks_[layer].whole);
+    for (const auto& [layer, mixture] : options_.mixtures) all += bytes_of(mixture_tensors_[layer]);
+    const auto fraction = [&](uint64_t bytes) { return static_cast<float>(static_cast<double>(bytes) / static_cast<double>(std::max<uint64_t>(1, all))); };
+    std::vector<NetworkShare*> resident;
     for (const auto& [layer, network] : options_.networks) {
-        if (!go_on(done++ / count)) return false;
+        if (!go_on(fraction(in_ram))) return false;
         cut(layer, network);
+        for (const HostNetwork::Share& share : networks_[layer].shares) {
+            if (share.unit) in_ram += share.network->bytes();
+            else resident.push_back(share.network.get());
+        }
     }
-    for (const auto& [layer, network] : options_.mixtures) {
-        if (!go_on(done++ / count)) return false;
-        divide_mixture(layer, network);
+    for (const auto& [layer, mixture] : options_.mixtures) {
+        if (!go_on(fraction(in_ram))) return false;
+        divide_mixture(layer, mixture);
+        in_ram += bytes_of(mixture_tensors_[layer]);
     }
-    staging_ = {};
+    return resident.empty() || fill_vram(resident, [&](uint64_t bytes) { return go_on(fraction(in_ram + bytes)); });
+}
+
+bool HostWeights::fill_vram(const std::vector<NetworkShare*>& resident, const std::function<bool(uint64_t)>& go_on) {
+    uint64_t bytes = 0;
+    bool going_on = true;
+    const auto ask = [&] { return going_on = go_on(bytes); };
+    Restorer(card_).restore(resident, ask, UINT64_MAX, [&](NetworkShare& share, NetworkShare::Room room) {
+        share.move_to(std::move(room));
+        bytes += share.bytes();
+    });
+    if (!going_on) return false;
+    for (const auto& [layer, network] : networks_) {
+        if (network.shares.empty() || network.shares.front().unit || network.shares.front().in_vram()) continue;
+        throw EngineError(ErrorCode::OutOfMemory, "The card has no room for the feed-forward network of layer " + std::to_string(layer) +
+                                                      ". Lower the VRAM limit or close other programs.");
+    }
     return true;
 }
 

@@ -38,7 +38,7 @@ struct HostWeightsOptions {
     std::map<uint32_t, NetworkCut> mixtures{};  // by layer; those whose experts are placed one by one, with a piece an expert
 };
 
-// A network that is cut up.
+// A network that is cut up, or that can leave the card as a whole.
 struct HostNetwork {
     struct Share {
         std::unique_ptr<NetworkShare> network;
@@ -49,6 +49,11 @@ struct HostNetwork {
 
     NetworkTensors whole;        // in the mapped file
     std::vector<Share> shares;   // in the order of the hidden dimension
+
+    // It belongs on the card as a whole: passes compute with it as with any other weight there, unless it was released.
+    bool undivided() const { return shares.size() == 1 && !shares.front().unit; }
+    // Where an undivided one's weight is on the card, that for computing; else null. The device's lock only.
+    ggml_tensor* on_card(const ggml_tensor* weight) const;
 };
 
 class HostWeights {
@@ -65,9 +70,9 @@ class HostWeights {
     static HostWeights* of(const ggml_tensor* tensor);
 
     ggml_backend_dev_t card() const { return card_; }
-    // Cuts up the networks, copies what is resident into VRAM and what is pinned into such memory. Between two networks it is
-    // asked with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the
-    // card has no room.
+    // Cuts up the networks, copies what is pinned into such memory and what is resident into VRAM. Every few milliseconds it asks,
+    // with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the card has
+    // no room.
     bool settle(const std::function<bool(float)>& go_on);
     // The model is gone: gives all memory back. Nothing may use the weights, nor upload them.
     void give_up();
@@ -112,6 +117,8 @@ class HostWeights {
     void cut(uint32_t layer, const NetworkCut& cut);
     void divide_mixture(uint32_t layer, const NetworkCut& cut);
     void pin(HostUnit& unit);
+    // Asks with the bytes that are done.
+    bool fill_vram(const std::vector<NetworkShare*>& resident, const std::function<bool(uint64_t)>& go_on);
 
     ggml_backend_dev_t card_;
     HostWeightsOptions options_;
@@ -125,7 +132,6 @@ class HostWeights {
     std::atomic<uint64_t> expert_uses_{0};
     std::atomic<uint64_t> expert_hits_{0};
     std::vector<ggml_backend_buffer_ptr> pinned_;
-    std::vector<char> staging_;  // while the weights settle
     size_t largest_result_ = 0;
     std::atomic<ggml_threadpool_t> threadpool_ = nullptr;
     std::unique_ptr<Ggml> ggml_;

@@ -113,27 +113,15 @@ void NetworkShare::move_back() {
     room_ = {};
 }
 
-bool NetworkShare::move_into(ggml_backend_buffer_type_t type, std::vector<char>& staging) {
+bool NetworkShare::move_into(ggml_backend_buffer_type_t type) {
     std::optional<Room> room = make_room(type);
     if (!room) return false;
     for (size_t i = 0; i < room->weights.size(); ++i) {
         const ggml_tensor* const weight = weights().all()[i];
-        ggml_tensor* const target = room->weights[i];
         const size_t row = ggml_row_size(weight->type, weight->ne[0]);
-        const size_t bytes = ggml_nbytes(target);
-        const auto* const data = static_cast<const char*>(weight->data);
-        const auto pack = [&](char* to) {
-            for (size_t r = 0; r < static_cast<size_t>(weight->ne[1]); ++r) std::memcpy(to + r * row, data + r * weight->nb[1], row);
-        };
-        if (weight->nb[1] == row) {
-            ggml_backend_tensor_set(target, data, 0, bytes);
-        } else if (ggml_backend_buffer_is_host(room->buffer.get())) {
-            pack(static_cast<char*>(target->data));
-        } else {
-            staging.resize(std::max(staging.size(), bytes));
-            pack(staging.data());
-            ggml_backend_tensor_set(target, staging.data(), 0, bytes);
-        }
+        const auto* const from = static_cast<const char*>(weight->data);
+        auto* const to = static_cast<char*>(room->weights[i]->data);
+        for (size_t r = 0; r < static_cast<size_t>(weight->ne[1]); ++r) std::memcpy(to + r * row, from + r * weight->nb[1], row);
     }
     move_to(std::move(*room));
     return true;

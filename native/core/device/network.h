@@ -14,7 +14,6 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 namespace nmos {
 
@@ -77,9 +76,8 @@ class NetworkShare {
     // Back to where the whole network lies; what the share lay in is freed.
     void move_back();
     bool moved() const { return room_.buffer != nullptr; }
-    // Makes room, copies and moves at once; false when the memory is refused, which leaves the share where it was. `staging`
-    // is memory to work with, kept from share to share.
-    bool move_into(ggml_backend_buffer_type_t type, std::vector<char>& staging);
+    // Makes room in RAM, copies and moves at once; false when the memory is refused, which leaves the share where it was.
+    bool move_into(ggml_backend_buffer_type_t type);
 
     struct Places {
         std::array<Memory, 3> weights;  // gate, up, down

@@ -38,19 +38,15 @@ uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::functio
         const auto places = static_cast<int64_t>(mixture->expert_in_vram().size());
         const HostMixture::RoomPtr vram = go_on() ? mixture->make_room(ggml_backend_dev_buffer_type(card_), places) : nullptr;
         if (!vram) return copied;
-        ggml_tensor whole = bytes_of(vram->buffer.get());
-        bool all = true;
+        const auto* const base = static_cast<const char*>(ggml_backend_buffer_get_base(vram->buffer.get()));
+        std::vector<Upload::Part> parts;
         for (const Returning& expert : experts) {
-            for (size_t i = 0; i < expert.weights.size() && all; ++i) {
-                const size_t at = vram->offset(i, expert.place);
-                const auto begin = static_cast<size_t>(static_cast<char*>(vram->weights[i]->data) - static_cast<char*>(whole.data));
-                if (restorer_) restorer_->wait_until_given(restorer_->begin({&whole, {Upload::Part::of(&expert.weights[i], begin + at)}, false, nullptr, nullptr}));
-                else ggml_backend_tensor_set(vram->weights[i], expert.weights[i].data, at, ggml_nbytes(&expert.weights[i]));
-                all = go_on();
+            for (size_t i = 0; i < expert.weights.size(); ++i) {
+                const auto begin = static_cast<size_t>(static_cast<const char*>(vram->weights[i]->data) - base);
+                parts.push_back(Upload::Part::of(&expert.weights[i], begin + vram->offset(i, expert.place)));
             }
         }
-        if (restorer_) restorer_->synchronize();
-        if (!all) return copied;
+        if (!restorer_->copy(vram->buffer.get(), parts, go_on)) return copied;
         copied += mixture->vram_bytes();
         std::lock_guard lock(restored_mutex_);
         restored_mixtures_.emplace_back(mixture, vram);

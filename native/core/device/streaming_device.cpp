@@ -129,6 +129,25 @@ class InSlot {
     uint32_t width_ = 0;
 };
 
+// As long as it lives, nodes multiply with weights on the card in the place of those in the mapped file.
+class InVram {
+  public:
+    InVram() = default;
+    ~InVram() {
+        for (const auto& [node, weight] : given_) node->src[0] = weight;
+    }
+    InVram(const InVram&) = delete;
+    InVram& operator=(const InVram&) = delete;
+
+    void give(ggml_tensor* node, ggml_tensor* weight) {
+        given_.emplace_back(node, node->src[0]);
+        node->src[0] = weight;
+    }
+
+  private:
+    std::vector<std::pair<ggml_tensor*, ggml_tensor*>> given_;  // with the weight that it had
+};
+
 }  // namespace
 
 struct StreamingDevice::Ggml {
@@ -250,7 +269,8 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
     bool has_networks = false;
     for (int i = 0; i < graph->n_nodes; ++i) {
         const HostNetwork* const network = network_of_node(graph->nodes[i]);
-        if (!network && !mixture_of_node(graph->nodes[i])) continue;
+        // Where there is one share only, nothing reads the input after it.
+        if ((!network || network->undivided()) && !mixture_of_node(graph->nodes[i])) continue;
         has_networks = true;
         if (!network) continue;
         const auto nodes = NetworkNodes::find(graph, i, network->whole);
@@ -259,12 +279,13 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
     return has_networks;
 }
 
-// Cuts the graph at networks that are cut up, and where the unit in RAM changes; nodes without one belong to the segment
-// before them.
+// Cuts the graph at networks that are not on the card as a whole, and where the unit in RAM changes; nodes without one belong
+// to the segment before them.
 ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
     std::lock_guard passing(device.mutex_);
     if (device.last_mixtures_) device.mover_.step(*device.last_mixtures_, [&] { device.stop_queues(); });
     std::lock_guard using_queue(mutex);
+    InVram in_vram;
     int begin = 0;
     const HostUnit* unit = nullptr;
     HostWeights* weights = nullptr;
@@ -273,6 +294,10 @@ ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
         if (!weight) continue;
         HostWeights* const owner = HostWeights::of(weight);
         if (HostNetwork* const network = owner->network_of(weight)) {
+            if (ggml_tensor* const there = network->on_card(weight)) {
+                in_vram.give(graph->nodes[i], there);
+                continue;
+            }
             ggml_status status = compute_segment(graph, begin, i, unit, weights);
             if (status != GGML_STATUS_SUCCESS) return status;
             const auto nodes = NetworkNodes::find(graph, i, network->whole);
@@ -310,7 +335,12 @@ ggml_status StreamingDevice::Backend::compute_segment(ggml_cgraph* graph, int be
     if (begin == end) return GGML_STATUS_SUCCESS;
     if (cancelled()) return GGML_STATUS_ABORTED;
     ggml_cgraph segment = ggml_graph_view(graph, begin, end);
-    if (!unit) return ggml_backend_graph_compute_async(compute.get(), &segment);
+    if (!unit) {
+        // By the number of a graph a driver knows that it may repeat what it did; not so when weights lie elsewhere since then.
+        constexpr int numbers = 40;  // bits, more than graphs are ever counted with
+        if (end - begin == graph->n_nodes && graph->uid != 0) segment.uid = graph->uid + (device.moves_ << numbers);
+        return ggml_backend_graph_compute_async(compute.get(), &segment);
+    }
 
     const std::optional<UploadRing::Place> place = device.ring_.acquire(*weights, *unit, compute.get());
     if (!place) return GGML_STATUS_ALLOC_FAILED;
@@ -648,6 +678,7 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
     }
     if (in_vram.empty() && mixtures.empty()) return 0;
     const auto stopped = stop_queues();
+    ++moves_;
     uint64_t released = 0;
     for (auto mixture = mixtures.rbegin(); mixture != mixtures.rend() && released < bytes; ++mixture) {
         released += (*mixture)->vram_bytes();
@@ -662,61 +693,31 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
 
 uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
     std::lock_guard restoring(restore_mutex_);
-    ggml_backend_dev_props properties;
-    ggml_backend_dev_get_props(card_, &properties);
-    if (!restorer_ && properties.caps.async && properties.caps.events) restorer_ = std::make_unique<Uploader>(card_);
-    const uint64_t restored = copy_all(weights, go_on, most);
+    if (!restorer_) restorer_ = std::make_unique<Restorer>(card_);
+    std::vector<NetworkShare*> released;
+    for (HostNetwork* network : weights.networks()) {
+        for (HostNetwork::Share& share : network->shares) {
+            // Only restoring brings one into VRAM, and that is done by one thread at a time.
+            if (!share.unit && !share.in_vram()) released.push_back(share.network.get());
+        }
+    }
+    const uint64_t copied = restorer_->restore(released, go_on, most, [this](NetworkShare& share, NetworkShare::Room room) {
+        std::lock_guard lock(restored_mutex_);
+        restored_.emplace_back(&share, std::move(room));
+    });
+    const uint64_t restored = copy_mixtures(weights, go_on, most, copied);
     std::lock_guard lock(mutex_);
     adopt_restored();
     return restored;
 }
 
-uint64_t StreamingDevice::copy_all(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
-    uint64_t copied = 0;
-    for (HostNetwork* network : weights.networks()) {
-        for (HostNetwork::Share& share : network->shares) {
-            // Only restoring brings one into VRAM, and that is done by one thread at a time.
-            if (share.unit || share.in_vram()) continue;
-            if (share.network->bytes() > most - copied) return copied;
-            std::optional<NetworkShare::Room> room = go_on() ? share.network->make_room(ggml_backend_dev_buffer_type(card_)) : std::nullopt;
-            if (!room || !copy(*share.network, *room, go_on)) return copied;
-            copied += share.network->bytes();
-            std::lock_guard lock(restored_mutex_);
-            restored_.emplace_back(share.network.get(), std::move(*room));
-        }
-    }
-    return copy_mixtures(weights, go_on, most, copied);
-}
-
 void StreamingDevice::adopt_restored() {
     std::lock_guard lock(restored_mutex_);
+    if (!restored_.empty() || !restored_mixtures_.empty()) ++moves_;
     for (auto& [share, room] : restored_) share->move_to(std::move(room));
     restored_.clear();
     for (auto& [mixture, vram] : restored_mixtures_) mixture->move_to(std::move(vram));
     restored_mixtures_.clear();
-}
-
-bool StreamingDevice::copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on) {
-    if (!restorer_) {
-        std::vector<char> rows;
-        for (size_t i = 0; i < room.weights.size(); ++i) {
-            if (!go_on()) return false;
-            const auto part = Upload::Part::of(share.weights().all()[i], 0);
-            rows.resize(part.rows * part.size);
-            part.pack(0, part.rows, rows.data());
-            ggml_backend_tensor_set(room.weights[i], rows.data(), 0, rows.size());
-        }
-        return true;
-    }
-    ggml_tensor whole = bytes_of(room.buffer.get());
-    bool all = true;
-    for (size_t i = 0; i < room.weights.size() && all; ++i) {
-        const auto offset = static_cast<size_t>(static_cast<char*>(room.weights[i]->data) - static_cast<char*>(whole.data));
-        restorer_->wait_until_given(restorer_->begin({&whole, {Upload::Part::of(share.weights().all()[i], offset)}, false, nullptr, nullptr}));
-        all = go_on();
-    }
-    restorer_->synchronize();
-    return all;
 }
 
 void StreamingDevice::fill_slots(const HostWeights& weights) {

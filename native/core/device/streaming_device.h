@@ -21,6 +21,7 @@
 
 #include "device/expert_mover.h"
 #include "device/host_weights.h"
+#include "device/restorer.h"
 #include "device/upload_ring.h"
 
 namespace nmos {
@@ -63,15 +64,10 @@ class StreamingDevice {
     // Waits for all that the queues were given, and for whoever uses them; they do nothing as long as the result lives. Under
     // mutex_.
     std::vector<std::unique_lock<std::mutex>> stop_queues();
-    // Makes room for released shares and copies them there, until it is told to stop or the card has no room. Returns the
-    // bytes. Under restore_mutex_.
-    uint64_t copy_all(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most);
     // Lets the card compute what has been copied; also in the middle of a pass, between two networks. Under mutex_.
     void adopt_restored();
     // The same of mixtures, whose experts are in VRAM again or none of them is; `copied` is what was copied before.
     uint64_t copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t copied);
-    // Copies what is in RAM; false when told to stop.
-    bool copy(NetworkShare& share, NetworkShare::Room& room, const std::function<bool()>& go_on);
 
     ggml_backend_dev_t card_;
     std::string name_;
@@ -80,8 +76,9 @@ class StreamingDevice {
     UploadRing ring_;                       // guarded by mutex_
     std::set<const HostWeights*> users_;    // guarded by mutex_
     std::set<Backend*> queues_;             // guarded by mutex_
+    uint64_t moves_ = 0;                    // of shares into VRAM and out of it; guarded by mutex_
     std::mutex restore_mutex_;              // one restores at a time; locked before mutex_
-    std::unique_ptr<Uploader> restorer_;    // guarded by restore_mutex_; made with the first restore
+    std::unique_ptr<Restorer> restorer_;    // guarded by restore_mutex_; made with the first restore
     std::mutex restored_mutex_;             // locked last
     std::vector<std::pair<NetworkShare*, NetworkShare::Room>> restored_;  // guarded by restored_mutex_
     std::vector<std::pair<HostMixture*, HostMixture::RoomPtr>> restored_mixtures_;  // guarded by restored_mutex_

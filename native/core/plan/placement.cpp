@@ -78,6 +78,13 @@ void explain_card(const PlacementRequest& request, const CardMemory& card, uint6
     if (reserved > 0) placement.explanation.push_back(mib(reserved) + " of that are kept for the model of ghost text.");
 }
 
+bool has_divisible_network(const ModelProfile& model) {
+    for (size_t i = 0; i < model.network_pieces.size(); ++i) {
+        if (model.network_pieces[i] > 1 && !model.is_mixture[i]) return true;
+    }
+    return false;
+}
+
 void check_ram(const ModelProfile& model, const PlacementRequest& request, const Placement& placement) {
     const uint64_t kv_on_host = placement.kv_bytes * (placement.layers - placement.device_layers) / placement.layers;
     const uint64_t buffers = kv_on_host + compute_buffer_bytes(model, request.context_length, request.batch_size);
@@ -231,6 +238,7 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
             placement.device_bytes = share->bytes;
             const uint32_t first = model.layers - share->layers;
             placement.cards.push_back({best->device, first, share->layers, share->bytes, kv_bytes(model, request, first, share->layers)});
+            placement.networks_can_leave = fits && !best->integrated && has_divisible_network(model);
             if (!best->integrated) placement.host_bytes -= share->weights;
             placement.explanation.push_back(count(share->layers, "layer") + " of " + std::to_string(model.layers) +
                                             " and the output head with their KV cache take " + mib(share->bytes) + " of it.");

@@ -60,6 +60,7 @@ struct Placement {
     std::vector<PlacedCard> cards;  // in the order of their layers; none where the processor has all
     std::optional<UnitPlan> units;  // where the layers are cut up
     bool exact_passes = false;         // asked for, and possible here
+    bool networks_can_leave = false;   // on a card that holds all: their home is the mapped file, too, so that VRAM can be given back
     bool copies_host_weights = false;  // units in RAM are copied into memory that the card reads, not mapped
     uint64_t host_bytes = 0;     // weights in RAM
     uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM, of all cards

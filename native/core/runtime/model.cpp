@@ -83,17 +83,27 @@ ggml_backend_dev_t find_device(const std::string& name) {
     return device;
 }
 
+// How the network of a layer is divided whose home is the mapped file; none for one that llama.cpp places, and for one of another
+// card.
+std::optional<NetworkCut> cut_of(const ModelProfile& model, const Placement& placement, uint32_t card, size_t layer) {
+    // One that is on the card as a whole can leave it if it is gate, up and down.
+    const uint32_t pieces = model.network_pieces[layer];
+    const bool can_leave = pieces > 1 && !model.is_mixture[layer];
+    if (!placement.units) return placement.networks_can_leave && can_leave ? std::optional(NetworkCut{pieces, pieces}) : std::nullopt;
+    const LayerPlan& plan = placement.units->layers[layer];
+    return plan.on_card && plan.card == card && (plan.network.in_ram() > 0 || can_leave) ? std::optional(plan.network) : std::nullopt;
+}
+
 // Tells llama.cpp which tensors belong into RAM. Lives as long as the loading.
 class Overrides {
   public:
     // Those of the layers of one card.
-    void add(const ModelProfile& model, const UnitPlan& plan, uint32_t card, ggml_backend_buffer_type_t ram) {
+    void add(const ModelProfile& model, const Placement& placement, uint32_t card, ggml_backend_buffer_type_t ram) {
         // As few patterns as may be: llama.cpp tries them all on every tensor.
         for (const bool mixture : {false, true}) {
             std::string layers;
-            for (size_t i = 0; i < plan.layers.size(); ++i) {
-                const LayerPlan& layer = plan.layers[i];
-                if (model.is_mixture[i] != mixture || !layer.on_card || layer.card != card || layer.network.in_ram() == 0) continue;
+            for (size_t i = 0; i < model.layers; ++i) {
+                if (model.is_mixture[i] != mixture || !cut_of(model, placement, card, i)) continue;
                 layers += (layers.empty() ? "" : "|") + std::to_string(i);
             }
             if (!layers.empty()) add("^blk\\.(" + layers + ")\\.ffn_(gate|up|gate_up|down)" + (mixture ? "_exps" : "") + "\\.weight$", ram);
@@ -126,7 +136,7 @@ class Devices {
         std::vector<uint32_t> layers;
         for (const PlacedCard& card : placement.cards) {
             const ggml_backend_dev_t device = find_device(card.device);
-            list_.push_back(placement.units ? StreamingDevice::over(device).handle() : device);
+            list_.push_back(placement.units || placement.networks_can_leave ? StreamingDevice::over(device).handle() : device);
             layers.push_back(card.layers);
         }
         list_.push_back(nullptr);
@@ -165,12 +175,11 @@ std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const 
     HostWeightsOptions options;
     options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
     options.output_layer = placement.layers;
-    const std::vector<LayerPlan>& layers = placement.units->layers;
-    for (uint32_t i = 0; i < layers.size(); ++i) {
-        const NetworkCut& network = layers[i].network;
-        if (!layers[i].on_card || layers[i].card != card || network.in_ram() == 0) continue;
-        if (network.pieces > 1) (model.is_mixture[i] ? options.mixtures : options.networks)[i] = network;
-        else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network.streamed > 0 ? 1 : network.stream_rest_from_width;
+    for (uint32_t i = 0; i < model.layers; ++i) {
+        const std::optional<NetworkCut> network = cut_of(model, placement, card, i);
+        if (!network) continue;
+        if (network->pieces > 1) (model.is_mixture[i] ? options.mixtures : options.networks)[i] = *network;
+        else options.stream_from_width[{i, model.is_mixture[i] ? UnitGroup::Experts : UnitGroup::FeedForward}] = network->streamed > 0 ? 1 : network->stream_rest_from_width;
     }
     if (options.networks.empty() && options.mixtures.empty() && options.stream_from_width.empty()) return nullptr;
     return std::make_unique<HostWeights>(find_device(placement.cards[card].device), std::move(options));
@@ -188,19 +197,20 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     devices.tell(params);
     std::vector<CardWeights> host_weights;
     Overrides overrides;
-    for (uint32_t card = 0; placement.units && card < placement.cards.size(); ++card) {
+    uint64_t settling = 0;
+    for (uint32_t card = 0; card < placement.cards.size(); ++card) {
         std::unique_ptr<HostWeights> weights = make_host_weights(profile, placement, card);
         if (!weights) continue;
-        overrides.add(profile, *placement.units, card, weights->buffer_type());
+        overrides.add(profile, placement, card, weights->buffer_type());
         host_weights.push_back({card, std::move(weights)});
+        for (size_t i = 0; i < profile.layers; ++i) settling += cut_of(profile, placement, card, i) ? profile.network_bytes[i] : 0;
     }
     if (placement.cards.size() > 1) overrides.add_none();
     params.tensor_buft_overrides = overrides.data();
     // Repacked weights are multiplied four tokens at a time, which rounds in another way than one token does.
     params.use_extra_bufts = !placement.exact_passes;
     params.n_gpu_layers = static_cast<int32_t>(placement.device_layers + (placement.output_on_device ? 1 : 0));
-    const double in_ram = static_cast<double>(placement.host_bytes) / static_cast<double>(profile.weight_bytes());
-    LoadProgress progress{options, host_weights.empty() ? 1 : 1 - static_cast<float>(in_ram)};
+    LoadProgress progress{options, 1 - static_cast<float>(static_cast<double>(settling) / static_cast<double>(profile.weight_bytes()))};
     params.progress_callback = &LoadProgress::loaded;
     params.progress_callback_user_data = &progress;
 

@@ -39,13 +39,18 @@ function mayPay(main: Pick<NativeModel, "info" | "placement">, draftBytes: numbe
 export class DraftModels {
   constructor(private readonly options: DraftModelsOptions) {}
 
-  /** What guesses the answers of `main` now; it counts as used. */
+  /** What guesses the answers of `main` now; it counts as used, and gets its graphics memory back. */
   sourceFor(main: ModelEntry): NativeModelHandle | null {
-    if (!this.isGuessed(main)) return null;
-    const fast = [...this.options.entries].find(({ roles, stale }) => roles.has("fast") && !stale);
-    if (!fast || !mayPay(main.handle.model, fast.handle.info.sizeBytes)) return null;
+    const fast = this.guesserOf(main);
+    if (!fast) return null;
     fast.lastUsed = Date.now();
+    fast.graphics.fill();
     return fast.handle;
+  }
+
+  /** Whether requests are there whose answers it guesses. */
+  isGuessing(entry: ModelEntry): boolean {
+    return [...this.options.entries].some((main) => main.users > 0 && this.guesserOf(main) === entry);
   }
 
   /** Beside the first answer: guesses of the next ones pay sooner than loading would delay this one. Never rejects. */
@@ -59,6 +64,12 @@ export class DraftModels {
     } catch (thrown) {
       this.options.log(`no model guesses the answers of ${main.installed.ref}: ${toEngineError(thrown).message}`);
     }
+  }
+
+  private guesserOf(main: ModelEntry): ModelEntry | null {
+    if (!this.isGuessed(main)) return null;
+    const fast = [...this.options.entries].find(({ roles, stale }) => roles.has("fast") && !stale);
+    return fast && mayPay(main.handle.model, fast.handle.info.sizeBytes) ? fast : null;
   }
 
   private isGuessed({ roles, handle }: ModelEntry): boolean {

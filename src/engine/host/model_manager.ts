@@ -339,7 +339,7 @@ export class ModelManager {
       const { ref } = installed;
       const { log, onChanged } = this.options;
       const source = () => this.drafts.sourceFor(entry);
-      const isWanted = () => entry.users > 0 && this.loads.size === 0;
+      const isWanted = () => (entry.users > 0 || this.drafts.isGuessing(entry)) && this.loads.size === 0;
       const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
       const draft = new DraftSession({
         main: model,

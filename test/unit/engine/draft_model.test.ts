@@ -172,6 +172,16 @@ describe("the model of ghost text guesses the answers of the main one", () => {
     ]);
   });
 
+  it("and gets the graphics memory back that it gave while it was idle, with requests that it guesses for", async () => {
+    const { one, events } = manager({ releasable: 64 * mib, deviceLayers: 2 });
+    await answer(one, "f", "fast");
+    await answer(one, "m");
+    await one.giveBack(Date.now() + 6 * 60_000);
+    expect(events.slice(-2)).toEqual(["release f 64", "release m 64"]);
+    await answer(one, "m");
+    expect(events.filter((event) => event.startsWith("filled"))).toEqual(["filled m", "filled f"]);
+  });
+
   it("and does not fall idle meanwhile", async () => {
     const { one, events } = manager({ settings: { idleUnloadMinutes: 1 } });
     await answer(one, "f", "fast");
