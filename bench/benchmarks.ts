@@ -1,4 +1,5 @@
 import type { Benchmark } from "./benchmark";
+import { checkedBenchmark } from "./completion/checked_benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
@@ -18,6 +19,7 @@ export const benchmarks: readonly Benchmark[] = [
   cardSpeculationBenchmark,
   exactBenchmark,
   completionBenchmark,
+  checkedBenchmark,
   firstTokenBenchmark,
   confidenceBenchmark,
   contextBenchmark,
