@@ -1,4 +1,5 @@
 import type { Benchmark } from "./benchmark";
+import { checkedBenchmark } from "./completion/checked_benchmark";
 import { completionBenchmark, largerCompletionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
@@ -19,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   exactBenchmark,
   completionBenchmark,
   largerCompletionBenchmark,
+  checkedBenchmark,
   firstTokenBenchmark,
   confidenceBenchmark,
   contextBenchmark,

@@ -165,6 +165,7 @@ Napi::Value SessionObject::generate(const Napi::CallbackInfo& info) {
         decode.begin_with = options.optional_text("beginWith").value_or("");
         const std::string speculation = options.choice("speculation", {"auto", "exact", "off"});
         decode.speculate = speculation == "auto" ? Speculate::Auto : speculation == "exact" ? Speculate::Exact : Speculate::Off;
+        if (!options.value("draftTokens").IsUndefined()) decode.draft_tokens = options.tokens("draftTokens");
         decode.draft = from(options, "draft");
         decode.rate = options.flag("rate", false);
         request.decode = std::move(decode);

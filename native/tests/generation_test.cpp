@@ -217,6 +217,33 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
     expect(accepted > 0, "guesses that were right");
 }
 
+TEST(generation, "verifies a draft that came with the request in one pass, and goes on by itself where that is wrong") {
+    SmallModel small;
+    for (const auto& [prompt, begin_with] : {std::pair("The three largest cities of Europe are", ""), std::pair("def add(a, b):\n   ", " retu")}) {
+        const auto ask = [&](Tokens draft, Speculate speculate = Speculate::Auto) {
+            auto request = generate_request(small.tokens(prompt), 12);
+            request.decode->begin_with = begin_with;
+            request.decode->draft_tokens = std::move(draft);
+            request.decode->speculate = speculate;
+            const auto session = small.session();
+            session->edit_logits([&](size_t, std::span<float>) { small.model->speculation().costs = same_costs(1); });
+            return run(small, session, std::move(request));
+        };
+        const GenerationResult plain = ask({}, Speculate::Off);
+        const GenerationResult right = ask(plain.tokens);
+        expect_equal(right.tokens, plain.tokens);
+        expect_equal(right.decode_passes, 1u);
+        expect_equal(right.speculation.accepted_tokens, plain.decode_passes - 1);
+        Tokens wrong = plain.tokens;
+        wrong[5] = wrong[5] == 100 ? 101 : 100;
+        const GenerationResult partly = ask(wrong);
+        expect_equal(partly.tokens, plain.tokens);
+        expect(partly.decode_passes > 1 && partly.decode_passes < plain.decode_passes, "fewer passes, got " + show(partly.decode_passes));
+        expect_equal(ask(Tokens(12, 100)).tokens, plain.tokens);
+        expect_equal(ask(plain.tokens, Speculate::Off).decode_passes, plain.decode_passes);
+    }
+}
+
 TEST(generation, "a cancelled one ends with what there is, and the session goes on") {
     SmallModel small;
     const auto session = small.session();

@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "speculative/draft_control.h"
+#include "speculative/given_draft.h"
 #include "speculative/suffix_drafter.h"
 
 using namespace nmos;
@@ -23,6 +24,16 @@ void check_draft(const std::string& text, const std::string& answer, const std::
     const Draft draft = drafter.draft(6);
     expect_equal(std::string(draft.tokens.begin(), draft.tokens.end()), expected, at);
     expect_equal(drafter.matched(), matched, at);
+}
+
+// What is left of a draft behind an answer, and how sure that is.
+void check_given(const std::string& given, const std::string& answer, const std::string& expected, Certainty certainty, Location at = Location::here()) {
+    GivenDraft drafter(tokens_of(given));
+    for (const char letter : answer) drafter.append(letter);
+    const Draft draft = drafter.draft(6);
+    expect_equal(std::string(draft.tokens.begin(), draft.tokens.end()), expected, at);
+    expect_equal(draft.certainties.size(), expected.size(), at);
+    for (const Certainty one : draft.certainties) expect_equal(int{one}, int{certainty}, at);
 }
 
 // Often enough to go by.
@@ -62,6 +73,28 @@ TEST(speculative, "goes on in the text that is being rewritten behind a differen
     check_draft(source, "let first = second - thi", "rd; re", 4);
     // Nothing there is like it any more.
     check_draft(source, "let first = 0123456789", "", 0);
+}
+
+TEST(speculative, "goes through a draft that came with the request, and on behind a difference") {
+    const Certainty agreed = certainty_of_given;
+    const Certainty resumed = certainty_of_match(0);
+    check_given("", "", "", agreed);
+    check_given("", "abc", "", agreed);
+    check_given("abcdefgh", "", "abcdef", agreed);
+    check_given("abcdefgh", "abc", "defgh", agreed);
+    check_given("abcdefgh", "abcdefgh", "", agreed);
+    check_given("abcdefgh", "abcdefghi", "", agreed);
+    // Another token, one more, one less.
+    check_given("abcdefgh", "abX", "", resumed);
+    check_given("abcdefgh", "abXd", "efgh", resumed);
+    check_given("abcdefgh", "abXc", "defgh", resumed);
+    check_given("abcdefgh", "abd", "efgh", resumed);
+    check_given("abcdefgh", "Xa", "bcdefg", resumed);
+    check_given("abcdefgh", "a" + std::string(12, 'X') + "b", "cdefgh", resumed);
+    // It is about something else.
+    check_given("abcdefgh", "a" + std::string(13, 'X') + "b", "", resumed);
+    expect(is_of_model(certainty_of_probability(0)) && !is_of_model(agreed), "one that came with the request to be of no draft model");
+    expect(int{certainty_of_probability(1)} < int{certainties}, "every certainty to have a place");
 }
 
 TEST(speculative, "never guesses a continuation that was not there, and misses none that was") {

@@ -17,6 +17,8 @@ export interface CompletionSettings {
   debounce: number;
   /** Whether ghost text is hidden that is probably wrong, by how confident the model is and how often you accept suggestions. What you ask for with _Trigger Inline Suggestion_ is always shown. */
   hideUnlikely: "off" | "low" | "normal" | "high";
+  /** Have the model for chat check ghost text while it is in memory and you pause. What it would write instead replaces the suggestion, once, before you have begun to accept it. More suggestions are right. */
+  checkWithMainModel: boolean;
   /** How many short extracts from files you looked at lately go into the prompt. */
   recentFiles: number;
 }
@@ -32,6 +34,7 @@ export function readCompletionSettings(scope?: vscode.ConfigurationScope): Compl
     maxTokens: numberValue(configuration.get("completion.maxTokens"), 96, { minimum: 8, maximum: 512, integer: true }),
     debounce: numberValue(configuration.get("completion.debounce"), 40, { minimum: 0, maximum: 2000, integer: true }),
     hideUnlikely: choiceValue(configuration.get("completion.hideUnlikely"), ["off", "low", "normal", "high"], "normal"),
+    checkWithMainModel: booleanValue(configuration.get("completion.checkWithMainModel"), false),
     recentFiles: numberValue(configuration.get("completion.recentFiles"), 4, {
       minimum: 0,
       maximum: 16,

@@ -1,4 +1,5 @@
 import * as vscode from "vscode";
+import { readChatSettings, readCompletionSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
 import { systemClock as clock } from "../engine/editor_loop/clock";
 import { editKind } from "../engine/editor_loop/edit_kind";
@@ -6,6 +7,7 @@ import { EditorLoop } from "../engine/editor_loop/editor_loop";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { AheadResult, CompletionPrefillParams } from "../shared/protocol";
 import type { CompletionToggle } from "./completion_toggle";
+import { scopeOf } from "./document_file";
 import { isEligible } from "./document_filter";
 import type { EngineView } from "./engine_view";
 import { pause } from "./pause";
@@ -36,7 +38,12 @@ export function registerEditorLoop(
     const { document, selection, selections } = editor;
     if (selections.length > 1 || toggle.availability(document) !== "on" || !isEligible(document)) return null;
     const { query } = suggestionPlace(document, selection.active, recentFiles);
-    return engine.request("completion/prefill", { ...query, reach, load: isTyping }, { signal });
+    const result = await engine.request("completion/prefill", { ...query, reach, load: isTyping }, { signal });
+    // Last, so that it costs ghost text itself nothing.
+    if (!isTyping && !signal.aborted && readCompletionSettings(scopeOf(document)).checkWithMainModel) {
+      await engine.request("completion/prefillCheck", { ...query, mainModel: readChatSettings().model }, { signal });
+    }
+    return result;
   }
 
   const loop = stack.add(new EditorLoop({ clock, prefill }));

@@ -1,5 +1,6 @@
 import { AcceptRate } from "../engine/completion/accept_rate";
 import { RejectedSuggestions } from "../engine/completion/rejected_suggestions";
+import { mayReplace, type Replaceable } from "../engine/completion/replacement";
 import { fateOf, hasFirstLine, type Fate, type ShownSuggestion } from "../engine/completion/shown_suggestion";
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
 import { featuresOf, fittedModel, probabilityOf } from "../engine/completion/suggestion_score";
@@ -12,6 +13,8 @@ export interface GhostTextOptions {
   complete: Complete;
   /** Computes a suggestion that nobody asked for; null where that is not allowed now. */
   completeAhead: (query: SuggestionQuery, signal: AbortSignal) => Promise<CompletionResult | null>;
+  /** What a better model suggests in place of a suggestion; null where that is not to be had now. Without it, never. */
+  check?: (query: SuggestionQuery, suggestion: string, signal: AbortSignal) => Promise<CompletionResult | null>;
 }
 
 /** How a suggestion comes about that the user has not asked for. */
@@ -41,6 +44,9 @@ interface Shown {
   probability: number | undefined;
   /** Whether its first line was accepted: what became of the others says nothing of that. */
   isTaken: boolean;
+  /** As of `Replaceable`. */
+  isBegun: boolean;
+  isChecked: boolean;
 }
 
 /**
@@ -84,10 +90,51 @@ export class GhostText {
       const isUnlikely = probability !== undefined && this.acceptRate.adjusted(probability) < unasked.leastProbability;
       if (isUnlikely && !open) return { text: "", withheld: "unlikely" };
     }
-    const since = open?.since ?? this.options.clock.now();
-    const { isTaken = false } = open ?? {};
-    this.shown = { query, text, since, probability: open ? open.probability : probability, isTaken };
+    const { isChecked = false } = suggestion;
+    // What a check has made of it is another one, which came now.
+    const before = open && isChecked && !open.isChecked ? undefined : open;
+    this.shown = {
+      query,
+      text,
+      since: before?.since ?? this.options.clock.now(),
+      probability: before ? before.probability : probability,
+      isTaken: before?.isTaken ?? false,
+      isBegun: before !== undefined && (before.isBegun || before.query.prefix !== query.prefix),
+      isChecked,
+    };
     return { text };
+  }
+
+  /**
+   * Has a better model check the text on the screen, once. Null: it stays as it is. Else what is to be shown instead, which
+   * `suggest` says from now on; empty: nothing.
+   *
+   * @param now the place at the end of the check; undefined where the document has changed by then.
+   * @throws EngineError when the engine fails.
+   */
+  async check(
+    place: SuggestionQuery,
+    now: () => SuggestionQuery | undefined,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    const shown = this.follow(place);
+    if (!shown || !mayReplace(replaceable(shown), place)) return null;
+    const { cache } = this;
+    const result = await this.options.check?.(place, shown.text, signal);
+    if (!result || result.finish === "cancelled" || signal.aborted) return null;
+    if (this.shown !== shown || this.cache !== cache || !mayReplace(replaceable(shown), now())) return null;
+    const { path, prefix, suffix } = place;
+    const { text } = result;
+    if (text === shown.text || this.rejected.has(shownOf(place, text))) {
+      shown.isChecked = true;
+      const known = cache.find(path, prefix, suffix);
+      if (known) cache.add(path, prefix, suffix, { ...known, isChecked: true });
+      return null;
+    }
+    cache.add(path, prefix, suffix, { ...suggestionOf(result), isChecked: true });
+    // Nothing is to be shown, and the user has decided nothing about what was.
+    if (text === "") this.shown = undefined;
+    return text;
   }
 
   /** The user does not want what is shown at this place. */
@@ -154,6 +201,10 @@ export class GhostText {
     if (fate === "rejected") this.rejected.add(shownOf(query, text));
     if (probability !== undefined) this.acceptRate.record(probability, isTaken || fate === "accepted");
   }
+}
+
+function replaceable({ query, text, isBegun, isChecked }: Shown): Replaceable {
+  return { ...shownOf(query, text), isBegun, isChecked };
 }
 
 function shownOf({ path, prefix, suffix }: SuggestionQuery, text: string): ShownSuggestion {

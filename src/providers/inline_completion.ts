@@ -1,5 +1,5 @@
 import * as vscode from "vscode";
-import { readCompletionSettings } from "../config/settings.generated";
+import { readChatSettings, readCompletionSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
 import { leastProbability } from "../engine/completion/suggestion_score";
 import { systemClock } from "../engine/editor_loop/clock";
@@ -47,12 +47,24 @@ export function registerInlineCompletion(
     clock: systemClock,
     complete,
     completeAhead: (query, signal) => engine.request("completion/ahead", query, { signal }),
+    check: (query, suggestion, signal) =>
+      engine.request("completion/check", { ...query, mainModel: readChatSettings().model, suggestion }, { signal }),
   });
   loop.foreseeWith(async (signal) => {
     const editor = vscode.window.activeTextEditor;
     // Ghost text may have come from the cache: that starts no engine.
     if (!editor || view.connection.kind !== "running" || toggle.availability(editor.document) !== "on") return;
-    await ghost.foresee(suggestionPlace(editor.document, editor.selection.active, recentFiles).query, signal);
+    const { document } = editor;
+    const { version } = document;
+    const placeNow = () => suggestionPlace(document, editor.selection.active, recentFiles).query;
+    if (readCompletionSettings(scopeOf(document)).checkWithMainModel) {
+      const isSame = () => vscode.window.activeTextEditor === editor && document.version === version;
+      const now = () => (isSame() ? placeNow() : undefined);
+      // A failure is one of the main model's, which the next command for it meets, too.
+      const replacement = await ghost.check(placeNow(), now, signal).catch(() => null);
+      if (replacement !== null) await showAnew(replacement);
+    }
+    await ghost.foresee(placeNow(), signal);
   });
 
   const stack = new DisposableStack();
@@ -102,6 +114,16 @@ export function registerInlineCompletion(
       ghost.cancel();
     },
   };
+}
+
+/**
+ * Has VS Code ask for ghost text again, which is known by now. Asked for another one while one is shown, it would keep that and
+ * offer the other beside it; both commands at once, because nothing is shown between them.
+ */
+async function showAnew(text: string): Promise<void> {
+  const commands = ["editor.action.inlineSuggest.hide"];
+  if (text !== "") commands.push("editor.action.inlineSuggest.trigger");
+  await vscode.commands.executeCommand("runCommands", { commands });
 }
 
 function hasManyCursors(document: vscode.TextDocument): boolean {

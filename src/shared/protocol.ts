@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -433,6 +433,17 @@ export interface CompletionParams {
 
 export type CompletionAheadParams = Omit<CompletionParams, "progressToken">;
 
+/** A place at which the main model may check what `model` suggests. */
+export interface CheckPrefillParams extends CompletionAheadParams {
+  /** For the role `main`. */
+  mainModel: ModelChoice;
+}
+
+export interface CompletionCheckParams extends CheckPrefillParams {
+  /** What `model` has suggested there. */
+  suggestion: string;
+}
+
 /** A place at which a suggestion may be asked for next. */
 export interface CompletionPrefillParams extends Omit<CompletionParams, "lines" | "progressToken"> {
   /** `typed`: what a suggestion would have to compute now, if that is a few tokens; `whole`: the longest context. */
@@ -626,6 +637,14 @@ export interface EngineRequests {
   "completion/ahead": Call<CompletionAheadParams, CompletionResult | null>;
   /** Computes the KV cache for a suggestion ahead of the request for it (lowest priority). */
   "completion/prefill": Call<CompletionPrefillParams, AheadResult>;
+  /**
+   * What the main model suggests in place of a suggestion, whose tokens it verifies several a pass (lowest priority). Loads
+   * nothing. Null: it is not in memory for the chat, is the model of the suggestion, cannot fill in or would have to compute
+   * much of the prompt first, or energy or the processor is to be spared.
+   */
+  "completion/check": Call<CompletionCheckParams, CompletionResult | null>;
+  /** Computes the KV cache for that ahead (lowest priority). Loads nothing. Null as above. */
+  "completion/prefillCheck": Call<CheckPrefillParams, AheadResult>;
   "chat/generate": Call<ChatParams, ChatResult, string>;
   /**
    * Computes the KV cache of a conversation ahead of the request for its answer (lowest priority), up to where the last

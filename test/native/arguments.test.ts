@@ -118,6 +118,7 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
     ["maxTokens", [undefined, ...noWhole(1, 2 ** 24)]],
     ["stop", [null, "a", {}, [1], ["a", null], ["a", ""], [""]]],
     ["beginWith", [null, 1, {}, ["a"]]],
+    ["draftTokens", [null, [1, 2], "abc", {}, new Uint32Array(2), Int32Array.of(-1), Int32Array.of(49152)]],
     ["sampler", [null, 1, "greedy", [], () => undefined]],
   ],
   "generate.sampler": [

@@ -36,6 +36,8 @@ struct DecodeOptions {
     // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
     std::string begin_with;
     Speculate speculate = Speculate::Auto;
+    // What the whole answer may be, begin_with included: verified before anything else is drafted. None: nobody knows.
+    std::vector<llama_token> draft_tokens;
     // Of a smaller model, created to draft for this one; null: guesses come from the text only. One that others use, or that
     // was closed, counts as none.
     std::shared_ptr<Session> draft;

@@ -22,10 +22,17 @@ std::unique_ptr<ModelDrafter> hold(std::shared_ptr<Session> session, std::span<c
 
 }  // namespace
 
-Speculator::Speculator(const Session& main, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt, const CancellationPtr& request)
-    : main_(main), vocabulary_(main.model().vocabulary()), learned_(main.model().speculation()), from_text_(prompt), from_model_(hold(std::move(draft_session), prompt, request)) {}
+Speculator::Speculator(const Session& main, std::vector<llama_token> given, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt,
+                       const CancellationPtr& request)
+    : main_(main),
+      vocabulary_(main.model().vocabulary()),
+      learned_(main.model().speculation()),
+      given_(std::move(given)),
+      from_text_(prompt),
+      from_model_(hold(std::move(draft_session), prompt, request)) {}
 
 void Speculator::append(llama_token token) {
+    given_.append(token);
     from_text_.append(token);
     if (from_model_) from_model_->append(token);
     ++answered_;
@@ -34,7 +41,8 @@ void Speculator::append(llama_token token) {
 void Speculator::begin(size_t left, const Sampler& sampler) {
     most_ = std::min<size_t>({left, widest_verification - 1, main_.batch_size() - 1});
     ready_ = true;
-    draft_ = from_text_.draft(most_);
+    draft_ = given_.draft(most_);
+    if (draft_.empty()) draft_ = from_text_.draft(most_);
     const DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs);
     if (choice.length == 0 && !draft_.empty()) learned_.control.decline(draft_.certainties.front());
     draft_.cut(choice.length);

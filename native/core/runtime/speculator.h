@@ -1,4 +1,5 @@
-// Drafts what the next pass of a generation verifies: from the text, or with a draft model where that is worth its time.
+// Drafts what the next pass of a generation verifies: what came with the request, else from the text, or with a draft model
+// where that is worth its time.
 //
 // The draft never decides what the answer is: the generation draws every token from the main model's logits. Drafts of a model
 // are drawn with a copy of the generation's own sampler, which has the same random numbers coming, so that they agree as often
@@ -14,6 +15,7 @@
 #include "runtime/model_drafter.h"
 #include "runtime/sampler.h"
 #include "speculative/draft_control.h"
+#include "speculative/given_draft.h"
 #include "speculative/suffix_drafter.h"
 
 namespace nmos {
@@ -30,8 +32,10 @@ struct SpeculationResult {
 
 class Speculator {
   public:
-    // `draft_session` null: there is no draft model. One that others use, or that was closed, counts as none.
-    Speculator(const Session& main, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt, const CancellationPtr& request);
+    // `given`: what the whole answer may be; none: nobody knows. `draft_session` null: there is no draft model. One that others
+    // use, or that was closed, counts as none.
+    Speculator(const Session& main, std::vector<llama_token> given, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt,
+               const CancellationPtr& request);
 
     void append(llama_token token);
     // Begins a draft of what comes next, as `sampler` would choose it; at most `left` tokens are still to come.
@@ -59,6 +63,7 @@ class Speculator {
     // Stays usable while the main session is held, also after its model began to close.
     const Vocabulary& vocabulary_;
     Speculation& learned_;
+    GivenDraft given_;
     SuffixDrafter from_text_;
     std::unique_ptr<ModelDrafter> from_model_;  // null: none, or none any more
     std::optional<Sampler> rehearsal_;          // there while the model drafts

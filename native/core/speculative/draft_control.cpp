@@ -23,11 +23,12 @@ DraftControl::DraftControl() : of_model_{assumed_of_model * assumed_tries, assum
     for (size_t i = 0; i < certainties; ++i) rates_[i] = assumed(static_cast<Certainty>(i));
 }
 
-// The longer the match, the likelier is the guess; a draft model is believed what it says.
+// The longer the match, the likelier is the guess; what another model wrote is right as often as a long one, and a draft model
+// is believed what it says.
 DraftControl::Rate DraftControl::assumed(Certainty certainty) {
-    constexpr std::array<Rate, match_certainties> of_matches{{{2, 4}, {1, 4}, {2, 5}, {3, 5}, {4, 5}, {9, 10}}};
-    if (!is_of_model(certainty)) return of_matches[certainty];
-    const size_t bin = certainty - match_certainties;
+    constexpr std::array<Rate, text_certainties> of_texts{{{2, 4}, {1, 4}, {2, 5}, {3, 5}, {4, 5}, {9, 10}, {4, 5}}};
+    if (!is_of_model(certainty)) return of_texts[certainty];
+    const size_t bin = certainty - text_certainties;
     const double low = bin == 0 ? 0 : probability_bounds[bin - 1];
     const double high = bin == probability_bounds.size() ? 1 : probability_bounds[bin];
     return {(low + high) / 2 * assumed_tries, assumed_tries};
@@ -97,7 +98,7 @@ void DraftControl::decline(Certainty certainty) {
 
 void DraftControl::decline_model() {
     of_model_.return_to({assumed_of_model * assumed_tries, assumed_tries});
-    for (size_t i = match_certainties; i < certainties; ++i) decline(static_cast<Certainty>(i));
+    for (size_t i = text_certainties; i < certainties; ++i) decline(static_cast<Certainty>(i));
 }
 
 }  // namespace nmos

@@ -6,7 +6,7 @@ import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
 
 type Place = Pick<CompletionParams, "path" | "prefix" | "suffix" | "extracts" | "maxTokens">;
 
-interface TokenizedPrompt {
+export interface TokenizedPrompt {
   tokens: Int32Array;
   /** Token healing: what the generation has to begin with. */
   beginWith: string;
@@ -48,16 +48,21 @@ export async function wholePrompt(model: ModelHandle, place: Place): Promise<Tok
  * In a file just opened that is a short one, and the whole one as soon as a pause was long enough to compute it ahead.
  */
 export async function promptInTime(model: ModelHandle, place: Place): Promise<TokenizedPrompt> {
-  const speed = model.prefillSpeed;
-  const affordable = speed === undefined ? firstPrompt : Math.max(firstPrompt / 4, speed * patience);
   let prompt = await wholePrompt(model, place);
   for (const share of shorterShares) {
-    if (model.missingTokens(prompt.tokens, prompt) <= affordable) break;
+    if (isInTime(model, prompt)) break;
     const shorter = await tokenized(model, place, part(usualBudget, share));
     // Text of which a character makes a token or more was cut further already.
     if (shorter.tokens.length < prompt.tokens.length) prompt = { ...shorter, brief: true };
   }
   return prompt;
+}
+
+/** Whether what is not in the KV cache yet is computed in time. */
+export function isInTime(model: ModelHandle, prompt: TokenizedPrompt): boolean {
+  const speed = model.prefillSpeed;
+  const affordable = speed === undefined ? firstPrompt : Math.max(firstPrompt / 4, speed * patience);
+  return model.missingTokens(prompt.tokens, prompt) <= affordable;
 }
 
 async function tokenized(model: ModelHandle, place: Place, budget: FimBudget): Promise<TokenizedPrompt> {

@@ -8,7 +8,7 @@ import type {
 import type { GenerateResult, PrefillResult } from "../native/addon";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";
-import { promptInTime, wholePrompt } from "./choose_context";
+import { promptInTime, wholePrompt, type TokenizedPrompt } from "./choose_context";
 import { plainLineEnds } from "./line_ends";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
@@ -18,23 +18,39 @@ const nearby = 4000;
 
 export interface CompleteOptions {
   signal: AbortSignal;
+  /** What may come out; verified before anything else is guessed. */
+  draft?: string;
   /** Text as it is generated, before post-processing. */
   onText?: (text: string) => void;
   /** Default: `suggest`, the most urgent one. */
   priority?: Priority;
 }
 
+/** What is generated at a cursor. */
+export type Completion = Omit<CompletionResult, "model">;
+
 /** The text to insert at a cursor: greedy, ended as soon as no more of it would be shown. */
 export async function completeCode(
   model: ModelHandle,
   params: CompletionParams,
-  { signal, onText, priority = "suggest" }: CompleteOptions,
-): Promise<Omit<CompletionResult, "model">> {
+  options: CompleteOptions,
+): Promise<Completion> {
+  return completePrompt(model, params, await promptInTime(model, { ...params, ...withPlainLineEnds(params) }), options);
+}
+
+/** As `completeCode`, from a prompt that was chosen already. */
+export async function completePrompt(
+  model: ModelHandle,
+  params: CompletionParams,
+  { tokens, beginWith, brief }: TokenizedPrompt,
+  { signal, onText, draft, priority = "suggest" }: CompleteOptions,
+): Promise<Completion> {
   const { languageId, lines, maxTokens } = params;
   const { prefix, suffix } = withPlainLineEnds(params);
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
-  const { tokens, beginWith, brief } = await promptInTime(model, { ...params, prefix, suffix });
+  const expected = draft === undefined ? undefined : [{ text: beginWith + draft, special: false }];
+  const draftTokens = expected && (await model.tokenize(expected, { addBos: false }));
 
   const enough = new AbortController();
   let text = "";
@@ -44,6 +60,7 @@ export async function completeCode(
     brief,
     maxTokens,
     beginWith,
+    ...(draftTokens && { draftTokens }),
     rate: true,
     stop: severalLines ? [] : ["\n"],
     signal: AbortSignal.any([signal, enough.signal]),
@@ -105,6 +122,6 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
   };
 }
 
-function withPlainLineEnds({ prefix, suffix }: { prefix: string; suffix: string }) {
+export function withPlainLineEnds({ prefix, suffix }: { prefix: string; suffix: string }) {
   return { prefix: plainLineEnds(prefix), suffix: plainLineEnds(suffix) };
 }

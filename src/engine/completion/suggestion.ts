@@ -5,17 +5,20 @@ export interface Suggestion {
   /** Empty: there is nothing to be shown. */
   text: string;
   confidence: Confidence | null;
+  /** A better model has seen it. */
+  isChecked?: boolean;
 }
 
 /**
  * What is left of a suggestion of which some was typed. What agreed so far is no longer doubtful: of the tokens, those count
  * that are left, by the share of the characters.
  */
-export function restOf({ text, confidence }: Suggestion, rest: string): Suggestion {
-  if (!confidence) return { text: rest, confidence };
+export function restOf(suggestion: Suggestion, rest: string): Suggestion {
+  const { text, confidence } = suggestion;
+  if (!confidence) return { ...suggestion, text: rest };
   const line = firstLine(text).length;
   const share = line === 0 ? 1 : Math.min(1, firstLine(rest).length / line);
-  return { text: rest, confidence: { ...confidence, tokens: confidence.tokens * share } };
+  return { ...suggestion, text: rest, confidence: { ...confidence, tokens: confidence.tokens * share } };
 }
 
 /** The first line with text. */

@@ -13,7 +13,6 @@ import type { Handlers } from "../ipc/rpc";
 import { EngineError } from "../../shared/errors";
 import {
   DEFAULT_ENGINE_SETTINGS,
-  type AheadResult,
   type EngineSettings,
   type EngineStatus,
   type LoadedModel,
@@ -22,11 +21,13 @@ import {
   type ModelState,
 } from "../../shared/protocol";
 import { AheadBudget } from "./ahead_budget";
+import { completionTime, prefillTime, type AheadLimits } from "./ahead_limits";
 import { checkMachine } from "./check_machine";
 import { createEnginePacks, type EnginePacks } from "./engine_packs";
 import type { ModelHandle } from "./model_handle";
 import { ModelManager, type NativeRuntime } from "./model_manager";
 import { runSelfTest } from "./self_test";
+import { suggestionChecks } from "./suggestion_checks";
 
 export interface EngineServiceOptions {
   extensionRoot: string;
@@ -202,8 +203,13 @@ export class EngineService {
             ...(await completeCode(model, params, { signal, priority: "warm" })),
             model: model.ref,
           }),
-          ({ usage }) => usage.prefillMs + usage.decodeMs,
+          completionTime,
         ),
+      ...suggestionChecks({
+        store,
+        loadedModel: (choice, role) => this.loadedModel(choice, role),
+        ahead: (choice, role, limits, compute, timeOf) => this.ahead(choice, role, limits, compute, timeOf),
+      }),
       "completion/complete": (params, { signal, progress }) =>
         models.use(
           params.model,
@@ -246,11 +252,10 @@ export class EngineService {
   private async ahead<T extends object>(
     choice: ModelChoice,
     role: ModelRole,
-    { signal, mayLoad, isIdle }: { signal: AbortSignal; mayLoad: boolean; isIdle: boolean },
+    { signal, mayLoad, isIdle, budget = this.budgets[role] }: AheadLimits,
     compute: (model: ModelHandle, signal: AbortSignal) => Promise<T | null>,
     timeOf: (result: T) => number,
   ): Promise<T | null> {
-    const budget = this.budgets[role];
     const left = budget.left(performance.now());
     if (left <= 0 || !this.mayComputeAhead()) return null;
     if (!mayLoad) {
@@ -355,10 +360,6 @@ export class EngineService {
       });
     }, notificationDelayMs);
   }
-}
-
-function prefillTime({ computeMs }: NonNullable<AheadResult>): number {
-  return computeMs;
 }
 
 /** As Node sees it, without the native engine. */

@@ -15,6 +15,8 @@ export interface GenerateRequest extends PrefillRequest {
   stop?: string[];
   /** Token healing: the output is forced to begin with this text, which is not handed out again. */
   beginWith?: string;
+  /** What the whole answer may be, `beginWith` included; is verified before anything else is guessed. */
+  draftTokens?: Int32Array;
   /** Whether the result says how confident the model was. */
   rate?: boolean;
   /** Whole characters, in order, never part of a stop string. */

@@ -122,7 +122,8 @@ export class NativeModelHandle implements ModelHandle {
   async generate(request: GenerateRequest): Promise<GenerateResult> {
     const { onText, ...options } = request;
     const speculation = this.options.speculation();
-    const draft = this.options.draft();
+    // Of a smaller model there is an answer already.
+    const draft = request.draftTokens ? null : this.options.draft();
     const result = await this.run(request, (session, cancellation) =>
       session.generate({ ...options, speculation, ...(draft && { draft }), cancellation }, onText),
     );

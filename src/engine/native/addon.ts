@@ -353,6 +353,8 @@ export interface GenerateOptions extends PrefillOptions {
    * bit for bit, as with `off`.
    */
   speculation?: Speculation;
+  /** What the whole answer may be, `beginWith` included; verified, several tokens a pass, before anything else is guessed. */
+  draftTokens?: Int32Array;
   /**
    * Made with `draftsFor` this session's model. Is asked for guesses where that makes the answer come sooner; while
    * another answer has it, or when it was closed, there are none of it.

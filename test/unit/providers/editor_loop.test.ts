@@ -3,7 +3,7 @@ import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { CompletionToggle } from "../../../src/providers/completion_toggle";
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { RecentFiles } from "../../../src/providers/recent_files";
-import type { CompletionPrefillParams } from "../../../src/shared/protocol";
+import type { CheckPrefillParams, CompletionPrefillParams } from "../../../src/shared/protocol";
 import { fake } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));
@@ -18,9 +18,10 @@ let loop: ReturnType<typeof registerEditorLoop>;
 
 function start(): void {
   const engine: unknown = {
-    request: (method: string, { reach, load, prefix, suffix }: CompletionPrefillParams) => {
-      expect(method).toBe("completion/prefill");
-      asked.push(`${reach}${load ? ", loading" : ""}: ${prefix}|${suffix}`);
+    request: (method: string, params: CompletionPrefillParams & CheckPrefillParams) => {
+      const { reach, load, prefix, suffix, model, mainModel } = params;
+      if (method === "completion/prefillCheck") asked.push(`for ${mainModel} to check ${model}: ${prefix}|${suffix}`);
+      else asked.push(`${reach}${load ? ", loading" : ""}: ${prefix}|${suffix}`);
       return Promise.resolve({ promptTokens: 9, computedTokens: 1, computeMs: 1 });
     },
   };
@@ -90,6 +91,19 @@ describe("what is computed ahead", () => {
     expect(asked).toEqual(["typed, loading: l|"]);
     await wait(1000);
     expect(asked).toEqual(["typed, loading: l|", "whole: l|"]);
+  });
+
+  test("last of all the place for the main model where that checks ghost text", async () => {
+    fake.settings.set("nmos.completion.checkWithMainModel", true);
+    fake.settings.set("nmos.chat.model", "main");
+    start();
+    fake.show(fake.open("/ws/a.ts", ""), 0);
+    await wait(1000);
+    expect(asked).toEqual(["whole: |", "for main to check auto: |"]);
+    asked.length = 0;
+    fake.type("l");
+    await wait(10);
+    expect(asked).toEqual(["typed, loading: l|"]);
   });
 
   test("nothing by looking at files while no engine runs, and a token once the user types", async () => {

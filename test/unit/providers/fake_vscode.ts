@@ -96,6 +96,9 @@ export class FakeDocument {
     public languageId = "plaintext",
   ) {}
 
+  /** Of the text; grows with every edit. */
+  version = 1;
+
   get eol(): number {
     return this.text.includes("\r\n") ? EndOfLine.CRLF : EndOfLine.LF;
   }
@@ -104,6 +107,7 @@ export class FakeDocument {
   edit(from: string, to: string): void {
     const change = { rangeOffset: this.text.indexOf(from), rangeLength: from.length, text: to };
     this.text = this.text.replace(from, () => to);
+    this.version += 1;
     documentChanged.fire({ document: this, contentChanges: [change] });
   }
 

@@ -13,6 +13,8 @@ function query(document: string): SuggestionQuery {
   return { ...place, extracts: [], lines: "auto", maxTokens: 96 };
 }
 
+type Checked = Partial<CompletionResult> | null;
+
 /** An engine that answers from a table: text before the cursor, suggestion. */
 class Bench {
   now = 0;
@@ -22,6 +24,10 @@ class Bench {
   allowed = true;
   readonly asked: string[] = [];
   readonly ahead: string[] = [];
+  /** What another model says of a suggestion; null: it says nothing. */
+  check: () => Checked | Promise<Checked> = () => null;
+  /** Suggestions that were checked. */
+  readonly checked: string[] = [];
   readonly ghost: GhostText;
 
   constructor(
@@ -38,7 +44,17 @@ class Bench {
         this.ahead.push(prefix);
         return Promise.resolve(this.allowed ? this.answer(prefix, this.finish) : null);
       },
+      check: async ({ prefix }, suggestion) => {
+        this.checked.push(prefix + suggestion);
+        const changes = await this.check();
+        return changes && { ...this.answer(prefix, "stop"), ...changes };
+      },
     });
+  }
+
+  /** What becomes of the suggestion at a place by a check, which ends when the document is `end`. */
+  checkAt(document: string, end: string | null = document): Promise<string | null> {
+    return this.ghost.check(query(document), () => (end === null ? undefined : query(end)), never);
   }
 
   /** What is shown in a document with `|` at the cursor. The user looks at it for so many milliseconds. */
@@ -280,3 +296,123 @@ describe("a suggestion that is probably wrong", () => {
     expect([await shownAfter("yes", 100, 0.35), await shownAfter("no", 100, 0.15)]).toEqual([" = 1;", " = 1;"]);
   });
 });
+
+describe("a suggestion that another model checks", () => {
+  const says =
+    (text: string): Bench["check"] =>
+    () => ({ text });
+
+  test("becomes what that one suggests, once", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.check = says(" = 2;");
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    expect(await bench.checkAt("let a|")).toBe(" = 2;");
+    // The editor asks again, as if the user had.
+    expect((await bench.ghost.suggest(query("let a|"), undefined, never)).text).toBe(" = 2;");
+    bench.check = says(" = 3;");
+    expect(await bench.checkAt("let a|")).toBeNull();
+    expect(await bench.at("let a = |")).toBe("2;");
+    expect(await bench.checkAt("let a = |")).toBeNull();
+    expect([bench.asked, bench.checked]).toEqual([["let a"], ["let a = 1;"]]);
+  });
+
+  test("stays where that one suggests the same, and is not checked again there", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.check = says(" = 1;");
+    await bench.at("let a|");
+    expect(await bench.checkAt("let a|")).toBeNull();
+    await bench.at("let |");
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    expect(await bench.checkAt("let a|")).toBeNull();
+    expect(bench.checked).toEqual(["let a = 1;"]);
+  });
+
+  test("goes where that one suggests nothing, and was not rejected then", async () => {
+    const bench = new Bench({ "let a": " = 1;", "let ab": "c" });
+    bench.check = says("");
+    await bench.at("let a|");
+    expect(await bench.checkAt("let a|")).toBe("");
+    expect((await bench.ghost.suggest(query("let a|"), undefined, never)).text).toBe("");
+    await bench.at("let ab|");
+    bench.ghost.forget();
+    expect(await bench.at("let a|")).toBe(" = 1;");
+  });
+
+  test.each<[name: string, Bench["check"]]>([
+    ["is not to be had", () => null],
+    ["was called off", () => ({ text: " = 2;", finish: "cancelled" })],
+  ])("stays where the answer %s, and is checked later", async (_, check) => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.check = check;
+    await bench.at("let a|");
+    expect(await bench.checkAt("let a|")).toBeNull();
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    bench.check = says(" = 2;");
+    expect(await bench.checkAt("let a|")).toBe(" = 2;");
+  });
+
+  /** What the user does while it is checked, and what is shown at the place later. */
+  test.each<[name: string, end: string | null, act: (bench: Bench) => unknown, later: string]>([
+    ["a character of it was typed", "let a |", (bench) => bench.at("let a |"), " = 1;"],
+    ["a word of it was accepted, which is not told", "let a =|", () => undefined, " = 1;"],
+    ["something else was typed", "let ab|", (bench) => bench.at("let ab|"), ""],
+    ["the document has changed", null, () => undefined, " = 1;"],
+    ["it was rejected", "let a|", rejectAt("let a|"), ""],
+    ["the settings have changed", "let a|", forget, " = 1;"],
+  ])("is not replaced when meanwhile %s", async (_, end, act, later) => {
+    const bench = new Bench({ "let a": " = 1;", "let ab": " = 1;" });
+    bench.check = async () => {
+      await act(bench);
+      return { text: " = 2;" };
+    };
+    await bench.at("let a|");
+    expect(await bench.checkAt("let a|", end)).toBeNull();
+    expect(bench.checked).toEqual(["let a = 1;"]);
+    expect(await bench.at("let a|")).toBe(later);
+  });
+
+  test("is not checked when some of it was typed or accepted", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.check = says(" = 2;");
+    await bench.at("let a|");
+    await bench.at("let a |");
+    expect(await bench.checkAt("let a |")).toBeNull();
+    await bench.at("let a|");
+    expect(await bench.checkAt("let a =|")).toBeNull();
+    expect(bench.checked).toEqual([]);
+  });
+
+  test("counts as what it became, which is not shown there again when it was rejected", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.check = says(" = 2;");
+    await bench.at("let a|");
+    await bench.checkAt("let a|");
+    await bench.ghost.suggest(query("let a|"), undefined, never);
+    bench.ghost.reject(query("let a|"));
+    bench.ghost.forget();
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    expect(await bench.checkAt("let a|")).toBeNull();
+    expect(await bench.at("let a|")).toBe(" = 1;");
+    expect(bench.checked).toEqual(["let a = 1;", "let a = 1;"]);
+  });
+
+  test("cannot have been seen before it was replaced", async () => {
+    const bench = new Bench({ "let a": " = 1;" });
+    bench.check = says(" = 2;");
+    await bench.at("let a|");
+    await bench.checkAt("let a|");
+    await bench.ghost.suggest(query("let a|"), undefined, never);
+    await bench.at("let ab|");
+    expect(await bench.at("let a|")).toBe(" = 2;");
+  });
+});
+
+function rejectAt(document: string): (bench: Bench) => void {
+  return ({ ghost }) => {
+    ghost.reject(query(document));
+  };
+}
+
+function forget({ ghost }: Bench): void {
+  ghost.forget();
+}

@@ -31,6 +31,9 @@ const invoke = { triggerKind: InlineCompletionTriggerKind.Invoke };
 class Bench {
   readonly asked: CompletionParams[] = [];
   readonly askedAhead: CompletionParams[] = [];
+  readonly checks: CompletionParams[] = [];
+  /** What the main model says. */
+  checked: () => string = () => "checked";
   readonly failures: string[] = [];
   /** The shortest pauses that were waited for. */
   readonly pauses: number[] = [];
@@ -48,9 +51,13 @@ class Bench {
     fake.reset();
     const engine: unknown = {
       request: (method: string, params: CompletionParams, { onProgress }: { onProgress?: (text: string) => void }) => {
-        (method === "completion/ahead" ? this.askedAhead : this.asked).push(params);
+        const lists = new Map([
+          ["completion/ahead", this.askedAhead],
+          ["completion/check", this.checks],
+        ]);
+        (lists.get(method) ?? this.asked).push(params);
         return Promise.resolve().then(() => {
-          const text = this.answer();
+          const text = method === "completion/check" ? this.checked() : this.answer();
           if (text !== "") onProgress?.(text);
           return {
             text,
@@ -214,6 +221,73 @@ describe("the ghost text provider", () => {
     bench.availability = "on";
     await bench.foresee();
     expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["aanswer"]);
+  });
+
+  describe("the main model checks the suggestion", () => {
+    const [hide, trigger] = ["editor.action.inlineSuggest.hide", "editor.action.inlineSuggest.trigger"];
+    const commands: unknown[] = [];
+    const automatic = { triggerKind: InlineCompletionTriggerKind.Automatic };
+    const suggest = async () => {
+      await bench.at("a|", automatic);
+      fake.show(fake.open("/ws/a.ts", "a", "typescript"), 1);
+      await bench.foresee();
+    };
+    beforeEach(() => {
+      fake.settings.set("nmos.completion.checkWithMainModel", true);
+      fake.settings.set("nmos.chat.model", "main");
+      commands.length = 0;
+      fake.handlers.set("runCommands", (given) => commands.push(given));
+    });
+
+    test("and VS Code asks for what that one suggests", async () => {
+      await suggest();
+      expect(bench.checks).toMatchObject([{ model: "auto", mainModel: "main", suggestion: "answer", prefix: "a" }]);
+      expect(commands).toEqual([{ commands: [hide, trigger] }]);
+      expect((await bench.at("a|"))?.insertText).toBe("checked");
+      expect(bench.asked).toHaveLength(1);
+    });
+
+    test("and where that one suggests nothing, nothing is shown", async () => {
+      bench.checked = () => "";
+      await suggest();
+      expect(commands).toEqual([{ commands: [hide] }]);
+      expect(await bench.at("a|")).toBeUndefined();
+    });
+
+    test("and what comes after it is computed ahead then", async () => {
+      bench.checked = () => "answer";
+      await suggest();
+      expect(commands).toEqual([]);
+      expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["aanswer"]);
+    });
+
+    test("and when it fails the suggestion stays", async () => {
+      bench.checked = () => {
+        throw new Error("no memory");
+      };
+      await suggest();
+      expect(commands).toEqual([]);
+      expect(bench.askedAhead).toHaveLength(1);
+      expect(bench.failures).toEqual([]);
+    });
+
+    test("but not in a document that has changed meanwhile", async () => {
+      bench.checked = () => {
+        fake.editor?.document.edit("a", "b");
+        fake.editor?.document.edit("b", "a");
+        return "checked";
+      };
+      await suggest();
+      expect(bench.checks).toHaveLength(1);
+      expect(commands).toEqual([]);
+    });
+
+    test("unless that is switched off, as it is by default", async () => {
+      fake.settings.delete("nmos.completion.checkWithMainModel");
+      await suggest();
+      expect(bench.checks).toEqual([]);
+      expect(bench.askedAhead).toHaveLength(1);
+    });
   });
 
   test("nothing to suggest shows nothing", async () => {

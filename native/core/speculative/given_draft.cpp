@@ -1,0 +1,32 @@
+#include "speculative/given_draft.h"
+
+#include <algorithm>
+
+namespace nmos {
+
+namespace {
+
+// Tokens within which the answer is looked for again behind a difference.
+constexpr size_t realignment = 12;
+
+}  // namespace
+
+void GivenDraft::append(llama_token token) {
+    const auto from = tokens_.begin() + static_cast<std::ptrdiff_t>(next_);
+    const auto to = from + static_cast<std::ptrdiff_t>(std::min(realignment, tokens_.size() - next_));
+    const auto found = std::find(from, to, token);
+    if (found == to) ++strayed_;
+    else strayed_ = 0;
+    agreed_ = agreed_ && found == from && found != to;
+    if (found != to) next_ = static_cast<size_t>(found - tokens_.begin()) + 1;
+    else if (strayed_ > realignment) next_ = tokens_.size();
+}
+
+Draft GivenDraft::draft(size_t most) const {
+    if (strayed_ > 0) return {};
+    const auto begin = tokens_.begin() + static_cast<std::ptrdiff_t>(next_);
+    const size_t length = std::min(most, tokens_.size() - next_);
+    return {{begin, begin + static_cast<std::ptrdiff_t>(length)}, std::vector(length, agreed_ ? certainty_of_given : certainty_of_match(0))};
+}
+
+}  // namespace nmos

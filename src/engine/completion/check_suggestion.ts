@@ -1,0 +1,34 @@
+import type { AheadResult, CheckPrefillParams, CompletionCheckParams } from "../../shared/protocol";
+import type { ModelHandle } from "../host/model_handle";
+import { isInTime, wholePrompt } from "./choose_context";
+import { aheadResult, completePrompt, withPlainLineEnds, type Completion } from "./complete_code";
+import { fimFormat } from "./fim_format";
+
+/**
+ * What a model suggests in place of the suggestion of a smaller one, which is the draft of its own: where the two agree, the
+ * passes verify many tokens each, and behind a difference it goes on by itself. Null where it was not trained to fill in, and
+ * where so much of the prompt is missing that the user has read the suggestion before: `prefillCheck` computes that ahead.
+ */
+export async function checkSuggestion(
+  model: ModelHandle,
+  params: CompletionCheckParams,
+  { signal }: { signal: AbortSignal },
+): Promise<Completion | null> {
+  if (!(await fimFormat(model))) return null;
+  // A shorter context would have the better model judge by less than the other one has seen.
+  const prompt = await wholePrompt(model, { ...params, ...withPlainLineEnds(params) });
+  if (!isInTime(model, prompt)) return null;
+  return completePrompt(model, params, prompt, { signal, priority: "warm", draft: params.suggestion });
+}
+
+/** Computes the KV cache for checking suggestions at a cursor ahead. Null where the model does not check any. */
+export async function prefillCheck(
+  model: ModelHandle,
+  params: CheckPrefillParams,
+  { signal }: { signal: AbortSignal },
+): Promise<AheadResult> {
+  if (!(await fimFormat(model))) return null;
+  const { tokens } = await wholePrompt(model, { ...params, ...withPlainLineEnds(params) });
+  if (tokens.length === 0) return null;
+  return aheadResult(await model.prefill({ tokens, priority: "warm", signal }));
+}
