@@ -3,6 +3,7 @@ import { completionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
+import { healingBenchmark } from "./healing/healing_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
@@ -19,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   exactBenchmark,
   completionBenchmark,
   firstTokenBenchmark,
+  healingBenchmark,
   confidenceBenchmark,
   contextBenchmark,
   replayBenchmark,
