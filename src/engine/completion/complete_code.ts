@@ -35,6 +35,8 @@ export async function completeCode(
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
   const { tokens, beginWith, brief } = await promptInTime(model, { ...params, prefix, suffix });
+  // An empty file says nothing to a model that knows no token for its beginning.
+  if (tokens.length === 0) return nothing;
 
   const enough = new AbortController();
   let text = "";
@@ -61,6 +63,22 @@ export async function completeCode(
     usage: usageOf(result),
   };
 }
+
+const nothing: Omit<CompletionResult, "model"> = {
+  text: "",
+  finish: "stop",
+  confidence: null,
+  usage: {
+    ...noGuesses,
+    promptTokens: 0,
+    reusedTokens: 0,
+    completionTokens: 0,
+    queuedMs: 0,
+    prefillMs: 0,
+    decodeMs: 0,
+    decodePasses: 0,
+  },
+};
 
 /** Tokens that are computed while the user types. */
 const fewTokens = 16;
