@@ -17,6 +17,8 @@ export interface BenchmarkResult {
   versions: Record<string, string>;
   /** Samples kept although other processes used the cores meanwhile; absent where nobody watched them. */
   disturbedSamples?: number;
+  /** An SVG of what happened, for --picture. */
+  picture?: string;
 }
 
 export interface Benchmark {

@@ -4,12 +4,14 @@ import { completionBenchmark, largerCompletionBenchmark } from "./completion/com
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
+import { healingBenchmark } from "./healing/healing_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
 import { exactBenchmark } from "./speculation/exact_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
+import { typingBenchmark } from "./typing/typing_benchmark";
 
 /** Every benchmark that `npm run bench` knows. */
 export const benchmarks: readonly Benchmark[] = [
@@ -22,7 +24,9 @@ export const benchmarks: readonly Benchmark[] = [
   largerCompletionBenchmark,
   checkedBenchmark,
   firstTokenBenchmark,
+  healingBenchmark,
   confidenceBenchmark,
   contextBenchmark,
   replayBenchmark,
+  typingBenchmark,
 ];

@@ -1,7 +1,8 @@
 /**
- * `npm run bench -- NAME [--quick] [--json FILE]`: sets up what the benchmark needs, runs it, prints a table and writes the
+ * `npm run bench -- NAME [--quick] [--json FILE] [--picture FILE]`: sets up what the benchmark needs, runs it, prints a table and writes the
  * result as JSON. Without a name it lists the benchmarks.
  */
+import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -22,6 +23,7 @@ interface BenchOptions {
   benchmark: Benchmark | null;
   quick: boolean;
   json: string | undefined;
+  picture: string | undefined;
 }
 
 function parseOptions(): BenchOptions {
@@ -30,27 +32,29 @@ function parseOptions(): BenchOptions {
     options: {
       quick: { type: "boolean", default: false },
       json: { type: "string" },
+      picture: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
-  const { quick, json } = values;
+  const { quick, json, picture } = values;
   const [name, ...others] = positionals;
   if (others.length > 0) {
     throw new EngineError("INVALID_ARGUMENT", `Expected the name of one benchmark, got ${positionals.join(" ")}.`);
   }
-  if (values.help || name === undefined) return { benchmark: null, quick, json };
+  if (values.help || name === undefined) return { benchmark: null, quick, json, picture };
   const benchmark = benchmarks.find((one) => one.name === name);
   if (!benchmark) throw new EngineError("INVALID_ARGUMENT", `There is no benchmark ${name}.\n${usage()}`);
-  return { benchmark, quick, json };
+  return { benchmark, quick, json, picture };
 }
 
 function usage(): string {
   const width = Math.max(...benchmarks.map(({ name }) => name.length));
   return [
-    "npm run bench -- NAME [--quick] [--json FILE]",
+    "npm run bench -- NAME [--quick] [--json FILE] [--picture FILE]",
     ...benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
-    "  --quick        fewer samples: under five minutes on two cores",
-    "  --json FILE    writes the result there",
+    "  --quick         fewer samples: under five minutes on two cores",
+    "  --json FILE     writes the result there",
+    "  --picture FILE  writes a picture of the run there, where the benchmark draws one",
   ].join("\n");
 }
 
@@ -71,12 +75,13 @@ function stopOnSignals(stops: Stops): () => boolean {
 }
 
 async function bench(): Promise<void> {
-  const { benchmark, quick, json } = parseOptions();
+  const { benchmark, quick, json, picture } = parseOptions();
   if (!benchmark) {
     console.log(usage());
     return;
   }
   const file = json === undefined ? null : resolve(json);
+  const pictureFile = picture === undefined ? null : resolve(picture);
   process.chdir(root);
   const stops = new Stops();
   const interrupted = stopOnSignals(stops);
@@ -87,13 +92,16 @@ async function bench(): Promise<void> {
     await buildNative();
     await bundle();
     const commit = describeCommit();
-    const { rows, versions, disturbedSamples } = await benchmark.run({ root, quick, stops, log });
+    const { rows, versions, disturbedSamples, picture: drawn } = await benchmark.run({ root, quick, stops, log });
     const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : [])].join(" ");
     const machine = describeMachine(versions, disturbedSamples);
     const report: Report = { name: benchmark.name, commit, machine, command, rows };
     console.log(formatTable(report));
     if (disturbedSamples) console.log(`${String(disturbedSamples)} samples were disturbed by other processes.`);
     if (file !== null) writeReport(file, report);
+    if (pictureFile !== null && drawn === undefined)
+      throw new Error(`The benchmark ${benchmark.name} draws no picture.`);
+    if (pictureFile !== null && drawn !== undefined) writeFileSync(pictureFile, drawn);
   } catch (thrown) {
     if (!interrupted()) throw thrown;
   } finally {

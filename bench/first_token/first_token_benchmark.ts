@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
 import {
@@ -13,7 +14,7 @@ import {
   rewritingBegin,
   type CodeExcerpt,
 } from "../../src/engine/chat/edit_prompts";
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { AheadResult, ChatMessage } from "../../src/shared/protocol";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { comparisonRow, limitRow } from "../harness/report";
@@ -29,6 +30,8 @@ const longestReturn = 50;
 const fileLength = 5000;
 /** Lines between comments that make a copy of a file another one. */
 const everyLines = 10;
+/** How often the time that computing ahead took is left free after it: without that, the engine stops computing ahead. */
+const rests = 2;
 const systemPrompt = "You are a helpful programmer.";
 
 export const firstTokenBenchmark: Benchmark = {
@@ -84,6 +87,8 @@ const scenarios: readonly Scenario[] = [
 async function runFirstToken({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
   const modelPath = await ensureModel(model);
   const engine = await startEngine(root, { modelPath, threads: physicalCores(), contextLength }, stops);
+  // As users have it; nothing is compared with programs that guess nothing.
+  await engine.client.updateSettings({ speculation: "auto" });
   const bench = new Bench(engine, modelPath);
   const files = sourceFiles(root).slice(0, quick ? 2 : 6);
   // Loads the model for ghost text, and makes its session.
@@ -95,8 +100,11 @@ async function runFirstToken({ root, quick, stops, log }: BenchmarkContext): Pro
     for (const [index, file] of files.entries()) {
       for (const mode of index % 2 === 0 ? (["with", "without"] as const) : (["without", "with"] as const)) {
         const one = bench.own(file);
+        const begin = performance.now();
         if (mode === "with") await ahead(bench, one);
+        const aheadMs = performance.now() - begin;
         times[mode].push(await ask(bench, one));
+        await delay(rests * aheadMs);
       }
     }
     rows.push(
@@ -128,8 +136,11 @@ async function runFirstToken({ root, quick, stops, log }: BenchmarkContext): Pro
 async function goBack(bench: Bench, files: readonly SourceFile[]): Promise<number> {
   const visited = files.slice(0, 4).map((file) => bench.own(file));
   for (const file of visited) {
+    const begin = performance.now();
     await bench.prefillPlace(file, 0.5);
+    const aheadMs = performance.now() - begin;
     await bench.complete(file, 0.5);
+    await delay(rests * aheadMs);
   }
   const times: number[] = [];
   for (const file of visited) times.push(await bench.complete(file, 0.5));
@@ -156,6 +167,12 @@ function sourceFiles(root: string): SourceFile[] {
     .map(({ path, text }) => ({ path, text: text.slice(0, fileLength) }));
 }
 
+/** A sample whose pause was not used says nothing of pauses. But for the beginning, its text is new. */
+function checkWhole(result: AheadResult): void {
+  if (result && result.computedTokens > 0.8 * result.promptTokens) return;
+  throw new Error(`expected a context to be computed ahead, got ${JSON.stringify(result)}`);
+}
+
 class Bench {
   private copies = 0;
 
@@ -172,7 +189,8 @@ class Bench {
   }
 
   async prefillPlace(file: SourceFile, share: number): Promise<void> {
-    await this.engine.client.request("completion/prefill", { ...this.place(file, share), reach: "whole", load: true });
+    const place = { ...this.place(file, share), reach: "whole", load: true } as const;
+    checkWhole(await this.engine.client.request("completion/prefill", place));
   }
 
   complete(file: SourceFile, share: number): Promise<number> {
@@ -186,7 +204,8 @@ class Bench {
   }
 
   async prefillChat(messages: ChatMessage[]): Promise<void> {
-    await this.engine.client.request("chat/prefill", { model: this.model, messages, maxTokens: 8, wake: true });
+    const params = { model: this.model, messages, maxTokens: 8, wake: true };
+    checkWhole(await this.engine.client.request("chat/prefill", params));
   }
 
   chat(messages: ChatMessage[]): Promise<number> {

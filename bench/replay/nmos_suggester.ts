@@ -6,6 +6,7 @@ import { GhostText } from "../../src/providers/ghost_text";
 import type { SuggestionQuery } from "../../src/providers/suggestion_source";
 import type { EngineUnderTest } from "../stack/engine_under_test";
 import type { ReplayedDocument, Silence, Suggester } from "./replay";
+import { TimelineRecorder, type Requested } from "./timeline";
 import type { TraceEdit } from "./trace";
 
 /** As the extension's settings have it. */
@@ -24,6 +25,7 @@ export interface NmosCost {
 /** The extension's own parts between the editor and the engine client, put together as the extension does. */
 export class NmosSuggester implements Suggester {
   readonly cost: NmosCost = { computedTokens: 0, requests: 0, abortMs: [] };
+  readonly recorder = new TimelineRecorder();
   silence: Silence | undefined;
   /** Why there is nothing to be suggested behind a text. */
   private readonly silences = new Map<string, Silence>();
@@ -43,7 +45,9 @@ export class NmosSuggester implements Suggester {
       clock: systemClock,
       prefill: async (reach, signal) => {
         const place = { ...this.query(), reach, load: reach === "typed" };
-        const result = await client.request("completion/prefill", place, { signal });
+        const begin = performance.now();
+        const result = await this.watched("ahead", signal, client.request("completion/prefill", place, { signal }));
+        if (result && result.computedTokens > 0) this.recorder.computed("ahead", "prefill", begin);
         this.cost.computedTokens += result?.computedTokens ?? 0;
         return result;
       },
@@ -55,16 +59,19 @@ export class NmosSuggester implements Suggester {
         let answerMs: number | undefined;
         let abortedAt: number | undefined;
         signal.addEventListener("abort", () => (abortedAt = performance.now()));
+        const begin = performance.now();
         let generated = "";
         this.silence = "underWay";
         try {
-          const result = await client.request("completion/complete", query, {
+          const request = client.request("completion/complete", query, {
             signal,
             onProgress: (text) => {
               generated += text;
               onText(text);
             },
           });
+          const result = await this.watched("asked", signal, request);
+          this.recorder.generated("asked", begin, result.usage);
           this.silences.set(query.prefix, generated.trim() === "" ? "empty" : "cut");
           const { queuedMs, prefillMs, decodeMs } = result.usage;
           if (result.finish !== "cancelled") answerMs = queuedMs + prefillMs + decodeMs;
@@ -77,7 +84,9 @@ export class NmosSuggester implements Suggester {
         }
       },
       completeAhead: async (query, signal) => {
-        const result = await client.request("completion/ahead", query, { signal });
+        const begin = performance.now();
+        const result = await this.watched("ahead", signal, client.request("completion/ahead", query, { signal }));
+        if (result) this.recorder.generated("ahead", begin, result.usage);
         if (result) this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
         // A token of it may heal the prompt, and one ends the line.
         if (result) this.silences.set(query.prefix, result.usage.completionTokens <= 2 ? "empty" : "cut");
@@ -88,6 +97,7 @@ export class NmosSuggester implements Suggester {
   }
 
   edited(document: ReplayedDocument, { position, deleted, inserted }: TraceEdit): void {
+    this.recorder.acted("key");
     const before = this.document.cursor;
     this.document = document;
     const change = { offset: position, removed: deleted, text: inserted };
@@ -96,12 +106,14 @@ export class NmosSuggester implements Suggester {
   }
 
   moved(document: ReplayedDocument): void {
+    this.recorder.acted("moved");
     this.document = document;
     this.caller.abort();
     this.loop.moved();
   }
 
   async stop(): Promise<void> {
+    this.recorder.finish();
     this.caller.abort();
     this.ghost.cancel();
     this.loop.dispose();
@@ -113,19 +125,37 @@ export class NmosSuggester implements Suggester {
     this.caller.abort();
     const caller = new AbortController();
     this.caller = caller;
-    const pause = (signal: AbortSignal) => this.loop.pause(debounce, signal);
+    const pause = async (signal: AbortSignal) => {
+      const isPause = await this.loop.pause(debounce, signal);
+      if (isPause) this.recorder.paused();
+      return isPause;
+    };
     this.silence = "waiting";
     const query = this.query();
     this.ghost.suggest(query, { pause, leastProbability: leastProbability.normal }, caller.signal).then(
       ({ text, withheld }) => {
         if (caller.signal.aborted) return;
         this.silence = text === "" ? (withheld ?? this.silences.get(query.prefix)) : undefined;
+        this.recorder.suggested(text);
         this.show(text);
       },
       () => {
         if (!caller.signal.aborted) this.silence = "failed";
       },
     );
+  }
+
+  /** Notes when a request is called off. */
+  private async watched<T>(lane: Requested, signal: AbortSignal, request: Promise<T>): Promise<T> {
+    const note = () => {
+      this.recorder.calledOff(lane);
+    };
+    signal.addEventListener("abort", note, { once: true });
+    try {
+      return await request;
+    } finally {
+      signal.removeEventListener("abort", note);
+    }
   }
 
   private query(): SuggestionQuery {

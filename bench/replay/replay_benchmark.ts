@@ -17,6 +17,8 @@ import { LlamaVscode } from "../peers/llama_vscode";
 import { startEngine } from "../stack/engine_under_test";
 import { NmosSuggester } from "./nmos_suggester";
 import { replay, silences, type PauseRecord, type Suggester } from "./replay";
+import { busiestPart, type Timeline } from "./timeline";
+import { timelinePicture } from "./timeline_picture";
 import { applyEdit, readTrace, timedEdits, type TraceEdit } from "./trace";
 
 const model = "qwen2.5-coder-0.5b";
@@ -28,6 +30,9 @@ const longPause = 1000;
 
 /** Where the parts that are replayed begin, in edits: all over a day of work, but for the beginning with an empty file. */
 const begins = [2000, 6000, 10_000, 14_000];
+
+/** Milliseconds that the picture shows, and the rows it shows them in. */
+const pictured = { milliseconds: 24_000, rows: 3 };
 
 const traceVariable = "NMOS_BENCH_TRACE";
 
@@ -50,7 +55,7 @@ interface Outcome {
 }
 
 async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
-  const parts = partsOf(tracePath(), quick ? 15_000 : 60_000);
+  const parts = partsOf(tracePath(), quick ? 25_000 : 60_000);
   const minutes = parts.reduce((sum, { edits }) => sum + lengthOf(edits), 0) / 60_000;
   const conditions = { modelPath: await ensureModel(model), threads: physicalCores(), contextLength };
   const program = await ensureLlamaTool("llama-server");
@@ -61,11 +66,13 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
   const ours = nothing();
   const theirs = nothing();
   const abortMs: number[] = [];
+  const timelines: Timeline[] = [];
   const playOurs = (part: Part): Promise<void> =>
     measure(ours, engine.processIds()[0] ?? 0, async () => {
       const made = await play(part, (show) => new NmosSuggester(engine, conditions.modelPath, file, show));
       add(ours, made.pauses, made.suggester.cost);
       abortMs.push(...made.suggester.cost.abortMs);
+      timelines.push(made.suggester.recorder.timeline);
     });
   const playTheirs = (part: Part): Promise<void> =>
     measure(theirs, server.processId, async () => {
@@ -83,7 +90,21 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
   return {
     rows: [...rowsOf(ours, theirs, minutes), ...silenceRows(ours.pauses), ...abortRows(abortMs)],
     versions: { "llama.cpp": pins.llamaCpp.version },
+    picture: pictureOf(timelines),
   };
+}
+
+/** Where most suggestions came to the screen. */
+function pictureOf(timelines: readonly Timeline[]): string {
+  const { milliseconds, rows } = pictured;
+  const parts = timelines.map((timeline) => ({ timeline, from: busiestPart(timeline, milliseconds) }));
+  const shown = ({ timeline, from }: (typeof parts)[number]) =>
+    timeline.spans.filter((span) => span.lane === "shown" && span.from >= from && span.from < from + milliseconds)
+      .length;
+  const [best] = parts.toSorted((a, b) => shown(b) - shown(a));
+  if (!best) throw new Error("expected a part that was replayed");
+  const title = `${milliseconds / 1000} seconds of a replayed session`;
+  return timelinePicture(best.timeline, { title, from: best.from, to: best.from + milliseconds, rows });
 }
 
 function tracePath(): string {

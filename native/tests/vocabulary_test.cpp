@@ -57,7 +57,9 @@ void check_compatible(const Vocabulary& vocabulary, std::string_view required, L
         const size_t both = std::min(piece.size(), required.size());
         if (is_text(vocabulary, token) && both > 0 && piece.substr(0, both) == required.substr(0, both)) expected.push_back(token);
     }
-    Tokens actual = vocabulary.compatible_with(required);
+    Tokens buffer{-1};
+    const auto found = vocabulary.compatible_with(required, buffer);
+    Tokens actual(found.begin(), found.end());
     std::sort(actual.begin(), actual.end());
     expect(actual == expected, show(expected.size()) + " tokens for " + show(required) + ", got " + show(actual.size()), at);
 }

@@ -28,6 +28,7 @@ export async function buildCoreTests(): Promise<void> {
 
 /** Builds the programs that benchmarks run; resolves with their paths. */
 export async function buildBenchPrograms(): Promise<{
+  healingSteps: string;
   passTimes: string;
   speculativeDecoding: string;
   syntheticModel: string;
@@ -36,6 +37,7 @@ export async function buildBenchPrograms(): Promise<{
   const program = (name: string): string =>
     resolve(buildDirectory, process.platform === "win32" ? `${name}.exe` : name);
   return {
+    healingSteps: program("healing_steps"),
     passTimes: program("pass_times"),
     speculativeDecoding: program("speculative_decoding"),
     syntheticModel: program("synthetic_model"),

@@ -1,6 +1,7 @@
 #include "runtime/generation.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/engine_error.h"
 
@@ -95,9 +96,19 @@ void Generation::start_clock() {
 
 void Generation::begin() {
     if (request_.decode) sampler_.emplace(vocabulary_, request_.decode->sampler, request_.prompt);
+    guess_healing();
     computed_ = session_->keep_common_prefix(request_.prompt, request_.decode.has_value());
     result_.reused_tokens = static_cast<uint32_t>(computed_);
     phase_ = Phase::Prefill;
+}
+
+// A token of its own is what the text to be healed mostly turns out to be where a word or an operator is complete. In the last
+// pass over the prompt it costs little, and where it is right it needs no pass of its own. Blanks belong to the word that follows.
+void Generation::guess_healing() {
+    if (to_heal_.empty() || to_heal_.back() == ' ' || to_heal_.back() == '\t' || !speculates()) return;
+    healing_ = vocabulary_.tokenize({{to_heal_, false}}, false);
+    const size_t room = session_->context_length() - request_.prompt.size();
+    healing_.resize(std::min({healing_.size(), room, size_t{request_.decode->max_tokens} - 1, size_t{widest_verification} - 1}));
 }
 
 bool Generation::prefill_step() {
@@ -105,8 +116,13 @@ bool Generation::prefill_step() {
     const auto batch = left.first(std::min<size_t>(left.size(), step_size()));
     const bool last = batch.size() == left.size();
     if (!batch.empty()) {
+        std::vector<llama_token> pass(batch.begin(), batch.end());
+        if (last) {
+            healing_.resize(std::min(healing_.size(), session_->batch_size() - batch.size()));
+            pass.insert(pass.end(), healing_.begin(), healing_.end());
+        }
         const auto begin = Clock::now();
-        const bool computed = session_->compute(batch, last && request_.decode);
+        const bool computed = session_->compute(pass, last && request_.decode ? 1 + healing_.size() : 0);
         const double took_ms = milliseconds(Clock::now() - begin);
         result_.compute_ms += took_ms;
         if (!computed) return end(Finish::Cancelled);
@@ -156,13 +172,14 @@ void Generation::adapt_step(size_t tokens, double took_ms) {
 // Samples from the logits of the last pass as long as its draft is right, hands the text out and, when more is to come,
 // computes the next pass.
 bool Generation::decode_step() {
-    const std::vector<llama_token> draft = speculator_ ? speculator_->draft() : std::vector<llama_token>();
+    const std::vector<llama_token> healing = std::exchange(healing_, {});
+    const std::vector<llama_token> draft = speculator_ && healing.empty() ? speculator_->draft() : healing;
     for (size_t row = 0;; ++row) {
         const llama_token token = choose_token(row);
         const bool as_drafted = row < draft.size() && draft[row] == token;
         const auto finish = take(token);
         if (as_drafted && !finish) continue;
-        if (speculator_) {
+        if (speculator_ && healing.empty()) {
             // Whether the rest was right nobody has asked.
             if (as_drafted) speculator_->cut(row + 1);
             // That the answer ends here is no part of it.
@@ -230,9 +247,10 @@ std::optional<Finish> Generation::take(llama_token token) {
 
 llama_token Generation::choose_token(size_t row) {
     const float* const logits = this->logits(row);
-    std::vector<llama_token> allowed;
+    std::span<const llama_token> allowed;
+    std::vector<llama_token> buffer;
     if (!to_heal_.empty()) {
-        allowed = vocabulary_.compatible_with(to_heal_);
+        allowed = vocabulary_.compatible_with(to_heal_, buffer);
         if (allowed.empty()) {
             throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the model's vocabulary can spell.");
         }

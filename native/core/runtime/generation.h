@@ -99,6 +99,7 @@ class Generation final : public Job {
     bool advance();
     void start_clock();
     void begin();
+    void guess_healing();
     bool prefill_step();
     // Tokens of the prompt that the next step computes at most.
     size_t step_size() const;
@@ -128,6 +129,7 @@ class Generation final : public Job {
     std::optional<Sampler> sampler_;
     std::optional<TextStream> stream_;
     std::string to_heal_;  // what is left of begin_with
+    std::vector<llama_token> healing_;  // guessed for begin_with, until the first tokens are chosen
     std::optional<Speculator> speculator_;  // there from the end of the prefill; none: not to be speculated
     double decode_seconds_ = 0;             // in passes over the answer
     size_t computed_ = 0;  // tokens of the prompt whose KV is there

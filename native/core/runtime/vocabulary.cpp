@@ -87,18 +87,21 @@ std::string Vocabulary::difference_to(const Vocabulary& other) const {
     return "";
 }
 
-std::vector<llama_token> Vocabulary::compatible_with(std::string_view required) const {
-    std::vector<llama_token> tokens;
-    const auto first_at_least = [this](auto begin, std::string_view text) {
-        return std::lower_bound(begin, by_piece_.end(), text, [this](llama_token token, std::string_view value) { return piece(token) < value; });
-    };
-    auto at = by_piece_.begin();
-    for (size_t length = 1; length < required.size(); ++length) {
-        const std::string_view beginning = required.substr(0, length);
-        for (at = first_at_least(at, beginning); at != by_piece_.end() && piece(*at) == beginning; ++at) tokens.push_back(*at);
+std::span<const llama_token> Vocabulary::compatible_with(std::string_view required, std::vector<llama_token>& buffer) const {
+    buffer.clear();
+    // Every byte narrows the range of tokens that begin with what came before it. Those that end there stand at its front.
+    auto first = by_piece_.begin();
+    auto last = by_piece_.end();
+    for (size_t length = 0; length < required.size() && first != last; ++length) {
+        for (; first != last && piece(*first).size() == length; ++first) buffer.push_back(*first);
+        const auto byte_of = [&](llama_token token) { return static_cast<unsigned char>(piece(token)[length]); };
+        const auto wanted = static_cast<unsigned char>(required[length]);
+        first = std::partition_point(first, last, [&](llama_token token) { return byte_of(token) < wanted; });
+        last = std::partition_point(first, last, [&](llama_token token) { return byte_of(token) == wanted; });
     }
-    for (at = first_at_least(at, required); at != by_piece_.end() && piece(*at).starts_with(required); ++at) tokens.push_back(*at);
-    return tokens;
+    if (buffer.empty()) return {first, last};
+    buffer.insert(buffer.end(), first, last);
+    return buffer;
 }
 
 }  // namespace nmos

@@ -36,8 +36,9 @@ class Vocabulary {
     std::string_view piece(llama_token token) const { return pieces_[static_cast<size_t>(token)]; }
 
     // Text tokens that agree with `required` (not empty) as far as both reach: those that begin with it, and those that
-    // are a beginning of it. Token healing allows exactly these.
-    std::vector<llama_token> compatible_with(std::string_view required) const;
+    // are a beginning of it. Token healing allows exactly these. `buffer` is overwritten: it has them where they do not lie
+    // together already, as the tens of thousands that begin with a blank do. What is returned holds as long as both are there.
+    std::span<const llama_token> compatible_with(std::string_view required, std::vector<llama_token>& buffer) const;
 
     // In what `other` differs, in words; empty when the same tokens stand for the same text, whatever either has behind
     // them to fill its tables up. Reads the text of every token.

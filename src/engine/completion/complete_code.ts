@@ -49,6 +49,8 @@ export async function completePrompt(
   const { prefix, suffix } = withPlainLineEnds(params);
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
+  // An empty file says nothing to a model that knows no token for its beginning.
+  if (tokens.length === 0) return nothing;
   const expected = draft === undefined ? undefined : [{ text: beginWith + draft, special: false }];
   const draftTokens = expected && (await model.tokenize(expected, { addBos: false }));
 
@@ -78,6 +80,22 @@ export async function completePrompt(
     usage: usageOf(result),
   };
 }
+
+const nothing: Completion = {
+  text: "",
+  finish: "stop",
+  confidence: null,
+  usage: {
+    ...noGuesses,
+    promptTokens: 0,
+    reusedTokens: 0,
+    completionTokens: 0,
+    queuedMs: 0,
+    prefillMs: 0,
+    decodeMs: 0,
+    decodePasses: 0,
+  },
+};
 
 /** Tokens that are computed while the user types. */
 const fewTokens = 16;

@@ -46,7 +46,14 @@ export function fimPrompt(
   const files = fileParts(input, budget.extracts, { repository: fimRepository, separator: format && fimSeparator });
   const suffix = plain(firstLines(withoutClosers(input.suffix), budget.suffix));
   const around = format ? [...format.beforeSuffix.map(special), suffix, ...format.beforePrefix.map(special)] : [];
-  return { beginWith, parts: [...files, ...around, plain(head)].filter(({ text }) => text !== "") };
+  const parts = [...files, ...around, plain(head)].filter(({ text }) => text !== "");
+  // At the start of a file the prompt may have nothing else, and no model answers an empty one.
+  if (parts.length === 0 && !info.addsBos) return unhealed(beginWith);
+  return { beginWith, parts };
+}
+
+function unhealed(text: string): FimPrompt {
+  return { beginWith: "", parts: text === "" ? [] : [plain(text)] };
 }
 
 /** The rest of the cursor's line where it only closes something, and the lines below that do. */

@@ -141,7 +141,9 @@ export class SessionPool {
     const common = commonPrefix(cached, tokens);
     const stored = brief ? null : this.store.find(tokens);
     const restored = stored !== null && stored.length >= common + worthKeeping ? stored.snapshot : undefined;
-    const lost = held.wasBrief ? 0 : cached.length - (restored ? commonPrefix(cached, restored.tokens) : common);
+    const stays = restored ? commonPrefix(cached, restored.tokens) : common;
+    const copied = this.store.find(cached)?.length ?? 0;
+    const lost = held.wasBrief ? 0 : cached.length - Math.max(stays, copied);
     const isWorthCopy = lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
     let copy: NativeSnapshot | null = null;
     let isRestored = false;

@@ -43,6 +43,18 @@ test("what the model is asked for", async () => {
   });
 });
 
+test("at the start of a file a model without tokens of its own is asked for what follows the text as it is", async () => {
+  const plain = () => new FakeModelHandle(fakeModelInfo(null), 4096, { text: "nt(1)", finish: "stop" });
+  const { call, result } = await complete(plain(), "pri|");
+  expect(call).toMatchObject({ prompt: "pri", beginWith: "" });
+  expect(result.text).toBe("nt(1)");
+  const empty = await complete(plain(), "|\nlet b;");
+  expect(empty.call).toBeUndefined();
+  expect(empty.result).toMatchObject({ text: "", finish: "stop" });
+  const { call: begun } = await complete(new FakeModelHandle(fakeModelInfo(null, { bos: "<B>" }), 4096), "pri|");
+  expect(begun).toMatchObject({ prompt: "<B>", beginWith: "pri" });
+});
+
 test("what comes back", async () => {
   const { result } = await complete(model("1;"), "let a = |");
   expect(result).toEqual({

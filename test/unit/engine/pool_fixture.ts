@@ -16,9 +16,18 @@ export function pool(
     fitting?: number;
     failure?: string;
     failingCopies?: boolean;
+    /** Called when a session is copied. */
+    onCopy?: () => void;
   } = {},
 ) {
-  const { mostSessions = Infinity, fitting = Infinity, failure = "OUT_OF_MEMORY", failingCopies, ...options } = changes;
+  const {
+    mostSessions = Infinity,
+    fitting = Infinity,
+    failure = "OUT_OF_MEMORY",
+    failingCopies,
+    onCopy,
+    ...options
+  } = changes;
   let made = 0;
   const model = {
     async createSession(): Promise<NativeSession> {
@@ -31,6 +40,7 @@ export function pool(
           return this.cached;
         },
         save() {
+          onCopy?.();
           if (failingCopies) return Promise.reject(new Error("no copy"));
           return Promise.resolve({ tokens: this.cached, bytes: this.cached.length, close: () => undefined });
         },

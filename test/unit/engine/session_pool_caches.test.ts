@@ -201,6 +201,25 @@ describe("what a session held before it was given something else", () => {
     expect(one.missing(letters(file("b")))).toBe(500);
   });
 
+  it("is copied anew only when there is much more of it", async () => {
+    let copies = 0;
+    const one = pool({ maxSessions: 1, onCopy: () => copies++ });
+    const counts = [];
+    for (const prompt of [
+      file("a"),
+      file("b"),
+      file("a"),
+      `${file("a")}!`,
+      file("b"),
+      file("a") + file("c"),
+      file("b"),
+    ]) {
+      await found(one, prompt);
+      counts.push(copies);
+    }
+    expect(counts).toEqual([0, 1, 2, 2, 2, 2, 3]);
+  });
+
   it("is not copied where the copy would be too large", async () => {
     const one = pool({ maxSessions: 1, bytesPerToken: 1000 });
     const seen = [];
