@@ -54,7 +54,7 @@ async function run({ quick, stops, log }: BenchmarkContext): Promise<BenchmarkRe
   const recording = await recordAnswers(recorder, prompts, quick ? 64 : answerTokens, stops);
   const recorded = parseRecording(recording);
 
-  const kinds = ["draft", "text", "plain"] as const;
+  const kinds = ["draft", "draft-unwrapped", "text", "plain"] as const;
   const replayed = new Map<string, Replayed[][]>(kinds.map((kind) => [kind, []]));
   let draftPassMs = 0;
   for (let round = 0; round < (quick ? 1 : rounds); round++) {
@@ -79,9 +79,11 @@ async function run({ quick, stops, log }: BenchmarkContext): Promise<BenchmarkRe
     rows.push(
       ...rowsOf(`7B ${card} ${name}`, targets[name] ?? 1, {
         draft: speed("draft"),
+        unwrapped: speed("draft-unwrapped"),
         text: speed("text"),
         plain: speed("plain"),
         answers: places.flatMap((place) => replayed.get("draft")?.[0]?.[place] ?? []),
+        unwrappedAnswers: places.flatMap((place) => replayed.get("draft-unwrapped")?.[0]?.[place] ?? []),
       }),
     );
     if (peer) rows.push(...peerRows(`7B ${card} ${name}`, speed("draft"), answers, peer, draftPassMs / 1000));
@@ -96,23 +98,43 @@ function speedOf(answers: Replayed[]): number {
 
 interface Speeds {
   draft: number;
+  /** Where uploads stop at the end of a pass. */
+  unwrapped: number;
   text: number;
   plain: number;
   answers: Replayed[];
+  unwrappedAnswers: Replayed[];
 }
 
-function rowsOf(id: string, target: number, { draft, text, plain, answers }: Speeds): Row[] {
+function rowsOf(id: string, target: number, speeds: Speeds): Row[] {
+  const { draft, unwrapped, text, plain, answers, unwrappedAnswers } = speeds;
   const against = (peer: string, theirs: number, least: number | null) =>
     singleRow({ id, unit: "tokens/s", peer, ours: draft, theirs, better: "higher", target: least });
-  const share = (part: (one: Replayed) => number, whole: (one: Replayed) => number) =>
-    (100 * answers.reduce((sum, one) => sum + part(one), 0)) /
+  const share = (part: (one: Replayed) => number, whole: (one: Replayed) => number, of = answers) =>
+    (100 * of.reduce((sum, one) => sum + part(one), 0)) /
     Math.max(
       1,
-      answers.reduce((sum, one) => sum + whole(one), 0),
+      of.reduce((sum, one) => sum + whole(one), 0),
+    );
+  const stalled = (of: Replayed[]) =>
+    share(
+      ({ stalledMs }) => stalledMs,
+      ({ decodeMs }) => decodeMs,
+      of,
     );
   return [
     against("one token a pass", plain, target),
     against("guesses from the text only", text, 0.98),
+    against("no uploads between two passes", unwrapped, null),
+    singleRow({
+      id: `${id}: of the time the card waits for uploads`,
+      unit: "%",
+      peer: "no uploads between two passes",
+      ours: stalled(answers),
+      theirs: stalled(unwrappedAnswers),
+      better: "lower",
+      target: null,
+    }),
     plainRow({
       id: `${id}: guessed tokens that were right`,
       unit: "%",

@@ -19,6 +19,8 @@ export interface Replayed {
   acceptedDraftModelTokens: number;
   draftModelPasses: number;
   draftModelMs: number;
+  /** The card could have computed, but for an upload. */
+  stalledMs: number;
 }
 
 export interface ReplayReport {
@@ -47,7 +49,7 @@ export async function recordAnswers(models: Models, prompts: string[], most: num
 export async function replayAnswers(
   models: Models,
   card: string,
-  guesses: "plain" | "text" | "draft",
+  guesses: "plain" | "text" | "draft" | "draft-unwrapped",
   recording: string,
   stops: Stops,
 ): Promise<ReplayReport> {

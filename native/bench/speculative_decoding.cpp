@@ -1,7 +1,7 @@
 // Records answers of a pair of real models, and replays them with models of other sizes on a simulated card.
 //
 //   speculative_decoding record LIBRARIES MAIN DRAFT THREADS CONTEXT TOKENS < PROMPTS > RECORDING
-//   speculative_decoding replay LIBRARIES MAIN DRAFT THREADS CONTEXT CARD plain|text|draft < RECORDING
+//   speculative_decoding replay LIBRARIES MAIN DRAFT THREADS CONTEXT CARD plain|text|draft|draft-unwrapped < RECORDING
 //
 // PROMPTS: one a line, with \n for line ends; text such as <|im_start|> is a special token. `record` has MAIN answer each
 // greedily, and asks DRAFT at every place of the answer what it would have guessed there and how sure it is. RECORDING has
@@ -9,7 +9,8 @@
 //
 // `replay` decodes the recorded answers with NMOS's generation, scheduling and placement. The logits of both models are
 // overwritten with what was recorded, so that MAIN, synthetic and of any size, writes the recorded answer and DRAFT guesses it
-// as often as it did. Prints what that took as JSON. `plain`: one token a pass; `text`: guesses from the text only.
+// as often as it did. Prints what that took as JSON. `plain`: one token a pass; `text`: guesses from the text only;
+// `draft-unwrapped`: uploads for the next pass begin with that pass, and not while the draft model guesses.
 #include <llama.h>
 
 #include <algorithm>
@@ -24,8 +25,10 @@
 #include <string>
 #include <vector>
 
+#include "device/streaming_device.h"
 #include "runtime/generation.h"
 #include "runtime/log.h"
+#include "sim_device.h"
 #include "sim_machine.h"
 
 using namespace nmos;
@@ -48,10 +51,10 @@ struct Recorded {
     std::vector<Guess> guesses;  // (answer)
 };
 
-GenerationResult generate(std::shared_ptr<Session> session, const Tokens& prompt, DecodeOptions decode) {
+GenerationResult generate(std::shared_ptr<Session> session, const Tokens& prompt, DecodeOptions decode, Generation::OnText on_text = nullptr) {
     std::optional<Generation::Outcome> outcome;
     GenerationRequest request{prompt, Priority::Chat, std::make_shared<Cancellation>(), std::move(decode)};
-    Generation generation(std::move(session), std::move(request), nullptr, [&](Generation::Outcome done) { outcome = std::move(done); });
+    Generation generation(std::move(session), std::move(request), std::move(on_text), [&](Generation::Outcome done) { outcome = std::move(done); });
     while (!generation.step()) {}
     if (const auto failure = std::get_if<std::exception_ptr>(&*outcome)) std::rethrow_exception(*failure);
     return std::get<GenerationResult>(std::move(*outcome));
@@ -160,6 +163,7 @@ void replay(const std::vector<std::string>& words) {
     const SimMachine machine(words[1], words[6], std::stoi(words[4]), widest_pass);
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const std::string& mode = words[7];
+    const bool drafts = mode.starts_with("draft");
     // The fast model has its place on the card in any case.
     const auto draft = machine.load(read_model_profile(words[3]), context);
     const auto fast_session = Session::create(draft, {context, 0}, machine.threads());
@@ -167,6 +171,7 @@ void replay(const std::vector<std::string>& words) {
     const auto main_session = Session::create(main, {context, 0}, machine.threads());
     const auto draft_session = Session::create(draft, {context, 0, main}, machine.threads());
     std::fprintf(stderr, "%s\n", main->placement().explanation.back().c_str());
+    if (mode == "draft-unwrapped" && machine.card()) StreamingDevice::over(machine.card()->handle()).set_wraps(false);
 
     std::printf("{\"answers\":[");
     bool first = true;
@@ -181,15 +186,21 @@ void replay(const std::vector<std::string>& words) {
         DecodeOptions decode;
         decode.max_tokens = static_cast<uint32_t>(one.answer.size());
         decode.speculate = mode == "plain" ? Speculate::Off : Speculate::Auto;
-        if (mode == "draft") decode.draft = draft_session;
-        const GenerationResult result = generate(main_session, one.prompt, decode);
+        if (drafts) decode.draft = draft_session;
+        // Behind the prompt.
+        std::optional<double> stalled_before;
+        const auto stalled = [&] { return machine.card() ? machine.card()->traffic().stalled_seconds : 0; };
+        const GenerationResult result = generate(main_session, one.prompt, decode, [&](const std::string&) {
+            if (!stalled_before) stalled_before = stalled();
+        });
         if (result.tokens != one.answer) throw std::runtime_error("The answer is not the one that was recorded.");
         if (i == 0) continue;
         const SpeculationResult& speculation = result.speculation;
         std::printf("%s{\"tokens\":%zu,\"decodeMs\":%g,\"decodePasses\":%u,\"draftedTokens\":%u,\"acceptedTokens\":%u,\"draftModelTokens\":%u,"
-                    "\"acceptedDraftModelTokens\":%u,\"draftModelPasses\":%u,\"draftModelMs\":%g,\"savedMs\":%g}",
+                    "\"acceptedDraftModelTokens\":%u,\"draftModelPasses\":%u,\"draftModelMs\":%g,\"savedMs\":%g,\"stalledMs\":%g}",
                     first ? "" : ",", result.tokens.size(), result.decode_ms, result.decode_passes, speculation.drafted_tokens, speculation.accepted_tokens,
-                    speculation.model_drafted_tokens, speculation.model_accepted_tokens, speculation.draft_passes, speculation.draft_seconds * 1000, result.saved_ms);
+                    speculation.model_drafted_tokens, speculation.model_accepted_tokens, speculation.draft_passes, speculation.draft_seconds * 1000, result.saved_ms,
+                    (stalled() - stalled_before.value_or(stalled())) * 1000);
         first = false;
     }
     const PassCosts& costs = main->speculation().costs;

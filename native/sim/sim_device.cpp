@@ -88,6 +88,7 @@ struct SimDevice::Queue {
     SimDevice& device;
     ggml_backend ggml{};
     double free_at = 0;               // timed: when the last command ends
+    double ready_at = 0;              // timed: the same, but for the events that the next command waits for
     struct Command {
         std::function<void()> run;
         std::function<bool()> ready;  // none: at once
@@ -267,7 +268,10 @@ void SimDevice::compute(Queue& queue, ggml_cgraph* graph) {
     double seconds = 0;
     for (int i = 0; i < graph->n_nodes; ++i) seconds += seconds_of(graph->nodes[i]);
     traffic_.computing_seconds += seconds;
-    queue.free_at = schedule(engine_free_, queue.free_at, seconds);
+    const double could_begin = std::max({now(), queue.ready_at, engine_free_});
+    const double begins = std::max(could_begin, queue.free_at);
+    traffic_.stalled_seconds += begins - could_begin;
+    queue.ready_at = queue.free_at = schedule(engine_free_, begins, seconds);
 }
 
 void SimDevice::transfer(Queue& queue, Direction direction, void* to, const void* from, size_t size) {
@@ -281,7 +285,7 @@ void SimDevice::transfer(Queue& queue, Direction direction, void* to, const void
                 if (!lost) std::memcpy(to, from, size);
             });
         } else {
-            queue.free_at = transfer_until(direction, queue.free_at, host, size);
+            queue.ready_at = queue.free_at = transfer_until(direction, queue.free_at, host, size);
             if (direction == Direction::Down) draw_numbers(to, size);
         }
         if (is_pinned(host)) return;

@@ -33,6 +33,7 @@ struct Traffic {
     uint64_t downloaded = 0;       // bytes
     double computing_seconds = 0;  // of the engine, simulated
     double uploading_seconds = 0;  // of the copy engine, simulated
+    double stalled_seconds = 0;    // computations that could have begun waited so long for events of other queues, simulated
 };
 
 class SimDevice {

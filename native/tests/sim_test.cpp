@@ -88,6 +88,12 @@ class Work {
         ggml_backend_tensor_set_async(queue_.get(), matrix_, pageable.data(), 0, pageable.size());
     }
     void synchronize() const { ggml_backend_synchronize(queue_.get()); }
+    // What it is given next waits for what the other one was given.
+    void wait_for(const Work& other) const {
+        const ggml_backend_event_ptr given(ggml_backend_event_new(ggml_backend_get_device(queue_.get())));
+        ggml_backend_event_record(given.get(), other.queue_.get());
+        ggml_backend_event_wait(queue_.get(), given.get());
+    }
     double bytes() const { return static_cast<double>(ggml_nbytes(matrix_)); }
 
   private:
@@ -125,6 +131,26 @@ TEST(sim, "takes the time of its card, and lets nobody see a result before") {
     expect(computing >= 2 * work.bytes() / sim.profile().vram_bandwidth, "at least the time to read the matrix twice, got " + show(computing));
     expect(computing <= 2.1 * work.bytes() / sim.profile().vram_bandwidth, "hardly more than the time to read the matrix twice, got " + show(computing));
     expect(sim::now() - begin >= computing, "the waiting to last as long as the work");
+}
+
+TEST(sim, "says how long computations waited for an upload, and for nothing else") {
+    SimDevice& sim = card(Mode::Timed);
+    const Work uploads(sim);
+    const Work work(sim);
+    work.compute();
+    work.compute();
+    uploads.compute();
+    work.wait_for(uploads);
+    work.compute();
+    expect_equal(sim.traffic().stalled_seconds, 0.0);
+    for (int i = 0; i < 20; ++i) uploads.upload();
+    work.wait_for(uploads);
+    work.compute();
+    const double stalled = sim.traffic().stalled_seconds;
+    expect(stalled > 0 && stalled <= sim.traffic().uploading_seconds, "a part of the time of the uploads, got " + show(stalled));
+    work.synchronize();
+    work.compute();
+    expect_equal(sim.traffic().stalled_seconds, stalled);
 }
 
 TEST(sim, "copies from pinned memory without making the caller wait, and from other memory at its slower rate") {

@@ -261,6 +261,23 @@ TEST(streaming, "uploads what comes next before it is needed, round the end of t
     expect_equal(after.discarded - before.discarded, uint64_t{0});
 }
 
+TEST(streaming, "stops uploading at the end of a pass only where a benchmark wants that") {
+    StreamingDevice& device = StreamingDevice::over(exact_card().handle());
+    StreamedModel model(device, all_feed_forward(1, 3));
+    model.compute(some_tokens(4, 0));
+    const auto misses_of_a_pass = [&] {
+        const uint64_t before = device.counters().misses;
+        model.compute(some_tokens(1, 0));
+        return device.counters().misses - before;
+    };
+    device.set_wraps(false);
+    misses_of_a_pass();
+    expect_equal(misses_of_a_pass(), uint64_t{1});
+    device.set_wraps(true);
+    misses_of_a_pass();
+    expect_equal(misses_of_a_pass(), uint64_t{0});
+}
+
 TEST(streaming, "uploads nothing for passes that are narrower than the width of the units") {
     StreamingDevice& device = StreamingDevice::over(exact_card().handle());
     StreamedModel model(device, all_feed_forward(8, 2));

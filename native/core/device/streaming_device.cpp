@@ -726,6 +726,11 @@ void StreamingDevice::fill_slots(const HostWeights& weights) {
     if (lock && !units.empty()) ring_.prefetch_behind(weights, *units.back(), 1);
 }
 
+void StreamingDevice::set_wraps(bool wraps) {
+    std::lock_guard lock(mutex_);
+    ring_.set_wraps(wraps);
+}
+
 void StreamingDevice::forget(const HostWeights& weights) {
     std::lock_guard lock(mutex_);
     mover_.forget(weights);

@@ -49,6 +49,8 @@ class StreamingDevice {
     // Begins to upload what the first passes that are one token wide need, as far as there are slots. Does nothing during a
     // pass, which does that by itself.
     void fill_slots(const HostWeights& weights);
+    // For benchmarks: whether uploads go on into the next pass, as they do unless this was called. Not during a pass.
+    void set_wraps(bool wraps);
     // The weights are about to be freed. The slots go with the last ones.
     void forget(const HostWeights& weights);
     // Does not wait for a pass.

@@ -198,7 +198,9 @@ void UploadRing::prefetch_behind(const HostWeights& weights, const HostUnit& uni
     std::vector<const HostUnit*> needed;
     const HostUnit* next = &unit;
     while (needed.size() < slots_.size()) {
+        const HostUnit* const last = next;
         next = weights.next_streamed(*next, width);
+        if (next && !wraps_ && !(last->id < next->id)) return;
         if (!next || std::ranges::find(needed, next) != needed.end()) return;
         needed.push_back(next);
         if (find(*next)) continue;

@@ -69,6 +69,9 @@ class UploadRing {
     // Begins to upload the units that passes of `width` need behind `unit`, as far as there are slots. Never replaces a
     // unit that is needed before the one that would take its place.
     void prefetch_behind(const HostWeights& weights, const HostUnit& unit, uint32_t width);
+    // Whether it goes on with the first units of the next pass behind the last ones, as it does unless a benchmark asks what
+    // that is worth.
+    void set_wraps(bool wraps) { wraps_ = wraps; }
 
   private:
     struct Slot {
@@ -102,6 +105,7 @@ class UploadRing {
     std::atomic<uint64_t> discarded_{0};
     std::atomic<double> waited_{0};
     uint64_t turn_ = 0;
+    bool wraps_ = true;
 };
 
 }  // namespace nmos
