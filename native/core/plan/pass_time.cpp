@@ -28,6 +28,9 @@ class Uploads {
         return at;
     }
 
+    // When all is there that is under way.
+    double free() const { return free_; }
+
     // The card is done with it: its slot is filled again at once.
     void release(double now) {
         released_.push_back(now);
@@ -66,10 +69,14 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, uint32_t sl
             const uint32_t tokens = step.width > 0 ? step.width : width;
             const double per_byte = profile.card.at(tokens) * step.read;
             const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });
+            const double uploading = uploads.free();
             double processor = now;
             if (step.processor > 0) {
                 processor += static_cast<double>(step.processor) * profile.processor.at(tokens) * step.read;
                 if (with_card || !was_on_processor) processor += profile.exchange_seconds;
+                if (step.exchanged > 0) processor += 2.0 * step.exchanged * width / profile.upload_bytes_per_second;
+                // The result gets to the card behind what was being uploaded when the step began.
+                if (with_card) processor = std::max(processor, uploading);
             }
             double card = now + static_cast<double>(step.card) * per_byte + step.operations * profile.launch_seconds;
             for (const uint64_t bytes : step.streamed) {
