@@ -171,7 +171,9 @@ void replay(const std::vector<std::string>& words) {
     const auto main_session = Session::create(main, {context, 0}, machine.threads());
     const auto draft_session = Session::create(draft, {context, 0, main}, machine.threads());
     std::fprintf(stderr, "%s\n", main->placement().explanation.back().c_str());
-    if (mode == "draft-unwrapped" && machine.card()) StreamingDevice::over(machine.card()->handle()).set_wraps(false);
+    if (mode == "draft-unwrapped") {
+        for (const sim::SimDevice* card : machine.cards()) StreamingDevice::over(card->handle()).set_wraps(false);
+    }
 
     std::printf("{\"answers\":[");
     bool first = true;
@@ -189,7 +191,11 @@ void replay(const std::vector<std::string>& words) {
         if (drafts) decode.draft = draft_session;
         // Behind the prompt.
         std::optional<double> stalled_before;
-        const auto stalled = [&] { return machine.card() ? machine.card()->traffic().stalled_seconds : 0; };
+        const auto stalled = [&] {
+            double seconds = 0;
+            for (const sim::SimDevice* card : machine.cards()) seconds += card->traffic().stalled_seconds;
+            return seconds;
+        };
         const GenerationResult result = generate(main_session, one.prompt, decode, [&](const std::string&) {
             if (!stalled_before) stalled_before = stalled();
         });

@@ -206,6 +206,25 @@ TEST(unit_plan, "is not slower with more memory or a faster bus") {
     }
 }
 
+TEST(unit_plan, "counts what is exchanged with the processor by the width of a pass") {
+    const std::vector<PassStep> steps{{1'000, {}, 1'000'000, 0, 0, 5'000}};
+    for (const uint32_t width : {1u, 8u}) {
+        const double seconds = pass_seconds(steps, width, 0, simple_device());
+        DeviceProfile device = simple_device();
+        device.upload_bytes_per_second *= 2;
+        const double faster = pass_seconds(steps, width, 0, device);
+        // Twice 5000 bytes a token at 2 ns a byte, or at 1 ns.
+        expect(std::abs(seconds - faster - width * 10e-6) < 1e-9, show(width * 10) + " us more over the slower bus, got " + show((seconds - faster) * 1e6));
+    }
+}
+
+TEST(unit_plan, "lets the processor's result wait for what is being uploaded before it") {
+    // A little of both, the card, a unit whose upload begins at the end of a pass and takes 2 ms.
+    const auto seconds = [](uint64_t processor) { return pass_seconds(std::vector<PassStep>{{0, {100'000}, processor}, {1'000'000}, {0, {1'000'000}}}, 1, 2, simple_device()); };
+    expect(std::abs(seconds(100'000) - 4e-3) < 1e-9, "4 ms, got " + show(seconds(100'000) * 1e3));
+    expect(std::abs(seconds(300'000) - 5e-3) < 1e-9, "5 ms, got " + show(seconds(300'000) * 1e3));
+}
+
 TEST(unit_plan, "uploads in wide passes what the processor computes in narrow ones") {
     ModelProfile model;
     model.layers = 10;
@@ -224,6 +243,11 @@ TEST(unit_plan, "uploads in wide passes what the processor computes in narrow on
     const uint32_t from = all.stream_rest_from_width;
     expect(from > 1 && from <= 64, "a width between 1 and 64, got " + show(from));
     expect(all.resident > 0 && all.resident + all.streamed < all.pieces, "networks of three shares");
+    for (uint32_t width = 2; width < 32; ++width) {
+        const double seconds = predict_pass(model, device, plan, width);
+        const double wider = predict_pass(model, device, plan, width + 1);
+        expect(seconds <= wider * 1.15, "a pass of " + show(width) + " tokens not to be much dearer than one more token, got " + show(seconds / wider));
+    }
 }
 
 TEST(unit_plan, "divides a mixture between card and processor, expert by expert, and uploads the rest for prompts") {

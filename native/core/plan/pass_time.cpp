@@ -30,6 +30,9 @@ class Uploads {
         return at;
     }
 
+    // When all is there that is under way.
+    double free() const { return free_; }
+
     // The card is done with it: its slot is filled again at once.
     void release(double now) {
         released_.push_back(now);
@@ -90,7 +93,9 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<c
             const uint32_t tokens = step.width > 0 ? step.width : width;
             const double per_byte = profile.card.at(tokens) * step.read;
             const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });
-            const double exchange = step.processor > 0 && (with_card || !was_on_processor) ? profile.exchange_seconds : 0;
+            const double uploading = uploads.free();
+            double exchange = step.processor > 0 && (with_card || !was_on_processor) ? profile.exchange_seconds : 0;
+            if (step.processor > 0 && step.exchanged > 0) exchange += 2.0 * step.exchanged * width / profile.upload_bytes_per_second;
             const double beside = static_cast<double>(step.processor) * profile.processor.at(tokens) * step.read;
             const double alone = static_cast<double>(step.card) * per_byte;
             const double launches = step.operations * profile.launch_seconds + step.copies * profile.upload_seconds;
@@ -101,7 +106,9 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<c
                 was_on_processor = false;
                 continue;
             }
-            const double processor = now + exchange + beside;
+            double processor = now + exchange + beside;
+            // The result gets to the card behind what was being uploaded when the step began.
+            if (with_card && step.processor > 0) processor = std::max(processor, uploading);
             double card = now + alone + launches;
             for (const uint64_t bytes : step.streamed) {
                 if (bytes == 0) continue;

@@ -17,6 +17,7 @@ struct PassStep {
     uint64_t processor = 0;
     uint32_t width = 0;       // tokens that a weight is multiplied with; 0: all of the pass
     uint32_t operations = 0;  // of the card, other than multiplications with these weights
+    uint32_t exchanged = 0;   // bytes of a token, to the processor and as many back
     double read = 1;          // share of the weights that is multiplied with any token; all of what is streamed is uploaded
     uint32_t copies = 0;      // small ones between card and processor, beside the exchange
     uint32_t experts = 0;     // of a mixture; 0: no mixture

@@ -192,6 +192,12 @@ class Search {
     // from which on it is uploaded, so that passes as wide as drafts are take the least time.
     UnitPlan divide_rest(const UnitPlan& undivided) const {
         constexpr uint32_t parts = 8;
+        // Those of drafts in steps of a quarter: between a width that uploads and one that does not, passes get ever dearer.
+        std::vector<uint32_t> widths;
+        for (uint32_t width = 2; width <= std::min(longest_draft, request_.widest_pass); width += std::max(1u, width / 4)) widths.push_back(width);
+        for (const uint32_t width : predicted_widths(request_.widest_pass)) {
+            if (width >= longest_draft) widths.push_back(width);
+        }
         UnitPlan best;
         double least = 0;
         for (uint32_t part = 0; part < parts; ++part) {
@@ -200,8 +206,7 @@ class Search {
                 if (layer.on_card && !is_divided_mixture(static_cast<size_t>(&layer - plan.layers.data()))) layer.network.early = layer.network.rest() * part / parts;
             }
             double sum = 0;
-            for (const uint32_t width : predicted_widths(request_.widest_pass)) {
-                if (width == 1) continue;
+            for (const uint32_t width : widths) {
                 const double seconds = choose_uploads(plan, width);
                 if (width <= longest_draft) sum += seconds / predict_pass(model_, device_, undivided, width);
             }
@@ -315,6 +320,8 @@ double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, 
             const auto shares = static_cast<uint32_t>((network.resident > 0) + (network.streamed > 0) + (network.early > 0) + (network.rest() > 0));
             PassStep step{bytes(network.resident), {bytes(network.streamed), early, rest}, bytes(network.on_processor(width)), 0,
                           layer.on_card ? shares * share_operations : 0};
+            // The network's input and its result.
+            if (layer.on_card && step.processor > 0) step.exchanged = model.embedding * static_cast<uint32_t>(sizeof(float));
             if (model.is_mixture[i]) {
                 const double experts = model.experts_read(width);
                 step.read = experts / model.experts;
