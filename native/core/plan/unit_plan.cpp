@@ -57,8 +57,8 @@ class Search {
                 if (has_mixtures()) try_shares(*start, slots, Deal::LayerByLayer);
             }
         }
-        if (!best_ || best_static_->request_seconds < best_->request_seconds) best_ = best_static_;
-        UnitPlan plan = std::move(*best_);
+        const bool is_static = !best_ || best_static_->request_seconds < best_->request_seconds;
+        UnitPlan plan = is_static ? *best_static_ : *best_;
         if (plan.slots > 0) plan = divide_rest(plan);
         for (const uint32_t width : predicted_widths(request_.widest_pass)) plan.predictions.push_back({width, predict_pass(model_, device_, plan, width)});
         plan.static_split_request_seconds = best_static_->request_seconds;
