@@ -247,7 +247,8 @@ export class ModelManager {
     if (this.entries.size === 0) return;
     for (const card of this.options.runtime().engine.devices()) {
       let missing = card.kind === "gpu" ? missingBytes(card) : 0;
-      const isThere = ({ handle }: ModelEntry) => handle.model.placement.cards.some(({ device }) => device === card.name);
+      const isThere = ({ handle }: ModelEntry) =>
+        handle.model.placement.cards.some(({ device }) => device === card.name);
       const entries = [...this.entries].filter(isThere);
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
         if (missing <= 0) break;

@@ -67,7 +67,9 @@ function cardAdvice({ devices, packs, settings, hasLoadedModels, backends }: Mac
   if (settings.gpu === "off") return advice;
   if (settings.vramLimitMiB > 0) {
     const limit = formatBytes(settings.vramLimitMiB * 2 ** 20);
-    advice.push({ text: `nmos.engine.vramLimit keeps models to ${limit} of graphics memory${cards.length > 1 ? " of each card" : ""}.` });
+    advice.push({
+      text: `nmos.engine.vramLimit keeps models to ${limit} of graphics memory${cards.length > 1 ? " of each card" : ""}.`,
+    });
   }
   for (const { name, memoryTotal, memoryFree } of hasLoadedModels ? [] : cards) {
     const taken = memoryTotal - memoryFree;
