@@ -60,7 +60,7 @@ ggml_cgraph* new_graph(ggml_context_ptr& context, size_t tensors, ggml_tensor* l
     return graph;
 }
 
-bool reserve_on_card(ggml_backend_t queue, ggml_backend_buffer_ptr& buffer, size_t bytes) {
+bool grow(ggml_backend_t queue, ggml_backend_buffer_ptr& buffer, size_t bytes) {
     if (buffer && ggml_backend_buffer_get_size(buffer.get()) >= bytes) return true;
     ggml_backend_synchronize(queue);
     buffer.reset();
@@ -132,10 +132,13 @@ ggml_cgraph* MixtureComputer::Selection::select(const Memory& source, const ggml
 ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture, const MixtureNodes& nodes) {
     Work work{weights, mixture, nodes};
     const HostUnit* const unit = mixture.unit();
-    work.uploads = unit && static_cast<uint64_t>(nodes.tokens()) >= unit->stream_from_width && ring_.takes(*unit);
-    const auto most_used = std::min<uint64_t>(mixture.on_processor(work.uploads), static_cast<uint64_t>(nodes.used()));
+    // Without memory for its rows the card computes none: the processor has all experts in the file.
+    const bool with_card = reserve_on_card(work);
+    work.uploads = with_card && unit && static_cast<uint64_t>(nodes.tokens()) >= unit->stream_from_width && ring_.takes(*unit);
+    const size_t on_processor = with_card ? mixture.on_processor(work.uploads) : mixture.experts();
+    const auto most_used = std::min(on_processor, static_cast<size_t>(nodes.used()));
     work.beside = most_used * static_cast<size_t>(nodes.tokens());
-    if (!reserve(weights, work)) return GGML_STATUS_ALLOC_FAILED;
+    if (!reserve(work)) return GGML_STATUS_ALLOC_FAILED;
     fetch(work);
     await_chosen();
 
@@ -151,7 +154,7 @@ ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture,
         mixture.usage().count(static_cast<size_t>(chosen_[pair]));
     }
     work.division = divide_experts(chosen_, static_cast<size_t>(nodes.used()), static_cast<size_t>(nodes.input()->ne[1]),
-                                   [&](int32_t expert) { return mixture.place_of(expert, work.uploads); });
+                                   [&](int32_t expert) { return with_card ? mixture.place_of(expert, work.uploads) : ExpertPlace{ExpertSource::File, expert}; });
     const size_t in_vram = work.division.of(ExpertSource::Vram).pairs();
     weights.count_experts(work.pairs(), in_vram);
     const ggml_status status = in_vram == work.pairs() ? compute_in_vram(work) : compute_divided(work);
@@ -160,11 +163,17 @@ ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture,
     return status;
 }
 
-bool MixtureComputer::reserve(HostWeights& weights, Work& work) {
-    processor_.set_threadpool(weights.threadpool());
-    // For passes of the widest kind at once, before others take the memory.
-    const size_t widest = std::max(work.pairs(), static_cast<size_t>(work.nodes.used()) * weights.widest_pass());
-    if (!reserve_on_card(queue_, numbers_, round_up(3 * widest * sizeof(int32_t))) || !reserve_on_card(queue_, rows_, widest * work.row_bytes())) return false;
+bool MixtureComputer::reserve_on_card(const Work& work) {
+    // For passes of the widest kind at once, before others take the memory; for this one where that is too much.
+    for (const size_t pairs : {static_cast<size_t>(work.nodes.used()) * work.weights.widest_pass(), work.pairs()}) {
+        const size_t most = std::max(pairs, work.pairs());
+        if (grow(queue_, numbers_, 3 * most * sizeof(int32_t)) && grow(queue_, rows_, most * work.row_bytes())) return true;
+    }
+    return false;
+}
+
+bool MixtureComputer::reserve(const Work& work) {
+    processor_.set_threadpool(work.weights.threadpool());
     const size_t input = work.input_bytes() + ggml_nbytes(work.nodes.chosen());
     const size_t hidden = work.beside * (work.input_row_bytes() + 2 * work.hidden_bytes()) + 3 * alignment;
     const size_t result = work.numbers_bytes() + work.beside * (work.row_bytes() + sizeof(int32_t));

@@ -59,7 +59,8 @@ class MixtureComputer {
     };
     static ggml_cgraph* build(Chain& chain, const MixtureNodes& nodes, const HostMixture& mixture, const Places& places);
 
-    bool reserve(HostWeights& weights, Work& work);
+    bool reserve_on_card(const Work& work);
+    bool reserve(const Work& work);
     void fetch(const Work& work);
     void await_chosen();
     ggml_status compute_in_vram(Work& work);

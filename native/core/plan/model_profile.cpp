@@ -195,6 +195,7 @@ ModelProfile read_model_profile(const std::string& path) {
     profile.trained_context = static_cast<uint32_t>(own("context_length").value_or(0));
     profile.embedding = static_cast<uint32_t>(own("embedding_length").value_or(0));
     profile.feed_forward = static_cast<uint32_t>(own("feed_forward_length").value_or(0));
+    if (profile.experts > 0) profile.expert_width = static_cast<uint32_t>(own("expert_feed_forward_length").value_or(profile.feed_forward));
     const int64_t tokens = gguf_find_key(gguf, "tokenizer.ggml.tokens");
     if (tokens >= 0 && gguf_get_kv_type(gguf, tokens) == GGUF_TYPE_ARRAY) {
         profile.vocabulary = static_cast<uint32_t>(gguf_get_arr_n(gguf, tokens));

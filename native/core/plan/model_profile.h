@@ -25,6 +25,7 @@ struct ModelProfile {
     uint32_t vocabulary = 0;       // tokens
     uint32_t experts = 0;          // of a layer; 0: one network a layer
     uint32_t experts_used = 0;     // by a token
+    uint32_t expert_width = 0;     // of an expert's hidden layer
     std::vector<uint64_t> layer_bytes;         // (layer) weights
     std::vector<uint64_t> network_bytes;       // (layer) those of them in the feed-forward network, or in the experts
     std::vector<uint32_t> network_pieces;      // (layer) that the network can be cut into, or experts; 1: only as a whole, 0: there is none

@@ -102,7 +102,9 @@ void check_ram(const ModelProfile& model, const PlacementRequest& request, const
 }  // namespace
 
 uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size) {
-    const uint64_t activations = uint64_t{batch_size} * (uint64_t{model.feed_forward} * 3 + uint64_t{model.embedding} * 8) * sizeof(float);
+    // Of a mixture, every expert that a token chose has a hidden layer and a result.
+    const uint64_t mixture = model.experts > 0 ? model.experts_used * (uint64_t{model.expert_width} * 3 + model.embedding) : 0;
+    const uint64_t activations = uint64_t{batch_size} * (std::max(uint64_t{model.feed_forward} * 3, mixture) + uint64_t{model.embedding} * 8) * sizeof(float);
     const uint64_t mask = uint64_t{batch_size} * context_length * sizeof(float);
     return activations + mask + uint64_t{model.vocabulary} * sizeof(float) * 2;
 }
