@@ -10,6 +10,7 @@ import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
 import { exactBenchmark } from "./speculation/exact_benchmark";
 import { speculationBenchmark } from "./speculation/speculation_benchmark";
 import { stackBenchmark } from "./stack/stack_benchmark";
+import { typingBenchmark } from "./typing/typing_benchmark";
 
 /** Every benchmark that `npm run bench` knows. */
 export const benchmarks: readonly Benchmark[] = [
@@ -24,4 +25,5 @@ export const benchmarks: readonly Benchmark[] = [
   confidenceBenchmark,
   contextBenchmark,
   replayBenchmark,
+  typingBenchmark,
 ];
