@@ -36,13 +36,15 @@ export function blocksOf({ nodes, samples, timeDeltas }: CpuProfile, isOurs: (ur
   const blocks: Block[] = [];
   let open: Map<string, number> | undefined;
   let running = 0;
-  /** Microseconds of garbage collection that may turn out to be in the middle. */
+  /** Microseconds of garbage collection that may turn out to be in the middle, and those of them seen running. */
   let pending = 0;
+  let pendingRunning = 0;
   const close = (): void => {
     if (open) blocks.push(blockOf(open, running));
     open = undefined;
     running = 0;
     pending = 0;
+    pendingRunning = 0;
   };
   for (const [index, sample] of samples.entries()) {
     const lasted = timeDeltas[index + 1] ?? 0;
@@ -50,10 +52,13 @@ export function blocksOf({ nodes, samples, timeDeltas }: CpuProfile, isOurs: (ur
     if (place !== undefined) {
       open ??= new Map();
       open.set(place, (open.get(place) ?? 0) + lasted + pending);
-      running += Math.min(lasted, longestLook) + pending;
+      running += Math.min(lasted, longestLook) + pendingRunning;
       pending = 0;
-    } else if (collecting.has(sample)) pending += open ? lasted : 0;
-    else close();
+      pendingRunning = 0;
+    } else if (open && collecting.has(sample)) {
+      pending += lasted;
+      pendingRunning += Math.min(lasted, longestLook);
+    } else close();
   }
   close();
   return blocks;

@@ -65,6 +65,9 @@ const worthReusing = 0.5;
 /** Tokens that are worth a copy: computing fewer anew takes hardly longer. */
 const worthKeeping = 128;
 
+/** With so few tokens more a session is not copied again. */
+const notWorthAnother = 16;
+
 /**
  * The sessions of one model. Every request gets the free session whose KV cache shares the longest prefix with its
  * prompt, or a new one, so that two chats and the ghost text of an editor do not throw each other's cache away.
@@ -143,8 +146,10 @@ export class SessionPool {
     const restored = stored !== null && stored.length >= common + worthKeeping ? stored.snapshot : undefined;
     const stays = restored ? commonPrefix(cached, restored.tokens) : common;
     const copied = this.store.find(cached)?.length ?? 0;
-    const lost = held.wasBrief ? 0 : cached.length - Math.max(stays, copied);
-    const isWorthCopy = lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
+    const lost = held.wasBrief ? 0 : cached.length - stays;
+    const isCopied = cached.length - copied <= notWorthAnother;
+    const isWorthCopy =
+      !isCopied && lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
     let copy: NativeSnapshot | null = null;
     let isRestored = false;
     try {

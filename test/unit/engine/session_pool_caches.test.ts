@@ -201,7 +201,7 @@ describe("what a session held before it was given something else", () => {
     expect(one.missing(letters(file("b")))).toBe(500);
   });
 
-  it("is copied anew only when there is much more of it", async () => {
+  it("is copied anew only when there is more of it", async () => {
     let copies = 0;
     const one = pool({ maxSessions: 1, onCopy: () => copies++ });
     const counts = [];
