@@ -17,7 +17,7 @@ export interface CompletionSettings {
   debounce: number;
   /** Whether ghost text is hidden that is probably wrong, by how confident the model is and how often you accept suggestions. What you ask for with _Trigger Inline Suggestion_ is always shown. */
   hideUnlikely: "off" | "low" | "normal" | "high";
-  /** Have the model for chat check ghost text while it is in memory and you pause. What it would write instead replaces the suggestion, once, before you have begun to accept it. More suggestions are right. */
+  /** Have the model for chat check ghost text in pauses while it is in memory: what it would write instead replaces the suggestion, once, before you have begun to accept it. Takes several times the computing of ghost text alone. */
   checkWithMainModel: boolean;
   /** How many short extracts from files you looked at lately go into the prompt. */
   recentFiles: number;
