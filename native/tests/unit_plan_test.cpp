@@ -36,13 +36,17 @@ PassStep step_of(char letter) {
     }
 }
 
+double seconds_over(const DeviceProfile& device, std::span<const PassStep> steps, uint32_t width, uint32_t slots) {
+    const PassCard card{&device, slots};
+    return pass_seconds(steps, width, {&card, 1});
+}
+
 void check_seconds(const std::string& letters, uint32_t slots, double expected, double exchange = 0, Location at = Location::here()) {
     std::vector<PassStep> steps;
     for (const char letter : letters) steps.push_back(step_of(letter));
     DeviceProfile device = simple_device();
     device.exchange_seconds = exchange;
-    const PassCard card{&device, slots};
-    const double seconds = pass_seconds(steps, 1, {&card, 1});
+    const double seconds = seconds_over(device, steps, 1, slots);
     expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s for " + letters + ", got " + show(seconds), at);
 }
 
@@ -166,9 +170,7 @@ TEST(unit_plan, "takes the mean over where the chosen experts are") {
         step.read = static_cast<double>(drawn) / experts;
         step.experts = experts;
         step.drawn = drawn;
-        const DeviceProfile device = simple_device();
-        const PassCard whole{&device, 0};
-        const double seconds = pass_seconds(std::vector{step}, 1, {&whole, 1});
+        const double seconds = seconds_over(simple_device(), std::vector{step}, 1, 0);
         expect(std::abs(seconds - expected) < 1e-9, show(expected) + " s, got " + show(seconds), at);
     };
     // One of two, which are on the card and not: it takes 1 ms or 10.
@@ -209,10 +211,10 @@ TEST(unit_plan, "is not slower with more memory or a faster bus") {
 TEST(unit_plan, "counts what is exchanged with the processor by the width of a pass") {
     const std::vector<PassStep> steps{{1'000, {}, 1'000'000, 0, 0, 5'000}};
     for (const uint32_t width : {1u, 8u}) {
-        const double seconds = pass_seconds(steps, width, 0, simple_device());
+        const double seconds = seconds_over(simple_device(), steps, width, 0);
         DeviceProfile device = simple_device();
         device.upload_bytes_per_second *= 2;
-        const double faster = pass_seconds(steps, width, 0, device);
+        const double faster = seconds_over(device, steps, width, 0);
         // Twice 5000 bytes a token at 2 ns a byte, or at 1 ns.
         expect(std::abs(seconds - faster - width * 10e-6) < 1e-9, show(width * 10) + " us more over the slower bus, got " + show((seconds - faster) * 1e6));
     }
@@ -220,7 +222,7 @@ TEST(unit_plan, "counts what is exchanged with the processor by the width of a p
 
 TEST(unit_plan, "lets the processor's result wait for what is being uploaded before it") {
     // A little of both, the card, a unit whose upload begins at the end of a pass and takes 2 ms.
-    const auto seconds = [](uint64_t processor) { return pass_seconds(std::vector<PassStep>{{0, {100'000}, processor}, {1'000'000}, {0, {1'000'000}}}, 1, 2, simple_device()); };
+    const auto seconds = [](uint64_t processor) { return seconds_over(simple_device(), std::vector<PassStep>{{0, {100'000}, processor}, {1'000'000}, {0, {1'000'000}}}, 1, 2); };
     expect(std::abs(seconds(100'000) - 4e-3) < 1e-9, "4 ms, got " + show(seconds(100'000) * 1e3));
     expect(std::abs(seconds(300'000) - 5e-3) < 1e-9, "5 ms, got " + show(seconds(300'000) * 1e3));
 }
