@@ -32,6 +32,7 @@ export async function openModel(
     storeBytes: 0,
     bytesPerToken: 1,
     withRoom: (create) => create(),
+    takeBack: () => undefined,
     speculation: () => "off",
     draft: () => null,
   });

@@ -42,6 +42,8 @@ export class GraphicsMemory {
   private exhausted = false;
   /** Bytes that were given back for sessions: they alone are not filled again. */
   private floor = 0;
+  /** Bytes of that, by what they were given for. */
+  private readonly given = new WeakMap<object, number>();
   /** Into so little nothing fitted the last time. */
   private tooFewBytes = 0;
 
@@ -62,8 +64,11 @@ export class GraphicsMemory {
     return this.holding(() => this.giveBack(reason, bytes));
   }
 
-  /** Runs `action`, and once more when the card refused it memory and so many bytes, or fewer, could be given back for it. */
-  async withRoom<T>(bytes: number, action: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `action`, and once more when the card refused it memory and so many bytes, or fewer, could be given back for it.
+   * They stay with its result until `takeBack`.
+   */
+  async withRoom<T extends object>(bytes: number, action: () => Promise<T>): Promise<T> {
     try {
       return await action();
     } catch (thrown) {
@@ -73,13 +78,21 @@ export class GraphicsMemory {
         if (released === 0) throw thrown;
         this.floor += released;
         try {
-          return await action();
+          const result = await action();
+          this.given.set(result, released);
+          return result;
         } catch (again) {
           this.floor -= released;
           throw again;
         }
       });
     }
+  }
+
+  /** What `withRoom` made is gone: what was given back for it, if anything was, is filled again. */
+  takeBack(result: object): void {
+    this.floor = Math.max(0, this.floor - (this.given.get(result) ?? 0));
+    if (this.given.delete(result)) this.fill();
   }
 
   /**
