@@ -1,12 +1,13 @@
 /**
- * `npm run bench -- NAME [--quick] [--json FILE]`: sets up what the benchmark needs, runs it, prints a table and writes the
+ * `npm run bench -- NAME [--quick] [--device DEVICE --vram-limit MIB] [--json FILE]`: sets up what the benchmark needs, runs it, prints a table and writes the
  * result as JSON. Without a name it lists the benchmarks.
  */
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Benchmark } from "../bench/benchmark";
+import type { Benchmark, RealCard } from "../bench/benchmark";
 import { benchmarks } from "../bench/benchmarks";
+import { parseCard } from "../bench/memory/real_card";
 import { describeCommit, describeMachine } from "../bench/harness/machine";
 import { formatTable, writeReport, type Report } from "../bench/harness/report";
 import { Stops } from "../bench/harness/stops";
@@ -22,6 +23,8 @@ interface BenchOptions {
   benchmark: Benchmark | null;
   quick: boolean;
   json: string | undefined;
+  /** Null: simulated cards. */
+  card: RealCard | null;
 }
 
 function parseOptions(): BenchOptions {
@@ -30,6 +33,8 @@ function parseOptions(): BenchOptions {
     options: {
       quick: { type: "boolean", default: false },
       json: { type: "string" },
+      device: { type: "string" },
+      "vram-limit": { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -38,10 +43,14 @@ function parseOptions(): BenchOptions {
   if (others.length > 0) {
     throw new EngineError("INVALID_ARGUMENT", `Expected the name of one benchmark, got ${positionals.join(" ")}.`);
   }
-  if (values.help || name === undefined) return { benchmark: null, quick, json };
+  const card = parseCard(values.device, values["vram-limit"]);
+  if (values.help || name === undefined) return { benchmark: null, quick, json, card };
   const benchmark = benchmarks.find((one) => one.name === name);
   if (!benchmark) throw new EngineError("INVALID_ARGUMENT", `There is no benchmark ${name}.\n${usage()}`);
-  return { benchmark, quick, json };
+  if (card && !benchmark.runsOnCards) {
+    throw new EngineError("INVALID_ARGUMENT", `${name} does not run on real cards: leave --device out.`);
+  }
+  return { benchmark, quick, json, card };
 }
 
 function usage(): string {
@@ -51,6 +60,7 @@ function usage(): string {
     ...benchmarks.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "  --quick        fewer samples: under five minutes on two cores",
     "  --json FILE    writes the result there",
+    "  --device NAME --vram-limit MIB   runs on so much of a card of this machine, such as CUDA0",
   ].join("\n");
 }
 
@@ -71,7 +81,7 @@ function stopOnSignals(stops: Stops): () => boolean {
 }
 
 async function bench(): Promise<void> {
-  const { benchmark, quick, json } = parseOptions();
+  const { benchmark, quick, json, card } = parseOptions();
   if (!benchmark) {
     console.log(usage());
     return;
@@ -87,8 +97,15 @@ async function bench(): Promise<void> {
     await buildNative();
     await bundle();
     const commit = describeCommit();
-    const { rows, versions, disturbedSamples } = await benchmark.run({ root, quick, stops, log });
-    const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : [])].join(" ");
+    const { rows, versions, disturbedSamples } = await benchmark.run({
+      root,
+      quick,
+      stops,
+      log,
+      ...(card && { card }),
+    });
+    const onCard = card ? ["--device", card.device, "--vram-limit", String(card.vramLimitMiB)] : [];
+    const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : []), ...onCard].join(" ");
     const machine = describeMachine(versions, disturbedSamples);
     const report: Report = { name: benchmark.name, commit, machine, command, rows };
     console.log(formatTable(report));

@@ -1,6 +1,4 @@
-#include "sim_machine.h"
-
-#include <stdexcept>
+#include "machine.h"
 
 #include "plan/placement.h"
 #include "platform/os.h"
@@ -15,34 +13,29 @@ ComputeThreads make_threads(int count) {
     return {cpu_functions().threadpool_new(&params), count};
 }
 
-SimMachine::SimMachine(const std::string& libraries, const std::string& card, int threads, uint32_t widest_pass) : widest_pass_(widest_pass) {
-    load_backends(libraries, true);
+Machine::Machine(const std::string& libraries, const std::string& card, int threads, uint32_t widest_pass) : widest_pass_(widest_pass) {
+    card_ = open_card(libraries, card);
     threads_ = make_threads(threads);
-    const auto profile = sim::find_card_profile(card);
-    if (!profile && card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + card + ".");
-    if (!profile) return;
-    card_ = &sim::SimDevice::create(*profile, sim::Mode::Timed);
+    if (!card_) return;
     const double begin = sim::now();
-    device_ = measure_device(card_->handle(), threads_, widest_pass);
+    device_ = measure_device(card_->handle, threads_, widest_pass);
     measure_seconds_ = sim::now() - begin;
 }
 
-std::shared_ptr<Model> SimMachine::load(const ModelProfile& profile, uint32_t context_length) const {
+std::shared_ptr<Model> Machine::load(const ModelProfile& profile, uint32_t context_length) const {
     const os::Memory memory = os::memory();
     PlacementRequest request;
     request.context_length = context_length;
     request.batch_size = widest_pass_;
-    request.use_gpu = card_ != nullptr;
+    request.use_gpu = card_.has_value();
     request.ram_total = memory.total;
     request.ram_available = memory.available;
     if (card_) {
-        size_t total = 0;
-        size_t free = 0;
-        ggml_backend_dev_memory(card_->handle(), &free, &total);
-        request.vram_limit = free;
+        const uint64_t used = used_bytes(*card_);
+        request.vram_limit = card_->planned > used ? card_->planned - used : 1;
         // The whole card, as upstream's best split takes it; the margin for other programs comes on top.
         constexpr uint64_t margin = uint64_t{1} << 30;
-        request.cards.push_back({ggml_backend_dev_name(card_->handle()), card_->profile().name, request.vram_limit + margin, false, device_});
+        request.cards.push_back({ggml_backend_dev_name(card_->handle), card_->name, request.vram_limit + margin, false, device_});
     }
     LoadOptions options;
     options.plan.path = profile.path;

@@ -1,9 +1,9 @@
-// Times loading a model and passes over it on a simulated card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
+// Times loading a model and passes over it on a card, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
 //
 //   pass_times nmos     LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
 //   pass_times upstream LIBRARIES MODEL CARD THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS mapped|pinned [OVERRIDE]
 //
-// CARD is a profile of a simulated card, or "none". Widths beyond 512 tokens are several passes of 512.
+// CARD is one as card.h names them: a simulated one, DEVICE@MIB for a part of a card of this machine, or "none". Widths beyond 512 tokens are several passes of 512.
 // LAYERS is llama.cpp's n_gpu_layers; the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
@@ -14,19 +14,19 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "card.h"
 #include "device/streaming_device.h"
-#include "runtime/backends.h"
+#include "machine.h"
 #include "runtime/log.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
 #include "sim_clock.h"
-#include "sim_device.h"
-#include "sim_machine.h"
 
 using namespace nmos;
 using namespace nmos::bench;
@@ -97,8 +97,9 @@ std::vector<llama_token> tokens_of(uint32_t width) {
     return tokens;
 }
 
-sim::Traffic traffic_of(const sim::SimDevice* card) {
-    return card ? card->traffic() : sim::Traffic{};
+// Nothing is known of the traffic of a real card.
+sim::Traffic traffic_of(const Card* card) {
+    return card && card->simulated ? card->simulated->traffic() : sim::Traffic{};
 }
 
 void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, const sim::Traffic& before, const sim::Traffic& after, double predicted) {
@@ -109,8 +110,8 @@ void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, 
 }
 
 void run_nmos(const Arguments& arguments) {
-    const SimMachine machine(arguments.libraries, arguments.card, arguments.threads, widest_pass);
-    sim::SimDevice* const card = machine.card();
+    const Machine machine(arguments.libraries, arguments.card, arguments.threads, widest_pass);
+    const Card* const card = machine.card();
     const ModelProfile profile = read_model_profile(arguments.model);
     const double loading = sim::now();
     const std::shared_ptr<Model> model = machine.load(profile, arguments.context);
@@ -127,8 +128,8 @@ void run_nmos(const Arguments& arguments) {
     const double loaded = sim::now() - loading;
 
     const Placement& placement = model->placement();
-    std::printf("{\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", machine.measure_seconds(), loaded,
-                static_cast<unsigned long long>(placement.device_bytes));
+    std::printf("{%s%s\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", card ? card->describe().c_str() : "", card ? "," : "",
+                machine.measure_seconds(), loaded, static_cast<unsigned long long>(placement.device_bytes));
     for (const std::string& sentence : placement.explanation) std::printf("%s ", sentence.c_str());
     std::printf("\",\"passes\":[");
     bool first = true;
@@ -142,26 +143,23 @@ void run_nmos(const Arguments& arguments) {
     }
     std::printf("]");
     if (placement.units) {
-        const UploadCounters counters = StreamingDevice::over(card->handle()).counters();
+        const UploadCounters counters = StreamingDevice::over(card->handle).counters();
         std::printf(",\"slotHits\":%llu,\"slotMisses\":%llu", static_cast<unsigned long long>(counters.hits), static_cast<unsigned long long>(counters.misses));
         const uint64_t released = model->release(UINT64_MAX);
         const double restoring = sim::now();
         model->prefetch(nullptr);
         std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,
-                    card->profile().pinned_bandwidth);
+                    card->simulated ? card->simulated->profile().pinned_bandwidth : machine.device().upload_bytes_per_second);
     }
     std::printf("}\n");
 }
 
 void run_upstream(const Arguments& arguments) {
-    load_backends(arguments.libraries, true);
-    const auto card_profile = sim::find_card_profile(arguments.card);
-    if (!card_profile && arguments.card != "none") throw std::invalid_argument("Expected the name of a simulated card, got " + arguments.card + ".");
-    sim::SimDevice* const card = card_profile ? &sim::SimDevice::create(*card_profile, sim::Mode::Timed) : nullptr;
-    std::array<ggml_backend_dev_t, 2> devices{card && arguments.layers > 0 ? card->handle() : nullptr, nullptr};
+    const std::optional<Card> card = open_card(arguments.libraries, arguments.card);
+    std::array<ggml_backend_dev_t, 2> devices{card && arguments.layers > 0 ? card->handle : nullptr, nullptr};
     std::array<llama_model_tensor_buft_override, 2> overrides{};
     if (!arguments.override_pattern.empty()) {
-        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(card->handle()) : ggml_backend_cpu_buffer_type()};
+        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(card->handle) : ggml_backend_cpu_buffer_type()};
     }
     llama_model_params params = llama_model_default_params();
     params.devices = devices.data();
@@ -193,16 +191,15 @@ void run_upstream(const Arguments& arguments) {
     };
     pass(tokens_of(1));
     const double loaded = sim::now() - loading;
-    size_t free = 0;
-    size_t total = 0;
-    if (card) ggml_backend_dev_memory(card->handle(), &free, &total);
-    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%zu,\"passes\":[", loaded, total - free);
+    const uint64_t used = card ? used_bytes(*card) : 0;
+    if (card && used > card->memory) throw std::runtime_error("There is no room for this split: it takes " + std::to_string(used) + " bytes.");
+    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%llu,\"passes\":[", loaded, static_cast<unsigned long long>(used));
     bool first = true;
     for (const uint32_t width : arguments.widths) {
         const std::vector<llama_token> tokens = tokens_of(width);
-        const sim::Traffic before = traffic_of(card);
+        const sim::Traffic before = traffic_of(card ? &*card : nullptr);
         const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
-        print_pass(first, width, seconds, before, traffic_of(card), 0);
+        print_pass(first, width, seconds, before, traffic_of(card ? &*card : nullptr), 0);
         first = false;
     }
     std::printf("]}\n");
