@@ -5,7 +5,7 @@
 //   exact_widths LIBRARIES MODEL CARD f16|q8_0 THREADS
 //
 // CARD holds all layers: a card as card.h names it, "exact" for a simulated one on which the processor computes, or "none".
-// Every width is tried behind an empty cache and behind one of 600 tokens, which kernels divide among each other.
+// Every width is tried behind an empty cache and behind one of 400 tokens, which kernels divide among each other.
 #include <llama.h>
 
 #include <algorithm>
@@ -21,15 +21,16 @@
 #include "card.h"
 #include "machine.h"
 #include "runtime/log.h"
+#include "speculative/pass_costs.h"
 
 using namespace nmos;
 using namespace nmos::bench;
 
 namespace {
 
-constexpr std::array<uint32_t, 14> widths{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 24, 32, 64};
-constexpr uint32_t widest = 64;
-constexpr std::array<uint32_t, 2> depths{0, 600};
+constexpr std::array<uint32_t, 11> widths{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16};
+constexpr uint32_t widest = widest_verification;
+constexpr std::array<uint32_t, 2> depths{0, 400};
 
 class Passes {
   public:
@@ -65,12 +66,12 @@ class Passes {
         depth_ = depth;
     }
 
-    // (widest × vocabulary) The logits behind tokens that are computed so many in a pass; the last pass may be narrower.
-    std::vector<float> logits(uint32_t width) {
+    // (tokens × vocabulary) The logits behind so many tokens, computed `width` in a pass.
+    std::vector<float> logits(uint32_t tokens, uint32_t width) {
         llama_memory_seq_rm(llama_get_memory(context_.get()), 0, static_cast<llama_pos>(depth_), -1);
         std::vector<float> all;
-        all.reserve(widest * vocabulary_);
-        for (uint32_t done = 0; done < widest; done += width) decode(depth_ + done, std::min(width, widest - done), &all);
+        all.reserve(tokens * vocabulary_);
+        for (uint32_t done = 0; done < tokens; done += width) decode(depth_ + done, width, &all);
         return all;
     }
 
@@ -130,9 +131,10 @@ void run(const std::vector<std::string>& words) {
     bool first = true;
     for (const uint32_t depth : depths) {
         passes.begin(depth);
-        const std::vector<float> single = passes.logits(1);
+        const std::vector<float> single = passes.logits(widest, 1);
         for (const uint32_t width : widths) {
-            compare(first, depth, width, passes.logits(width), single, passes.vocabulary());
+            // Of one token the same passes once more: whether they compute the same at all.
+            compare(first, depth, width, passes.logits(width == 1 ? widest : width, width), single, passes.vocabulary());
             first = false;
         }
     }
