@@ -24,9 +24,9 @@
 #include <string>
 #include <vector>
 
+#include "machine.h"
 #include "runtime/generation.h"
 #include "runtime/log.h"
-#include "sim_machine.h"
 
 using namespace nmos;
 using namespace nmos::bench;
@@ -95,7 +95,7 @@ std::string with_line_ends(const std::string& line) {
 }
 
 void record(const std::vector<std::string>& words) {
-    const SimMachine machine(words[1], "none", std::stoi(words[4]), widest_pass);
+    const Machine machine(words[1], "none", std::stoi(words[4]), widest_pass);
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const auto main = machine.load(read_model_profile(words[2]), context);
     const auto draft = machine.load(read_model_profile(words[3]), context);
@@ -157,7 +157,7 @@ Session::LogitsEdit writing(const std::vector<Guess>& guesses, size_t prompt) {
 }
 
 void replay(const std::vector<std::string>& words) {
-    const SimMachine machine(words[1], words[6], std::stoi(words[4]), widest_pass);
+    const Machine machine(words[1], words[6], std::stoi(words[4]), widest_pass);
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const std::string& mode = words[7];
     // The fast model has its place on the card in any case.
