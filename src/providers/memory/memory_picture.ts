@@ -78,7 +78,9 @@ function modelFacts({ path, roles, sizeBytes, sessions, placement }: LoadedModel
     { label: "file", value: `${path} (${mib(sizeBytes)})` },
     { label: "placement", value: describePlacement(placement) },
     { label: "graphics memory", value: mib(deviceBytes) },
-    ...(cards.length > 1 ? cards.map(({ device, bytes }) => ({ label: `of that on ${device}`, value: mib(bytes) })) : []),
+    ...(cards.length > 1
+      ? cards.map(({ device, bytes }) => ({ label: `of that on ${device}`, value: mib(bytes) }))
+      : []),
     { label: "weights in RAM", value: mib(hostBytes) },
     { label: `KV cache (${kvCacheType.toUpperCase()})`, value: mib(kvBytes) },
     ...cards

@@ -186,7 +186,8 @@ export function manager({
     onChanged: () => undefined,
   });
   /** What the limit still allowed on the card when a model was loaded. */
-  const limits = () => asked.map(({ vramLimitBytes = 0, vramUsedBytes = {} }) => vramLimitBytes - (vramUsedBytes["GPU"] ?? 0));
+  const limits = () =>
+    asked.map(({ vramLimitBytes = 0, vramUsedBytes = {} }) => vramLimitBytes - (vramUsedBytes["GPU"] ?? 0));
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
   return { one, events, lines, asked, planned, limits, reserved, card };
 }

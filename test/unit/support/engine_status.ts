@@ -56,7 +56,11 @@ const nothingDone: Activity = {
   usedAheadTokens: 0,
 };
 
-const onOther: LayerPlacement = { attentionOnDevice: true, card: "CUDA0", network: { device: 1, uploaded: 0, host: 0 } };
+const onOther: LayerPlacement = {
+  attentionOnDevice: true,
+  card: "CUDA0",
+  network: { device: 1, uploaded: 0, host: 0 },
+};
 
 /** The second of four layers on one card, the last two on another one. */
 export const overTwoCards: Partial<Placement> = {
