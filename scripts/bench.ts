@@ -1,13 +1,14 @@
 /**
- * `npm run bench -- NAME [--quick] [--json FILE] [--picture FILE]`: sets up what the benchmark needs, runs it, prints a table and writes the
- * result as JSON. Without a name it lists the benchmarks.
+ * `npm run bench -- NAME [--quick] [--device DEVICE --vram-limit MIB] [--json FILE] [--picture FILE]`: sets up what the benchmark
+ * needs, runs it, prints a table and writes the result as JSON. Without a name it lists the benchmarks.
  */
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Benchmark } from "../bench/benchmark";
+import type { Benchmark, RealCard } from "../bench/benchmark";
 import { benchmarks } from "../bench/benchmarks";
+import { parseCard } from "../bench/memory/real_card";
 import { describeCommit, describeMachine } from "../bench/harness/machine";
 import { formatTable, writeReport, type Report } from "../bench/harness/report";
 import { Stops } from "../bench/harness/stops";
@@ -24,6 +25,8 @@ interface BenchOptions {
   quick: boolean;
   json: string | undefined;
   picture: string | undefined;
+  /** Null: simulated cards. */
+  card: RealCard | null;
 }
 
 function parseOptions(): BenchOptions {
@@ -33,6 +36,8 @@ function parseOptions(): BenchOptions {
       quick: { type: "boolean", default: false },
       json: { type: "string" },
       picture: { type: "string" },
+      device: { type: "string" },
+      "vram-limit": { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   });
@@ -41,10 +46,14 @@ function parseOptions(): BenchOptions {
   if (others.length > 0) {
     throw new EngineError("INVALID_ARGUMENT", `Expected the name of one benchmark, got ${positionals.join(" ")}.`);
   }
-  if (values.help || name === undefined) return { benchmark: null, quick, json, picture };
+  const card = parseCard(values.device, values["vram-limit"]);
+  if (values.help || name === undefined) return { benchmark: null, quick, json, picture, card };
   const benchmark = benchmarks.find((one) => one.name === name);
   if (!benchmark) throw new EngineError("INVALID_ARGUMENT", `There is no benchmark ${name}.\n${usage()}`);
-  return { benchmark, quick, json, picture };
+  if (card && !benchmark.runsOnCards) {
+    throw new EngineError("INVALID_ARGUMENT", `${name} does not run on real cards: leave --device out.`);
+  }
+  return { benchmark, quick, json, picture, card };
 }
 
 function usage(): string {
@@ -55,6 +64,7 @@ function usage(): string {
     "  --quick         fewer samples: under five minutes on two cores",
     "  --json FILE     writes the result there",
     "  --picture FILE  writes a picture of the run there, where the benchmark draws one",
+    "  --device NAME --vram-limit MIB   runs on so much of a card of this machine, such as CUDA0",
   ].join("\n");
 }
 
@@ -75,7 +85,7 @@ function stopOnSignals(stops: Stops): () => boolean {
 }
 
 async function bench(): Promise<void> {
-  const { benchmark, quick, json, picture } = parseOptions();
+  const { benchmark, quick, json, picture, card } = parseOptions();
   if (!benchmark) {
     console.log(usage());
     return;
@@ -92,8 +102,10 @@ async function bench(): Promise<void> {
     await buildNative();
     await bundle();
     const commit = describeCommit();
-    const { rows, versions, disturbedSamples, picture: drawn } = await benchmark.run({ root, quick, stops, log });
-    const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : [])].join(" ");
+    const result = await benchmark.run({ root, quick, stops, log, ...(card && { card }) });
+    const { rows, versions, disturbedSamples, picture: drawn } = result;
+    const onCard = card ? ["--device", card.device, "--vram-limit", String(card.vramLimitMiB)] : [];
+    const command = ["npm run bench --", benchmark.name, ...(quick ? ["--quick"] : []), ...onCard].join(" ");
     const machine = describeMachine(versions, disturbedSamples);
     const report: Report = { name: benchmark.name, commit, machine, command, rows };
     console.log(formatTable(report));

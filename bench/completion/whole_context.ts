@@ -45,6 +45,7 @@ export async function openHandle(
     storeBytes: 0,
     bytesPerToken: 1,
     withRoom: (create) => create(),
+    takeBack: () => undefined,
     speculation: () => speculation,
     draft: () => null,
   });

@@ -13,7 +13,7 @@ export function runProgram(
   program: string,
   args: readonly string[],
   stops: Stops,
-  { input = "", ...options }: { cwd?: string; input?: string } = {},
+  { input = "", ...options }: { cwd?: string; input?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ProgramResult> {
   const child = spawn(program, args, { ...options, stdio: ["pipe", "pipe", "pipe"] });
   const forget = stops.add(() => {

@@ -1,9 +1,25 @@
 import type { Stops } from "../harness/stops";
 import { median } from "../harness/statistics";
+import { isRealCard } from "./real_card";
 import { timePasses, type Setting, type StaticSplit } from "./pass_times";
 
 /** Of a prompt that decides which split is best for prompts. */
 export const promptWidth = 64;
+
+/** The most tokens of one pass of either side. */
+const widestPass = 512;
+
+/** Index of the first item that passes, where all behind it do; the length where none does. */
+export async function firstThat<T>(items: readonly T[], passes: (item: T) => Promise<boolean>): Promise<number> {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const item = items[middle];
+    if (item !== undefined && (await passes(item))) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
 
 export function describeSplit({ layers, memory, override }: StaticSplit): string {
   const networks = override && `feed-forward networks of ${override.split("|").length} layers on the processor`;
@@ -27,9 +43,12 @@ export async function bestSplits(
     const left = Array.from({ length: count }, (_, layer) => layer).join("|");
     return { layers: layers + 1, memory: "mapped", override: `^blk\\.(${left})\\.ffn_(gate|up|down)(_exps)?\\.weight` };
   });
+  const isReal = isRealCard(setting.card);
+  // Backends of real cards may run out of memory in a wide pass only.
+  const widths = [1, promptWidth, ...(isReal ? [widestPass] : [])];
   const tried: { split: StaticSplit; decode: number; prefill: number }[] = [];
   const attempt = async (split: StaticSplit): Promise<boolean> => {
-    const report = await timePasses(setting, split, [1, promptWidth], 5, stops);
+    const report = await timePasses(setting, split, widths, 5, stops);
     if (!report) return false;
     const [decode = NaN, prefill = NaN] = report.passes.map(({ seconds }) => median(seconds));
     tried.push({ split, decode, prefill });
@@ -40,7 +59,9 @@ export async function bestSplits(
   };
   for (const splits of [whole, networks]) {
     let fitted = 0;
-    for (const split of splits) {
+    const fits = async (split: StaticSplit) => (await timePasses(setting, split, [1], 1, stops)) !== null;
+    // What does not fit fails at once on a simulated card; a real one is woken each time.
+    for (const split of isReal ? splits.slice(await firstThat(splits, fits)) : splits) {
       if (!(await attempt(split))) continue;
       await attempt({ ...split, memory: "pinned" });
       if (++fitted === 2) break;

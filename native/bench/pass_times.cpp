@@ -1,11 +1,11 @@
-// Times loading a model and passes over it on simulated cards, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
+// Times loading a model and passes over it on cards, with NMOS's placement or with llama.cpp's own, and prints them as JSON.
 //
 //   pass_times nmos     LIBRARIES MODEL CARDS THREADS CONTEXT WIDTH[,WIDTH…] REPEATS
 //   pass_times upstream LIBRARIES MODEL CARDS THREADS CONTEXT WIDTH[,WIDTH…] REPEATS LAYERS[:PART,PART…] mapped|pinned [OVERRIDE]
 //
 // A last word "zipf=EXPONENT" lets the simulated cards choose some experts of a mixture much more often than others.
 //
-// CARDS are profiles of simulated cards with "+" between them, or "none". Widths beyond 512 tokens are several passes of 512.
+// CARDS as card.h names them: simulated ones, DEVICE@MIB for a part of a card of this machine, with "+" between several, or "none". Widths beyond 512 tokens are several passes of 512.
 // LAYERS is llama.cpp's n_gpu_layers, the parts are its tensor_split (without them it is by free memory); the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
@@ -22,13 +22,12 @@
 #include <string>
 #include <vector>
 
-#include "runtime/backends.h"
+#include "card.h"
+#include "machine.h"
 #include "runtime/log.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
 #include "sim_clock.h"
-#include "sim_device.h"
-#include "sim_machine.h"
 
 using namespace nmos;
 using namespace nmos::bench;
@@ -113,16 +112,24 @@ std::vector<llama_token> tokens_of(uint32_t width) {
     return tokens;
 }
 
-sim::Traffic traffic_of(const std::vector<sim::SimDevice*>& cards) {
+// Of the simulated cards together: nothing is known of the traffic of a real one.
+sim::Traffic traffic_of(const std::vector<Card>& cards) {
     sim::Traffic all;
-    for (const sim::SimDevice* card : cards) {
-        const sim::Traffic traffic = card->traffic();
+    for (const Card& card : cards) {
+        if (!card.simulated) continue;
+        const sim::Traffic traffic = card.simulated->traffic();
         all.uploaded += traffic.uploaded;
         all.downloaded += traffic.downloaded;
         all.computing_seconds += traffic.computing_seconds;
         all.uploading_seconds += traffic.uploading_seconds;
     }
     return all;
+}
+
+void skew_orders(const std::vector<Card>& cards, double exponent) {
+    for (const Card& card : cards) {
+        if (card.simulated) card.simulated->skew_orders(exponent);
+    }
 }
 
 void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, const sim::Traffic& before, const sim::Traffic& after, double predicted) {
@@ -133,10 +140,10 @@ void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, 
 }
 
 void run_nmos(const Arguments& arguments) {
-    const SimMachine machine(arguments.libraries, arguments.cards, arguments.threads, widest_pass);
-    const std::vector<sim::SimDevice*>& cards = machine.cards();
+    const Machine machine(arguments.libraries, arguments.cards, arguments.threads, widest_pass);
+    const std::vector<Card>& cards = machine.cards();
     const ModelProfile profile = read_model_profile(arguments.model);
-    for (sim::SimDevice* const card : cards) card->skew_orders(arguments.zipf);
+    skew_orders(cards, arguments.zipf);
     const double loading = sim::now();
     const std::shared_ptr<Model> model = machine.load(profile, arguments.context);
     const auto session = Session::create(model, {arguments.context, widest_pass}, machine.threads());
@@ -152,8 +159,8 @@ void run_nmos(const Arguments& arguments) {
     const double loaded = sim::now() - loading;
 
     const Placement& placement = model->placement();
-    std::printf("{\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", machine.measure_seconds(), loaded,
-                static_cast<unsigned long long>(placement.device_bytes));
+    std::printf("{%s%s\"measureSeconds\":%g,\"loadSeconds\":%g,\"vramBytes\":%llu,\"explanation\":\"", cards.empty() ? "" : describe(cards).c_str(), cards.empty() ? "" : ",",
+                machine.measure_seconds(), loaded, static_cast<unsigned long long>(placement.device_bytes));
     for (const std::string& sentence : placement.explanation) std::printf("%s ", sentence.c_str());
     std::printf("\",\"passes\":[");
     bool first = true;
@@ -175,21 +182,20 @@ void run_nmos(const Arguments& arguments) {
         const double restoring = sim::now();
         model->prefetch(nullptr);
         std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,
-                    cards.front()->profile().pinned_bandwidth);
+                    cards.front().simulated ? cards.front().simulated->profile().pinned_bandwidth : machine.profiles().front().upload_bytes_per_second);
     }
     std::printf("}\n");
 }
 
 void run_upstream(const Arguments& arguments) {
-    load_backends(arguments.libraries, true);
-    const std::vector<sim::SimDevice*> cards = make_cards(arguments.cards);
-    for (sim::SimDevice* const card : cards) card->skew_orders(arguments.zipf);
+    const std::vector<Card> cards = open_cards(arguments.libraries, arguments.cards);
+    skew_orders(cards, arguments.zipf);
     std::vector<ggml_backend_dev_t> devices;
-    if (arguments.layers > 0) std::ranges::transform(cards, std::back_inserter(devices), &sim::SimDevice::handle);
+    if (arguments.layers > 0) std::ranges::transform(cards, std::back_inserter(devices), &Card::handle);
     devices.push_back(nullptr);
     std::array<llama_model_tensor_buft_override, 2> overrides{};
     if (!arguments.override_pattern.empty()) {
-        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(cards.at(0)->handle()) : ggml_backend_cpu_buffer_type()};
+        overrides[0] = {arguments.override_pattern.c_str(), arguments.pinned ? ggml_backend_dev_host_buffer_type(cards.at(0).handle) : ggml_backend_cpu_buffer_type()};
     }
     std::vector<float> parts = arguments.parts;
     parts.resize(llama_max_devices());
@@ -224,14 +230,13 @@ void run_upstream(const Arguments& arguments) {
     };
     pass(tokens_of(1));
     const double loaded = sim::now() - loading;
-    size_t used = 0;
-    for (const sim::SimDevice* card : cards) {
-        size_t free = 0;
-        size_t total = 0;
-        ggml_backend_dev_memory(card->handle(), &free, &total);
-        used += total - free;
+    uint64_t used = 0;
+    for (const Card& card : cards) {
+        const uint64_t here = used_bytes(card);
+        if (here > card.memory) throw std::runtime_error("There is no room for this split: it takes " + std::to_string(here) + " bytes of " + card.name + ".");
+        used += here;
     }
-    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%zu,\"passes\":[", loaded, used);
+    std::printf("{\"loadSeconds\":%g,\"vramBytes\":%llu,\"passes\":[", loaded, static_cast<unsigned long long>(used));
     bool first = true;
     for (const uint32_t width : arguments.widths) {
         const std::vector<llama_token> tokens = tokens_of(width);

@@ -26,10 +26,9 @@
 #include <vector>
 
 #include "device/streaming_device.h"
+#include "machine.h"
 #include "runtime/generation.h"
 #include "runtime/log.h"
-#include "sim_device.h"
-#include "sim_machine.h"
 
 using namespace nmos;
 using namespace nmos::bench;
@@ -98,7 +97,7 @@ std::string with_line_ends(const std::string& line) {
 }
 
 void record(const std::vector<std::string>& words) {
-    const SimMachine machine(words[1], "none", std::stoi(words[4]), widest_pass);
+    const Machine machine(words[1], "none", std::stoi(words[4]), widest_pass);
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const auto main = machine.load(read_model_profile(words[2]), context);
     const auto draft = machine.load(read_model_profile(words[3]), context);
@@ -160,7 +159,7 @@ Session::LogitsEdit writing(const std::vector<Guess>& guesses, size_t prompt) {
 }
 
 void replay(const std::vector<std::string>& words) {
-    const SimMachine machine(words[1], words[6], std::stoi(words[4]), widest_pass);
+    const Machine machine(words[1], words[6], std::stoi(words[4]), widest_pass);
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const std::string& mode = words[7];
     const bool drafts = mode.starts_with("draft");
@@ -172,7 +171,7 @@ void replay(const std::vector<std::string>& words) {
     const auto draft_session = Session::create(draft, {context, 0, main}, machine.threads());
     std::fprintf(stderr, "%s\n", main->placement().explanation.back().c_str());
     if (mode == "draft-unwrapped") {
-        for (const sim::SimDevice* card : machine.cards()) StreamingDevice::over(card->handle()).set_wraps(false);
+        for (const Card& card : machine.cards()) StreamingDevice::over(card.handle).set_wraps(false);
     }
 
     std::printf("{\"answers\":[");
@@ -193,7 +192,7 @@ void replay(const std::vector<std::string>& words) {
         std::optional<double> stalled_before;
         const auto stalled = [&] {
             double seconds = 0;
-            for (const sim::SimDevice* card : machine.cards()) seconds += card->traffic().stalled_seconds;
+            for (const Card& card : machine.cards()) seconds += card.simulated ? card.simulated->traffic().stalled_seconds : 0;
             return seconds;
         };
         const GenerationResult result = generate(main_session, one.prompt, decode, [&](const std::string&) {

@@ -30,11 +30,25 @@ bool more_bits(uint32_t layer, uint32_t layers) {
     return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
 }
 
+// Sets what describes the vocabulary in the file, and nothing else of it.
+void copy_vocabulary(gguf_context* target, const std::string& file) {
+    const gguf_context_ptr source(gguf_init_from_file(file.c_str(), {true, nullptr}));
+    if (!source) throw std::runtime_error("Expected a GGUF file with a vocabulary at " + file + ", but it cannot be read.");
+    gguf_set_kv(target, source.get());
+    // What describes the other model would be taken for this one's.
+    std::vector<std::string> foreign;
+    for (int64_t i = 0; i < gguf_get_n_kv(target); ++i) {
+        const std::string key = gguf_get_key(target, i);
+        if (!key.starts_with("tokenizer.")) foreign.push_back(key);
+    }
+    for (const std::string& key : foreign) gguf_remove_key(target, key.c_str());
+}
+
 class Writer {
   public:
     Writer(const Shape& shape, const std::string& vocabulary_file) : shape_(shape), gguf_(gguf_init_empty()) {
         context_.reset(ggml_init({ggml_tensor_overhead() * (16 * size_t{shape.layers} + 8), nullptr, true}));
-        copy_vocabulary(vocabulary_file);
+        read_vocabulary(vocabulary_file);
         describe();
         add_tensors();
     }
@@ -55,17 +69,8 @@ class Writer {
     }
 
   private:
-    void copy_vocabulary(const std::string& file) {
-        const gguf_context_ptr source(gguf_init_from_file(file.c_str(), {true, nullptr}));
-        if (!source) throw std::runtime_error("Expected a GGUF file with a vocabulary at " + file + ", but it cannot be read.");
-        gguf_set_kv(gguf_.get(), source.get());
-        // What describes the other model would be taken for this one's.
-        std::vector<std::string> foreign;
-        for (int64_t i = 0; i < gguf_get_n_kv(gguf_.get()); ++i) {
-            const std::string key = gguf_get_key(gguf_.get(), i);
-            if (!key.starts_with("tokenizer.")) foreign.push_back(key);
-        }
-        for (const std::string& key : foreign) gguf_remove_key(gguf_.get(), key.c_str());
+    void read_vocabulary(const std::string& file) {
+        copy_vocabulary(gguf_.get(), file);
         vocabulary_ = static_cast<int64_t>(gguf_get_arr_n(gguf_.get(), gguf_find_key(gguf_.get(), "tokenizer.ggml.tokens")));
     }
 
@@ -199,6 +204,12 @@ void write_model(const Shape& shape, const std::string& vocabulary_file, const s
         fs::remove(path_of(unfinished), ignored);
         throw std::runtime_error("The synthetic model " + path + " cannot be written: " + failure.what());
     }
+}
+
+void write_vocabulary(const std::string& vocabulary_file, const std::string& path) {
+    const gguf_context_ptr gguf(gguf_init_empty());
+    copy_vocabulary(gguf.get(), vocabulary_file);
+    if (!gguf_write_to_file(gguf.get(), path.c_str(), true)) throw std::runtime_error("The vocabulary cannot be written to " + path + ".");
 }
 
 }  // namespace nmos::synthetic

@@ -32,4 +32,8 @@ std::optional<Shape> find_shape(std::string_view name);
 // the vocabulary cannot be read or the file not be written; a file under that name is then the old one.
 void write_model(const Shape& shape, const std::string& vocabulary_file, const std::string& path);
 
+// The vocabulary of a model file alone, some megabytes, from which write_model can take it elsewhere. Throws
+// std::runtime_error.
+void write_vocabulary(const std::string& vocabulary_file, const std::string& path);
+
 }  // namespace nmos::synthetic

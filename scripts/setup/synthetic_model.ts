@@ -14,6 +14,7 @@ export const syntheticShapes = {
   "qwen2.5-coder-14b": 9.1e9,
   "qwen2.5-coder-32b": 20e9,
   "olmoe-1b-7b": 4.4e9,
+  tiny: 0.07e9,
 } as const;
 
 export type SyntheticShape = keyof typeof syntheticShapes;

@@ -29,7 +29,7 @@ export async function runVulkanTests(directory: string, model: string): Promise<
   writeFileSync(settings, layerSettings(log));
   try {
     const env = {
-      NMOS_TEST_VULKAN: "1",
+      NMOS_TEST_CARD: "Vulkan",
       // ggml takes a processor for a graphics card only when told to.
       GGML_VK_VISIBLE_DEVICES: "0",
       VK_DRIVER_FILES: driver,

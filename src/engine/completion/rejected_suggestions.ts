@@ -6,12 +6,17 @@ const capacity = 100;
 /** Characters before the cursor that tell places apart, blanks not counted. */
 const reach = 100;
 
+/** The same with blanks: code of blanks mostly is rare, so much of it has enough of the rest. */
+const blanksReach = 20 * reach;
+
 interface Rejection {
   path: string;
   /** The text before the suggestion and the suggestion, without blanks. */
   end: string;
   /** Characters of it that were rejected. */
   rejected: number;
+  /** There was no more text before it: the document begins there. */
+  isWhole: boolean;
 }
 
 type Suggestion = Omit<ShownSuggestion, "suffix">;
@@ -27,21 +32,22 @@ export class RejectedSuggestions {
   add(suggestion: Suggestion): void {
     const rejected = withoutBlanks(suggestion.text).length;
     const end = wholeOf(suggestion).slice(-rejected - reach);
-    this.rejections = [...this.rejections, { path: suggestion.path, end, rejected }].slice(-capacity);
+    const isWhole = suggestion.prefix.length <= blanksReach && end.length < rejected + reach;
+    this.rejections = [...this.rejections, { path: suggestion.path, end, rejected, isWhole }].slice(-capacity);
   }
 
   has(suggestion: Suggestion): boolean {
     const whole = wholeOf(suggestion);
     const { length } = withoutBlanks(suggestion.text);
     return this.rejections.some(
-      ({ path, end, rejected }) => path === suggestion.path && length >= rejected && whole.endsWith(end),
+      ({ path, end, rejected, isWhole }) =>
+        path === suggestion.path && length >= rejected && (isWhole ? whole === end : whole.endsWith(end)),
     );
   }
 }
 
 function wholeOf({ prefix, text }: Suggestion): string {
-  // Code of blanks mostly is rare: so much of it has enough of the rest.
-  return withoutBlanks(prefix.slice(-20 * reach)).slice(-reach) + withoutBlanks(text);
+  return withoutBlanks(prefix.slice(-blanksReach)).slice(-reach) + withoutBlanks(text);
 }
 
 function withoutBlanks(text: string): string {

@@ -12,7 +12,9 @@ export interface DraftSessionOptions {
    * Runs what makes a session, and gives so much of the main model's graphics memory back for it, by the card's name, when
    * there is no room.
    */
-  withRoom: <T>(bytesByDevice: Readonly<Record<string, number>>, create: () => Promise<T>) => Promise<T>;
+  withRoom: <T extends object>(bytesByDevice: Readonly<Record<string, number>>, create: () => Promise<T>) => Promise<T>;
+  /** The session that was made there is closed. */
+  takeBack: (session: NativeSession) => void;
   /** An answer begins, and there is none in memory. */
   onMissing: () => void;
   log: (line: string) => void;
@@ -50,7 +52,15 @@ export class DraftSession {
     this.turn += 1;
     this.source = null;
     this.session = null;
-    if (source && session) await source.closeDraftSession(session).catch(() => undefined);
+    if (source && session) await this.free(source, session).catch(() => undefined);
+  }
+
+  private async free(source: NativeModelHandle, session: NativeSession): Promise<void> {
+    try {
+      await source.closeDraftSession(session);
+    } finally {
+      this.options.takeBack(session);
+    }
   }
 
   private async make(source: NativeModelHandle): Promise<void> {
@@ -60,7 +70,7 @@ export class DraftSession {
       const { byDevice } = sessionBytes(source.model.placement);
       const session = await withRoom(byDevice, () => source.createDraftSession(main));
       if (this.turn === turn) this.session = session;
-      else await source.closeDraftSession(session);
+      else await this.free(source, session);
     } catch (thrown) {
       // Asked again only for another model, or when this one was loaded anew.
       log(`${source.ref} guesses no answers of ${main.info.description}: ${toEngineError(thrown).message}`);

@@ -46,12 +46,20 @@ interface CardMemory {
   tooFewBytes: number;
 }
 
+/** Bytes of a card that were given back for a session. */
+interface GivenMemory {
+  card: CardMemory;
+  bytes: number;
+}
+
 /** The graphics memory of one model: given back while it is idle or others need it, and filled again for its requests. */
 export class GraphicsMemory {
   private filling: NativeCancellation | null = null;
   /** Operations during which nothing is filled. */
   private holders = 0;
   private readonly cards: readonly CardMemory[];
+  /** What was given back for a session and belongs to its floor, by the session. */
+  private readonly given = new WeakMap<object, readonly GivenMemory[]>();
 
   constructor(private readonly options: GraphicsMemoryOptions) {
     this.cards = options.model.placement.cards.map(({ device }, index) => ({
@@ -86,14 +94,20 @@ export class GraphicsMemory {
     });
   }
 
-  /** Runs `action`, and once more when a card refused it memory and so many bytes, or fewer, could be given back there for it. */
-  async withRoom<T>(bytesByDevice: Readonly<Record<string, number>>, action: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `action`, and once more when a card refused it memory and so many bytes, or fewer, could be given back there for it.
+   * They stay with its result until `takeBack`.
+   */
+  async withRoom<T extends object>(
+    bytesByDevice: Readonly<Record<string, number>>,
+    action: () => Promise<T>,
+  ): Promise<T> {
     try {
       return await action();
     } catch (thrown) {
       if (toEngineError(thrown).code !== "OUT_OF_MEMORY") throw thrown;
       return await this.holding(async () => {
-        const given: { card: CardMemory; bytes: number }[] = [];
+        const given: GivenMemory[] = [];
         for (const card of this.cards) {
           const wanted = bytesByDevice[card.device] ?? 0;
           const bytes = wanted > 0 ? await this.giveBack(card, "a session needs it", wanted) : 0;
@@ -102,13 +116,21 @@ export class GraphicsMemory {
         if (given.length === 0) throw thrown;
         for (const { card, bytes } of given) card.floor += bytes;
         try {
-          return await action();
+          const result = await action();
+          this.given.set(result, given);
+          return result;
         } catch (again) {
           for (const { card, bytes } of given) card.floor -= bytes;
           throw again;
         }
       });
     }
+  }
+
+  /** What `withRoom` made is gone: what was given back for it, if anything was, is filled again. */
+  takeBack(result: object): void {
+    for (const { card, bytes } of this.given.get(result) ?? []) card.floor = Math.max(0, card.floor - bytes);
+    if (this.given.delete(result)) this.fill();
   }
 
   /**

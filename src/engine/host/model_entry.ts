@@ -22,6 +22,8 @@ export interface ModelEntry {
   draftModelAskedAt: number;
   /** To be closed as soon as nobody uses it, and given to no further request. */
   stale: boolean;
+  /** Not all of it is on the card, of which models that were stale, but still in use, held some when it was loaded. */
+  isCrowded: boolean;
 }
 
 /** With the KV cache of every session that was made. */

@@ -152,7 +152,12 @@ export class ModelManager {
 
   private async release(entry: ModelEntry): Promise<void> {
     entry.users -= 1;
-    if (entry.stale && entry.users === 0) await this.close(entry);
+    if (entry.users === 0 && (entry.stale || this.mayGoBetter(entry))) await this.close(entry);
+  }
+
+  /** It was loaded beside models that have left since: loaded anew, more of it would be on the card. */
+  private mayGoBetter({ isCrowded }: ModelEntry): boolean {
+    return isCrowded && [...this.entries].every(({ stale }) => !stale);
   }
 
   loaded(): LoadedModel[] {
@@ -335,6 +340,7 @@ export class ModelManager {
 
   private async finish(installed: InstalledModel, key: string, loading: Loading): Promise<ModelEntry> {
     try {
+      const isBesideStale = [...this.entries].some(holdsCard);
       const model = await this.loadUpToDate(installed, key, loading);
       const { addon, engine } = this.options.runtime();
       const { ref } = installed;
@@ -346,6 +352,9 @@ export class ModelManager {
         main: model,
         source,
         withRoom: (bytesByDevice, create) => graphics.withRoom(bytesByDevice, create),
+        takeBack: (session) => {
+          graphics.takeBack(session);
+        },
         onMissing: () => void this.drafts.loadFor(entry),
         log,
       });
@@ -356,6 +365,9 @@ export class ModelManager {
         storeBytes: storeBytes(engine.memory().availableBytes),
         room: () => roomForSessions(model.placement, engine, this.vramLeft(), this.loader.reservedBytes),
         withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).byDevice, create),
+        takeBack: (session) => {
+          graphics.takeBack(session);
+        },
         speculation: () => this.options.settings().speculation,
         draft: () => draft.current(),
       });
@@ -371,6 +383,7 @@ export class ModelManager {
         askedContext: loading.askedContext,
         draftModelAskedAt: -Infinity,
         stale: false,
+        isCrowded: isBesideStale && isPartly(model.placement),
       };
       this.entries.add(entry);
       log(`loaded ${ref}: ${model.placement.explanation.join(" ")}`);
@@ -440,8 +453,22 @@ export class ModelManager {
     this.entries.delete(entry);
     await entry.draft.close();
     await entry.handle.close();
+    for (const other of [...this.entries]) {
+      if (other.users > 0 || !this.entries.has(other) || !this.mayGoBetter(other)) continue;
+      this.options.log(`unloading ${other.installed.ref}: there is more graphics memory for it now`);
+      await this.close(other);
+    }
     this.options.onChanged();
   }
+}
+
+/** Whether there is more of the model for a card to hold. */
+function isPartly({ deviceLayers, layers, layerMap }: NativePlacement): boolean {
+  return deviceLayers < layers || layerMap.some(({ network: { uploaded, host } }) => uploaded + host > 0);
+}
+
+function holdsCard(entry: ModelEntry): boolean {
+  return entry.stale && placementOf(entry).deviceBytes > 0;
 }
 
 /** Read anew: settings may change while a model loads. */

@@ -26,6 +26,8 @@ export interface NativeModelHandleOptions {
   bytesPerToken: number;
   /** Runs what makes a session, and makes room for it when the card refuses memory. */
   withRoom: SessionPoolOptions["withRoom"];
+  /** A session that was made there is closed. */
+  takeBack: (session: NativeSession) => void;
   /** As the settings say; asked with every generation. */
   speculation: () => Speculation;
   /** Of a smaller model, which guesses the answers of this one; null: there is none. Asked with every generation. */
@@ -100,7 +102,11 @@ export class NativeModelHandle implements ModelHandle {
 
   async closeDraftSession(session: NativeSession): Promise<void> {
     this.draftSessions.delete(session);
-    await session.close();
+    try {
+      await session.close();
+    } finally {
+      this.options.takeBack(session);
+    }
   }
 
   tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array> {

@@ -39,6 +39,10 @@ function cudaAdvice({ packs: { packs, suitable, reason, cards }, backends, setti
   if (settings.cuda === "off") return [{ text: "CUDA is switched off: set nmos.engine.cuda to auto." }];
   const pack = packs.find(({ id }) => id === suitable);
   if (!pack) return [{ text: `CUDA cannot be used. ${reason}` }];
+  if (!pack.installed && !pack.downloadable) {
+    const text = `${changeOf(pack, packs)} from a file, because this build names no address to download it from. ${reason}`;
+    return [{ text, action: { title: "Install from File", command: "nmos.installFromFile" } }];
+  }
   if (!pack.installed) {
     const verb = pack.outdated ? "Update" : "Install";
     return [

@@ -26,7 +26,12 @@ describe("a suggestion that was rejected", () => {
   check([`${above}let a`, " = 1;"], [`${above.replace("\n", "\n\t")}let a`, " = 1;"], true);
   check([`${above}let a`, " = 1;"], [`${above.replace("1", "2")}let a`, " = 1;"], false);
   check([`x${"y".repeat(100)}`, "z"], ["y".repeat(100), "z"], true);
-  check(["let a", " = 1;"], ["x let a", " = 1;"], true);
+  // At the beginning of the document there is less of it, and that is all there may be.
+  check(["let a", " = 1;"], ["x let a", " = 1;"], false);
+  check(["", "let a = 1;"], [above, "let a = 1;"], false);
+  check(["", "let a = 1;"], ["\n\n", "let a = 1;"], true);
+  check([above, "let a = 1;"], [`${above}${above}`, "let a = 1;"], false);
+  check([`${" ".repeat(2000)}let a`, " = 1;"], [`x${" ".repeat(2000)}let a`, " = 1;"], true);
 });
 
 test("the oldest of a hundred is forgotten", () => {

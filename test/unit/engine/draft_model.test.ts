@@ -119,6 +119,19 @@ describe("the model of ghost text guesses the answers of the main one", () => {
     ]);
   });
 
+  it("gives that back when it leaves", async () => {
+    const { one, events, card } = manager({ deviceLayers: 2, releasable: 64 * mib });
+    await answer(one, "f", "fast");
+    card.memoryFree = 384 * mib;
+    await answer(one, "m");
+    card.memoryFree = 2 ** 40;
+    await answer(one, "m");
+    expect(events).not.toContain("prefetch m");
+    await one.unload("f");
+    await answer(one, "m");
+    expect(events).toContain("prefetch m");
+  });
+
   it("does without a session where there is no room for one, and nothing is given back for it", async () => {
     const { one, events, card, lines } = manager({ deviceLayers: 2 });
     await answer(one, "f", "fast");

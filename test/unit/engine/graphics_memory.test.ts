@@ -191,12 +191,13 @@ describe("room for a session", () => {
   /** Fails as often as is said, and keeps the calls. */
   function refused(times: number, code = "OUT_OF_MEMORY") {
     const calls: number[] = [];
+    const session = {};
     const action = () => {
       calls.push(calls.length);
       if (calls.length <= times) return Promise.reject(Object.assign(new Error(code), { code }));
-      return Promise.resolve("made");
+      return Promise.resolve(session);
     };
-    return { calls, action };
+    return { calls, action, session };
   }
 
   it.each<[name: string, times: number, code: string, expected: string, calls: number, events: string[]]>([
@@ -207,7 +208,7 @@ describe("room for a session", () => {
   ])("%s", async (_, times, code, expected, calls, released) => {
     const { one, events } = memory();
     const made = refused(times, code);
-    expect(await one.withRoom({ GPU: 200 * mib }, made.action).catch(codeOf)).toBe(expected);
+    expect(await one.withRoom({ GPU: 200 * mib }, made.action).then(() => "made", codeOf)).toBe(expected);
     expect([made.calls.length, events]).toEqual([calls, released]);
   });
 
@@ -236,6 +237,7 @@ describe("room for a session", () => {
       one.fill();
       await settled();
       events.push("made");
+      return made.session;
     });
     await settled();
     expect(events).toEqual(["release 500", "release 200", "made", "filled 500"]);
@@ -248,6 +250,22 @@ describe("room for a session", () => {
     await settled();
     expect(events).toEqual(["release 200"]);
     expect(one.releasedBytes).toBe(200 * mib);
+  });
+
+  it("comes back when the session is closed, and only then", async () => {
+    const { one, events } = memory();
+    const made = refused(1);
+    await one.withRoom({ GPU: 200 * mib }, made.action);
+    const other = refused(1);
+    await one.withRoom({ GPU: 100 * mib }, other.action);
+    one.takeBack({});
+    await settled();
+    expect(events).toEqual(["release 200", "release 100"]);
+    one.takeBack(made.session);
+    one.takeBack(made.session);
+    await settled();
+    expect(events.slice(2)).toEqual(["filled 200"]);
+    expect(one.givenToSessionsOn("GPU")).toBe(100 * mib);
   });
 
   it("is left to the session when the rest is filled", async () => {
@@ -338,13 +356,14 @@ describe("the memory of a model over two cards", () => {
 
   it("goes to a session on the cards where it needs some, and is not filled there", async () => {
     const { one, events, requests } = overTwo();
+    const session = {};
     let calls = 0;
     const action = () => {
       calls += 1;
       const refusal = Object.assign(new Error(), { code: "OUT_OF_MEMORY" });
-      return calls === 1 ? Promise.reject(refusal) : Promise.resolve("made");
+      return calls === 1 ? Promise.reject(refusal) : Promise.resolve(session);
     };
-    expect(await one.withRoom({ A: 30 * mib, B: 70 * mib, C: 10 * mib }, action)).toBe("made");
+    expect(await one.withRoom({ A: 30 * mib, B: 70 * mib, C: 10 * mib }, action)).toBe(session);
     expect(events).toEqual(["release 30 of A", "release 70 of B"]);
     expect([one.givenToSessionsOn("A"), one.givenToSessionsOn("B"), one.givenToSessionsOn("C")]).toEqual([
       30 * mib,
@@ -356,5 +375,8 @@ describe("the memory of a model over two cards", () => {
     one.fill();
     await settled();
     expect(events.slice(4)).toEqual(["fill 470 of A", "fill 430 of B"]);
+    one.takeBack(session);
+    await settled();
+    expect(events.slice(6)).toEqual(["fill 30 of A", "fill 70 of B"]);
   });
 });

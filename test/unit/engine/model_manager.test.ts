@@ -111,6 +111,47 @@ describe("loading", () => {
     expect(events).toEqual(["load a 2000", "close a", "load a 3000"]);
   });
 
+  it.each<[name: string, deviceLayers: number, events: string[]]>([
+    ["once more when an old copy has left the card", 1, ["load", "load", "close", "close", "load"]],
+    ["only once where the old copy held nothing of a card", 0, ["load", "load", "close"]],
+  ])("begins %s", async (_, deviceLayers, expected) => {
+    const { one, events } = manager({ deviceLayers });
+    const { opened, open } = gate();
+    const { opened: used, open: use } = gate();
+    const first = one.use("a", "main", async () => {
+      use();
+      await opened;
+    });
+    await used;
+    await one.reload();
+    for (let turn = 0; turn < 2; turn++) await one.use("a", "main", nothing);
+    expect(events).toEqual(["load a 8192", "load a 8192"]);
+    open();
+    await first;
+    await one.use("a", "main", nothing);
+    expect(events.map((event) => event.split(" ")[0])).toEqual(expected);
+  });
+
+  it("once more waits until nobody uses the copy that is to go", async () => {
+    const { one, events } = manager({ deviceLayers: 1 });
+    const [old, crowded] = [gate(), gate()];
+    const hold = async (until: Promise<void>): Promise<Promise<void>[]> => {
+      const { opened, open } = gate();
+      const using = one.use("a", "main", () => (open(), until));
+      await opened;
+      return [using];
+    };
+    const [first] = await hold(old.opened);
+    await one.reload();
+    const [second] = await hold(crowded.opened);
+    old.open();
+    await first;
+    expect(events.map((event) => event.split(" ")[0])).toEqual(["load", "load", "close"]);
+    crowded.open();
+    await second;
+    expect(events.map((event) => event.split(" ")[0])).toEqual(["load", "load", "close", "close"]);
+  });
+
   it("that failed is tried again by the next request", async () => {
     let full = true;
     const { one } = manager({ room: () => (full ? 0 : Infinity) });

@@ -32,6 +32,7 @@ describe("what would make it faster", () => {
   );
   check("CUDA", { packs: packReport(), backends: [] }, "Install CUDA support (516 MB). CUDA 13 runs on GTX 1650.");
   check("CUDA of this version", { packs: packReport({ outdated: true }) }, "Update CUDA support");
+  check("CUDA without an address", { packs: packReport({ downloadable: false }) }, "Install CUDA support from a file");
   check("CUDA that is switched off", { settings: { ...settings, cuda: "off" } }, "CUDA is switched off");
   check(
     "a newer driver",

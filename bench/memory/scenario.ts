@@ -1,0 +1,138 @@
+import type { SyntheticShape } from "../../scripts/setup/synthetic_model";
+import type { BenchmarkContext } from "../benchmark";
+import { physicalCores } from "../harness/machine";
+import { comparisonRow, limitRow, type Row } from "../harness/report";
+import { median } from "../harness/statistics";
+import { isRealCard } from "./real_card";
+import { bestSplits, describeSplit, promptWidth } from "./static_splits";
+import { timePasses, type PassTimes, type PassTimesReport } from "./pass_times";
+
+export interface Scenario {
+  shape: SyntheticShape;
+  label: string;
+  layers: number;
+  /** As in Setting. */
+  card: string;
+  decodeTarget: number;
+}
+
+/** What a run needs besides its scenarios. */
+export interface MemoryTools {
+  passTimes: string;
+  libraries: string;
+  model: (shape: SyntheticShape) => Promise<string>;
+}
+
+export const contextLength = 2048;
+const draftWidths = [4, 8, 16];
+const prefill = [promptWidth, 512];
+/** Takes so long that the other widths are measured more often. */
+const longPrefill = 2048;
+export const rounds = 3;
+
+/** All rows of one model on one card; with `quick` from one round, without the longest prompt. */
+export async function measureScenario(
+  { log, stops, quick }: Pick<BenchmarkContext, "log" | "stops" | "quick">,
+  scenario: Scenario,
+  { passTimes, libraries, model }: MemoryTools,
+): Promise<Row[]> {
+  const { card, shape } = scenario;
+  const threads = physicalCores();
+  const setting = { program: passTimes, libraries, model: await model(shape), card, threads, contextLength };
+  const isBrief = quick && isRealCard(card);
+  const name = `${scenario.label} ${scenario.card}`;
+  log(`${name}: looking for llama.cpp's best split`);
+  const splits = await bestSplits(scenario.layers, setting, stops, log, name);
+  const ours: PassTimesReport[] = [];
+  const theirs: PassTimesReport[] = [];
+  const roundsHere = isBrief ? 1 : rounds;
+  const prompts = isBrief ? prefill : [...prefill, longPrefill];
+  for (let round = 0; round < roundsHere; round++) {
+    log(`${name}: passes, round ${round + 1} of ${roundsHere}`);
+    const wide = round === 0 ? prompts : prefill;
+    const byWidth = [
+      [splits.narrow, [1, ...draftWidths]],
+      [splits.wide, wide],
+    ] as const;
+    for (const upstream of round % 2 === 0 ? [false, true] : [true, false]) {
+      for (const [split, widths] of upstream ? byWidth : [[null, [1, ...draftWidths, ...wide]] as const]) {
+        const report = await timePasses(setting, split, widths, 7, stops);
+        if (!report) throw new Error(`${name}: the split that fitted before does not fit now.`);
+        (upstream ? theirs : ours).push(report);
+      }
+    }
+  }
+  log(`${name}: ${ours[0]?.explanation ?? ""}`);
+  const seconds = (reports: PassTimesReport[], width: number): number[] =>
+    reports.flatMap(({ passes }) => passes.filter((pass) => pass.width === width).map((pass) => median(pass.seconds)));
+  const row = (id: string, width: number, target: number): Row =>
+    comparisonRow({
+      id: `${name} ${id}`,
+      unit: "ms",
+      peer: `llama.cpp, ${describeSplit(width >= promptWidth ? splits.wide : splits.narrow)}`,
+      ours: seconds(ours, width).map((value) => value * 1000),
+      theirs: seconds(theirs, width).map((value) => value * 1000),
+      better: "lower",
+      target,
+    });
+  const passes = (width: number) =>
+    ours.flatMap((report) => report.passes.filter((pass) => pass.width === width && pass.predicted > 0));
+  /** Against what the planner, or the card's own work, allows at best. */
+  const bound = (id: string, width: number, peer: string, least: (pass: PassTimes) => number, target: number): Row =>
+    comparisonRow({
+      id: `${name} ${id}`,
+      unit: "ms",
+      peer,
+      ours: passes(width).map((pass) => median(pass.seconds) * 1000),
+      theirs: passes(width).map((pass) => least(pass) * 1000),
+      better: "lower",
+      target,
+    });
+  const copyOrCompute = ({ cardSeconds, uploadSeconds }: PassTimes) => Math.max(cardSeconds, uploadSeconds);
+  const narrowSplit = `llama.cpp, ${describeSplit(splits.narrow)}`;
+  return [
+    row("decode", 1, scenario.decodeTarget),
+    ...draftWidths.map((width) => row(`pass of ${width}`, width, 1.5)),
+    ...prompts.map((width) => row(`prefill ${width}`, width, 1)),
+    // Of a real card nobody knows what it did when.
+    ...(isRealCard(card) ? [] : prompts).map((width) =>
+      bound(`prefill ${width}`, width, "the longer of copying and computing", copyOrCompute, 1 / 1.15),
+    ),
+    ...[1, ...draftWidths, ...prefill].map((width) =>
+      bound(`pass of ${width}`, width, "predicted", ({ predicted }) => predicted, 0.85),
+    ),
+    comparisonRow({
+      id: `${name} load and first token`,
+      unit: "s",
+      peer: narrowSplit,
+      ours: ours.map(({ loadSeconds }) => loadSeconds),
+      theirs: theirs.filter(({ passes: [first] }) => first?.width === 1).map(({ loadSeconds }) => loadSeconds),
+      better: "lower",
+      target: 1 / 1.1,
+    }),
+    ...restoreRows(name, ours),
+    limitRow({
+      id: `${name} time to measure the machine`,
+      unit: "s",
+      value: ours[0]?.measureSeconds ?? 0,
+      limit: 3,
+    }),
+  ];
+}
+
+/** None where no graphics memory can be given back. */
+export function restoreRows(name: string, reports: PassTimesReport[]): Row[] {
+  const restores = reports.filter(({ restoredBytes = 0 }) => restoredBytes > 0);
+  if (restores.length === 0) return [];
+  return [
+    comparisonRow({
+      id: `${name} restore ${((restores[0]?.restoredBytes ?? 0) / 1e9).toFixed(1)} GB`,
+      unit: "s",
+      peer: "the card's bus",
+      ours: restores.map(({ restoreSeconds = 0 }) => restoreSeconds),
+      theirs: restores.map(({ restoredBytes = 0, pinnedBandwidth = 1 }) => restoredBytes / pinnedBandwidth),
+      better: "lower",
+      target: 1 / 1.1,
+    }),
+  ];
+}
