@@ -96,6 +96,7 @@ describe("activity", () => {
       slotDiscarded: 0,
       waitedMs: 0,
       releasedBytes: 0,
+      releasedOfCards: [],
       expertUses: 0,
       expertHits: 0,
     });
