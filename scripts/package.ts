@@ -22,7 +22,7 @@ import { listZip } from "./setup/zip_listing";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Everything a VSIX may hold, and all of it must be there. Sizes are reported, so nobody is surprised. */
-const expected: [description: string, pattern: RegExp][] = [
+const everywhere: [description: string, pattern: RegExp][] = [
   ["the manifest", /^extension\/package\.json$/],
   ["the VSIX manifest", /^(extension\.vsixmanifest|\[Content_Types\]\.xml)$/],
   ["the documents", /^extension\/(readme\.md|changelog\.md|LICENSE\.txt|THIRD_PARTY_NOTICES)$/i],
@@ -35,6 +35,12 @@ const expected: [description: string, pattern: RegExp][] = [
   ["the addon", /^extension\/prebuilds\/[\w-]+\/nmos\.node$/],
   ["the engine libraries", /^extension\/prebuilds\/[\w-]+\/(lib)?(llama|ggml)[\w.-]*\.(so|dll|dylib)$/],
 ];
+
+/** Of the Visual C++ runtime, one by one what the engine libraries import: a new Windows has none of it. */
+const onWindows = ["msvcp140", "vcruntime140", "vcruntime140_1"].map((name): [string, RegExp] => [
+  `${name}.dll`,
+  new RegExp(`^extension/prebuilds/[\\w-]+/${name}\\.dll$`),
+]);
 
 export interface PackagedFile {
   path: string;
@@ -86,6 +92,7 @@ async function packagePack(id: string, target: string, check: boolean): Promise<
 
 async function check(path: string, target: string): Promise<void> {
   const files = await listZip(path);
+  const expected = target.startsWith("win32-") ? [...everywhere, ...onWindows] : everywhere;
   const stray = files.filter((file) => !expected.some(([, pattern]) => pattern.test(file)));
   if (stray.length > 0) throw new Error(`${path} holds files it should not: ${stray.join(", ")}`);
   const missing = expected.filter(([, pattern]) => !files.some((file) => pattern.test(file)));

@@ -48,7 +48,7 @@ std::string last_error_text() {
 // The system does not say which of the DLLs that a library needs it has not found.
 std::string load_error_text(const std::string& path) {
     const bool is_dependency = GetLastError() == ERROR_MOD_NOT_FOUND && GetFileAttributesW(widen(path).c_str()) != INVALID_FILE_ATTRIBUTES;
-    if (is_dependency) return "a DLL that it needs is missing, such as one of the graphics driver or of Microsoft's Visual C++ runtime";
+    if (is_dependency) return "a DLL that it needs is missing, such as one of the graphics driver";
     return path + ": " + last_error_text();
 }
 
