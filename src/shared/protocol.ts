@@ -13,7 +13,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -204,6 +204,16 @@ export interface Activity extends Guesses {
   usedAheadTokens: number;
 }
 
+/** Graphics memory that the system moved to RAM, which makes a card far slower, and what was done about it. */
+export interface Spill {
+  /** Of this host, counted from 1. What follows within some minutes is the same one. */
+  occasion: number;
+  /** How it was found: passes suddenly took so many times as long. Null: the system grants less than the model had. */
+  timesAsLong: number | null;
+  /** Given back for it; the processor computes with these weights. */
+  givenBackBytes: number;
+}
+
 export interface LoadedModel {
   ref: ModelRef;
   name: string;
@@ -213,6 +223,8 @@ export interface LoadedModel {
   placement: Placement;
   sessions: number;
   activity: Activity;
+  /** Since it was loaded for other reasons; null: none. */
+  spill: Spill | null;
 }
 
 export interface EngineStatus {

@@ -96,6 +96,7 @@ describe("activity", () => {
       slotDiscarded: 0,
       waitedMs: 0,
       releasedBytes: 0,
+      timesAsLong: null,
     });
     const session = await other.session();
     const tokens = await other.tokens("One two three four");

@@ -89,6 +89,23 @@ Memory memory() {
     return memory;
 }
 
+ProcessorTimes processor_times() {
+    const auto seconds = [](const FILETIME& time) {
+        constexpr double unit = 1e-7;
+        return static_cast<double>(uint64_t{time.dwHighDateTime} << 32 | time.dwLowDateTime) * unit;
+    };
+    FILETIME idle{};
+    FILETIME kernel{};  // with the idle time
+    FILETIME user{};
+    FILETIME began{};
+    FILETIME ended{};
+    FILETIME own_kernel{};
+    FILETIME own_user{};
+    if (!GetSystemTimes(&idle, &kernel, &user) || !GetProcessTimes(GetCurrentProcess(), &began, &ended, &own_kernel, &own_user)) return {};
+    const double all = seconds(kernel) + seconds(user);
+    return {all, all - seconds(idle) - seconds(own_kernel) - seconds(own_user), static_cast<int>(GetActiveProcessorCount(ALL_PROCESSOR_GROUPS))};
+}
+
 bool saves_energy() {
     SYSTEM_POWER_STATUS status{};
     if (!GetSystemPowerStatus(&status)) return false;

@@ -124,6 +124,7 @@ std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const 
 }  // namespace
 
 std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
+    const PassWatch::Disturbance disturbance;
     llama_model_params params = llama_model_default_params();
     std::array<ggml_backend_dev_t, 2> devices{};
     std::unique_ptr<HostWeights> host_weights;
@@ -208,12 +209,14 @@ uint64_t Model::release(uint64_t bytes) {
     check_open();
     if (!host_weights_) return 0;
     const uint64_t released = StreamingDevice::over(host_weights_->card()).release(*host_weights_, bytes);
+    if (released > 0) watch_.forget();
     std::lock_guard lock(activity_mutex_);
     activity_.released += released;
     return released;
 }
 
 uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most) {
+    const PassWatch::Disturbance disturbance;
     std::lock_guard moving(memory_mutex_);
     check_open();
     if (!host_weights_) return 0;
@@ -224,6 +227,7 @@ uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most) {
         std::lock_guard lock(activity_mutex_);
         activity_.released -= restored;
     }
+    if (restored > 0) watch_.forget();
     host_weights_->page_in(go_on);
     if (go_on()) device.fill_slots(*host_weights_);
     return restored;
@@ -269,6 +273,7 @@ ModelActivity Model::activity() const {
     std::unique_lock lock(activity_mutex_);
     ModelActivity activity = activity_;
     lock.unlock();
+    activity.times_as_long = watch_.times_as_long();
     if (host_weights_) activity.uploads = StreamingDevice::over(host_weights_->card()).counters();
     return activity;
 }

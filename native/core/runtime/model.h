@@ -20,6 +20,7 @@
 #include "device/upload_ring.h"
 #include "plan/placement.h"
 #include "runtime/cancellation.h"
+#include "runtime/pass_watch.h"
 #include "runtime/vocabulary.h"
 #include "speculative/draft_control.h"
 
@@ -69,6 +70,7 @@ struct ModelActivity {
     double last_predicted = 0;  // seconds; 0: nothing is predicted for this placement
     uint64_t released = 0;      // bytes of weights that belong on the card and are not there at present
     UploadCounters uploads;     // of all models of the card
+    double times_as_long = 0;   // as usual passes suddenly take (slow_passes.h); 0: they do not
 };
 
 class Model {
@@ -88,6 +90,8 @@ class Model {
 
     // What answers teach; of the compute thread.
     Speculation& speculation() const { return speculation_; }
+    // Of the passes that verify tokens.
+    PassWatch& watch() const { return watch_; }
     // The threads that sessions compute with; shares of networks that stay in RAM are computed by the same ones.
     void use_threadpool(ggml_threadpool_t pool);
 
@@ -134,6 +138,7 @@ class Model {
     ModelActivity activity_;  // guarded by activity_mutex_
     std::mutex sessions_mutex_;
     mutable Speculation speculation_;
+    mutable PassWatch watch_{placement_};
     std::vector<std::weak_ptr<Session>> sessions_;
 };
 

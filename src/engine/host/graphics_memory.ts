@@ -40,7 +40,7 @@ export class GraphicsMemory {
   private holders = 0;
   /** Nothing more can be given back until something is filled. */
   private exhausted = false;
-  /** Bytes that were given back for sessions: they alone are not filled again. */
+  /** Bytes that were given back for sessions, or for good: they alone are not filled again. */
   private floor = 0;
   /** Into so little nothing fitted the last time. */
   private tooFewBytes = 0;
@@ -52,14 +52,23 @@ export class GraphicsMemory {
     return this.options.model.activity.releasedBytes;
   }
 
-  /** Of those, what sessions were given instead. */
-  get givenToSessionsBytes(): number {
+  /** Of those, what sessions were given instead, or what was given up. */
+  get givenUpBytes(): number {
     return Math.min(this.floor, this.releasedBytes);
   }
 
   /** Gives at least so much back if there is so much; without a number all. Returns the bytes. */
   release(reason: string, bytes?: number): Promise<number> {
     return this.holding(() => this.giveBack(reason, bytes));
+  }
+
+  /** Gives at least so much back if there is so much, and does not fill it again. Returns the bytes. */
+  giveUp(reason: string, bytes: number): Promise<number> {
+    return this.holding(async () => {
+      const released = await this.giveBack(reason, bytes);
+      this.floor += released;
+      return released;
+    });
   }
 
   /** Runs `action`, and once more when the card refused it memory and so many bytes, or fewer, could be given back for it. */

@@ -1,4 +1,4 @@
-import type { LoadedModel, ModelRole } from "../../shared/protocol";
+import type { LoadedModel, ModelRole, Spill } from "../../shared/protocol";
 import type { InstalledModel } from "../models/model_store";
 import type { NativePlacement } from "../native/addon";
 import type { DraftSession } from "./draft_session";
@@ -18,6 +18,8 @@ export interface ModelEntry {
   lastUsed: number;
   /** Asked for in tokens; the model may have got a shorter one. */
   askedContext: number;
+  /** Of its file, also before it was loaded anew because of it. */
+  spill: Spill | null;
   /** When the model that guesses its answers was asked for, in milliseconds since the epoch. */
   draftModelAskedAt: number;
   /** To be closed as soon as nobody uses it, and given to no further request. */
@@ -36,7 +38,7 @@ export function placementOf(entry: ModelEntry): NativePlacement {
 }
 
 export function describe(entry: ModelEntry): LoadedModel {
-  const { installed, roles, handle } = entry;
+  const { installed, roles, handle, spill } = entry;
   return {
     ref: installed.ref,
     name: installed.name,
@@ -46,5 +48,6 @@ export function describe(entry: ModelEntry): LoadedModel {
     placement: placementOf(entry),
     sessions: handle.sessions,
     activity: handle.activity,
+    spill,
   };
 }

@@ -11,6 +11,8 @@ export interface ModelLoaderOptions {
   log: (line: string) => void;
   /** What the setting still allows beside the models that are loaded; Infinity without a limit. */
   vramLeftBytes: () => number;
+  /** Bytes that the model in a file may take, because the system moved memory of it to RAM; Infinity without a limit. */
+  spillLimit: (path: string) => number;
   /** What ghost text asks for. */
   fastChoice: () => ModelChoice;
   /** Unloads what nobody uses; false when there is nothing. */
@@ -98,7 +100,7 @@ export class ModelLoader {
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
     const { gpu, threads, kvCacheType, speculation } = this.options.settings();
-    const vramLeft = this.options.vramLeftBytes();
+    const vramLeft = Math.min(this.options.vramLeftBytes(), this.options.spillLimit(path));
     // 0 stands for no limit; into a single byte nothing fits.
     const vramLimitBytes = vramLeft === Infinity ? 0 : Math.max(1, vramLeft);
     return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes, exactPasses: speculation === "exact" };

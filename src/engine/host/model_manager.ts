@@ -25,6 +25,7 @@ import { describe, placementOf, plannedFor, type ModelEntry } from "./model_entr
 import { ModelLoader } from "./model_loader";
 import { roomForSessions, sessionBytes, storeBytes } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
+import { SpillRelief } from "./spill_relief";
 
 /** The addon and its one engine, made with the first model. */
 export interface NativeRuntime {
@@ -79,6 +80,7 @@ export class ModelManager {
   private readonly loads = new Map<string, Loading>();
   private readonly loader: ModelLoader;
   private readonly drafts: DraftModels;
+  private readonly spills: SpillRelief;
   private turn: Promise<unknown> = Promise.resolve();
   private givingBack = false;
   /** What ghost text has asked for last. */
@@ -88,9 +90,11 @@ export class ModelManager {
     this.loader = new ModelLoader({
       ...options,
       vramLeftBytes: () => this.vramLeftBytes(),
+      spillLimit: (path) => this.spills.limitFor(fileKey(path)),
       fastChoice: () => this.fastChoice,
       unloadIdle: () => this.unloadIdle(),
     });
+    this.spills = new SpillRelief({ ...options, reload: (entry) => this.retire([entry]) });
     this.drafts = new DraftModels({
       ...options,
       entries: this.entries,
@@ -147,6 +151,7 @@ export class ModelManager {
     } finally {
       if (!options.isIdle) entry.lastUsed = Date.now();
       await this.release(entry);
+      void this.spills.check(entry);
     }
   }
 
@@ -172,7 +177,9 @@ export class ModelManager {
     for (const [key, loading] of [...this.loads]) {
       if (isMeant(loading.ref)) this.cancel(key, loading);
     }
-    return this.retire([...this.entries].filter(({ installed }) => isMeant(installed.ref)));
+    const entries = [...this.entries].filter(({ installed }) => isMeant(installed.ref));
+    for (const { key } of entries) this.spills.forget(key);
+    return this.retire(entries);
   }
 
   /**
@@ -196,6 +203,7 @@ export class ModelManager {
   /** Settings have changed: what is loaded goes as soon as nobody uses it, and loads begin again. */
   async reload(): Promise<void> {
     for (const loading of this.loads.values()) loading.outdated = true;
+    this.spills.forget();
     await this.retire([...this.entries]);
   }
 
@@ -222,6 +230,7 @@ export class ModelManager {
     try {
       await this.giveIdleBack(now);
       await this.relieveCards();
+      await Promise.all([...this.entries].map((entry) => this.spills.check(entry)));
     } finally {
       this.givingBack = false;
     }
@@ -235,6 +244,7 @@ export class ModelManager {
       if (entry.stale || entry.users > 0) continue;
       if (isIdle(entry, idleUnloadMinutes)) {
         this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
+        this.spills.forget(entry.key);
         await this.close(entry);
       } else if (isIdle(entry, idleReleaseMinutes)) {
         await entry.graphics.release(`idle for ${String(idleReleaseMinutes)} minutes`);
@@ -251,7 +261,9 @@ export class ModelManager {
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
         if (missing <= 0) break;
         if (!this.entries.has(entry)) continue;
-        missing -= await entry.graphics.release(`other programs need that of ${card.name}`, missing);
+        const released = await entry.graphics.release(`other programs need that of ${card.name}`, missing);
+        if (card.memoryBeyond > 0 && released > 0) this.spills.note(entry, null, released);
+        missing -= released;
       }
     }
   }
@@ -367,6 +379,7 @@ export class ModelManager {
         users: 0,
         lastUsed: Date.now(),
         askedContext: loading.askedContext,
+        spill: this.spills.of(key),
         draftModelAskedAt: -Infinity,
         stale: false,
       };
@@ -408,12 +421,12 @@ export class ModelManager {
 
   /**
    * What the setting still allows beside the models that are loaded. What these gave back is theirs, because it is filled
-   * again, but for what they gave to sessions.
+   * again, but for what they gave to sessions or gave up.
    */
   private vramLeftBytes(): number {
     const { vramLimitMiB } = this.options.settings();
     if (vramLimitMiB === 0) return Infinity;
-    const used = [...this.entries].map((entry) => plannedFor(entry).deviceBytes - entry.graphics.givenToSessionsBytes);
+    const used = [...this.entries].map((entry) => plannedFor(entry).deviceBytes - entry.graphics.givenUpBytes);
     return Math.max(
       0,
       used.reduce((left, bytes) => left - bytes, vramLimitMiB * 2 ** 20),

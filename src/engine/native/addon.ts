@@ -209,6 +209,11 @@ export interface NativeActivity {
   waitedMs: number;
   /** Weights that belong on the card and are not there at present. */
   releasedBytes: number;
+  /**
+   * How many times as long as usual passes suddenly take, though the processor is free: most likely the system has moved
+   * memory of the card to RAM. Null: they do not. Stays until weights are released or brought back.
+   */
+  timesAsLong: number | null;
 }
 
 export interface NativeModelInfo {

@@ -158,6 +158,7 @@ function model(options: LoadModelOptions): NativeModel {
     slotDiscarded: 0,
     waitedMs: 0,
     releasedBytes: 0,
+    timesAsLong: null,
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },

@@ -73,6 +73,8 @@ export function manager({
   mainBytes = 10,
   mayDraft = true,
 }: Machine = {}) {
+  /** Of every loaded model, until it gives something back. */
+  const slowness: { timesAsLong: number | null } = { timesAsLong: null };
   const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, memoryBeyond: 0, isLost: false };
   const events: string[] = [];
   const lines: string[] = [];
@@ -111,11 +113,12 @@ export function manager({
         layerMap,
       },
       get activity() {
-        return { passes, releasedBytes };
+        return { passes, releasedBytes, timesAsLong: slowness.timesAsLong };
       },
       release: ({ bytes = Infinity }) => {
         const released = Math.min(bytes, releasable - releasedBytes);
         releasedBytes += released;
+        if (released > 0) slowness.timesAsLong = null;
         card.memoryFree += released;
         events.push(`release ${path} ${String(released / mib)}`);
         return Promise.resolve(released);
@@ -186,7 +189,7 @@ export function manager({
   });
   const limits = () => asked.map(({ vramLimitBytes }) => vramLimitBytes);
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
-  return { one, events, lines, asked, planned, limits, reserved, card };
+  return { one, events, lines, asked, planned, limits, reserved, card, slowness };
 }
 
 /** Resolves when a load is under way and has reported. */

@@ -1,0 +1,97 @@
+import type { Spill } from "../../shared/protocol";
+import { plannedFor, type ModelEntry } from "./model_entry";
+
+export interface SpillReliefOptions {
+  /** Has a model loaded anew as soon as nobody uses it. */
+  reload: (entry: ModelEntry) => Promise<unknown>;
+  log: (line: string) => void;
+  onChanged: () => void;
+  /** In milliseconds. */
+  now?: () => number;
+}
+
+interface Relief {
+  spill: Spill;
+  /** When it was last found, in milliseconds. */
+  at: number;
+  /** Bytes of graphics memory that the model may take when it is loaded anew. */
+  limitBytes: number;
+}
+
+/** What is found within so long a time after another one is the same occasion. */
+const occasionMs = 10 * 60_000;
+
+/** Nobody knows how much of it lies in RAM: half of what a model has is more than most overcommitted cards are over. */
+const givenUpShare = 0.5;
+
+/**
+ * Gives graphics memory up where the system has moved it to RAM: found by passes that suddenly take several times as long, on
+ * systems or cards that do not tell what they grant. Weights that are in RAM, too, go at once; a model that lies on the card as
+ * a whole is loaded anew with less of it.
+ */
+export class SpillRelief {
+  private readonly reliefs = new Map<string, Relief>();
+  private readonly underWay = new Set<ModelEntry>();
+  private occasions = 0;
+
+  constructor(private readonly options: SpillReliefOptions) {}
+
+  /** Of a model's file; Infinity: none. */
+  limitFor(key: string): number {
+    return this.reliefs.get(key)?.limitBytes ?? Infinity;
+  }
+
+  of(key: string): Spill | null {
+    return this.reliefs.get(key)?.spill ?? null;
+  }
+
+  /** The model was given back for another reason, or all of them: it begins with what the card has then. */
+  forget(key?: string): void {
+    if (key === undefined) this.reliefs.clear();
+    else this.reliefs.delete(key);
+  }
+
+  /** Gives memory of the model up if its passes have become slow. A failure is only logged. */
+  async check(entry: ModelEntry): Promise<void> {
+    const { timesAsLong } = entry.handle.model.activity;
+    if (!timesAsLong || entry.stale || this.underWay.has(entry)) return;
+    this.underWay.add(entry);
+    try {
+      await this.relieve(entry, timesAsLong);
+    } catch (thrown) {
+      this.options.log(`giving up graphics memory of ${entry.installed.ref} failed: ${String(thrown)}`);
+    } finally {
+      this.underWay.delete(entry);
+    }
+  }
+
+  /** Remembers, for the user, what was given back; `timesAsLong` null: because the system grants less. */
+  note(entry: ModelEntry, timesAsLong: number | null, givenBackBytes: number, limitBytes = Infinity): void {
+    const now = (this.options.now ?? Date.now)();
+    const earlier = this.reliefs.get(entry.key);
+    const isSame = earlier !== undefined && now - earlier.at < occasionMs;
+    const spill: Spill = {
+      occasion: isSame ? earlier.spill.occasion : ++this.occasions,
+      timesAsLong: timesAsLong ?? (isSame ? earlier.spill.timesAsLong : null),
+      givenBackBytes: givenBackBytes + (isSame ? earlier.spill.givenBackBytes : 0),
+    };
+    this.reliefs.set(entry.key, { spill, at: now, limitBytes: Math.min(limitBytes, earlier?.limitBytes ?? Infinity) });
+    entry.spill = spill;
+    this.options.onChanged();
+  }
+
+  private async relieve(entry: ModelEntry, timesAsLong: number): Promise<void> {
+    const { graphics, installed } = entry;
+    const hadBytes = plannedFor(entry).deviceBytes - graphics.releasedBytes;
+    const bytes = Math.ceil(hadBytes * givenUpShare);
+    const reason = `passes take ${timesAsLong.toFixed(1)} times as long as before`;
+    const released = await graphics.giveUp(reason, bytes);
+    if (released > 0) {
+      this.note(entry, timesAsLong, released);
+      return;
+    }
+    this.options.log(`${installed.ref} is loaded anew with less graphics memory: ${reason}`);
+    this.note(entry, timesAsLong, bytes, hadBytes - bytes);
+    await this.options.reload(entry);
+  }
+}

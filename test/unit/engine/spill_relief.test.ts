@@ -1,0 +1,94 @@
+import { describe, expect, it, vi } from "vitest";
+import type { ModelEntry } from "../../../src/engine/host/model_entry";
+import { SpillRelief } from "../../../src/engine/host/spill_relief";
+import { manager, mib, nothing, type Machine } from "./manager_fixture";
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+/** A model on the card, of 1000 MiB. */
+async function loaded(machine: Machine) {
+  const made = manager({ deviceLayers: 1000, ...machine });
+  await made.one.use("a", "main", nothing);
+  return made;
+}
+
+describe("a card whose passes become slow", () => {
+  it("is given memory back at once, for good, and the user learns of it", async () => {
+    const { one, events, slowness } = await loaded({ releasable: 800 * mib });
+    expect(one.loaded()[0]?.spill).toBeNull();
+    slowness.timesAsLong = 9.5;
+    await one.use("a", "main", nothing);
+    await settled();
+    await one.use("a", "main", nothing);
+    await settled();
+    expect(events).toEqual(["load a 8192", "release a 500"]);
+    expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: 9.5, givenBackBytes: 500 * mib });
+  });
+
+  it("is looked after during long answers, too", async () => {
+    const { one, events, slowness } = await loaded({ releasable: 800 * mib });
+    await one.use("a", "main", async () => {
+      slowness.timesAsLong = 9.5;
+      await one.giveBack(Date.now());
+      expect(events).toEqual(["load a 8192", "release a 500"]);
+    });
+  });
+
+  it("gets less of a model that can give nothing back, which is loaded anew, until it was unloaded", async () => {
+    const { one, events, slowness, limits } = await loaded({});
+    slowness.timesAsLong = 9.5;
+    await one.use("a", "main", nothing);
+    await settled();
+    slowness.timesAsLong = null;
+    await one.use("a", "main", nothing);
+    expect(events).toEqual(["load a 8192", "release a 0", "close a", "load a 8192"]);
+    expect(limits()).toEqual([0, 500 * mib]);
+    expect(one.loaded()[0]?.spill).toMatchObject({ occasion: 1, timesAsLong: 9.5 });
+    await one.unload("a");
+    await one.use("a", "main", nothing);
+    expect(limits().at(-1)).toBe(0);
+    expect(one.loaded()[0]?.spill).toBeNull();
+  });
+
+  it("is not unloaded under a request", async () => {
+    const { one, events, slowness } = await loaded({});
+    await one.use("a", "main", async () => {
+      slowness.timesAsLong = 9.5;
+      await one.giveBack(Date.now());
+      slowness.timesAsLong = null;
+      expect(events).toEqual(["load a 8192", "release a 0"]);
+    });
+    expect(events.at(-1)).toBe("close a");
+  });
+});
+
+it("memory beyond what the system grants is told to the user as well", async () => {
+  const { one, card } = await loaded({ releasable: 800 * mib });
+  Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
+  await one.giveBack(Date.now());
+  expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
+});
+
+it("a card that is full, and no more, is no reason to tell the user", async () => {
+  const { one, card } = await loaded({ releasable: 800 * mib });
+  card.memoryFree = 0;
+  await one.giveBack(Date.now());
+  expect(one.loaded()[0]?.spill).toBeNull();
+});
+
+it("what follows within minutes is the same occasion", () => {
+  const now = vi.fn(() => 0);
+  const changed = vi.fn();
+  const relief = new SpillRelief({ reload: nothing, log: () => undefined, onChanged: changed, now });
+  const entry = { key: "a" } as ModelEntry;
+  const note = (minutes: number, times: number | null, bytes: number) => {
+    now.mockReturnValue(minutes * 60_000);
+    relief.note(entry, times, bytes);
+    return entry.spill;
+  };
+  expect(note(0, 8, 100)).toEqual({ occasion: 1, timesAsLong: 8, givenBackBytes: 100 });
+  expect(note(9, null, 50)).toEqual({ occasion: 1, timesAsLong: 8, givenBackBytes: 150 });
+  expect(note(18, 5, 1)).toEqual({ occasion: 1, timesAsLong: 5, givenBackBytes: 151 });
+  expect(note(28, null, 7)).toEqual({ occasion: 2, timesAsLong: null, givenBackBytes: 7 });
+  expect(changed).toHaveBeenCalledTimes(4);
+});
