@@ -2,6 +2,7 @@ import type { Benchmark } from "./benchmark";
 import { completionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
+import { firstRunBenchmark } from "./first_run/first_run_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
@@ -19,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   exactBenchmark,
   completionBenchmark,
   firstTokenBenchmark,
+  firstRunBenchmark,
   confidenceBenchmark,
   contextBenchmark,
   replayBenchmark,
