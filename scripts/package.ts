@@ -6,16 +6,18 @@
  * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
+import manifest from "../package.json";
 import { crossBuild, isCrossTarget } from "./setup/cross_build";
 import { hostPlatform } from "./setup/engine_libraries";
 import { buildPack } from "./setup/engine_pack";
 import { buildNative } from "./setup/native_build";
+import { packagedReadme } from "./setup/packaged_readme";
 import { checkAgainstBaseline } from "./setup/system_baseline";
 import { listZip } from "./setup/zip_listing";
 
@@ -63,8 +65,17 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
   mkdirSync(artifacts, { recursive: true });
   const path = join(artifacts, `nmos-${target}.vsix`);
   const ignoreFile = join(artifacts, ".vscodeignore");
-  cpSync(join(root, ".vscodeignore"), ignoreFile);
-  writeFileSync(ignoreFile, `!${prebuilt.replaceAll("\\", "/")}/**\n`, { flag: "a" });
+  const ignored = readFileSync(join(root, ".vscodeignore"), "utf8").trimEnd().split(/\r?\n/);
+  const readme = "artifacts/README.md";
+  // vsce gives relative links the address of the repository.
+  const hasRepository = "repository" in manifest;
+  const shipped = hasRepository ? ignored : ignored.map((line) => (line === "!README.md" ? `!${readme}` : line));
+  writeFileSync(ignoreFile, [...shipped, `!${prebuilt.replaceAll("\\", "/")}/**`, ""].join("\n"));
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  writeFileSync(
+    join(root, readme),
+    packagedReadme(text, (file) => ignored.includes(`!${file}`)),
+  );
   try {
     await createVSIX({
       cwd: root,
@@ -73,10 +84,12 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
       ignoreFile,
       dependencies: false,
       allowMissingRepository: true,
-      rewriteRelativeLinks: false,
+      rewriteRelativeLinks: hasRepository,
+      ...(hasRepository ? {} : { readmePath: readme }),
     });
   } finally {
     rmSync(ignoreFile);
+    rmSync(join(root, readme));
   }
   await check(path, target);
   return { path, bytes: statSync(path).size };

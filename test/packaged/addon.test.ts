@@ -1,7 +1,8 @@
-import { cpSync, mkdirSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, join, resolve, win32 } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { windowsPlatform } from "../../scripts/setup/cross_build";
+import { relativeLinks } from "../../scripts/setup/packaged_readme";
 import type { AddonProbeInput } from "./addon_probe";
 import { InstalledPackage } from "./installed_package";
 import type { LoadProbeInput } from "./load_probe";
@@ -143,6 +144,12 @@ describe("libraries", () => {
     );
     expect(seen["the addon"]).toMatchObject(expected);
   });
+});
+
+it("the package's README has no link that leads nowhere", () => {
+  const readme = readFileSync(join(installed.extension, "readme.md"), "utf8");
+  expect(readme).toContain("# NMOS");
+  expect(relativeLinks(readme)).toEqual([]);
 });
 
 it("nothing is written into the package's folder", () => {
