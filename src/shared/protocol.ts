@@ -631,7 +631,7 @@ export interface EngineNotifications {
   "engine/statusChanged": EngineStatus;
   "models/changed": ModelState[];
   /** The host ends on purpose: the end of the connection that follows is no crash. */
-  "engine/ending": { reason: string };
+  "engine/ending": { reason: string; isFailure: boolean };
 }
 
 /** The names of all notifications. */

@@ -15,12 +15,13 @@ export interface ModelEntry {
   draft: DraftSession;
   graphics: GraphicsMemory;
   users: number;
+  /** In milliseconds of the manager's clock. */
   lastUsed: number;
   /** Asked for in tokens; the model may have got a shorter one. */
   askedContext: number;
   /** Of its file, also before it was loaded anew because of it. */
   spill: Spill | null;
-  /** When the model that guesses its answers was asked for, in milliseconds since the epoch. */
+  /** When the model that guesses its answers was asked for, in milliseconds of that clock. */
   draftModelAskedAt: number;
   /** To be closed as soon as nobody uses it, and given to no further request. */
   stale: boolean;

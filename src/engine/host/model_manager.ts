@@ -1,4 +1,4 @@
-import { EngineError } from "../../shared/errors";
+import { EngineError, toEngineError } from "../../shared/errors";
 import {
   DEFAULT_CONTEXT_LENGTH,
   type EngineSettings,
@@ -41,6 +41,10 @@ export interface ModelManagerOptions {
   log: (line: string) => void;
   /** Called after anything `loaded` or `loading` reports has changed. */
   onChanged: () => void;
+  /** Called when a graphics card has failed to compute: it does so again until the process ends. */
+  onDeviceFailed?: (message: string) => void;
+  /** Milliseconds of a clock that idle times are told by. Default: the time of day. */
+  now?: () => number;
 }
 
 interface Loading {
@@ -97,6 +101,7 @@ export class ModelManager {
     this.spills = new SpillRelief({ ...options, reload: (entry) => this.retire([entry]) });
     this.drafts = new DraftModels({
       ...options,
+      now: () => this.now(),
       entries: this.entries,
       choose: () => options.store.choose(this.fastChoice, "fast"),
       load: () => this.load(this.fastChoice, "fast", { isIdle: true, isSpare: true }),
@@ -148,8 +153,12 @@ export class ModelManager {
       // So that it is there when the answer begins.
       if (!options.isIdle) entry.draft.prepare();
       return await action(entry);
+    } catch (thrown) {
+      const { code, message } = toEngineError(thrown);
+      if (code === "DEVICE_FAILED") this.options.onDeviceFailed?.(message);
+      throw thrown;
     } finally {
-      if (!options.isIdle) entry.lastUsed = Date.now();
+      if (!options.isIdle) entry.lastUsed = this.now();
       await this.release(entry);
       void this.spills.check(entry);
     }
@@ -234,6 +243,10 @@ export class ModelManager {
     } finally {
       this.givingBack = false;
     }
+  }
+
+  private now(): number {
+    return (this.options.now ?? Date.now)();
   }
 
   private async giveIdleBack(now: number): Promise<void> {
@@ -377,7 +390,7 @@ export class ModelManager {
         draft,
         graphics,
         users: 0,
-        lastUsed: Date.now(),
+        lastUsed: this.now(),
         askedContext: loading.askedContext,
         spill: this.spills.of(key),
         draftModelAskedAt: -Infinity,

@@ -46,6 +46,8 @@ export interface Machine {
   mainBytes?: number;
   /** Whether the models share a vocabulary. */
   mayDraft?: boolean;
+  /** The manager's clock. */
+  now?: () => number;
 }
 
 class Cancellation {
@@ -72,6 +74,7 @@ export function manager({
   refusals = 0,
   mainBytes = 10,
   mayDraft = true,
+  now,
 }: Machine = {}) {
   /** Of every loaded model, until it gives something back. */
   const slowness: { timesAsLong: number | null } = { timesAsLong: null };
@@ -186,6 +189,7 @@ export function manager({
       lines.push(line);
     },
     onChanged: () => undefined,
+    ...(now && { now }),
   });
   const limits = () => asked.map(({ vramLimitBytes }) => vramLimitBytes);
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
