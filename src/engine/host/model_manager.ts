@@ -12,6 +12,7 @@ import type {
   NativeActivity,
   NativeAddon,
   NativeCancellation,
+  NativeDevice,
   NativeEngine,
   NativeModel,
   NativePlacement,
@@ -98,7 +99,11 @@ export class ModelManager {
       fastChoice: () => this.fastChoice,
       unloadIdle: () => this.unloadIdle(),
     });
-    this.spills = new SpillRelief({ ...options, reload: (entry) => this.retire([entry]) });
+    this.spills = new SpillRelief({
+      ...options,
+      reload: (entry) => this.retire([entry]),
+      isCard: (device) => this.devices().some(({ name, kind }) => name === device && kind === "gpu"),
+    });
     this.drafts = new DraftModels({
       ...options,
       now: () => this.now(),
@@ -245,6 +250,10 @@ export class ModelManager {
     }
   }
 
+  private devices(): NativeDevice[] {
+    return this.options.runtime().engine.devices();
+  }
+
   private now(): number {
     return (this.options.now ?? Date.now)();
   }
@@ -268,7 +277,7 @@ export class ModelManager {
   /** A card that others have filled gets memory of ours back: of models that were not used for the longest time first. */
   private async relieveCards(): Promise<void> {
     if (this.entries.size === 0) return;
-    for (const card of this.options.runtime().engine.devices()) {
+    for (const card of this.devices()) {
       let missing = card.kind === "gpu" ? missingBytes(card) : 0;
       const entries = [...this.entries].filter(({ handle }) => handle.model.placement.device === card.name);
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
@@ -278,6 +287,8 @@ export class ModelManager {
         if (card.memoryBeyond > 0 && released > 0) this.spills.note(entry, null, released);
         missing -= released;
       }
+      // What is beyond the system's grant lies in RAM.
+      if (missing > 0 && card.memoryBeyond > 0) await this.spills.shrink(entries, missing);
     }
   }
 

@@ -1,9 +1,11 @@
 import type { Spill } from "../../shared/protocol";
-import { plannedFor, type ModelEntry } from "./model_entry";
+import { placementOf, type ModelEntry } from "./model_entry";
 
 export interface SpillReliefOptions {
   /** Has a model loaded anew as soon as nobody uses it. */
   reload: (entry: ModelEntry) => Promise<unknown>;
+  /** Whether a device has memory of its own. What is in RAM anyway is slow for other reasons. */
+  isCard: (device: string) => boolean;
   log: (line: string) => void;
   onChanged: () => void;
   /** In milliseconds. */
@@ -53,16 +55,27 @@ export class SpillRelief {
 
   /** Gives memory of the model up if its passes have become slow. A failure is only logged. */
   async check(entry: ModelEntry): Promise<void> {
-    const { timesAsLong } = entry.handle.model.activity;
+    const { activity, placement } = entry.handle.model;
+    const { timesAsLong } = activity;
     if (!timesAsLong || entry.stale || this.underWay.has(entry)) return;
     this.underWay.add(entry);
     try {
-      await this.relieve(entry, timesAsLong);
+      if (this.options.isCard(placement.device)) await this.relieve(entry, timesAsLong);
     } catch (thrown) {
       this.options.log(`giving up graphics memory of ${entry.installed.ref} failed: ${String(thrown)}`);
     } finally {
       this.underWay.delete(entry);
     }
+  }
+
+  /** Has the first of these models that has memory of the card loaded anew with so many bytes less of it. */
+  async shrink(entries: readonly ModelEntry[], bytes: number): Promise<void> {
+    const entry = entries.find((one) => !one.stale && bytesOnCard(one) > 0);
+    if (!entry) return;
+    const hadBytes = bytesOnCard(entry);
+    this.options.log(`${entry.installed.ref} is loaded anew with less graphics memory: the system grants no more`);
+    this.note(entry, null, Math.min(bytes, hadBytes), Math.max(0, hadBytes - bytes));
+    await this.options.reload(entry);
   }
 
   /** Remembers, for the user, what was given back; `timesAsLong` null: because the system grants less. */
@@ -82,7 +95,7 @@ export class SpillRelief {
 
   private async relieve(entry: ModelEntry, timesAsLong: number): Promise<void> {
     const { graphics, installed } = entry;
-    const hadBytes = plannedFor(entry).deviceBytes - graphics.releasedBytes;
+    const hadBytes = bytesOnCard(entry);
     const bytes = Math.ceil(hadBytes * givenUpShare);
     const reason = `passes take ${timesAsLong.toFixed(1)} times as long as before`;
     const released = await graphics.giveUp(reason, bytes);
@@ -94,4 +107,8 @@ export class SpillRelief {
     this.note(entry, timesAsLong, bytes, hadBytes - bytes);
     await this.options.reload(entry);
   }
+}
+
+function bytesOnCard(entry: ModelEntry): number {
+  return placementOf(entry).deviceBytes;
 }

@@ -69,6 +69,25 @@ it("memory beyond what the system grants is told to the user as well", async () 
   expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
 });
 
+it("memory beyond what the system grants that cannot be given back is not taken again", async () => {
+  const { one, events, card, limits } = await loaded({});
+  Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
+  await one.giveBack(Date.now());
+  Object.assign(card, { memoryFree: 2 ** 40, memoryBeyond: 0 });
+  await one.use("a", "main", nothing);
+  expect(events).toEqual(["load a 8192", "release a 0", "close a", "load a 8192"]);
+  expect(limits()).toEqual([0, 516 * mib]);
+  expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
+});
+
+it("slow passes of graphics whose memory is RAM lead to nothing", async () => {
+  const { one, events, card, slowness } = await loaded({ releasable: 800 * mib });
+  card.kind = "integrated";
+  slowness.timesAsLong = 9.5;
+  await one.giveBack(Date.now());
+  expect(events).toEqual(["load a 8192"]);
+});
+
 it("a card that is full, and no more, is no reason to tell the user", async () => {
   const { one, card } = await loaded({ releasable: 800 * mib });
   card.memoryFree = 0;
@@ -79,7 +98,13 @@ it("a card that is full, and no more, is no reason to tell the user", async () =
 it("what follows within minutes is the same occasion", () => {
   const now = vi.fn(() => 0);
   const changed = vi.fn();
-  const relief = new SpillRelief({ reload: nothing, log: () => undefined, onChanged: changed, now });
+  const relief = new SpillRelief({
+    reload: nothing,
+    isCard: () => true,
+    log: () => undefined,
+    onChanged: changed,
+    now,
+  });
   const entry = { key: "a" } as ModelEntry;
   const note = (minutes: number, times: number | null, bytes: number) => {
     now.mockReturnValue(minutes * 60_000);
