@@ -96,6 +96,8 @@ describe("activity", () => {
       slotDiscarded: 0,
       waitedMs: 0,
       releasedBytes: 0,
+      releasedOfCards: [],
+      timesAsLong: null,
       expertUses: 0,
       expertHits: 0,
     });

@@ -101,6 +101,12 @@ void check_ram(const ModelProfile& model, const PlacementRequest& request, const
 
 }  // namespace
 
+std::string card_names(const Placement& placement) {
+    std::string names;
+    for (const PlacedCard& card : placement.cards) names += (names.empty() ? "" : ", ") + card.device;
+    return names;
+}
+
 uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size) {
     const uint64_t activations = uint64_t{batch_size} * (uint64_t{model.feed_forward} * 3 + uint64_t{model.embedding} * 8) * sizeof(float);
     const uint64_t mask = uint64_t{batch_size} * context_length * sizeof(float);

@@ -346,15 +346,29 @@ describe("the memory of a model over two cards", () => {
     };
     expect(await one.withRoom({ A: 30 * mib, B: 70 * mib, C: 10 * mib }, action)).toBe("made");
     expect(events).toEqual(["release 30 of A", "release 70 of B"]);
-    expect([one.givenToSessionsOn("A"), one.givenToSessionsOn("B"), one.givenToSessionsOn("C")]).toEqual([
-      30 * mib,
-      70 * mib,
-      0,
-    ]);
+    expect([one.givenUpOn("A"), one.givenUpOn("B"), one.givenUpOn("C")]).toEqual([30 * mib, 70 * mib, 0]);
     await one.release("idle");
     requests.count = 1;
     one.fill();
     await settled();
     expect(events.slice(4)).toEqual(["fill 470 of A", "fill 430 of B"]);
+  });
+
+  it("is given up on one card for good, and filled on the other", async () => {
+    const { one, events, requests } = overTwo();
+    expect(await one.giveUp("slow", 200 * mib, "B")).toBe(200 * mib);
+    expect(await one.giveUp("slow", 200 * mib, "C")).toBe(0);
+    await one.release("idle");
+    requests.count = 1;
+    one.fill();
+    await settled();
+    expect(events).toEqual([
+      "release 200 of B",
+      "release 500 of A",
+      "release 300 of B",
+      "fill 500 of A",
+      "fill 300 of B",
+    ]);
+    expect([one.givenUpOn("A"), one.givenUpOn("B")]).toEqual([0, 200 * mib]);
   });
 });

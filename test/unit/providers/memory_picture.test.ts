@@ -140,12 +140,12 @@ describe("the tiers", () => {
     "other 1,000 MiB 125",
     "free 5,000 MiB 625",
   ]);
-  check(
-    "what it has on the other",
-    { devices: card(7000, { name: "CUDA0" }), models: [both] },
-    "Graphics card CUDA0",
-    ["weights 950 MiB 119", "cache 50 MiB 6", "other 0 MiB 0", "free 7,000 MiB 875"],
-  );
+  check("what it has on the other", { devices: card(7000, { name: "CUDA0" }), models: [both] }, "Graphics card CUDA0", [
+    "weights 950 MiB 119",
+    "cache 50 MiB 6",
+    "other 0 MiB 0",
+    "free 7,000 MiB 875",
+  ]);
 
   test("cards come before RAM, the processor is none", () => {
     expect(picture().tiers.map(({ title }) => title)).toEqual(["Graphics card Vulkan0", "RAM"]);
@@ -178,7 +178,11 @@ describe("the layers", () => {
     });
   }
 
-  const none: LayerPlacement = { attentionOnDevice: true, card: "Vulkan0", network: { device: 0, uploaded: 0, host: 0 } };
+  const none: LayerPlacement = {
+    attentionOnDevice: true,
+    card: "Vulkan0",
+    network: { device: 0, uploaded: 0, host: 0 },
+  };
   checkColumn("on the card", onCard, "attention and KV cache on Vulkan0; network 100% on Vulkan0");
   checkColumn("in RAM", inRam, "attention and KV cache in RAM; network 100% computed by the processor");
   checkColumn(
@@ -285,6 +289,15 @@ describe("a model", () => {
     expect(modelOf().reasons).toEqual(["2 of 4 layers fit.", "The rest is computed by the processor."]);
     expect(texts(modelOf().predictions)).toEqual(["1 token: 31.3 ms", "512 tokens: 1,235 ms"]);
     expect(modelOf({ predictedPasses: [] }).predictions).toEqual([]);
+  });
+
+  test("says what became of its memory", () => {
+    const spill = { occasion: 1, timesAsLong: null, givenBackBytes: 300 * 2 ** 20 };
+    const status = engineStatus({ models: [loadedModel({ spill })] });
+    expect(memoryPicture({ status, at: 0 }).models[0]?.reasons.slice(2)).toEqual([
+      "The system grants Model M less graphics memory than it had. NMOS gave 300 MiB of it back and computes with that part on the processor.",
+      "Close programs that use the graphics card, or lower nmos.engine.vramLimit.",
+    ]);
   });
 
   test("is none or more", () => {

@@ -56,7 +56,11 @@ const nothingDone: Activity = {
   usedAheadTokens: 0,
 };
 
-const onOther: LayerPlacement = { attentionOnDevice: true, card: "CUDA0", network: { device: 1, uploaded: 0, host: 0 } };
+const onOther: LayerPlacement = {
+  attentionOnDevice: true,
+  card: "CUDA0",
+  network: { device: 1, uploaded: 0, host: 0 },
+};
 
 /** The second of four layers on one card, the last two on another one. */
 export const overTwoCards: Partial<Placement> = {
@@ -83,6 +87,7 @@ export function loadedModel(
     roles: ["main"],
     sizeBytes: 4600 * mib,
     sessions: 2,
+    spill: null,
     ...given,
     placement: {
       device: "Vulkan0",
