@@ -19,6 +19,7 @@ const nativeNotices: [title: string, file: string][] = [
   ["llama.cpp and ggml (libllama, libggml and its backends), MIT", "llama.cpp.txt"],
   ["Prebuilt binaries of llama.cpp published with node-llama-cpp, MIT", "node-llama-cpp-binaries.txt"],
   ["NVIDIA's CUDA runtime and cuBLAS, in the engine packs, NVIDIA's end user licence", "nvidia-cuda.txt"],
+  ["Microsoft's Visual C++ runtime, in the package for Windows, Microsoft's licence terms", "visual-cpp.txt"],
   ["mingw-w64 and winpthreads, in the package for Windows, ZPL-2.1, MIT and BSD-3-Clause", "mingw-w64.txt"],
 ];
 

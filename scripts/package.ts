@@ -6,23 +6,25 @@
  * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
+import manifest from "../package.json";
 import { crossBuild, isCrossTarget } from "./setup/cross_build";
 import { hostPlatform } from "./setup/engine_libraries";
 import { buildPack } from "./setup/engine_pack";
 import { buildNative } from "./setup/native_build";
+import { packagedReadme } from "./setup/packaged_readme";
 import { checkAgainstBaseline } from "./setup/system_baseline";
 import { listZip } from "./setup/zip_listing";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Everything a VSIX may hold, and all of it must be there. Sizes are reported, so nobody is surprised. */
-const expected: [description: string, pattern: RegExp][] = [
+const everywhere: [description: string, pattern: RegExp][] = [
   ["the manifest", /^extension\/package\.json$/],
   ["the VSIX manifest", /^(extension\.vsixmanifest|\[Content_Types\]\.xml)$/],
   ["the documents", /^extension\/(readme\.md|changelog\.md|LICENSE\.txt|THIRD_PARTY_NOTICES)$/i],
@@ -35,6 +37,12 @@ const expected: [description: string, pattern: RegExp][] = [
   ["the addon", /^extension\/prebuilds\/[\w-]+\/nmos\.node$/],
   ["the engine libraries", /^extension\/prebuilds\/[\w-]+\/(lib)?(llama|ggml)[\w.-]*\.(so|dll|dylib)$/],
 ];
+
+/** Of the Visual C++ runtime, one by one what the engine libraries import: a new Windows has none of it. */
+const onWindows = ["msvcp140", "vcruntime140", "vcruntime140_1"].map((name): [string, RegExp] => [
+  `${name}.dll`,
+  new RegExp(`^extension/prebuilds/[\\w-]+/${name}\\.dll$`),
+]);
 
 export interface PackagedFile {
   path: string;
@@ -57,8 +65,17 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
   mkdirSync(artifacts, { recursive: true });
   const path = join(artifacts, `nmos-${target}.vsix`);
   const ignoreFile = join(artifacts, ".vscodeignore");
-  cpSync(join(root, ".vscodeignore"), ignoreFile);
-  writeFileSync(ignoreFile, `!${prebuilt.replaceAll("\\", "/")}/**\n`, { flag: "a" });
+  const ignored = readFileSync(join(root, ".vscodeignore"), "utf8").trimEnd().split(/\r?\n/);
+  const readme = "artifacts/README.md";
+  // vsce gives relative links the address of the repository.
+  const hasRepository = "repository" in manifest;
+  const shipped = hasRepository ? ignored : ignored.map((line) => (line === "!README.md" ? `!${readme}` : line));
+  writeFileSync(ignoreFile, [...shipped, `!${prebuilt.replaceAll("\\", "/")}/**`, ""].join("\n"));
+  const text = readFileSync(join(root, "README.md"), "utf8");
+  writeFileSync(
+    join(root, readme),
+    packagedReadme(text, (file) => ignored.includes(`!${file}`)),
+  );
   try {
     await createVSIX({
       cwd: root,
@@ -67,10 +84,12 @@ export async function packageExtension(target: string = hostPlatform): Promise<P
       ignoreFile,
       dependencies: false,
       allowMissingRepository: true,
-      rewriteRelativeLinks: false,
+      rewriteRelativeLinks: hasRepository,
+      ...(hasRepository ? {} : { readmePath: readme }),
     });
   } finally {
     rmSync(ignoreFile);
+    rmSync(join(root, readme));
   }
   await check(path, target);
   return { path, bytes: statSync(path).size };
@@ -86,6 +105,7 @@ async function packagePack(id: string, target: string, check: boolean): Promise<
 
 async function check(path: string, target: string): Promise<void> {
   const files = await listZip(path);
+  const expected = target.startsWith("win32-") ? [...everywhere, ...onWindows] : everywhere;
   const stray = files.filter((file) => !expected.some(([, pattern]) => pattern.test(file)));
   if (stray.length > 0) throw new Error(`${path} holds files it should not: ${stray.join(", ")}`);
   const missing = expected.filter(([, pattern]) => !files.some((file) => pattern.test(file)));

@@ -20,6 +20,7 @@ import { registerPackCommands } from "./providers/pack_commands";
 import { registerQuantiseModel } from "./providers/quantise_model";
 import { registerRecentFiles } from "./providers/recent_files";
 import { registerSelectionAhead } from "./providers/selection_ahead";
+import { registerSpillNotice } from "./providers/spill_notice";
 import { registerStatusBar } from "./providers/status_bar";
 import { registerWalkthrough } from "./providers/walkthrough";
 import { DisposableStack } from "./shared/disposable";
@@ -57,6 +58,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const loop = stack.add(registerEditorLoop(engine, view, toggle, recentFiles));
   stack.add(registerInlineCompletion(engine, view, toggle, recentFiles, loop));
   stack.add(registerStatusBar(view, toggle));
+  stack.add(registerSpillNotice(view));
   stack.add(registerModelCommands(engine));
   stack.add(registerQuantiseModel(engine));
   stack.add(registerPackCommands(engine, view));

@@ -122,6 +122,7 @@ Napi::Value ModelObject::activity(const Napi::CallbackInfo& info) {
         pass.Set("predictedMilliseconds", predicted ? Napi::Value(Napi::Number::New(env, activity.last_predicted * 1000)) : env.Null());
         object.Set("lastPass", pass);
     }
+    object.Set("timesAsLong", activity.times_as_long > 0 ? Napi::Value(Napi::Number::New(env, activity.times_as_long)) : env.Null());
     object.Set("releasedBytes", static_cast<double>(activity.released_bytes()));
     const Napi::Array released = Napi::Array::New(env);
     for (const uint64_t bytes : activity.released) released.Set(released.Length(), static_cast<double>(bytes));

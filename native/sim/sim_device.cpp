@@ -253,8 +253,9 @@ double SimDevice::seconds_of(const ggml_tensor* node) const {
 
 // Commands
 
-void SimDevice::compute(Queue& queue, ggml_cgraph* graph) {
+bool SimDevice::compute(Queue& queue, ggml_cgraph* graph) {
     std::lock_guard lock(mutex_);
+    if (is_lost_) return false;
     if (mode_ == Mode::Exact) {
         auto snapshot = std::make_shared<Snapshot>(graph);
         if (graph->uid != 0) {
@@ -263,15 +264,16 @@ void SimDevice::compute(Queue& queue, ggml_cgraph* graph) {
             known = {graph->uid, snapshot};
         }
         queue.add([this, snapshot] { ggml_backend_graph_compute(ggml_->processor.get(), snapshot->graph()); });
-        return;
+        return true;
     }
     double seconds = 0;
-    for (int i = 0; i < graph->n_nodes; ++i) seconds += seconds_of(graph->nodes[i]);
+    for (int i = 0; i < graph->n_nodes; ++i) seconds += seconds_of(graph->nodes[i]) * times_as_long_;
     traffic_.computing_seconds += seconds;
     const double could_begin = std::max({now(), queue.ready_at, engine_free_});
     const double begins = std::max(could_begin, queue.free_at);
     traffic_.stalled_seconds += begins - could_begin;
     queue.ready_at = queue.free_at = schedule(engine_free_, begins, seconds);
+    return true;
 }
 
 void SimDevice::transfer(Queue& queue, Direction direction, void* to, const void* from, size_t size) {
@@ -432,8 +434,7 @@ SimDevice::Queue::Queue(SimDevice& owner) : device(owner) {
     };
     to.graph_compute = [](ggml_backend_t backend, ggml_cgraph* graph) {
         const OneUser user(self(backend));
-        self(backend).device.compute(self(backend), graph);
-        return GGML_STATUS_SUCCESS;
+        return self(backend).device.compute(self(backend), graph) ? GGML_STATUS_SUCCESS : GGML_STATUS_FAILED;
     };
     to.event_record = [](ggml_backend_t backend, ggml_backend_event_t event) {
         const OneUser user(self(backend));
@@ -553,6 +554,16 @@ void SimDevice::refuse_pinned(uint32_t one_in) {
 void SimDevice::skew_orders(double exponent) {
     std::lock_guard lock(mutex_);
     order_exponent_ = exponent;
+}
+
+void SimDevice::slow_down(double times) {
+    std::lock_guard lock(mutex_);
+    times_as_long_ = times;
+}
+
+void SimDevice::lose() {
+    std::lock_guard lock(mutex_);
+    is_lost_ = true;
 }
 
 void SimDevice::lose_downloads(size_t bytes) {

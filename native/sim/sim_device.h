@@ -51,6 +51,10 @@ class SimDevice {
     void fail_allocation(int after);
     // Exact: copies of so many bytes to RAM are lost from now on; 0: none.
     void lose_downloads(size_t bytes);
+    // Timed: computing takes so many times as long from now on, as on a card whose memory the system has moved to RAM.
+    void slow_down(double times);
+    // Computing fails from now on, as on a card that was lost while the machine slept.
+    void lose();
     // Of pinned memory, every so many-th request gets ordinary memory, as drivers do that have none left; 0: none.
     void refuse_pinned(uint32_t one_in);
     // Timed: orders begin more often with some numbers than with others, which ones depends on the tensor's name: the n-th of
@@ -72,8 +76,8 @@ class SimDevice {
     void free_memory(Buffer& buffer);
     bool is_pinned(const void* memory) const;
 
-    // Adds a command to a queue; `seconds` of computation.
-    void compute(Queue& queue, ggml_cgraph* graph);
+    // Adds a command to a queue. False when the card is lost.
+    bool compute(Queue& queue, ggml_cgraph* graph);
     // Adds a copy to a queue; returns at once for pinned memory and when it is over for other memory, as drivers do.
     void transfer(Queue& queue, Direction direction, void* to, const void* from, size_t size);
     // A copy without a queue, which is over when this returns.
@@ -106,6 +110,8 @@ class SimDevice {
     size_t lost_download_ = 0;              // bytes
     uint32_t refused_pinned_ = 0;           // one in so many
     uint32_t pinned_requests_ = 0;
+    double times_as_long_ = 1;
+    bool is_lost_ = false;
     Traffic traffic_;
     // When each engine is free again, in seconds of the steady clock.
     double engine_free_ = 0;

@@ -6,20 +6,24 @@ import { cacheDirectory } from "./cache";
 import { fillOnce } from "./fill_once";
 import { MissingTool } from "./missing_tool";
 import { ensureNpmPackage, type PinnedPackage } from "./npm_package";
+import { ensureWheel, type PinnedWheel } from "./python_wheel";
 import { runCommand } from "./run_command";
 
 /** A package and the files of it that the product ships. */
-interface LibraryPackage extends PinnedPackage {
+type LibraryPackage = (PinnedPackage | PinnedWheel) & {
   directory: string;
   files: string[];
-}
+};
 
 const platforms: Record<string, LibraryPackage[]> = pins.platforms;
 
 export interface EngineLibraries {
   /** Folder with `llama.cpp`'s `include` and `ggml/include`. */
   sources: string;
-  /** Folder with libllama, libggml and the backends of one platform, nothing else. */
+  /**
+   * Folder with libllama, libggml and the backends of one platform and, for Windows, what they need of the Visual C++
+   * runtime; nothing else.
+   */
   libraries: string;
 }
 
@@ -28,7 +32,7 @@ export const hostPlatform = `${process.platform}-${process.arch}`;
 
 /**
  * Makes sure that the pinned engine libraries of a platform and the sources with their headers are in the cache:
- * fetched with `npm pack`, checked against the pinned SHA-512, unpacked once.
+ * fetched with `npm pack` or pip, checked against the pinned checksums, unpacked once.
  */
 export async function ensureEngineLibraries(platform: string = hostPlatform): Promise<EngineLibraries> {
   const packages = platforms[platform];
@@ -55,12 +59,16 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
   const pinned = createHash("sha256").update(JSON.stringify(packages)).digest("hex").slice(0, 12);
   return fillOnce(join(cacheDirectory("engine"), `${platform}-${pinned}`), async (target) => {
     for (const library of packages) {
-      const source = join(await ensureNpmPackage(library), library.directory);
+      const isWheel = "wheel" in library;
+      const unpacked = isWheel ? await ensureWheel(library) : await ensureNpmPackage(library);
+      const source = join(unpacked, library.directory);
       const patterns = library.files.map(glob);
       const wanted = readdirSync(source).filter((file) => patterns.some((pattern) => pattern.test(file)));
       const empty = library.files.filter((_, index) => !wanted.some((file) => patterns[index]?.test(file)));
       if (empty.length > 0)
-        throw new Error(`${library.package} holds no file named ${empty.join(", ")} in ${library.directory}`);
+        throw new Error(
+          `${isWheel ? library.wheel : library.package} holds no file named ${empty.join(", ")} in ${library.directory}`,
+        );
       for (const file of wanted) cpSync(join(source, file), join(target, file));
     }
   });

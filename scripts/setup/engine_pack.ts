@@ -2,35 +2,26 @@
  * Engine packs: made from packages that native/engine_packs.json pins, recorded in the catalogue that the extension
  * downloads them by.
  */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { format, resolveConfig } from "prettier";
 import recipes from "../../native/engine_packs.json";
-import { sha256Of } from "../../src/engine/models/checksum";
 import { packCatalogue, type PackArchive } from "../../src/engine/packs/pack_catalogue";
-import { cacheDirectory } from "./cache";
-import { ensureNpmPackage } from "./npm_package";
-import { fillOnce } from "./fill_once";
-import { pythonWithPip } from "./python";
-import { runCommand } from "./run_command";
+import { ensureNpmPackage, type PinnedPackage } from "./npm_package";
+import { ensureWheel, type PinnedWheel } from "./python_wheel";
 import { expectArchive, writePack, type PackContent } from "./write_pack";
 
 /** Names in the pack by paths in the source. */
 type SourceFiles = Partial<Record<string, string>>;
 
 /** A package of the npm registry. */
-interface PackageSource {
-  package: string;
-  integrity: string;
+interface PackageSource extends PinnedPackage {
   files: SourceFiles;
 }
 
-/** A wheel of the Python package index, for the machines of `platform`. */
-interface WheelSource {
-  wheel: string;
-  platform: string;
-  sha256: string;
+/** A wheel of the Python package index. */
+interface WheelSource extends PinnedWheel {
   files: SourceFiles;
 }
 
@@ -80,32 +71,11 @@ function recipeOf(id: string, platform: string): PackRecipe {
 }
 
 async function contentsOf(source: PackageSource | WheelSource): Promise<PackContent[]> {
-  const folder = "package" in source ? await ensureNpmPackage(source) : await unpackWheel(source);
+  const folder = "package" in source ? await ensureNpmPackage(source) : await ensureWheel(source);
   return Object.entries(source.files).map(([from, name = ""]) => {
     const path = join(folder, from);
     if (!existsSync(path)) throw new Error(`Expected ${from} in ${folder}, but it is not there.`);
     return { name, path };
-  });
-}
-
-/** Fetches a wheel for another machine, checks and unpacks it, once; the folder is the wheel's root. */
-async function unpackWheel({ wheel, platform, sha256 }: WheelSource): Promise<string> {
-  return fillOnce(join(cacheDirectory("packages"), `${wheel}+${platform}`), async (target) => {
-    console.log(`fetching ${wheel} for ${platform}`);
-    const python = pythonWithPip("fetch NVIDIA's libraries");
-    const download = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"];
-    const machine = ["--only-binary=:all:", "--platform", platform];
-    const directory = `${target}.wheel`;
-    await runCommand(python, [...download, ...machine, wheel, "-d", directory]);
-    const [file] = readdirSync(directory);
-    if (!file) throw new Error(`pip brought no wheel for ${wheel}`);
-    const actual = await sha256Of(join(directory, file));
-    if (actual !== sha256) {
-      throw new Error(
-        `${file} has the SHA-256 ${actual}; native/engine_packs.json expects ${sha256}. Nothing was unpacked.`,
-      );
-    }
-    await runCommand(python, ["-m", "zipfile", "-e", join(directory, file), target]);
   });
 }
 

@@ -40,6 +40,7 @@ export function remediesFor(code: ErrorCode): Remedy[] {
     case "UNAUTHORIZED":
       return [openLog];
     case "BACKEND_UNAVAILABLE":
+    case "DEVICE_FAILED":
     case "ENGINE_UNAVAILABLE":
       return [selfTest, openLog];
   }

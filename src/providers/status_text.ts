@@ -3,6 +3,7 @@ import type { EngineError } from "../shared/errors";
 import type { EngineStatus, ModelState } from "../shared/protocol";
 import type { Availability } from "./completion_toggle";
 import { loadingText } from "./model_text";
+import { spillAdvice, spillTexts } from "./spill_text";
 
 /** All that the status bar shows follows from these. */
 export interface StatusFacts {
@@ -82,12 +83,14 @@ export function statusText(facts: StatusFacts): StatusText {
   return { text: "$(sparkle) NMOS", tooltip: [ready, ...graphicsNotes(facts.status)].join(" "), severity: "none" };
 }
 
-/** What the card does not do, or not yet, although CUDA is installed. */
+/** What the card does not do, or not yet, although CUDA is installed, and what became of its memory. */
 function graphicsNotes(status: EngineStatus | undefined): string[] {
   if (!status) return [];
   const cuda = status.backends.find(({ name, usable }) => name === "cuda" && !usable);
   const card = status.devices.find(({ kind }) => kind !== "cpu");
   const instead = card ? `${card.name} computes instead` : "the processor computes";
   const fallback = cuda ? [`CUDA is not used, ${instead}: ${cuda.reason.replace(/\.$/, "")}.`] : [];
-  return [...fallback, ...(status.preparing === "" ? [] : [status.preparing])];
+  const spills = spillTexts(status);
+  const advice = spills.length > 0 ? [spillAdvice] : [];
+  return [...fallback, ...(status.preparing === "" ? [] : [status.preparing]), ...spills, ...advice];
 }

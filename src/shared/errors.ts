@@ -16,6 +16,7 @@ export const ERROR_CODES = [
   "SESSION_BUSY",
   "CLOSED",
   "BACKEND_UNAVAILABLE",
+  "DEVICE_FAILED",
   "INTERNAL",
   // Engine host and its client.
   "CANCELLED",

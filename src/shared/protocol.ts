@@ -225,6 +225,16 @@ export interface Activity extends Guesses {
   usedAheadTokens: number;
 }
 
+/** Graphics memory that the system moved to RAM, which makes a card far slower, and what was done about it. */
+export interface Spill {
+  /** Of this host, counted from 1. What follows within some minutes is the same one. */
+  occasion: number;
+  /** How it was found: passes suddenly took so many times as long. Null: the system grants less than the model had. */
+  timesAsLong: number | null;
+  /** Given back for it; the processor computes with these weights. */
+  givenBackBytes: number;
+}
+
 export interface LoadedModel {
   ref: ModelRef;
   name: string;
@@ -234,6 +244,8 @@ export interface LoadedModel {
   placement: Placement;
   sessions: number;
   activity: Activity;
+  /** Since it was loaded for other reasons; null: none. */
+  spill: Spill | null;
 }
 
 export interface EngineStatus {
@@ -659,7 +671,7 @@ export interface EngineNotifications {
   "engine/statusChanged": EngineStatus;
   "models/changed": ModelState[];
   /** The host ends on purpose: the end of the connection that follows is no crash. */
-  "engine/ending": { reason: string };
+  "engine/ending": { reason: string; isFailure: boolean };
 }
 
 /** The names of all notifications. */

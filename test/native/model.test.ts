@@ -97,6 +97,7 @@ describe("activity", () => {
       waitedMs: 0,
       releasedBytes: 0,
       releasedOfCards: [],
+      timesAsLong: null,
       expertUses: 0,
       expertHits: 0,
     });

@@ -1,7 +1,8 @@
-import { cpSync, mkdirSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { basename, join, resolve, win32 } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { windowsPlatform } from "../../scripts/setup/cross_build";
+import { relativeLinks } from "../../scripts/setup/packaged_readme";
 import type { AddonProbeInput } from "./addon_probe";
 import { InstalledPackage } from "./installed_package";
 import type { LoadProbeInput } from "./load_probe";
@@ -18,6 +19,7 @@ beforeAll(async () => {
   const { machine, extension, model, damaged } = installed;
   distantModel = installed.distantModel();
   const linkedModel = installed.linkedModel();
+  const distantBackend = installed.distantBackend();
   const badModels = Object.entries(installed.badModels());
   const input = (extensionRoot: string, place: string, pathOf: (path: string) => string): AddonProbeInput => ({
     extensionRoot: pathOf(extensionRoot),
@@ -25,6 +27,7 @@ beforeAll(async () => {
     model: pathOf(model),
     distantModel: pathOf(distantModel),
     linkedModel: pathOf(linkedModel),
+    distantBackend: pathOf(distantBackend),
     badModels: Object.fromEntries(badModels.map(([code, path]) => [code, pathOf(path)])),
   });
   const name = "addon_probe";
@@ -92,10 +95,33 @@ describe("libraries", () => {
     const paths = valueOf(windows["libraries"]) as string[];
     const folder = installed.machine.pathOf(installed.libraries);
     expect(paths.map((path) => win32.dirname(path)).filter((directory) => directory !== folder)).toEqual([]);
-    const names = paths.map((path) => win32.basename(path).replace(/\.v[\d.]+\.dll$|-cpu-\w+\.dll$/, "*"));
+    // As whoever imports them writes them.
+    const names = paths.map((path) =>
+      win32
+        .basename(path)
+        .toLowerCase()
+        .replace(/\.v[\d.]+\.dll$|-cpu-\w+\.dll$/, "*"),
+    );
     // It is there where the system has Vulkan's loader, also when that finds no card.
     const needed = names.filter((name) => name !== "ggml-vulkan.dll");
-    expect(needed.sort()).toEqual(["ggml*", "ggml*", "ggml-base.dll", "llama*", "nmos.node"]);
+    const runtime = ["msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll"];
+    expect(needed.sort()).toEqual(["ggml*", "ggml*", "ggml-base.dll", "llama*", ...runtime, "nmos.node"].sort());
+    expect(installed.runtime).toEqual(runtime);
+  });
+
+  it("of the package serve the backend of a pack, which has none beside it", () => {
+    expect(valueOf(windows["a pack"])).toEqual({ usable: true, reason: "" });
+  });
+
+  it("of the Visual C++ runtime are needed in the package", async () => {
+    const { machine, libraries, runtime } = installed;
+    if (!machine.hasNoRuntime) return;
+    const root = installed.folder("without runtime");
+    const prebuilds = join(root, "prebuilds", windowsPlatform);
+    cpSync(libraries, prebuilds, { recursive: true, filter: (path) => !runtime.includes(basename(path)) });
+    const input: LoadProbeInput = { extensionRoot: machine.pathOf(root) };
+    const seen = await probeOnWindows(machine, { name: "load_probe", folder: join(root, "probe"), input }, root);
+    expect(seen["the addon"]).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
   });
 
   // Without this, that folder would prove nothing.
@@ -106,7 +132,9 @@ describe("libraries", () => {
     const root = installed.folder(`bare addon, ${what}`);
     const prebuilds = join(root, "prebuilds", windowsPlatform);
     mkdirSync(prebuilds, { recursive: true });
-    cpSync(join(installed.libraries, "nmos.node"), join(prebuilds, "nmos.node"));
+    // With the runtime: Wine looks no further for one when it has found its own, which it may not load.
+    for (const name of ["nmos.node", ...installed.runtime])
+      cpSync(join(installed.libraries, name), join(prebuilds, name));
     const { machine } = installed;
     const input: LoadProbeInput = { extensionRoot: machine.pathOf(root) };
     const seen = await probeOnWindows(
@@ -116,6 +144,12 @@ describe("libraries", () => {
     );
     expect(seen["the addon"]).toMatchObject(expected);
   });
+});
+
+it("the package's README has no link that leads nowhere", () => {
+  const readme = readFileSync(join(installed.extension, "readme.md"), "utf8");
+  expect(readme).toContain("# NMOS");
+  expect(relativeLinks(readme)).toEqual([]);
 });
 
 it("nothing is written into the package's folder", () => {

@@ -21,6 +21,8 @@ export interface AddonProbeInput {
   modelsDirectory: string;
   /** A symbolic link to it. */
   linkedModel: string;
+  /** A copy of the plainest backend for the processor, alone in a folder, as that of an engine pack is. */
+  distantBackend: string;
   /** Files that are none, by what is wrong with them. */
   badModels: Record<string, string>;
 }
@@ -92,6 +94,7 @@ const {
   distantModel,
   linkedModel,
   modelsDirectory,
+  distantBackend,
   badModels,
 } = probeInput() as AddonProbeInput;
 let loaded: LoadedAddon;
@@ -169,6 +172,15 @@ void observe({
     await all.close();
     return devices;
   },
-  libraries: () => loadedLibraries().filter((library) => /nmos\.node$|(llama|ggml)[\w.-]*$/.test(library)),
+  libraries: () =>
+    loadedLibraries().filter((library) => /nmos\.node$|(llama|ggml|msvcp140|vcruntime140)[\w.-]*$/i.test(library)),
+  "a pack": async () => {
+    const { addon, libraryDirectory } = loaded;
+    const packs = [{ backend: distantBackend, libraries: [] }];
+    const packed = new addon.Engine({ libraryDirectory, backends: "all", packs });
+    const state = packed.backends().find(({ name }) => name === "distant");
+    await packed.close();
+    return { usable: state?.usable, reason: state?.reason };
+  },
   "the end": () => engine.close(),
 });

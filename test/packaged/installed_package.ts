@@ -56,11 +56,24 @@ export class InstalledPackage {
     return join(this.extension, "prebuilds", windowsPlatform);
   }
 
+  /** The Visual C++ runtime that lies beside them, names of files. */
+  get runtime(): string[] {
+    return readdirSync(this.libraries).filter((name) => /^(msvcp|vcruntime)/.test(name));
+  }
+
   /** The model at a path of more than 260 characters, the most that Windows opens without being asked in another way. */
   distantModel(): string {
     const path = join(this.folder("Daten"), ...Array<string>(8).fill("模型-".repeat(14)), "smollm2.gguf");
     mkdirSync(dirname(path), { recursive: true });
     linkSync(this.model, path);
+    return path;
+  }
+
+  /** The plainest backend for the processor under another name, alone in a folder. */
+  distantBackend(): string {
+    const path = join(this.folder("pack"), "ggml-distant.dll");
+    mkdirSync(dirname(path));
+    cpSync(join(this.libraries, "ggml-cpu-x64.dll"), path);
     return path;
   }
 

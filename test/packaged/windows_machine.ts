@@ -28,6 +28,9 @@ const programPatience = 480_000;
 const goodbyePatience = 60_000;
 const pollMs = 500;
 
+/** Has Wine load the Visual C++ runtime from files alone, not its own one in its place: a new Windows has none either. */
+const withoutRuntime = "msvcp140,vcruntime140,vcruntime140_1=n";
+
 /**
  * A Windows of one test file: this machine itself, or Wine with a drive C of its own. Closing it ends every process that
  * it has started and removes what they wrote.
@@ -53,6 +56,11 @@ export class WindowsMachine {
     const wine = await ensureWine();
     copyPrefix(wine.template, scratch);
     return new WindowsMachine(scratch, await ensureWindowsNode(), wine);
+  }
+
+  /** Whether it has no Visual C++ runtime of its own; of a real one nobody knows. */
+  get hasNoRuntime(): boolean {
+    return this.wine !== null;
   }
 
   /** A folder of a user whose name has a blank, an umlaut and Chinese characters; as this process sees it. */
@@ -137,7 +145,9 @@ export class WindowsMachine {
 
   private environment(folder: string): NodeJS.ProcessEnv {
     if (!this.wine) return { ...process.env, PATH: [folder, process.env["PATH"]].join(delimiter) };
-    return { ...wineEnvironment(this.scratch), WINEPATH: folder };
+    const environment = wineEnvironment(this.scratch);
+    const overrides = [environment["WINEDLLOVERRIDES"], withoutRuntime].join(";");
+    return { ...environment, WINEDLLOVERRIDES: overrides, WINEPATH: folder };
   }
 }
 

@@ -101,6 +101,12 @@ void check_ram(const ModelProfile& model, const PlacementRequest& request, const
 
 }  // namespace
 
+std::string card_names(const Placement& placement) {
+    std::string names;
+    for (const PlacedCard& card : placement.cards) names += (names.empty() ? "" : ", ") + card.device;
+    return names;
+}
+
 uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size) {
     // Of a mixture, every expert that a token chose has a hidden layer and a result.
     const uint64_t mixture = model.experts > 0 ? model.experts_used * (uint64_t{model.expert_width} * 3 + model.embedding) : 0;

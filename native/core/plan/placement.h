@@ -74,6 +74,9 @@ struct Placement {
 // Throws OUT_OF_MEMORY when the machine cannot hold the model even without a card.
 Placement plan_placement(const ModelProfile& model, const PlacementRequest& request);
 
+// Of all of its cards, for people.
+std::string card_names(const Placement& placement);
+
 // Bytes of the buffers that hold activations during a pass of `batch_size` tokens; an estimate from above.
 uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size);
 

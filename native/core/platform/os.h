@@ -32,6 +32,14 @@ struct VideoMemory {
 // knows no such card. Read anew on every call.
 std::optional<VideoMemory> video_memory(const std::string& description);
 
+// How busy the processors were since some moment, for differences between two calls; all 0 where the system does not tell.
+struct ProcessorTimes {
+    double all = 0;     // seconds, of all processors together, idle ones too
+    double others = 0;  // seconds of that in which they worked for other processes and the system
+    int count = 0;      // of processors, hyper-threads counted each
+};
+ProcessorTimes processor_times();
+
 // Whether to save energy: on battery, or told so by the user (on Windows and Linux). False where the system does not tell.
 // May take milliseconds.
 bool saves_energy();

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -124,6 +125,46 @@ bool saves_energy() {
     }
     return false;
 #endif
+}
+
+namespace {
+
+// Of this process, in seconds.
+double own_processor_seconds() {
+    rusage usage{};
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+    const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6; };
+    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+}  // namespace
+
+ProcessorTimes processor_times() {
+    const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+    double all = 0;
+    double idle = 0;
+#if defined(__APPLE__)
+    host_cpu_load_info_data_t load{};
+    mach_msg_type_number_t size = HOST_CPU_LOAD_INFO_COUNT;
+    if (host_statistics(mach_host_self(), HOST_CPU_LOAD_INFO, reinterpret_cast<host_info_t>(&load), &size) != KERN_SUCCESS) return {};
+    for (const natural_t state : load.cpu_ticks) all += state;
+    idle = load.cpu_ticks[CPU_STATE_IDLE];
+#else
+    // "cpu", then the ticks of user, nice, system, idle, iowait, irq, softirq and steal; what follows is part of the first two.
+    std::ifstream file("/proc/stat");
+    std::string name;
+    if (!(file >> name) || name != "cpu") return {};
+    constexpr int states = 8;
+    constexpr int first_idle = 3;
+    constexpr int last_idle = 4;
+    for (int state = 0; state < states; ++state) {
+        double value = 0;
+        if (!(file >> value)) return {};
+        all += value;
+        if (state >= first_idle && state <= last_idle) idle += value;
+    }
+#endif
+    return {all / ticks, (all - idle) / ticks - own_processor_seconds(), static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN))};
 }
 
 Memory memory() {

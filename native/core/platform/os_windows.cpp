@@ -48,7 +48,7 @@ std::string last_error_text() {
 // The system does not say which of the DLLs that a library needs it has not found.
 std::string load_error_text(const std::string& path) {
     const bool is_dependency = GetLastError() == ERROR_MOD_NOT_FOUND && GetFileAttributesW(widen(path).c_str()) != INVALID_FILE_ATTRIBUTES;
-    if (is_dependency) return "a DLL that it needs is missing, such as one of the graphics driver or of Microsoft's Visual C++ runtime";
+    if (is_dependency) return "a DLL that it needs is missing, such as one of the graphics driver";
     return path + ": " + last_error_text();
 }
 
@@ -87,6 +87,23 @@ Memory memory() {
     PROCESS_MEMORY_COUNTERS counters{};
     if (GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)) memory.process = counters.WorkingSetSize;
     return memory;
+}
+
+ProcessorTimes processor_times() {
+    const auto seconds = [](const FILETIME& time) {
+        constexpr double unit = 1e-7;
+        return static_cast<double>(uint64_t{time.dwHighDateTime} << 32 | time.dwLowDateTime) * unit;
+    };
+    FILETIME idle{};
+    FILETIME kernel{};  // with the idle time
+    FILETIME user{};
+    FILETIME began{};
+    FILETIME ended{};
+    FILETIME own_kernel{};
+    FILETIME own_user{};
+    if (!GetSystemTimes(&idle, &kernel, &user) || !GetProcessTimes(GetCurrentProcess(), &began, &ended, &own_kernel, &own_user)) return {};
+    const double all = seconds(kernel) + seconds(user);
+    return {all, all - seconds(idle) - seconds(own_kernel) - seconds(own_user), static_cast<int>(GetActiveProcessorCount(ALL_PROCESSOR_GROUPS))};
 }
 
 bool saves_energy() {

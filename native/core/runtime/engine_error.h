@@ -22,6 +22,7 @@ enum class ErrorCode {
     SessionBusy,
     Closed,
     BackendUnavailable,
+    DeviceFailed,
     Internal,
 };
 
@@ -37,6 +38,7 @@ constexpr std::string_view name_of(ErrorCode code) {
         case ErrorCode::SessionBusy: return "SESSION_BUSY";
         case ErrorCode::Closed: return "CLOSED";
         case ErrorCode::BackendUnavailable: return "BACKEND_UNAVAILABLE";
+        case ErrorCode::DeviceFailed: return "DEVICE_FAILED";
         case ErrorCode::Internal: return "INTERNAL";
     }
     return "INTERNAL";

@@ -192,6 +192,7 @@ StreamingDevice& device_of(const HostWeights& weights) {
 }  // namespace
 
 std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
+    const PassWatch::Disturbance disturbance;
     llama_model_params params = llama_model_default_params();
     Devices devices(placement);
     devices.tell(params);
@@ -288,10 +289,12 @@ uint64_t Model::release(uint64_t bytes, const std::string& device) {
         std::lock_guard lock(activity_mutex_);
         activity_.released[card] += of_card;
     }
+    if (released > 0) weights_moved();
     return released;
 }
 
 uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most, const std::string& device) {
+    const PassWatch::Disturbance disturbance;
     std::lock_guard moving(memory_mutex_);
     check_open();
     const auto go_on = [&] { return !closed_ && !(cancellation && cancellation->cancelled()); };
@@ -304,11 +307,19 @@ uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most, con
         std::lock_guard lock(activity_mutex_);
         activity_.released[own.card] -= of_card;
     }
+    if (restored > 0) weights_moved();
     for (const CardWeights& own : host_weights_) {
         if (is_meant(own)) own.weights->page_in(go_on);
         if (is_meant(own) && go_on()) device_of(*own.weights).fill_slots(*own.weights);
     }
     return restored;
+}
+
+void Model::weights_moved() {
+    std::unique_lock lock(activity_mutex_);
+    const bool any_released = activity_.released_bytes() > 0;
+    lock.unlock();
+    watch_.forget(any_released);
 }
 
 void Model::free_weights() {
@@ -351,6 +362,7 @@ ModelActivity Model::activity() const {
     std::unique_lock lock(activity_mutex_);
     ModelActivity activity = activity_;
     lock.unlock();
+    activity.times_as_long = watch_.times_as_long();
     for (const CardWeights& own : host_weights_) {
         const UploadCounters of_card = device_of(*own.weights).counters();
         UploadCounters& all = activity.uploads;

@@ -20,6 +20,7 @@
 #include "device/upload_ring.h"
 #include "plan/placement.h"
 #include "runtime/cancellation.h"
+#include "runtime/pass_watch.h"
 #include "runtime/vocabulary.h"
 #include "speculative/draft_control.h"
 
@@ -72,6 +73,7 @@ struct ModelActivity {
     uint64_t expert_uses = 0;   // that tokens chose, of mixtures whose experts are placed one by one
     uint64_t expert_hits = 0;   // that were in VRAM then
     UploadCounters uploads;     // of all models of the cards
+    double times_as_long = 0;   // as usual passes suddenly take (slow_passes.h); 0: they do not
 
     uint64_t released_bytes() const;
 };
@@ -93,6 +95,8 @@ class Model {
 
     // What answers teach; of the compute thread.
     Speculation& speculation() const { return speculation_; }
+    // Of the passes that verify tokens.
+    PassWatch& watch() const { return watch_; }
     // The threads that sessions compute with; shares of networks that stay in RAM are computed by the same ones.
     void use_threadpool(ggml_threadpool_t pool);
 
@@ -132,6 +136,8 @@ class Model {
     void reserve_slots();
     void check_exactness(const CancellationPtr& cancellation);
     void free_weights();
+    // To be called when weights were released or brought back, on any card.
+    void weights_moved();
 
     ModelProfile profile_;
     Placement placement_;
@@ -145,6 +151,7 @@ class Model {
     ModelActivity activity_;  // guarded by activity_mutex_
     std::mutex sessions_mutex_;
     mutable Speculation speculation_;
+    mutable PassWatch watch_{placement_};
     std::vector<std::weak_ptr<Session>> sessions_;
 };
 

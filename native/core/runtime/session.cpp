@@ -47,6 +47,20 @@ void check_draft(const Model& draft, const Model& main) {
     if (const std::string difference = main.vocabulary().difference_to(draft.vocabulary()); !difference.empty()) refuse("their vocabularies differ, " + difference);
 }
 
+// Of a pass, or of the memory for passes. A card that failed once, such as one that was lost while the machine slept, fails for
+// as long as this process lives: its backend makes no second device.
+EngineError failure(const Model& model, const std::string& what, const std::string& why) {
+    const Placement& placement = model.placement();
+    if (placement.device_layers == 0) return {ErrorCode::Internal, what + " failed: " + why};
+    return {ErrorCode::DeviceFailed, what + " failed on " + card_names(placement) + ": " + why +
+                                         ". The card may have been lost while the machine slept, or its driver has ended. The engine starts anew with the next request."};
+}
+
+// By the words of the drivers' libraries.
+bool tells_of_lost_device(const std::string& text) {
+    return text.find("DeviceLost") != std::string::npos || text.find("DEVICE_LOST") != std::string::npos;
+}
+
 }  // namespace
 
 std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const SessionOptions& options, ComputeThreads threads) {
@@ -80,6 +94,7 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
     }
     ErrorCapture errors;
     llama_context* context = llama_init_from_model(model->handle(), params);
+    if (!context && tells_of_lost_device(errors.text())) throw failure(*model, "Making room for a context", errors.text());
     if (!context) {
         throw EngineError(ErrorCode::OutOfMemory, "There is no room for a context of " + std::to_string(options.context_length) +
                                                       " tokens: " + errors.text() + ". Choose a shorter context.");
@@ -202,13 +217,21 @@ bool Session::forgets_exactly() const {
 
 const float* Session::logits(size_t row) {
     const auto begin = std::chrono::steady_clock::now();
-    // Waits for the card.
-    float* const logits = llama_get_logits_ith(context_.get(), first_output_ + static_cast<int32_t>(row));
+    float* logits = nullptr;
+    try {
+        // Waits for the card.
+        logits = llama_get_logits_ith(context_.get(), first_output_ + static_cast<int32_t>(row));
+    } catch (const std::exception& error) {
+        throw failure(*model_, "Waiting for a pass", error.what());
+    }
     if (width_ > 0) {
         seconds_ += seconds_since(begin);
         model_->count_pass(width_, seconds_);
         // The last part of a prompt has logits for one of its tokens only, and is cheaper for it.
-        if (width_ == outputs_wanted_ && width_ <= widest_verification) model_->speculation().costs.observe(width_, seconds_);
+        if (width_ == outputs_wanted_ && width_ <= widest_verification) {
+            model_->speculation().costs.observe(width_, seconds_);
+            model_->watch().observe(width_, seconds_);
+        }
     }
     width_ = 0;
     if (edit_) edit_(first_place_ + row, {logits, model_->vocabulary().size()});
@@ -231,7 +254,14 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     watched_ = running_.get();
     const auto begin = std::chrono::steady_clock::now();
     ErrorCapture errors;
-    const int32_t status = llama_decode(context_.get(), batch);
+    constexpr int32_t thrown = -100;
+    int32_t status = thrown;
+    std::string why;
+    try {
+        status = llama_decode(context_.get(), batch);
+    } catch (const std::exception& error) {
+        why = error.what();
+    }
     watched_ = nullptr;
     if (status == 0) {
         width_ = outputs > 0 ? static_cast<uint32_t>(count) : 0;
@@ -247,13 +277,17 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     cut(before);
     constexpr int32_t no_slot = 1;
     constexpr int32_t aborted = 2;
+    constexpr int32_t refused = -1;
     constexpr int32_t allocation_failed = -2;
     if (status == aborted) return false;
     if (status == no_slot) {
         throw EngineError(ErrorCode::ContextTooLong, "The context of " + std::to_string(context_length_) + " tokens is full.");
     }
-    throw EngineError(status == allocation_failed ? ErrorCode::OutOfMemory : ErrorCode::Internal,
-                      "The pass over " + std::to_string(count) + " tokens failed with status " + std::to_string(status) + ": " + errors.text());
+    const std::string what = "The pass over " + std::to_string(count) + " tokens";
+    if (!errors.text().empty()) why += (why.empty() ? "" : "; ") + errors.text();
+    if (status == allocation_failed && !tells_of_lost_device(why)) throw EngineError(ErrorCode::OutOfMemory, what + " found no memory: " + why);
+    if (status == refused) throw EngineError(ErrorCode::Internal, what + " was refused: " + why);
+    throw failure(*model_, what, why.empty() ? "status " + std::to_string(status) : why);
 }
 
 }  // namespace nmos

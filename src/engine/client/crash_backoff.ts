@@ -2,7 +2,7 @@
 const toleratedCrashes = 3;
 const windowMs = 60_000;
 const shortestWaitMs = 5_000;
-const longestWaitMs = 300_000;
+export const longestWaitMs = 300_000;
 
 /**
  * Decides when a host that keeps dying may be started again: at once after the first few crashes within a minute, then

@@ -20,7 +20,8 @@ import { enginePaths, thisMachine, type Paths } from "../paths";
 import { ensurePrivatePlace } from "../private_directory";
 import { lockHolder } from "../process_lock";
 import { unlessAborted } from "../unless_aborted";
-import { CrashBackoff } from "./crash_backoff";
+import { AwakeClock } from "../awake_clock";
+import { CrashBackoff, longestWaitMs } from "./crash_backoff";
 import type { EngineClient, EngineState, RequestOptions } from "./engine_client";
 import { logTail } from "./host_process";
 import { reachHost } from "./reach_host";
@@ -50,6 +51,9 @@ const greetingMs = 15_000;
 const goodbyeMs = 5_000;
 const killedMs = 5_000;
 const gonePollMs = 20;
+
+/** What takes longer between two looks is the machine, which slept. */
+const longestStepMs = 1_000;
 
 /** Connects on the first request. */
 export function createEngineClient(options: EngineClientOptions): ConfigurableEngineClient {
@@ -204,7 +208,8 @@ class HostClient implements ConfigurableEngineClient {
   private refuseDuringBackoff(): void {
     if (this.current.kind !== "failed") return;
     const waitMs = this.current.retryAt - Date.now();
-    if (waitMs <= 0) return;
+    // A clock that was set back would make it wait for hours.
+    if (waitMs <= 0 || waitMs > longestWaitMs) return;
     throw new EngineError(
       "ENGINE_UNAVAILABLE",
       `${this.current.message} It is started again in ${String(Math.ceil(waitMs / 1000))} s at the earliest; the log is ${this.logFile}.`,
@@ -270,19 +275,21 @@ class HostClient implements ConfigurableEngineClient {
   private forwardNotifications(link: Link): void {
     for (const notification of NOTIFICATIONS) {
       link.connection.onNotification(notification, (value: unknown) => {
-        if (notification === "engine/ending") this.leave(link);
+        if (notification === "engine/ending") this.leave(link, value as EngineNotifications["engine/ending"]);
         for (const handler of this.notified.get(notification) ?? []) handler(value as never);
       });
     }
   }
 
   /** The host ends on purpose: what it still answers comes over the old connection, new requests go to a new host. */
-  private leave(link: Link): void {
+  private leave(link: Link, { reason, isFailure }: EngineNotifications["engine/ending"]): void {
     // Perhaps together with the answer to the greeting, before that was read.
     link.announcedEnd = true;
     if (this.link !== link) return;
     this.expectEnd = true;
     this.lost(link);
+    // It would fail again and again, so that it counts as a crash.
+    if (isFailure) this.failed(reason);
   }
 
   private lost(link: Link): void {
@@ -313,9 +320,9 @@ class HostClient implements ConfigurableEngineClient {
 
   /** Whether this process has given the host's place up after at most so long. */
   private async leaves(pid: number, patienceMs: number): Promise<boolean> {
-    const deadline = Date.now() + patienceMs;
+    const clock = new AwakeClock(Date.now, longestStepMs);
     while (lockHolder(this.paths.lockFile) === pid) {
-      if (Date.now() > deadline) return false;
+      if (clock.now() > patienceMs) return false;
       await delay(gonePollMs);
     }
     return true;

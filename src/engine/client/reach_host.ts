@@ -2,11 +2,15 @@ import { createConnection, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { EngineError } from "../../shared/errors";
 import type { Paths } from "../paths";
+import { AwakeClock } from "../awake_clock";
 import { ensurePrivatePlace } from "../private_directory";
 import { logTail, startHostProcess, type HostProcessOptions } from "./host_process";
 
 const startTimeoutMs = 20_000;
 const connectRetryMs = 40;
+
+/** What takes longer between two tries is the machine, which slept, and the host with it. */
+const longestStepMs = 1_000;
 
 /** A host that found another one ends at once; after this time without an answer from either it is tried again. */
 const startAgainMs = 250;
@@ -21,9 +25,9 @@ export async function reachHost(paths: Paths, start: HostProcessOptions): Promis
   const running = await tryConnect(paths.endpoint);
   if (running) return running;
   let host = startHostProcess(start);
-  let startedAt = Date.now();
-  const deadline = startedAt + startTimeoutMs;
-  while (Date.now() < deadline) {
+  const clock = new AwakeClock(Date.now, longestStepMs);
+  let startedAt = 0;
+  while (clock.now() < startTimeoutMs) {
     await delay(connectRetryMs);
     const socket = await tryConnect(paths.endpoint);
     if (socket) return socket;
@@ -33,9 +37,9 @@ export async function reachHost(paths: Paths, start: HostProcessOptions): Promis
       throw unavailable(`The engine host ended with ${how} before it answered.`, paths);
     }
     // Status 0: it found another host, which either answers soon or is just ending and leaves its place free.
-    if (Date.now() - startedAt > startAgainMs) {
+    if (clock.now() - startedAt > startAgainMs) {
       host = startHostProcess(start);
-      startedAt = Date.now();
+      startedAt = clock.now();
     }
   }
   throw unavailable(`The engine host did not answer within ${String(startTimeoutMs / 1000)} s.`, paths);

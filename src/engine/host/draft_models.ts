@@ -15,6 +15,8 @@ export interface DraftModelsOptions {
   /** Loads that one where nothing has to be given up for it. */
   load: () => Promise<unknown>;
   log: (line: string) => void;
+  /** As of the manager. */
+  now: () => number;
 }
 
 /** Until a model that guesses is asked for again: the last time it could not be loaded, or it has gone since. */
@@ -43,7 +45,7 @@ export class DraftModels {
   sourceFor(main: ModelEntry): NativeModelHandle | null {
     const fast = this.guesserOf(main);
     if (!fast) return null;
-    fast.lastUsed = Date.now();
+    fast.lastUsed = this.options.now();
     fast.graphics.fill();
     return fast.handle;
   }
@@ -55,8 +57,8 @@ export class DraftModels {
 
   /** Beside the first answer: guesses of the next ones pay sooner than loading would delay this one. Never rejects. */
   async loadFor(main: ModelEntry): Promise<void> {
-    if (!this.isGuessed(main) || Date.now() - main.draftModelAskedAt < retryMs) return;
-    main.draftModelAskedAt = Date.now();
+    if (!this.isGuessed(main) || this.options.now() - main.draftModelAskedAt < retryMs) return;
+    main.draftModelAskedAt = this.options.now();
     try {
       const installed = await this.options.choose();
       if (fileKey(installed.path) === main.key || !mayPay(main.handle.model, installed.sizeBytes)) return;

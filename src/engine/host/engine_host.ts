@@ -90,6 +90,9 @@ export class EngineHost {
       onShutdown: () => {
         void this.end("a client asked for it");
       },
+      onDeviceFailed: (message) => {
+        void this.end(message, { isFailure: true });
+      },
     });
     this.endpoint = new Endpoint(paths, this.token, log, (socket) => {
       this.accept(socket);
@@ -102,7 +105,7 @@ export class EngineHost {
   }
 
   /** Closes connections, models and the endpoint. May be called more than once. */
-  async end(reason: string): Promise<void> {
+  async end(reason: string, { isFailure = false } = {}): Promise<void> {
     if (this.ending) return;
     this.ending = true;
     this.options.log(`ending: ${reason}`);
@@ -110,7 +113,7 @@ export class EngineHost {
     if (this.graceTimer) clearTimeout(this.graceTimer);
     if (this.lock.stillHeld()) this.endpoint.close();
     // Answers that are on their way leave before this notification, because a connection writes in order.
-    const told = [...this.initialized].map((connection) => notify(connection, "engine/ending", { reason }));
+    const told = [...this.initialized].map((connection) => notify(connection, "engine/ending", { reason, isFailure }));
     await Promise.race([Promise.all(told), delay(goodbyeMs)]);
     for (const connection of this.connections) connection.end();
     // Who writes to a process that has gone never reads what it said last.

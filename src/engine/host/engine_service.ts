@@ -1,5 +1,6 @@
 import { freemem, totalmem } from "node:os";
 import { resolve } from "node:path";
+import { AwakeClock } from "../awake_clock";
 import { answerChat, countChatTokens, prefillChat } from "../chat/answer_chat";
 import { completeCode, prefillCompletion } from "../completion/complete_code";
 import { catalogue } from "../models/catalogue";
@@ -39,6 +40,8 @@ export interface EngineServiceOptions {
   onModelsChanged: (models: ModelState[]) => void;
   /** A client asked to end the host. */
   onShutdown: () => void;
+  /** A graphics card failed to compute, and will go on doing so in this process. Called after every such request. */
+  onDeviceFailed: (message: string) => void;
 }
 
 /** Notifications are bundled over this time, because a loading model reports many times a second. */
@@ -58,6 +61,8 @@ export class EngineService {
   private readonly quantiser: Quantiser;
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
   private power = { readAt: -Infinity, isSaved: false };
+  /** What nobody used while the machine slept was not idle: who wakes it up goes on working. */
+  private readonly clock = new AwakeClock();
   private readonly idleCheck: NodeJS.Timeout;
   private statusTimer: NodeJS.Timeout | null = null;
   private modelsTimer: NodeJS.Timeout | null = null;
@@ -81,6 +86,11 @@ export class EngineService {
       onChanged: () => {
         this.announceStatus();
       },
+      // Behind the answer that says so.
+      onDeviceFailed: (message) => {
+        setImmediate(options.onDeviceFailed, message);
+      },
+      now: () => this.clock.now(),
     });
     this.quantiser = new Quantiser({
       modelsDirectory: () => this.storeSettings().modelsDirectory,
@@ -99,7 +109,7 @@ export class EngineService {
     });
     this.idleCheck = setInterval(() => {
       this.packs.settle(this.models.loaded());
-      this.models.giveBack(Date.now()).catch((thrown: unknown) => {
+      this.models.giveBack(this.clock.now()).catch((thrown: unknown) => {
         options.log(`giving memory back failed: ${String(thrown)}`);
       });
     }, idleCheckMs);

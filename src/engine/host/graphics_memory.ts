@@ -40,7 +40,7 @@ interface CardMemory {
   device: string;
   /** Nothing more can be given back until something is filled. */
   exhausted: boolean;
-  /** Bytes that were given back for sessions: they alone are not filled again. */
+  /** Bytes that were given back for sessions, or for good: they alone are not filled again. */
   floor: number;
   /** Into so little nothing fitted the last time. */
   tooFewBytes: number;
@@ -76,8 +76,8 @@ export class GraphicsMemory {
     return this.options.model.activity.releasedBytes;
   }
 
-  /** Of the memory of a card that was given back, what sessions were given instead. */
-  givenToSessionsOn(device: string): number {
+  /** Of the memory of a card that was given back, what is not filled again: sessions were given it instead, or it was given up. */
+  givenUpOn(device: string): number {
     const card = this.cards.find((one) => one.device === device);
     return card ? Math.min(card.floor, this.releasedOn(card)) : 0;
   }
@@ -90,6 +90,17 @@ export class GraphicsMemory {
         if (device !== undefined && card.device !== device) continue;
         if (released < bytes) released += await this.giveBack(card, reason, bytes - released);
       }
+      return released;
+    });
+  }
+
+  /** Gives at least so much of a card back if there is so much, and does not fill it again. Returns the bytes. */
+  giveUp(reason: string, bytes: number, device: string): Promise<number> {
+    return this.holding(async () => {
+      const card = this.cards.find((one) => one.device === device);
+      if (!card) return 0;
+      const released = await this.giveBack(card, reason, bytes);
+      card.floor += released;
       return released;
     });
   }

@@ -1,4 +1,4 @@
-import type { LoadedModel, ModelRole } from "../../shared/protocol";
+import type { LoadedModel, ModelRole, Spill } from "../../shared/protocol";
 import type { InstalledModel } from "../models/model_store";
 import type { NativePlacement } from "../native/addon";
 import type { DraftSession } from "./draft_session";
@@ -15,10 +15,13 @@ export interface ModelEntry {
   draft: DraftSession;
   graphics: GraphicsMemory;
   users: number;
+  /** In milliseconds of the manager's clock. */
   lastUsed: number;
   /** Asked for in tokens; the model may have got a shorter one. */
   askedContext: number;
-  /** When the model that guesses its answers was asked for, in milliseconds since the epoch. */
+  /** Of its file, also before it was loaded anew because of it. */
+  spill: Spill | null;
+  /** When the model that guesses its answers was asked for, in milliseconds of that clock. */
   draftModelAskedAt: number;
   /** To be closed as soon as nobody uses it, and given to no further request. */
   stale: boolean;
@@ -43,7 +46,7 @@ export function placementOf(entry: ModelEntry): NativePlacement {
 }
 
 export function describe(entry: ModelEntry): LoadedModel {
-  const { installed, roles, handle } = entry;
+  const { installed, roles, handle, spill } = entry;
   return {
     ref: installed.ref,
     name: installed.name,
@@ -53,5 +56,6 @@ export function describe(entry: ModelEntry): LoadedModel {
     placement: placementOf(entry),
     sessions: handle.sessions,
     activity: handle.activity,
+    spill,
   };
 }

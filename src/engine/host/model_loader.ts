@@ -11,6 +11,8 @@ export interface ModelLoaderOptions {
   log: (line: string) => void;
   /** Of the graphics memory that the setting allows, what the models that are loaded have, by the card's name. */
   vramUsedBytes: () => Record<string, number>;
+  /** Bytes of single cards that the model in a file may take, because the system moved memory of it to RAM; by the card's name. */
+  spillLimits: (path: string) => Readonly<Record<string, number>>;
   /** What ghost text asks for. */
   fastChoice: () => ModelChoice;
   /** Unloads what nobody uses; false when there is nothing. */
@@ -97,11 +99,23 @@ export class ModelLoader {
   }
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
-    const { gpu, threads, kvCacheType, speculation, vramLimitMiB } = this.options.settings();
-    const vramLimitBytes = vramLimitMiB * 2 ** 20;
-    const vramUsedBytes = this.options.vramUsedBytes();
+    const { gpu, threads, kvCacheType, speculation } = this.options.settings();
     const exactPasses = speculation === "exact";
-    return { path, contextLength, gpu, threads, kvCacheType, vramLimitBytes, vramUsedBytes, exactPasses };
+    return { path, contextLength, gpu, threads, kvCacheType, ...this.vramLimits(path), exactPasses };
+  }
+
+  /** What the setting allows of each card and what of that is not for this model: others have it, or it was too much. */
+  private vramLimits(path: string): Pick<PlanOptions, "vramLimitBytes" | "vramUsedBytes"> {
+    const limit = this.options.settings().vramLimitMiB * 2 ** 20;
+    const spillLimits = Object.entries(this.options.spillLimits(path));
+    const vramUsedBytes = this.options.vramUsedBytes();
+    if (spillLimits.length === 0) return { vramLimitBytes: limit, vramUsedBytes };
+    // 0 stands for no limit: without one, no card has so much.
+    const vramLimitBytes = limit || 2 ** 50;
+    for (const [device, bytes] of spillLimits) {
+      vramUsedBytes[device] = Math.max(vramUsedBytes[device] ?? 0, vramLimitBytes - bytes);
+    }
+    return { vramLimitBytes, vramUsedBytes };
   }
 
   /**

@@ -1,4 +1,4 @@
-import { EngineError } from "../../shared/errors";
+import { EngineError, toEngineError } from "../../shared/errors";
 import {
   DEFAULT_CONTEXT_LENGTH,
   type EngineSettings,
@@ -12,6 +12,7 @@ import type {
   NativeActivity,
   NativeAddon,
   NativeCancellation,
+  NativeDevice,
   NativeEngine,
   NativeModel,
   NativePlacement,
@@ -25,6 +26,7 @@ import { describe, placementOf, plannedFor, type ModelEntry } from "./model_entr
 import { ModelLoader } from "./model_loader";
 import { roomForSessions, sessionBytes, storeBytes } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
+import { SpillRelief } from "./spill_relief";
 
 /** The addon and its one engine, made with the first model. */
 export interface NativeRuntime {
@@ -40,6 +42,10 @@ export interface ModelManagerOptions {
   log: (line: string) => void;
   /** Called after anything `loaded` or `loading` reports has changed. */
   onChanged: () => void;
+  /** Called when a graphics card has failed to compute: it does so again until the process ends. */
+  onDeviceFailed?: (message: string) => void;
+  /** Milliseconds of a clock that idle times are told by. Default: the time of day. */
+  now?: () => number;
 }
 
 interface Loading {
@@ -79,6 +85,7 @@ export class ModelManager {
   private readonly loads = new Map<string, Loading>();
   private readonly loader: ModelLoader;
   private readonly drafts: DraftModels;
+  private readonly spills: SpillRelief;
   private turn: Promise<unknown> = Promise.resolve();
   private givingBack = false;
   /** What ghost text has asked for last. */
@@ -88,11 +95,18 @@ export class ModelManager {
     this.loader = new ModelLoader({
       ...options,
       vramUsedBytes: () => this.vramUsedBytes(),
+      spillLimits: (path) => this.spills.limitsFor(fileKey(path)),
       fastChoice: () => this.fastChoice,
       unloadIdle: () => this.unloadIdle(),
     });
+    this.spills = new SpillRelief({
+      ...options,
+      reload: (entry) => this.retire([entry]),
+      isCard: (device) => this.devices().some(({ name, kind }) => name === device && kind === "gpu"),
+    });
     this.drafts = new DraftModels({
       ...options,
+      now: () => this.now(),
       entries: this.entries,
       choose: () => options.store.choose(this.fastChoice, "fast"),
       load: () => this.load(this.fastChoice, "fast", { isIdle: true, isSpare: true }),
@@ -144,9 +158,14 @@ export class ModelManager {
       // So that it is there when the answer begins.
       if (!options.isIdle) entry.draft.prepare();
       return await action(entry);
+    } catch (thrown) {
+      const { code, message } = toEngineError(thrown);
+      if (code === "DEVICE_FAILED") this.options.onDeviceFailed?.(message);
+      throw thrown;
     } finally {
-      if (!options.isIdle) entry.lastUsed = Date.now();
+      if (!options.isIdle) entry.lastUsed = this.now();
       await this.release(entry);
+      void this.spills.check(entry);
     }
   }
 
@@ -177,7 +196,9 @@ export class ModelManager {
     for (const [key, loading] of [...this.loads]) {
       if (isMeant(loading.ref)) this.cancel(key, loading);
     }
-    return this.retire([...this.entries].filter(({ installed }) => isMeant(installed.ref)));
+    const entries = [...this.entries].filter(({ installed }) => isMeant(installed.ref));
+    for (const { key } of entries) this.spills.forget(key);
+    return this.retire(entries);
   }
 
   /**
@@ -201,6 +222,7 @@ export class ModelManager {
   /** Settings have changed: what is loaded goes as soon as nobody uses it, and loads begin again. */
   async reload(): Promise<void> {
     for (const loading of this.loads.values()) loading.outdated = true;
+    this.spills.forget();
     await this.retire([...this.entries]);
   }
 
@@ -227,9 +249,18 @@ export class ModelManager {
     try {
       await this.giveIdleBack(now);
       await this.relieveCards();
+      await Promise.all([...this.entries].map((entry) => this.spills.check(entry)));
     } finally {
       this.givingBack = false;
     }
+  }
+
+  private devices(): NativeDevice[] {
+    return this.options.runtime().engine.devices();
+  }
+
+  private now(): number {
+    return (this.options.now ?? Date.now)();
   }
 
   private async giveIdleBack(now: number): Promise<void> {
@@ -240,6 +271,7 @@ export class ModelManager {
       if (entry.stale || entry.users > 0) continue;
       if (isIdle(entry, idleUnloadMinutes)) {
         this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
+        this.spills.forget(entry.key);
         await this.close(entry);
       } else if (isIdle(entry, idleReleaseMinutes)) {
         await entry.graphics.release(`idle for ${String(idleReleaseMinutes)} minutes`);
@@ -250,7 +282,7 @@ export class ModelManager {
   /** A card that others have filled gets memory of ours back: of models that were not used for the longest time first. */
   private async relieveCards(): Promise<void> {
     if (this.entries.size === 0) return;
-    for (const card of this.options.runtime().engine.devices()) {
+    for (const card of this.devices()) {
       let missing = card.kind === "gpu" ? missingBytes(card) : 0;
       const isThere = ({ handle }: ModelEntry) =>
         handle.model.placement.cards.some(({ device }) => device === card.name);
@@ -258,8 +290,12 @@ export class ModelManager {
       for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
         if (missing <= 0) break;
         if (!this.entries.has(entry)) continue;
-        missing -= await entry.graphics.release("other programs need it", missing, card.name);
+        const released = await entry.graphics.release("other programs need it", missing, card.name);
+        if (card.memoryBeyond > 0 && released > 0) this.spills.note(entry, null, released);
+        missing -= released;
       }
+      // What is beyond the system's grant lies in RAM.
+      if (missing > 0 && card.memoryBeyond > 0) await this.spills.shrink(entries, missing, card.name);
     }
   }
 
@@ -379,8 +415,9 @@ export class ModelManager {
         draft,
         graphics,
         users: 0,
-        lastUsed: Date.now(),
+        lastUsed: this.now(),
         askedContext: loading.askedContext,
+        spill: this.spills.of(key),
         draftModelAskedAt: -Infinity,
         stale: false,
         isCrowded: isBesideStale && isPartly(model.placement),
@@ -423,13 +460,13 @@ export class ModelManager {
 
   /**
    * Of every card, what the models that are loaded have there. What these gave back is theirs, because it is filled again,
-   * but for what they gave to sessions.
+   * but for what they gave to sessions or gave up.
    */
   private vramUsedBytes(): Record<string, number> {
     const used: Record<string, number> = {};
     for (const entry of this.entries) {
       for (const { device, bytes } of plannedFor(entry).cards) {
-        used[device] = Math.max(0, (used[device] ?? 0) + bytes - entry.graphics.givenToSessionsOn(device));
+        used[device] = Math.max(0, (used[device] ?? 0) + bytes - entry.graphics.givenUpOn(device));
       }
     }
     return used;

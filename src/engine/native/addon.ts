@@ -234,6 +234,11 @@ export interface NativeActivity {
   /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
   expertUses: number;
   expertHits: number;
+  /**
+   * How many times as long as usual passes suddenly take, though the processor is free: most likely the system has moved
+   * memory of the card to RAM. Null: they do not. Stays until weights are released or brought back.
+   */
+  timesAsLong: number | null;
 }
 
 export interface NativeModelInfo {

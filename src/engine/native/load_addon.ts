@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import nodeGypBuild from "node-gyp-build";
 import { join } from "node:path";
@@ -24,20 +23,8 @@ export function loadAddon(extensionRoot: string): LoadedAddon {
   } catch (thrown) {
     throw new EngineError(
       "BACKEND_UNAVAILABLE",
-      `The native engine for ${process.platform}-${process.arch} cannot be loaded from ${libraryDirectory}: ${String(thrown)}. ${adviceFor(process.platform, process.env["SystemRoot"])}`,
+      `The native engine for ${process.platform}-${process.arch} cannot be loaded from ${libraryDirectory}: ${String(thrown)}. Install the NMOS package for this platform again.`,
       { cause: thrown },
     );
   }
-}
-
-/** Libraries of the Visual C++ runtime that the engine libraries need; a new Windows has none of them. */
-const visualCpp = ["msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll"];
-
-/** What to do about an addon that cannot be loaded. `systemRoot` is the folder of Windows, such as `C:\\Windows`. */
-export function adviceFor(platform: NodeJS.Platform, systemRoot: string | undefined): string {
-  const missing = visualCpp.filter((name) => !existsSync(join(systemRoot ?? "", "System32", name)));
-  if (platform !== "win32" || systemRoot === undefined || missing.length === 0) {
-    return "Install the NMOS package for this platform.";
-  }
-  return `Microsoft's Visual C++ runtime is missing (${missing.join(", ")}): install it from https://aka.ms/vs/17/release/vc_redist.x64.exe and restart the engine.`;
 }

@@ -4,6 +4,7 @@ import { count, mib, ms, whole } from "./amounts";
 import { describeLayers, layerColumns, layerRuns } from "./layer_columns";
 import { liveFigures, type EarlierActivity } from "./live_figures";
 import { memoryTiers } from "./memory_tiers";
+import { spillAdvice, spillText } from "../spill_text";
 
 /** A status and when it came. */
 export interface Sample {
@@ -56,6 +57,7 @@ function earlierActivity(model: LoadedModel, now: Sample, earlier: Sample | unde
 
 function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined): ModelPicture {
   const { name, placement } = model;
+  const spill = spillText(model);
   return {
     name,
     description: describeLayers(placement),
@@ -67,7 +69,7 @@ function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined):
       label: count(tokens, "token"),
       value: ms(milliseconds),
     })),
-    reasons: placement.explanation,
+    reasons: [...placement.explanation, ...(spill === undefined ? [] : [spill, spillAdvice])],
   };
 }
 

@@ -44,6 +44,7 @@ function service(): EngineService {
     onStatusChanged: () => undefined,
     onModelsChanged: () => undefined,
     onShutdown: () => undefined,
+    onDeviceFailed: () => undefined,
   });
 }
 

@@ -164,6 +164,7 @@ function model(options: LoadModelOptions): NativeModel {
     expertUses: 0,
     expertHits: 0,
     releasedOfCards: [],
+    timesAsLong: null,
   };
   return {
     info: { ...fakeModelInfo(chatTemplate, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" }), path },

@@ -265,7 +265,7 @@ describe("room for a session", () => {
     one.takeBack(made.session);
     await settled();
     expect(events.slice(2)).toEqual(["filled 200"]);
-    expect(one.givenToSessionsOn("GPU")).toBe(100 * mib);
+    expect(one.givenUpOn("GPU")).toBe(100 * mib);
   });
 
   it("is left to the session when the rest is filled", async () => {
@@ -365,11 +365,7 @@ describe("the memory of a model over two cards", () => {
     };
     expect(await one.withRoom({ A: 30 * mib, B: 70 * mib, C: 10 * mib }, action)).toBe(session);
     expect(events).toEqual(["release 30 of A", "release 70 of B"]);
-    expect([one.givenToSessionsOn("A"), one.givenToSessionsOn("B"), one.givenToSessionsOn("C")]).toEqual([
-      30 * mib,
-      70 * mib,
-      0,
-    ]);
+    expect([one.givenUpOn("A"), one.givenUpOn("B"), one.givenUpOn("C")]).toEqual([30 * mib, 70 * mib, 0]);
     await one.release("idle");
     requests.count = 1;
     one.fill();
@@ -378,5 +374,23 @@ describe("the memory of a model over two cards", () => {
     one.takeBack(session);
     await settled();
     expect(events.slice(6)).toEqual(["fill 30 of A", "fill 70 of B"]);
+  });
+
+  it("is given up on one card for good, and filled on the other", async () => {
+    const { one, events, requests } = overTwo();
+    expect(await one.giveUp("slow", 200 * mib, "B")).toBe(200 * mib);
+    expect(await one.giveUp("slow", 200 * mib, "C")).toBe(0);
+    await one.release("idle");
+    requests.count = 1;
+    one.fill();
+    await settled();
+    expect(events).toEqual([
+      "release 200 of B",
+      "release 500 of A",
+      "release 300 of B",
+      "fill 500 of A",
+      "fill 300 of B",
+    ]);
+    expect([one.givenUpOn("A"), one.givenUpOn("B")]).toEqual([0, 200 * mib]);
   });
 });

@@ -20,7 +20,7 @@ export class HostFixture {
   private constructor(
     readonly directory: string,
     readonly paths: Paths,
-    private readonly env: NodeJS.ProcessEnv,
+    readonly env: NodeJS.ProcessEnv,
   ) {}
 
   static async create(environment: Record<string, string> = {}): Promise<HostFixture> {

@@ -46,6 +46,8 @@ export interface Machine {
   mainBytes?: number;
   /** Whether the models share a vocabulary. */
   mayDraft?: boolean;
+  /** The manager's clock. */
+  now?: () => number;
 }
 
 class Cancellation {
@@ -72,7 +74,10 @@ export function manager({
   refusals = 0,
   mainBytes = 10,
   mayDraft = true,
+  now,
 }: Machine = {}) {
+  /** Of every loaded model, until it gives something back. */
+  const slowness: { timesAsLong: number | null } = { timesAsLong: null };
   const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, memoryBeyond: 0, isLost: false };
   const events: string[] = [];
   const lines: string[] = [];
@@ -112,11 +117,12 @@ export function manager({
         layerMap,
       },
       get activity() {
-        return { passes, releasedBytes, releasedOfCards: [releasedBytes] };
+        return { passes, releasedBytes, releasedOfCards: [releasedBytes], timesAsLong: slowness.timesAsLong };
       },
       release: ({ bytes = Infinity }) => {
         const released = Math.min(bytes, releasable - releasedBytes);
         releasedBytes += released;
+        if (released > 0) slowness.timesAsLong = null;
         card.memoryFree += released;
         events.push(`release ${path} ${String(released / mib)}`);
         return Promise.resolve(released);
@@ -184,12 +190,13 @@ export function manager({
       lines.push(line);
     },
     onChanged: () => undefined,
+    ...(now && { now }),
   });
   /** What the limit still allowed on the card when a model was loaded. */
   const limits = () =>
     asked.map(({ vramLimitBytes = 0, vramUsedBytes = {} }) => vramLimitBytes - (vramUsedBytes["GPU"] ?? 0));
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
-  return { one, events, lines, asked, planned, limits, reserved, card };
+  return { one, events, lines, asked, planned, limits, reserved, card, slowness };
 }
 
 /** Resolves when a load is under way and has reported. */

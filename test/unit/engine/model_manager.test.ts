@@ -24,6 +24,20 @@ describe("what is loaded", () => {
   });
 });
 
+describe("the time in which nobody used a model", () => {
+  it("is told by the clock that the manager is given, from the last use on", async () => {
+    let now = 0;
+    const { one, events } = manager({ now: () => now });
+    await one.use("a", "main", nothing);
+    now = 10 * 60_000;
+    await one.use("a", "main", nothing);
+    await one.giveBack(24 * 60_000);
+    expect(events).toEqual(["load a 8192", "release a 0"]);
+    await one.giveBack(25 * 60_000);
+    expect(events.at(-1)).toBe("close a");
+  });
+});
+
 describe("loading", () => {
   it("happens once for requests that come at the same time", async () => {
     const { one, events } = manager();

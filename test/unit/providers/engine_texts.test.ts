@@ -73,6 +73,13 @@ describe("the status bar", () => {
     "$(loading~spin) NMOS",
     "Computing a suggestion. The driver compiles.",
   );
+  const spill = { occasion: 1, timesAsLong: 8, givenBackBytes: 2 ** 29 };
+  check(
+    "a card whose memory was moved to RAM",
+    { status: { ...status, models: [loadedModel({ spill })] } },
+    "$(sparkle) NMOS",
+    "NMOS gave 512 MiB of it back and computes with that part on the processor. Close programs that use",
+  );
   check("off", { availability: "off", suggesting: true }, "$(circle-slash) NMOS: off", "off");
   check("off for the language", { availability: "off for language" }, "$(circle-slash) NMOS", "this language");
   check(

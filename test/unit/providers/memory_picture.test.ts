@@ -291,6 +291,15 @@ describe("a model", () => {
     expect(modelOf({ predictedPasses: [] }).predictions).toEqual([]);
   });
 
+  test("says what became of its memory", () => {
+    const spill = { occasion: 1, timesAsLong: null, givenBackBytes: 300 * 2 ** 20 };
+    const status = engineStatus({ models: [loadedModel({ spill })] });
+    expect(memoryPicture({ status, at: 0 }).models[0]?.reasons.slice(2)).toEqual([
+      "The system grants Model M less graphics memory than it had. NMOS gave 300 MiB of it back and computes with that part on the processor.",
+      "Close programs that use the graphics card, or lower nmos.engine.vramLimit.",
+    ]);
+  });
+
   test("is none or more", () => {
     expect(picture().summary).toContain("No model is loaded.");
     expect(picture({ models: [loadedModel()] }).summary).toBe("1 model loaded.");

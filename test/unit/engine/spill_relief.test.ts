@@ -1,0 +1,190 @@
+import { describe, expect, it, vi } from "vitest";
+import type { ModelEntry } from "../../../src/engine/host/model_entry";
+import { SpillRelief } from "../../../src/engine/host/spill_relief";
+import { manager, mib, nothing, type Machine } from "./manager_fixture";
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 10));
+
+/** A model on the card, of 1000 MiB. */
+async function loaded(machine: Machine) {
+  const made = manager({ deviceLayers: 1000, ...machine });
+  await made.one.use("a", "main", nothing);
+  return made;
+}
+
+describe("a card whose passes become slow", () => {
+  it("is given memory back at once, for good, and the user learns of it", async () => {
+    const { one, events, slowness } = await loaded({ releasable: 800 * mib });
+    expect(one.loaded()[0]?.spill).toBeNull();
+    slowness.timesAsLong = 9.5;
+    await one.use("a", "main", nothing);
+    await settled();
+    await one.use("a", "main", nothing);
+    await settled();
+    expect(events).toEqual(["load a 8192", "release a 500"]);
+    expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: 9.5, givenBackBytes: 500 * mib });
+  });
+
+  it("is looked after during long answers, too", async () => {
+    const { one, events, slowness } = await loaded({ releasable: 800 * mib });
+    await one.use("a", "main", async () => {
+      slowness.timesAsLong = 9.5;
+      await one.giveBack(Date.now());
+      expect(events).toEqual(["load a 8192", "release a 500"]);
+    });
+  });
+
+  it("gets less of a model that can give nothing back, which is loaded anew, until it was unloaded", async () => {
+    const { one, events, slowness, limits } = await loaded({});
+    slowness.timesAsLong = 9.5;
+    await one.use("a", "main", nothing);
+    await settled();
+    slowness.timesAsLong = null;
+    await one.use("a", "main", nothing);
+    expect(events).toEqual(["load a 8192", "release a 0", "close a", "load a 8192"]);
+    expect(limits()).toEqual([0, 500 * mib]);
+    expect(one.loaded()[0]?.spill).toMatchObject({ occasion: 1, timesAsLong: 9.5 });
+    await one.unload("a");
+    await one.use("a", "main", nothing);
+    expect(limits().at(-1)).toBe(0);
+    expect(one.loaded()[0]?.spill).toBeNull();
+  });
+
+  it("gets less of it beside the limit of the setting, too", async () => {
+    const { one, slowness, asked } = await loaded({ settings: { vramLimitMiB: 1200 } });
+    slowness.timesAsLong = 9.5;
+    await one.use("a", "main", nothing);
+    await settled();
+    slowness.timesAsLong = null;
+    await one.use("a", "main", nothing);
+    expect(asked.at(-1)).toMatchObject({ vramLimitBytes: 1200 * mib, vramUsedBytes: { GPU: 700 * mib } });
+  });
+
+  it("is not unloaded under a request", async () => {
+    const { one, events, slowness } = await loaded({});
+    await one.use("a", "main", async () => {
+      slowness.timesAsLong = 9.5;
+      await one.giveBack(Date.now());
+      slowness.timesAsLong = null;
+      expect(events).toEqual(["load a 8192", "release a 0"]);
+    });
+    expect(events.at(-1)).toBe("close a");
+  });
+});
+
+it("memory beyond what the system grants is told to the user as well", async () => {
+  const { one, card } = await loaded({ releasable: 800 * mib });
+  Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
+  await one.giveBack(Date.now());
+  expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
+});
+
+it("memory beyond what the system grants that cannot be given back is not taken again", async () => {
+  const { one, events, card, limits } = await loaded({});
+  Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
+  await one.giveBack(Date.now());
+  Object.assign(card, { memoryFree: 2 ** 40, memoryBeyond: 0 });
+  await one.use("a", "main", nothing);
+  expect(events).toEqual(["load a 8192", "release a 0", "close a", "load a 8192"]);
+  expect(limits()).toEqual([0, 516 * mib]);
+  expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
+});
+
+it("slow passes of graphics whose memory is RAM lead to nothing", async () => {
+  const { one, events, card, slowness } = await loaded({ releasable: 800 * mib });
+  card.kind = "integrated";
+  slowness.timesAsLong = 9.5;
+  await one.giveBack(Date.now());
+  expect(events).toEqual(["load a 8192"]);
+});
+
+it("a card that is full, and no more, is no reason to tell the user", async () => {
+  const { one, card } = await loaded({ releasable: 800 * mib });
+  card.memoryFree = 0;
+  await one.giveBack(Date.now());
+  expect(one.loaded()[0]?.spill).toBeNull();
+});
+
+describe("a model over several cards", () => {
+  /** 300 MiB on A, 200 on B, 100 in RAM that a processor's graphics take; `releasable` MiB can leave A and B. */
+  function overThree(releasable: { A: number; B: number }) {
+    const given: string[] = [];
+    const reload = vi.fn(nothing);
+    const left = new Map(Object.entries(releasable));
+    const giveUp = (_: string, bytes: number, device: string) => {
+      const released = Math.min(bytes / mib, left.get(device) ?? 0);
+      given.push(`${String(bytes / mib)} of ${device}`);
+      return Promise.resolve(released * mib);
+    };
+    const cards = [
+      { device: "A", bytes: 300 * mib, kvBytes: 0 },
+      { device: "B", bytes: 200 * mib, kvBytes: 0 },
+      { device: "iGPU", bytes: 100 * mib, kvBytes: 0 },
+    ];
+    const activity = { timesAsLong: 9.5, releasedBytes: 0, releasedOfCards: [0, 0, 0] };
+    const model = { placement: { kvBytes: 0, deviceBytes: 600 * mib, cards }, activity };
+    const entry = {
+      key: "a",
+      installed: { ref: "a" },
+      handle: { model, sessions: 1 },
+      graphics: { giveUp },
+    } as unknown as ModelEntry;
+    const relief = new SpillRelief({
+      reload,
+      isCard: (device) => device !== "iGPU",
+      log: () => undefined,
+      onChanged: () => undefined,
+    });
+    return { relief, entry, given, reload };
+  }
+
+  it("gives half of what it has on every card", async () => {
+    const { relief, entry, given, reload } = overThree({ A: 1000, B: 60 });
+    await relief.check(entry);
+    expect(given).toEqual(["150 of A", "100 of B"]);
+    expect(entry.spill?.givenBackBytes).toBe(210 * mib);
+    expect(relief.limitsFor("a")).toEqual({});
+    expect(reload).not.toHaveBeenCalled();
+  });
+
+  it("is loaded anew with less on every card where none gives anything back", async () => {
+    const { relief, entry, reload } = overThree({ A: 0, B: 0 });
+    await relief.check(entry);
+    expect(entry.spill?.givenBackBytes).toBe(250 * mib);
+    expect(relief.limitsFor("a")).toEqual({ A: 150 * mib, B: 100 * mib });
+    expect(reload).toHaveBeenCalledExactlyOnceWith(entry);
+  });
+
+  it("gets less of the card only that the system grants less of, and never more again", async () => {
+    const { relief, entry } = overThree({ A: 0, B: 0 });
+    await relief.shrink([entry], 50 * mib, "B");
+    expect(relief.limitsFor("a")).toEqual({ B: 150 * mib });
+    await relief.shrink([entry], 50 * mib, "none of its cards");
+    await relief.shrink([entry], 10 * mib, "B");
+    await relief.shrink([entry], 500 * mib, "A");
+    expect(relief.limitsFor("a")).toEqual({ A: 0, B: 150 * mib });
+  });
+});
+
+it("what follows within minutes is the same occasion", () => {
+  const now = vi.fn(() => 0);
+  const changed = vi.fn();
+  const relief = new SpillRelief({
+    reload: nothing,
+    isCard: () => true,
+    log: () => undefined,
+    onChanged: changed,
+    now,
+  });
+  const entry = { key: "a" } as ModelEntry;
+  const note = (minutes: number, times: number | null, bytes: number) => {
+    now.mockReturnValue(minutes * 60_000);
+    relief.note(entry, times, bytes);
+    return entry.spill;
+  };
+  expect(note(0, 8, 100)).toEqual({ occasion: 1, timesAsLong: 8, givenBackBytes: 100 });
+  expect(note(9, null, 50)).toEqual({ occasion: 1, timesAsLong: 8, givenBackBytes: 150 });
+  expect(note(18, 5, 1)).toEqual({ occasion: 1, timesAsLong: 5, givenBackBytes: 151 });
+  expect(note(28, null, 7)).toEqual({ occasion: 2, timesAsLong: null, givenBackBytes: 7 });
+  expect(changed).toHaveBeenCalledTimes(4);
+});
