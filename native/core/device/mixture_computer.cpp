@@ -90,7 +90,15 @@ struct MixtureComputer::Work {
     size_t input_row_bytes() const { return nodes.input()->nb[1]; }
     int64_t input_rows() const { return nodes.input()->ne[1] * nodes.input()->ne[2]; }
     size_t input_bytes() const { return beside > 0 ? round_up(ggml_nbytes(nodes.input())) : 0; }
-    size_t numbers_bytes() const { return round_up(3 * pairs() * sizeof(int32_t)); }
+    // Numbers come in lists, each of which begins where cards can read it: where the result of each pair is, the places of the
+    // experts of each of the card's sources, and the card's rows of the input.
+    size_t list_bytes() const { return list_bytes_of(pairs()); }
+    size_t places_list(ExpertSource source) const { return (1 + static_cast<size_t>(source)) * list_bytes(); }
+    size_t inputs_list() const { return (1 + card_sources.size()) * list_bytes(); }
+    size_t numbers_bytes() const { return lists * list_bytes(); }
+
+    static constexpr size_t lists = 2 + card_sources.size();
+    static size_t list_bytes_of(size_t pairs) { return round_up(pairs * sizeof(int32_t)); }
 };
 
 MixtureComputer::MixtureComputer(ggml_backend_dev_t card, ggml_backend_t queue, Processor& processor, UploadRing& ring)
@@ -167,7 +175,7 @@ bool MixtureComputer::reserve_on_card(const Work& work) {
     // For passes of the widest kind at once, before others take the memory; for this one where that is too much.
     for (const size_t pairs : {static_cast<size_t>(work.nodes.used()) * work.weights.widest_pass(), work.pairs()}) {
         const size_t most = std::max(pairs, work.pairs());
-        if (grow(queue_, numbers_, 3 * most * sizeof(int32_t)) && grow(queue_, rows_, most * work.row_bytes())) return true;
+        if (grow(queue_, numbers_, Work::lists * Work::list_bytes_of(most)) && grow(queue_, rows_, most * work.row_bytes())) return true;
     }
     return false;
 }
@@ -214,17 +222,21 @@ ggml_status MixtureComputer::compute_divided(Work& work) {
     const bool in_order = on_card == 0 && std::ranges::any_of(processor_sources, [&](ExpertSource source) { return division.of(source).pairs() == work.pairs(); });
     if (in_order) return compute_on_processor(work);
 
-    auto* const numbers = reinterpret_cast<int32_t*>(processor_.result().data);
-    int32_t* end = std::ranges::copy(division.rows, numbers).out;
-    for (const ExpertSource source : card_sources) end = std::ranges::copy(division.of(source).places, end).out;
-    for (const ExpertSource source : card_sources) end = std::ranges::copy(division.of(source).inputs, end).out;
-    ggml_tensor on_the_card = leaf(GGML_TYPE_I32, end - numbers, 1, 1, memory_of(numbers_));
+    char* const numbers = processor_.result().data;
+    const auto list = [&](size_t begin) { return reinterpret_cast<int32_t*>(numbers + begin); };
+    std::ranges::copy(division.rows, list(0));
+    int32_t* inputs = list(work.inputs_list());
+    for (const ExpertSource source : card_sources) {
+        std::ranges::copy(division.of(source).places, list(work.places_list(source)));
+        inputs = std::ranges::copy(division.of(source).inputs, inputs).out;
+    }
+    ggml_tensor on_the_card = leaf(GGML_TYPE_I32, inputs - list(0), 1, 1, memory_of(numbers_));
     ggml_backend_tensor_set_async(queue_, &on_the_card, numbers, 0, ggml_nbytes(&on_the_card));
 
     // All that the card multiplies at once, before anything is written over the input.
     work.gathers = work.input_rows() > 1 || division.of(ExpertSource::Slot).pairs() > 0;
     if (on_card > 0 && work.gathers) {
-        const Memory which = memory_of(numbers_, (work.pairs() + on_card) * sizeof(int32_t));
+        const Memory which = memory_of(numbers_, work.inputs_list());
         ggml_cgraph* const gathering = gather_.select(Memory::of(work.nodes.input()), *work.nodes.input(), work.input_rows(), which, static_cast<int64_t>(on_card), memory_of(rows_));
         if (const ggml_status status = ggml_backend_graph_compute_async(queue_, gathering); status != GGML_STATUS_SUCCESS) return status;
     }
@@ -252,7 +264,7 @@ ggml_status MixtureComputer::compute_on_card(Work& work, ExpertSource source) {
     HostUnit* const unit = work.mixture.unit();
     const auto pairs = static_cast<int64_t>(part.pairs());
     const Memory result = memory_of(rows_, part.first_row * work.row_bytes());
-    Places at{{}, 0, result, memory_of(numbers_, (work.pairs() + part.first_row) * sizeof(int32_t)), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), result, 1, pairs, 1};
+    Places at{{}, 0, result, memory_of(numbers_, work.places_list(source)), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), result, 1, pairs, 1};
     if (!work.gathers) {
         at.input = Memory::of(nodes.input());
         at.used = pairs;

@@ -73,7 +73,7 @@ class MixtureComputer {
     Processor& processor_;
     UploadRing& ring_;
     ggml_backend_event_ptr fetched_;   // null where the card has no events
-    ggml_backend_buffer_ptr numbers_;  // I32 on the card: input rows, places and result rows of the pairs
+    ggml_backend_buffer_ptr numbers_;  // on the card: lists of numbers, I32 (mixture_computer.cpp)
     ggml_backend_buffer_ptr rows_;     // (embedding, pairs) F32 on the card: inputs, and then results
     std::vector<int32_t> chosen_;
     std::array<Chain, card_sources.size()> card_chains_;
