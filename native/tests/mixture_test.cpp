@@ -205,14 +205,16 @@ class Divided {
     ggml_backend_ptr queue;
 };
 
-void check_mixture(ggml_backend_dev_t on, const NetworkCut& network, Shape shape = Shape::Usual, double most = 1e-5, Location at = Location::here()) {
-    for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) {
-        Divided divided(on, network, memory);
-        int seed = 0;
-        for (const uint32_t width : {1u, 3u, 1u, rest_from_width, 16u, 1u, 24u, 2u}) {
-            divided.check(any_experts(width, seed++), "of " + show(width) + " tokens with " + show(network.resident) + " experts in VRAM", most, shape, at);
-        }
+void check_widths(ggml_backend_dev_t on, const NetworkCut& network, HostMemory memory, std::initializer_list<uint32_t> widths, Shape shape, double most, Location at) {
+    Divided divided(on, network, memory);
+    int seed = 0;
+    for (const uint32_t width : widths) {
+        divided.check(any_experts(width, seed++), "of " + show(width) + " tokens with " + show(network.resident) + " experts in VRAM", most, shape, at);
     }
+}
+
+void check_mixture(ggml_backend_dev_t on, const NetworkCut& network, Shape shape = Shape::Usual, double most = 1e-5, Location at = Location::here()) {
+    for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) check_widths(on, network, memory, {1u, 3u, 1u, rest_from_width, 16u, 1u, 24u, 2u}, shape, most, at);
 }
 
 }  // namespace
@@ -238,18 +240,22 @@ TEST(mixture, "gives the same result over a card without events") {
 }
 
 TEST(mixture, "gives the processor's result over Vulkan") {
-    // Where the machine has no Vulkan driver, there is nothing to compare; with NMOS_TEST_VULKAN a missing one is a failure.
+    // Where the machine has no Vulkan driver, there is nothing to compare; with NMOS_TEST_CARD, the start of a device's name, a
+    // missing one is a failure.
     card();
     load_backends(library_directory(), false);
-    ggml_backend_dev_t vulkan = nullptr;
+    const char* const wanted = std::getenv("NMOS_TEST_CARD");
+    ggml_backend_dev_t real = nullptr;
     for (const Device& device : list_devices()) {
-        if (device.name.starts_with("Vulkan")) vulkan = device.handle;
+        if (device.name.starts_with(wanted ? wanted : "Vulkan")) real = device.handle;
     }
-    expect(vulkan || !std::getenv("NMOS_TEST_VULKAN"), "a Vulkan device");
-    if (!vulkan) return;
+    expect(real || !wanted, "a card whose name begins as NMOS_TEST_CARD says");
+    if (!real) return;
     // It may multiply in half precision.
     constexpr double half = 5e-3;
-    check_mixture(vulkan, cut(4), Shape::Usual, half);
+    // Few widths: Mesa's driver for the processor uses shaders that it has freed once their number is large.
+    check_widths(real, cut(4), HostMemory::Mapped, {1u, 3u}, Shape::Usual, half, Location::here());
+    check_widths(real, cut(4), HostMemory::Pinned, {1u, rest_from_width}, Shape::Usual, half, Location::here());
 }
 
 TEST(mixture, "computes bit for bit what it would as a whole where all that is chosen is in VRAM") {
@@ -304,8 +310,9 @@ TEST(mixture, "moves no expert over one that the card has not computed with yet"
     };
     set(divided.queue.get(), hesitate, nullptr);
     const std::array<Chosen, 2> sets{Chosen{0, 1, 2}, Chosen{5, 6, 7}};
-    uint64_t hits = 0;
+    size_t moved = 0;
     for (size_t round = 0; round < 8; ++round) {
+        const std::vector<int32_t> before = divided.host().expert_in_vram();
         const Chosen& cold = sets[round % 2];
         const Chosen& hot = sets[(round + 1) % 2];
         for (int pass = 0; pass < 150; ++pass) {
@@ -314,9 +321,9 @@ TEST(mixture, "moves no expert over one that the card has not computed with yet"
             for (int more = 0; more < 4; ++more) divided.check(hot, "meanwhile");
             divided.check(pending, cold, "of a pass that was begun before");
         }
-        expect(divided.weights.expert_hits() > hits, "experts to have moved");
-        hits = divided.weights.expert_hits();
+        moved += divided.host().expert_in_vram() != before;
     }
+    expect(moved > 0, "experts to have moved");
 }
 
 TEST(mixture, "gives the same result while its experts are released and when they are restored, also in the middle of a move") {

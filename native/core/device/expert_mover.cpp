@@ -3,17 +3,13 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <exception>
 #include <optional>
+#include <string>
+
+#include "runtime/log.h"
 
 namespace nmos {
-
-namespace {
-
-// From the end of a swap to the beginning of the next. An expert of some megabytes is on the bus for less than half a
-// millisecond, two passes over a model that does not fit take some twenty.
-constexpr uint64_t passes_between = 1;
-
-}  // namespace
 
 struct ExpertMover::Job {
     const HostWeights* weights = nullptr;
@@ -21,6 +17,7 @@ struct ExpertMover::Job {
     HostMixture::Move move;
     std::array<ggml_tensor, 3> from{};     // of the expert that comes, in RAM
     std::array<const void*, 3> leaving{};  // of the one that goes, in the file
+    bool failed = false;                   // the card is lost: what is there is not the expert; set before `done`
     std::atomic<bool> done = false;
 };
 
@@ -30,11 +27,10 @@ ExpertMover::~ExpertMover() = default;
 
 void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle) {
     if (job_) {
-        if (job_->done) finish();
+        // After one that failed no other is begun.
+        if (job_->done && !job_->failed) finish();
         return;
     }
-    if (++passes_ < passes_between) return;
-    passes_ = 0;
     HostMixture* best = nullptr;
     std::optional<ExpertSwap> swap;
     for (HostMixture* mixture : weights.mixtures()) {
@@ -48,7 +44,7 @@ void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle
     if (!queue_) return;
     if (!thread_) thread_ = std::make_unique<Worker>("nmos-experts");
     settle();
-    job_ = std::make_unique<Job>();
+    job_ = std::make_shared<Job>();
     job_->weights = &weights;
     job_->mixture = best;
     job_->move = best->begin(*swap);
@@ -57,8 +53,13 @@ void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle
         const ggml_tensor* const whole = best->whole().all()[i];
         job_->leaving[i] = swap->out ? static_cast<const char*>(whole->data) + *swap->out * whole->nb[2] : nullptr;
     }
-    thread_->post([this, job = job_.get()] {
-        copy(*job);
+    thread_->post([this, job = job_] {
+        try {
+            copy(*job);
+        } catch (const std::exception& error) {
+            log(LogLevel::Warn, std::string("Experts are no longer brought into graphics memory: ") + error.what());
+            job->failed = true;
+        }
         job->done = true;
         job->done.notify_all();
     });
@@ -81,8 +82,18 @@ void ExpertMover::finish() {
     job_.reset();
 }
 
+bool ExpertMover::is_moving(const HostWeights& weights) const {
+    return job_ && job_->weights == &weights;
+}
+
+void ExpertMover::settle(const HostWeights& weights) {
+    if (!is_moving(weights)) return;
+    job_->done.wait(false);
+    if (!job_->failed) finish();
+}
+
 void ExpertMover::forget(const HostWeights& weights) {
-    if (!job_ || job_->weights != &weights) return;
+    if (!is_moving(weights)) return;
     job_->done.wait(false);
     job_.reset();
 }

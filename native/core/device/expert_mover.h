@@ -2,14 +2,13 @@
 //
 // Now and then, between two passes, one swap is begun: the expert that is to leave is computed by the processor from then on,
 // and a thread of the mover's copies the other one there, on a queue of its own. The pass after that computes with it. One
-// at a time and no more often than every few passes, so that what the copies take of the bus is a small share. `step` and
+// at a time and at most with every second pass, so that what the copies take of the bus is a small share. `step`, `settle` and
 // `forget` are called under the streaming device's lock.
 #pragma once
 
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -28,6 +27,8 @@ class ExpertMover {
     // At the beginning of a pass over these weights. `settle` has to let all that the card's queues were given happen: what
     // they still read is about to be overwritten.
     void step(HostWeights& weights, const std::function<void()>& settle);
+    // Waits for the copy under way to these weights' VRAM and ends the move.
+    void settle(const HostWeights& weights);
     // The weights are about to be freed: waits for a copy that reads them.
     void forget(const HostWeights& weights);
 
@@ -35,13 +36,13 @@ class ExpertMover {
     struct Job;
 
     void copy(const Job& job);
+    bool is_moving(const HostWeights& weights) const;
     void finish();
 
     ggml_backend_dev_t card_;
     UploadRing& ring_;
     ggml_backend_ptr queue_;  // of the thread; made with the first job
-    std::unique_ptr<Job> job_;
-    uint64_t passes_ = 0;
+    std::shared_ptr<Job> job_;  // the thread's, too, until it is done
     std::unique_ptr<Worker> thread_;  // the last member: nothing else goes before it has ended
 };
 

@@ -377,18 +377,13 @@ std::vector<const HostUnit*> HostWeights::units() const {
     return units;
 }
 
-void HostWeights::page_in(const std::function<bool()>& go_on) const {
-    constexpr size_t at_once = 4 << 20;
+std::vector<std::pair<const char*, size_t>> HostWeights::mapped() const {
+    std::vector<std::pair<const char*, size_t>> pieces;
     for (const auto& [id, unit] : units_) {
         if (unit.pinned) continue;
-        for (const HostUnit::Weight& weight : unit.weights) {
-            const size_t bytes = ggml_nbytes(weight.tensor);
-            for (size_t done = 0; done < bytes; done += at_once) {
-                if (!go_on()) return;
-                os::page_in(static_cast<const char*>(weight.tensor->data) + done, std::min(at_once, bytes - done));
-            }
-        }
+        for (const HostUnit::Weight& weight : unit.weights) pieces.emplace_back(static_cast<const char*>(weight.tensor->data), ggml_nbytes(weight.tensor));
     }
+    return pieces;
 }
 
 const HostUnit* HostWeights::next_streamed(const HostUnit& unit, uint32_t width) const {

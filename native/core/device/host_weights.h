@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "device/mixture.h"
@@ -101,8 +102,8 @@ class HostWeights {
     ggml_threadpool_t threadpool() const { return threadpool_; }
     // In the order of execution.
     std::vector<const HostUnit*> units() const;
-    // Reads what is mapped ahead, as long as `go_on` says so; it is asked several times in a few milliseconds.
-    void page_in(const std::function<bool()>& go_on) const;
+    // What lies in the mapped file, in pieces. Not while a pass computes.
+    std::vector<std::pair<const char*, size_t>> mapped() const;
     // The first unit behind `unit` that a pass of `width` streams, beyond the end from the beginning; null when there is
     // none, `unit` itself when it is the only one.
     const HostUnit* next_streamed(const HostUnit& unit, uint32_t width) const;

@@ -172,6 +172,8 @@ ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture,
 }
 
 bool MixtureComputer::reserve_on_card(const Work& work) {
+    const auto has = [](const ggml_backend_buffer_ptr& buffer, size_t bytes) { return buffer && ggml_backend_buffer_get_size(buffer.get()) >= bytes; };
+    if (has(numbers_, work.numbers_bytes()) && has(rows_, work.pairs() * work.row_bytes())) return true;
     // For passes of the widest kind at once, before others take the memory; for this one where that is too much.
     for (const size_t pairs : {static_cast<size_t>(work.nodes.used()) * work.weights.widest_pass(), work.pairs()}) {
         const size_t most = std::max(pairs, work.pairs());

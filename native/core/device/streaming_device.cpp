@@ -11,6 +11,7 @@
 #include "device/mixture_computer.h"
 #include "device/network.h"
 #include "device/processor.h"
+#include "platform/os.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
@@ -666,6 +667,8 @@ bool StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) 
 
 uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
     std::lock_guard lock(mutex_);
+    // It holds the memory of its layer.
+    mover_.settle(weights);
     std::vector<NetworkShare*> in_vram;
     for (HostNetwork* network : weights.networks()) {
         for (HostNetwork::Share& share : network->shares) {
@@ -718,6 +721,22 @@ void StreamingDevice::adopt_restored() {
     restored_.clear();
     for (auto& [mixture, vram] : restored_mixtures_) mixture->move_to(std::move(vram));
     restored_mixtures_.clear();
+}
+
+void StreamingDevice::page_in(const HostWeights& weights, const std::function<bool()>& go_on) {
+    constexpr size_t at_once = 4 << 20;
+    std::vector<std::pair<const char*, size_t>> mapped;
+    {
+        // Passes exchange experts.
+        std::lock_guard lock(mutex_);
+        mapped = weights.mapped();
+    }
+    for (const auto& [data, bytes] : mapped) {
+        for (size_t done = 0; done < bytes; done += at_once) {
+            if (!go_on()) return;
+            os::page_in(data + done, std::min(at_once, bytes - done));
+        }
+    }
 }
 
 void StreamingDevice::fill_slots(const HostWeights& weights) {

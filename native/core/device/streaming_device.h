@@ -46,6 +46,8 @@ class StreamingDevice {
     // they are there, as far as the card grants memory, at most `most` bytes, and while `go_on` says so: it is asked several
     // times in a few milliseconds. Returns the bytes.
     uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most = UINT64_MAX);
+    // Reads what is mapped ahead, as long as `go_on` says so; it is asked several times in a few milliseconds.
+    void page_in(const HostWeights& weights, const std::function<bool()>& go_on);
     // Begins to upload what the first passes that are one token wide need, as far as there are slots. Does nothing during a
     // pass, which does that by itself.
     void fill_slots(const HostWeights& weights);

@@ -118,7 +118,7 @@ uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length
 uint64_t share_result_bytes(const ModelProfile& model, uint32_t batch_size) {
     // Two that are added, or one for each of a token's experts together with their numbers.
     const uint64_t row = uint64_t{model.embedding} * sizeof(float);
-    const uint64_t mixture = model.experts > 0 ? model.experts_used * (row + 3 * sizeof(int32_t)) : 0;
+    const uint64_t mixture = model.experts > 0 ? model.experts_used * (row + 4 * sizeof(int32_t)) : 0;
     return batch_size * std::max(2 * row, mixture);
 }
 

@@ -309,7 +309,7 @@ uint64_t Model::prefetch(const CancellationPtr& cancellation, uint64_t most, con
     }
     if (restored > 0) weights_moved();
     for (const CardWeights& own : host_weights_) {
-        if (is_meant(own)) own.weights->page_in(go_on);
+        if (is_meant(own)) device_of(*own.weights).page_in(*own.weights, go_on);
         if (is_meant(own) && go_on()) device_of(*own.weights).fill_slots(*own.weights);
     }
     return restored;
