@@ -8,6 +8,7 @@
 # CONTRIBUTING.md tells how to bring the folder to the other machine. Everything that runs is in it, but for the driver and,
 # where the backend for CUDA is compiled on that machine, NVIDIA's compiler, cuBLAS, CMake and a C++ compiler.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Every option with its default. --name value sets it.
@@ -96,18 +97,21 @@ PYTHON
   echo "$path"
 }
 
-# The compute capability without its dot, such as 75.
+# The compute capability without its dot, such as 75; nothing where no card tells.
 card_architecture() {
+  local found
   if [ "${option[architecture]}" != auto ]; then
     echo "${option[architecture]}"
-  else
-    { nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null || true; } | head -n 1 | tr -d .
+    return
   fi
+  found=$({ nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null || true; } | tr -d '. ' | sort -u)
+  [ "$(wc -w <<<"$found")" -le 1 ] || fail "expected cards of one compute capability, got ${found//$'\n'/, }: name it with --architecture"
+  echo "$found"
 }
 
 # Compiles the backend for CUDA for one kind of card into the kit.
 compile_cuda() {
-  local architecture toolkit release cublas build target
+  local architecture toolkit release cublas build sources target
   architecture=$(card_architecture)
   [[ $architecture =~ ^[0-9]{2,3}a?$ ]] || fail "expected a compute capability such as 75, got \"$architecture\": name it with --architecture"
   build=$folder/build-cuda-$architecture
@@ -117,6 +121,11 @@ compile_cuda() {
     [ -n "$toolkit" ] || fail "expected nvcc on this machine: prepare with --compile yes --architecture $architecture, or name a --toolkit"
     release=$("$toolkit/bin/nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
     cublas=$(find_cublas "$toolkit" "${release%%.*}")
+    # What was compiled before is newer than sources that were unpacked elsewhere, also where those are of another version.
+    sources=$(grep -F '"llama.cpp"' "$kit/versions.json")
+    [ ! -e "$build/sources" ] || [ "$(<"$build/sources")" = "$sources" ] || rm -rf "$build"
+    mkdir -p "$build"
+    echo "$sources" >"$build/sources"
     echo "compiling ggml's CUDA backend for $architecture with nvcc $release" >&2
     local generator=()
     command -v ninja >/dev/null && generator=(-G Ninja)
@@ -132,13 +141,13 @@ compile_cuda() {
   fi
 }
 
-# Of the wheel it came from, else what its file is called.
+# Of the wheel it came from, else what its file is called: results name no folder.
 cublas_version() {
   local record
-  for record in "$(dirname "$1")"/../../../nvidia_cublas-*.dist-info; do
+  for record in "$(dirname "$1")"/../../../nvidia_cublas*.dist-info; do
     [ -d "$record" ] && basename "$record" .dist-info && return
   done
-  readlink -f "$1"
+  basename "$(readlink -f "$1")"
 }
 
 prepare() {
@@ -186,6 +195,8 @@ unpack() {
       echo "of $name there are ${#parts[@]} of $(<"$count") parts" >&2
       continue
     fi
+    # Of an earlier kit nothing stays that could be measured as this one.
+    if [[ $name == kit-* ]]; then rm -rf "$kit"/cuda-* "$kit/extension" "$kit/ggml"; fi
     cat "${parts[@]}" | decompress | tar -C "$folder" -xf -
     rm -f "${parts[@]}" "$count"
   done
@@ -207,7 +218,7 @@ run() {
   # In the folder where they were prepared there is nothing to put together.
   [ -e "$folder/prepared" ] || unpack
   [ -e "$kit/gpu.mjs" ] || fail "expected $kit, or all parts of it in $folder/parts: run bench/gpu.sh prepare"
-  local backend=${option[backend]} build="" cublas
+  local backend=${option[backend]} build="" toolkit cublas
   if [ "$backend" = auto ]; then
     backend=vulkan
     if [[ $(nvidia-smi -L 2>/dev/null || true) == GPU* ]]; then backend=cuda; fi
@@ -218,7 +229,8 @@ run() {
     build=$kit/cuda-$(card_architecture)
     [ -e "$build/libggml-cuda.so" ] || fail "expected $build/libggml-cuda.so: run the step compile"
     cp "$build/libggml-cuda.so" "$libraries/"
-    cublas=$(find_cublas "$(find_toolkit)" "$(<"$build/major")")
+    toolkit=$(find_toolkit)
+    cublas=$(find_cublas "$toolkit" "$(<"$build/major")")
     LD_LIBRARY_PATH=$(dirname "$cublas")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   fi
   export LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

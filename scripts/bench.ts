@@ -64,7 +64,7 @@ function usage(): string {
     "  --quick         fewer samples: under five minutes on two cores",
     "  --json FILE     writes the result there",
     "  --picture FILE  writes a picture of the run there, where the benchmark draws one",
-    "  --device NAME --vram-limit MIB   runs on so much of a card of this machine, such as CUDA0",
+    "  --device NAME --vram-limit MIB   runs on so much of a card of this machine, such as Vulkan0 (CUDA: bench/gpu.sh)",
   ].join("\n");
 }
 

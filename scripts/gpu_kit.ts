@@ -27,16 +27,21 @@ await runScript(async () => {
   if (!folder || !cublas || process.platform !== "linux") {
     throw new Error("Expected the folder to write to and one with cuBLAS's headers, on Linux.");
   }
-  const kit = kitIn(resolve(folder));
+  const target = resolve(folder);
+  const headers = resolve(cublas);
   process.chdir(root);
-  await layOut(kit, resolve(cublas));
+  await layOut(target, headers);
 });
 
-async function layOut(kit: Kit, cublas: string): Promise<void> {
+async function layOut(folder: string, cublas: string): Promise<void> {
+  const kit = kitIn(folder);
   const { syntheticModel } = await buildBenchPrograms();
   await buildNative();
   await bundle({ production: true });
-  for (const folder of [kit.extension, kit.ggml, kit.cublas]) rmSync(folder, { recursive: true, force: true });
+  const compiled = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("cuda-")) : [];
+  for (const stale of [kit.extension, kit.ggml, kit.cublas, ...compiled.map((name) => join(folder, name))]) {
+    rmSync(stale, { recursive: true, force: true });
+  }
   for (const name of ["engine_host.cjs", "quantise_worker.cjs"]) {
     cpSync(join("dist", name), join(kit.extension, "dist", name));
   }

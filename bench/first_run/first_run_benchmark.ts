@@ -4,7 +4,7 @@
  * but for the download of the package, whose bytes are counted. The peer's set-up is counted from what it documents.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { loadavg, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureModel } from "../../scripts/fetch_model";
 import { packageExtension } from "../../scripts/package";
@@ -14,7 +14,6 @@ import { modelsDirectory } from "../../src/engine/paths";
 import { startModelMirror } from "../../test/e2e/model_mirror";
 import { Product } from "../../test/e2e/product";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
-import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
 import { llamaVscodeDownloads, llamaVscodeSteps, llamaVscodeVersion } from "../peers/llama_vscode_setup";
@@ -48,22 +47,23 @@ async function runFirstRun({ quick, stops, log }: BenchmarkContext): Promise<Ben
   const rate = quick ? quickRate : usualRate;
   const vsix = await packageExtension();
   const runs: FirstRun[] = [];
-  let disturbedSamples = 0;
   for (let run = 1; run <= (quick ? 1 : 3); ++run) {
     log(`run ${String(run)}`);
-    // Of the last minute, which is that of the run before only in part: better one too many.
-    if ((loadavg()[0] ?? 0) > physicalCores()) disturbedSamples += 1;
     runs.push(await oneRun(rate / 8, stops));
   }
   const versions = { "llama.vscode": llamaVscodeVersion };
-  return { rows: rowsOf(runs, rate, vsix.bytes), versions, disturbedSamples };
+  return { rows: rowsOf(runs, rate, vsix.bytes), versions };
 }
 
 async function oneRun(bytesPerSecond: number, stops: BenchmarkContext["stops"]): Promise<FirstRun> {
   // What the message offers on this machine is chosen by its memory; both that it may be have to be there.
   for (const memory of [8, 64]) await ensureModel(recommend(catalogue, "fast", memory * 2 ** 30) ?? "");
   const models = mkdtempSync(join(tmpdir(), "nmos-first-run-"));
+  const forgetModels = stops.add(() => {
+    rmSync(models, { recursive: true, force: true });
+  });
   const mirror = await startModelMirror(modelsDirectory(), { bytesPerSecond });
+  const closeMirror = stops.add(mirror.close);
   const begun = performance.now();
   const product = await Product.start({
     files: { "add.py": "def add(a, b):\n    return" },
@@ -73,11 +73,7 @@ async function oneRun(bytesPerSecond: number, stops: BenchmarkContext["stops"]):
       "nmos.download.mirror": mirror.url,
     },
   });
-  const stop = stops.add(async () => {
-    await product.stop();
-    await mirror.close();
-    rmSync(models, { recursive: true, force: true });
-  });
+  const stopProduct = stops.add(() => product.stop());
   try {
     const window = await product.openWindow();
     const offer = window.notification("NMOS needs a language model").first();
@@ -102,7 +98,9 @@ async function oneRun(bytesPerSecond: number, stops: BenchmarkContext["stops"]):
       bytes: statSync(join(models, file ?? "")).size,
     };
   } finally {
-    await stop();
+    await stopProduct();
+    await closeMirror();
+    await forgetModels();
   }
 }
 

@@ -168,7 +168,10 @@ async function compareWidths(run: Run): Promise<void> {
 async function runSelfTest(run: Run): Promise<void> {
   const [label = "7B"] = run.models;
   const model = await syntheticModel(run, shapeOf(label));
-  const found = await selfTest({ kit: run.kit, model, vramLimitMiB: Number(run.caps[0]) }, run.stops);
+  const found = await selfTest(
+    { kit: run.kit, model, device: run.device, vramLimitMiB: Number(run.caps[0]) },
+    run.stops,
+  );
   write(run, "self-test", found);
   const failed = found.steps.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
   if (failed.length > 0) throw new Error(failed.join("\n"));

@@ -5,6 +5,7 @@ import { createEngineClient } from "../../src/engine/client/create_engine_client
 import { DEFAULT_ENGINE_SETTINGS, type SelfTestStep } from "../../src/shared/protocol";
 import type { Stops } from "../harness/stops";
 import type { Kit } from "./kit";
+import { onlyCard } from "./only_card";
 
 export interface SelfTestReport {
   steps: SelfTestStep[];
@@ -14,30 +15,35 @@ export interface SelfTestReport {
   explanations: string[];
 }
 
-/** The command "NMOS: Run Self-Test", in an engine host of its own: addon, host and all between a window and the card. */
+/**
+ * The command "NMOS: Run Self-Test", in an engine host of its own: addon, host and all between a window and the card. It sees
+ * no other card than `device`, as far as that can be had (onlyCard), and what it says of it has the name that it has outside.
+ */
 export async function selfTest(
-  { kit, model, vramLimitMiB }: { kit: Kit; model: string; vramLimitMiB: number },
+  { kit, model, device, vramLimitMiB }: { kit: Kit; model: string; device: string; vramLimitMiB: number },
   stops: Stops,
 ): Promise<SelfTestReport> {
   const home = mkdtempSync(join(tmpdir(), "nmos-self-test-"));
   const forget = stops.add(() => {
     rmSync(home, { recursive: true, force: true });
   });
+  const seen = onlyCard(device, process.env);
   const client = createEngineClient({
     extensionRoot: kit.extension,
     clientName: "self-test",
     settings: { ...DEFAULT_ENGINE_SETTINGS, vramLimitMiB },
-    env: { ...process.env, NMOS_HOME: home },
+    env: { ...seen.env, NMOS_HOME: home },
   });
   try {
     const steps = await client.request("engine/selfTest", { models: { fast: model, main: model } });
     const { models } = await client.request("engine/status", { startEngine: false });
     // The file's name says enough.
-    const withoutFolder = (text: string): string => text.replaceAll(`${dirname(model)}/`, "");
+    const asOutside = (text: string): string =>
+      text.replaceAll(`${dirname(model)}/`, "").replaceAll(seen.device, device);
     return {
-      steps: steps.map((step) => ({ ...step, detail: withoutFolder(step.detail) })),
-      devices: [...new Set(models.map(({ placement }) => placement.device))],
-      explanations: models.flatMap(({ placement }) => placement.explanation),
+      steps: steps.map((step) => ({ ...step, detail: asOutside(step.detail) })),
+      devices: [...new Set(models.map(({ placement }) => asOutside(placement.device)))],
+      explanations: models.flatMap(({ placement }) => placement.explanation.map(asOutside)),
     };
   } finally {
     await client.endHost();

@@ -24,7 +24,8 @@ export function describeMachine(versions: Record<string, string>, disturbedSampl
     logicalCores: cpus().length,
     physicalCores: physicalCores(),
     memoryGiB: Math.round((totalmem() / 2 ** 30) * 10) / 10,
-    os: `${platform()} ${release()} ${arch()}`,
+    // What a distributor or a host appends to the release of its kernel says who it is.
+    os: `${platform()} ${release().replace(/-.*/, "")} ${arch()}`,
     versions: { node: process.versions.node, ...versions },
     ...(disturbedSamples === undefined ? {} : { disturbedSamples }),
   };

@@ -38,7 +38,7 @@ export function parseCard(device: string | undefined, limit: string | undefined)
   if (!device || /[@+]/.test(device) || !Number.isInteger(vramLimitMiB) || vramLimitMiB < leastLimitMiB) {
     throw new EngineError(
       "INVALID_ARGUMENT",
-      `Expected a device such as CUDA0 and at least ${String(leastLimitMiB)} MiB, as in --device CUDA0 --vram-limit 4096; got ${device ?? "no device"} and ${limit ?? "no limit"}.`,
+      `Expected a device such as Vulkan0 and at least ${String(leastLimitMiB)} MiB, as in --device Vulkan0 --vram-limit 4096; got ${device ?? "no device"} and ${limit ?? "no limit"}.`,
     );
   }
   return { device, vramLimitMiB };

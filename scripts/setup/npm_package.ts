@@ -18,7 +18,10 @@ export interface PinnedPackage {
  * with its root folder. Nothing of it is run.
  */
 export async function ensureNpmPackage({ package: spec, integrity }: PinnedPackage): Promise<string> {
-  const directory = join(cacheDirectory("packages"), spec.replaceAll("/", "+"));
+  const digits = Buffer.from(integrity.replace(/^sha512-/, ""), "base64")
+    .toString("hex")
+    .slice(0, 12);
+  const directory = join(cacheDirectory("packages"), `${spec.replaceAll("/", "+")}+${digits}`);
   return fillOnce(directory, async (target) => {
     console.log(`fetching ${spec}`);
     await runCommand("npm", ["pack", spec, "--silent", "--pack-destination", target]);

@@ -22,7 +22,8 @@ export interface PinnedWheel {
  * folder. Nothing of it is run. Throws MissingTool where there is no pip.
  */
 export async function ensureWheel({ wheel, platform, python: version, sha256 }: PinnedWheel): Promise<string> {
-  return fillOnce(join(cacheDirectory("packages"), `${wheel}+${platform}`), async (target) => {
+  const root = join(cacheDirectory("packages"), `${wheel}+${platform}+${sha256.slice(0, 12)}`);
+  return fillOnce(root, async (target) => {
     console.log(`fetching ${wheel} for ${platform}`);
     const python = pythonWithPip(`fetch ${wheel}`);
     const download = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"];

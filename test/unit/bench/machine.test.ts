@@ -39,6 +39,7 @@ test("the description names versions and says nothing of the user", () => {
     versions: { node: process.versions.node, "llama.cpp": "v0.4.0" },
     disturbedSamples: 3,
   });
+  expect(machine.os).toMatch(/^\w+ [\d.]+ \w+$/);
   expect(Object.keys(machine).sort()).toEqual(
     ["cpu", "disturbedSamples", "logicalCores", "memoryGiB", "os", "physicalCores", "versions"].sort(),
   );
