@@ -271,7 +271,7 @@ export class EngineService {
     if (!mayLoad) {
       const model = await this.loadedModel(choice, role);
       // One that gave memory back is left in peace unless somebody is at it.
-      if (!model || (isIdle && model.activity.releasedBytes > 0)) return null;
+      if (!model || (isIdle && model.awayBytes > 0)) return null;
     }
     const work = (model: ModelHandle) =>
       compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
@@ -292,7 +292,7 @@ export class EngineService {
   /** Asking the store what `auto` means loads nothing, but fails where no model is installed. */
   private async loadedModel(choice: ModelChoice, role: ModelRole): Promise<LoadedModel | undefined> {
     const chosen = await this.store.choose(choice, role).catch(() => null);
-    return this.models.loaded().find(({ ref }) => ref === chosen?.ref);
+    return chosen ? this.models.ready(chosen.ref, role) : undefined;
   }
 
   /** Loads nothing: what the native engine knows is left out until a request has needed it. */
