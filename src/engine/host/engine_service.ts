@@ -42,6 +42,8 @@ export interface EngineServiceOptions {
   onShutdown: () => void;
   /** A graphics card failed to compute, and will go on doing so in this process. Called after every such request. */
   onDeviceFailed: (message: string) => void;
+  /** The system's clock, in milliseconds. Default: the time of day. */
+  clock?: () => number;
 }
 
 /** Notifications are bundled over this time, because a loading model reports many times a second. */
@@ -62,13 +64,14 @@ export class EngineService {
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
   private power = { readAt: -Infinity, isSaved: false };
   /** What nobody used while the machine slept was not idle: who wakes it up goes on working. */
-  private readonly clock = new AwakeClock();
+  private readonly clock: AwakeClock;
   private readonly idleCheck: NodeJS.Timeout;
   private statusTimer: NodeJS.Timeout | null = null;
   private modelsTimer: NodeJS.Timeout | null = null;
   private isClosed = false;
 
   constructor(private readonly options: EngineServiceOptions) {
+    this.clock = new AwakeClock(options.clock);
     this.store = createModelStore({ ...this.storeSettings(), totalMemoryBytes: totalmem(), log: options.log });
     this.packs = createEnginePacks({
       version: options.hostVersion,
