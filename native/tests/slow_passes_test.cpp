@@ -154,6 +154,27 @@ TEST(slow_passes, "are how things are when the weights have moved, or when it la
     expect_found(used(true).run(250, 10 * usual_seconds, 4).run(50, 10 * usual_seconds), false);
 }
 
+TEST(slow_passes, "are compared with what was planned only while all weights are where they were planned") {
+    Placement placement;
+    placement.layers = placement.device_layers = 10;
+    placement.units.emplace().predictions = {{1, usual_seconds}};
+    PassWatch watch(placement);
+    os::ProcessorTimes times{0, 0, processors};
+    watch.look_by([&] {
+        times.all += 1;
+        return Surroundings{times, false};
+    });
+    const auto found = [&] {
+        for (int i = 0; i < 30; ++i) watch.observe(1, 20 * usual_seconds);
+        return watch.times_as_long() > 0;
+    };
+    expect_equal(found(), true);
+    watch.forget(true);
+    expect_equal(found(), false);
+    watch.forget();
+    expect_equal(found(), true);
+}
+
 TEST(slow_passes, "are found on a simulated card whose memory was moved to RAM") {
     load_backends(library_directory(), true);
     sim::SimDevice& card = sim::SimDevice::create(*sim::find_card_profile("rtx4060-laptop-8gb"), sim::Mode::Timed);
