@@ -226,7 +226,7 @@ TEST(placement, "says what decided") {
     check_explained({{margin + head_and_buffers + 3 * layer_and_kv}}, "3 layers of 10");
     check_explained({{margin + head_and_buffers + layer_and_kv}}, "1 layer of 10");
     check_explained({{margin + head_and_buffers + 9 * layer_and_kv}}, "the other 1 layer from RAM");
-    check_explained({{80 * gib}, 500 * mib}, "the setting allows 500 MiB");
+    check_explained({{80 * gib}, 500 * mib}, "this model may use 500 MiB");
     check_explained({{1 * gib}, 80 * gib}, "640 MiB are used at most");
     check_explained({}, "KV cache for 1024 tokens: 10 MiB");
 }

@@ -51,8 +51,8 @@ class Passes {
         return *this;
     }
     Passes& forget() { return forget(on_processor_); }
-    Passes& forget(bool on_processor) {
-        slow_.forget(on_processor);
+    Passes& forget(bool on_processor, bool as_planned = true) {
+        slow_.forget(on_processor, as_planned);
         return *this;
     }
     bool found() const { return slow_.times_as_long() > 0; }
@@ -129,6 +129,13 @@ TEST(slow_passes, "are slow from the beginning by what was predicted, far beyond
     expect_found(Passes().predicted(usual_seconds).run(30, 11 * usual_seconds), true);
     // What was learned counts more.
     expect_found(Passes().predicted(usual_seconds).run(30, 9 * usual_seconds).run(30, 20 * usual_seconds), false);
+    // Weights that were given back make passes longer than planned, which is no second finding, nor a first one where it was for
+    // another reason: what is usual is learned anew, also when it has changed for good. It counts again once they are back.
+    const auto released = [] { return Passes().predicted(usual_seconds).run(30, usual_seconds).forget(true, false); };
+    expect_found(released().run(30, 50 * usual_seconds), false);
+    expect_found(released().run(30, 50 * usual_seconds).run(20, 500 * usual_seconds), true);
+    expect_found(released().run(30, usual_seconds).run(201, 50 * usual_seconds, 4).run(30, 50 * usual_seconds), false);
+    expect_found(released().forget(false).run(30, 11 * usual_seconds), true);
     // Without either nobody knows.
     expect_found(Passes().run(30, 10), false);
 }
@@ -145,6 +152,27 @@ TEST(slow_passes, "are how things are when the weights have moved, or when it la
     expect_found(used().forget().run(30, 10 * usual_seconds).run(20, 100 * usual_seconds), true);
     // With a busy processor all the time: what comes then is compared with that.
     expect_found(used(true).run(250, 10 * usual_seconds, 4).run(50, 10 * usual_seconds), false);
+}
+
+TEST(slow_passes, "are compared with what was planned only while all weights are where they were planned") {
+    Placement placement;
+    placement.layers = placement.device_layers = 10;
+    placement.units.emplace().predictions = {{1, usual_seconds}};
+    PassWatch watch(placement);
+    os::ProcessorTimes times{0, 0, processors};
+    watch.look_by([&] {
+        times.all += 1;
+        return Surroundings{times, false};
+    });
+    const auto found = [&] {
+        for (int i = 0; i < 30; ++i) watch.observe(1, 20 * usual_seconds);
+        return watch.times_as_long() > 0;
+    };
+    expect_equal(found(), true);
+    watch.forget(true);
+    expect_equal(found(), false);
+    watch.forget();
+    expect_equal(found(), true);
 }
 
 TEST(slow_passes, "are found on a simulated card whose memory was moved to RAM") {

@@ -215,7 +215,7 @@ export interface Activity extends Guesses {
   slotDiscarded: number;
   /** That passes waited for uploads to be given to the card. */
   waitedMs: number;
-  /** Weights that belong on the cards and were given back for a while; `deviceBytes` does without them. */
+  /** Weights that belong on the cards and were given back, for a while or for good; `deviceBytes` does without them. */
   releasedBytes: number;
   /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
   expertUses: number;
@@ -244,7 +244,9 @@ export interface LoadedModel {
   placement: Placement;
   sessions: number;
   activity: Activity;
-  /** Since it was loaded for other reasons; null: none. */
+  /** Of `activity.releasedBytes`, what comes back to the cards with the next request. */
+  awayBytes: number;
+  /** Since it was loaded for other reasons, as far as it still holds; null: none. */
   spill: Spill | null;
 }
 

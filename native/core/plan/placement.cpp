@@ -71,7 +71,7 @@ void explain_card(const PlacementRequest& request, const CardMemory& card, uint6
     placement.explanation.push_back(
         card.device + " (" + card.description + ") has " + mib(card.free) + " free; " +
         (request.vram_limit > 0 && allowed == less(request.vram_limit, card.used)
-             ? "the setting allows " + mib(allowed)
+             ? "this model may use " + mib(allowed)
              : mib(allowed) + " are used at most, the rest stays free for other programs") +
         ".");
     if (card.most < less(allowed, reserved)) placement.explanation.push_back("It refused more than " + mib(card.most) + ".");

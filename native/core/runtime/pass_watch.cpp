@@ -41,7 +41,7 @@ void PassWatch::observe(uint32_t width, double seconds) {
 
 void PassWatch::forget(bool any_released) {
     std::lock_guard lock(mutex_);
-    passes_.forget(any_released || computes_on_processor(placement_));
+    passes_.forget(any_released || computes_on_processor(placement_), !any_released);
 }
 
 double PassWatch::times_as_long() const {

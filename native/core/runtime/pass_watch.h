@@ -30,7 +30,8 @@ class PassWatch {
 
     // A pass that verifies tokens was computed and awaited, in `seconds`. A model without a card is not watched.
     void observe(uint32_t width, double seconds);
-    // The weights have moved. `any_released`: some that belong on a card are not there now, and the processor computes them.
+    // The weights have moved. `any_released`: some that belong on a card are not there now, and the processor computes them,
+    // which no prediction knows of.
     void forget(bool any_released = false);
     // As of SlowPasses.
     double times_as_long() const;

@@ -41,7 +41,7 @@ double SlowPasses::times(const TimedPass& pass) const {
     const auto usual = usual_.find(pass.width);
     if (usual != usual_.end() && usual->second.known()) return pass.seconds / usual->second.median();
     // In the measure of a learned time, so that both are slow from the same value on.
-    if (pass.predicted > 0) return pass.seconds / pass.predicted * (slow_times / slow_times_predicted);
+    if (as_planned_ && pass.predicted > 0) return pass.seconds / pass.predicted * (slow_times / slow_times_predicted);
     return 0;
 }
 
@@ -78,7 +78,7 @@ void SlowPasses::observe(const TimedPass& pass, const std::optional<Surroundings
     ++streak_->passes;
     streak_->least_times = std::min(streak_->least_times, times);
     if (streak_->passes > accepted_passes) {
-        forget(on_processor_);
+        forget(on_processor_, as_planned_);
     } else if (streak_->passes >= telling_passes && pass.ended - streak_->began >= telling_seconds && are_processors_free(around->processors)) {
         times_as_long_ = streak_->least_times;
     }
@@ -92,8 +92,9 @@ bool SlowPasses::are_processors_free(const os::ProcessorTimes& now) const {
     return others / all <= (on_processor_ ? most_others / now.count : most_others_share);
 }
 
-void SlowPasses::forget(bool on_processor) {
+void SlowPasses::forget(bool on_processor, bool as_planned) {
     on_processor_ = on_processor;
+    as_planned_ = as_planned;
     usual_.clear();
     streak_.reset();
     times_as_long_ = 0;

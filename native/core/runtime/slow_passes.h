@@ -40,7 +40,8 @@ class SlowPasses {
     // `around` where `suspects` said so.
     void observe(const TimedPass& pass, const std::optional<Surroundings>& around);
     // The weights have moved: earlier passes tell nothing any more, and what was found is answered. `on_processor` as above.
-    void forget(bool on_processor);
+    // `as_planned`: they lie where the predictions of passes have them, which tell nothing otherwise.
+    void forget(bool on_processor, bool as_planned = true);
 
     // How many times as long as usual passes take; 0 unless they are found to be slow. Stays until `forget`.
     double times_as_long() const { return times_as_long_; }
@@ -71,6 +72,7 @@ class SlowPasses {
     bool are_processors_free(const os::ProcessorTimes& now) const;
 
     bool on_processor_;
+    bool as_planned_ = true;
     std::map<uint32_t, Usual> usual_;  // by width
     std::optional<Streak> streak_;
     double last_ended_ = -1;           // seconds; below 0: there was no pass yet

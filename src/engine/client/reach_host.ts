@@ -18,14 +18,18 @@ const startAgainMs = 250;
 /**
  * Connects to the host of this user, starting one when there is none. Several clients may do so at once: each starts a
  * process, one of them gets the lock, the others end. Throws `ENGINE_UNAVAILABLE`, with the last lines of the log, and
- * `UNAUTHORIZED` when the folder of the endpoint is not this user's alone.
+ * `UNAUTHORIZED` when the folder of the endpoint is not this user's alone. `read`: the system's clock, in milliseconds.
  */
-export async function reachHost(paths: Paths, start: HostProcessOptions): Promise<Socket> {
+export async function reachHost(
+  paths: Paths,
+  start: HostProcessOptions,
+  read: () => number = Date.now,
+): Promise<Socket> {
   ensurePrivatePlace(paths);
   const running = await tryConnect(paths.endpoint);
   if (running) return running;
   let host = startHostProcess(start);
-  const clock = new AwakeClock(Date.now, longestStepMs);
+  const clock = new AwakeClock(read, longestStepMs);
   let startedAt = 0;
   while (clock.now() < startTimeoutMs) {
     await delay(connectRetryMs);

@@ -42,6 +42,8 @@ export interface EngineServiceOptions {
   onShutdown: () => void;
   /** A graphics card failed to compute, and will go on doing so in this process. Called after every such request. */
   onDeviceFailed: (message: string) => void;
+  /** The system's clock, in milliseconds. Default: the time of day. */
+  clock?: () => number;
 }
 
 /** Notifications are bundled over this time, because a loading model reports many times a second. */
@@ -62,13 +64,14 @@ export class EngineService {
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
   private power = { readAt: -Infinity, isSaved: false };
   /** What nobody used while the machine slept was not idle: who wakes it up goes on working. */
-  private readonly clock = new AwakeClock();
+  private readonly clock: AwakeClock;
   private readonly idleCheck: NodeJS.Timeout;
   private statusTimer: NodeJS.Timeout | null = null;
   private modelsTimer: NodeJS.Timeout | null = null;
   private isClosed = false;
 
   constructor(private readonly options: EngineServiceOptions) {
+    this.clock = new AwakeClock(options.clock);
     this.store = createModelStore({ ...this.storeSettings(), totalMemoryBytes: totalmem(), log: options.log });
     this.packs = createEnginePacks({
       version: options.hostVersion,
@@ -271,7 +274,7 @@ export class EngineService {
     if (!mayLoad) {
       const model = await this.loadedModel(choice, role);
       // One that gave memory back is left in peace unless somebody is at it.
-      if (!model || (isIdle && model.activity.releasedBytes > 0)) return null;
+      if (!model || (isIdle && model.awayBytes > 0)) return null;
     }
     const work = (model: ModelHandle) =>
       compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
@@ -292,7 +295,7 @@ export class EngineService {
   /** Asking the store what `auto` means loads nothing, but fails where no model is installed. */
   private async loadedModel(choice: ModelChoice, role: ModelRole): Promise<LoadedModel | undefined> {
     const chosen = await this.store.choose(choice, role).catch(() => null);
-    return this.models.loaded().find(({ ref }) => ref === chosen?.ref);
+    return chosen ? this.models.ready(chosen.ref, role) : undefined;
   }
 
   /** Loads nothing: what the native engine knows is left out until a request has needed it. */

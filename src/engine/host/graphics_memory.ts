@@ -76,6 +76,11 @@ export class GraphicsMemory {
     return this.options.model.activity.releasedBytes;
   }
 
+  /** Of that, what is filled again when requests want it. */
+  get awayBytes(): number {
+    return this.cards.reduce((sum, card) => sum + Math.max(0, this.releasedOn(card) - card.floor), 0);
+  }
+
   /** Of the memory of a card that was given back, what is not filled again: sessions were given it instead, or it was given up. */
   givenUpOn(device: string): number {
     const card = this.cards.find((one) => one.device === device);
@@ -106,8 +111,8 @@ export class GraphicsMemory {
   }
 
   /**
-   * Runs `action`, and once more when a card refused it memory and so many bytes, or fewer, could be given back there for it.
-   * They stay with its result until `takeBack`.
+   * Runs `action`, and once more when a card refused it memory and so many bytes, or fewer, could be given back there for it:
+   * on the cards that lack them, or on all where none seems to. They stay with its result until `takeBack`.
    */
   async withRoom<T extends object>(
     bytesByDevice: Readonly<Record<string, number>>,
@@ -119,9 +124,8 @@ export class GraphicsMemory {
       if (toEngineError(thrown).code !== "OUT_OF_MEMORY") throw thrown;
       return await this.holding(async () => {
         const given: GivenMemory[] = [];
-        for (const card of this.cards) {
-          const wanted = bytesByDevice[card.device] ?? 0;
-          const bytes = wanted > 0 ? await this.giveBack(card, "a session needs it", wanted) : 0;
+        for (const [card, wanted] of this.lacking(bytesByDevice)) {
+          const bytes = await this.giveBack(card, "a session needs it", wanted);
           if (bytes > 0) given.push({ card, bytes });
         }
         if (given.length === 0) throw thrown;
@@ -131,7 +135,7 @@ export class GraphicsMemory {
           this.given.set(result, given);
           return result;
         } catch (again) {
-          for (const { card, bytes } of given) card.floor -= bytes;
+          for (const { card, bytes } of given) card.floor = Math.max(0, card.floor - bytes);
           throw again;
         }
       });
@@ -190,6 +194,19 @@ export class GraphicsMemory {
   private mayFill(): boolean {
     if (this.filling || this.holders > 0 || !this.options.isWanted()) return false;
     return this.cards.some((card) => this.releasedOn(card) > card.floor);
+  }
+
+  /** Which cards had no room for so much, with what is asked of them. */
+  private lacking(bytesByDevice: Readonly<Record<string, number>>): (readonly [CardMemory, number])[] {
+    const devices = this.options.engine.devices();
+    const asked = this.cards
+      .map((card) => [card, bytesByDevice[card.device] ?? 0] as const)
+      .filter(([, wanted]) => wanted > 0);
+    const lacking = asked.filter(([{ device }, wanted]) => {
+      const { memoryFree = 0 } = devices.find(({ name }) => name === device) ?? {};
+      return memoryFree < wanted + scarceBytes;
+    });
+    return lacking.length > 0 ? lacking : asked;
   }
 
   /** Belongs on the card and is not there at present. */

@@ -46,7 +46,7 @@ export function placementOf(entry: ModelEntry): NativePlacement {
 }
 
 export function describe(entry: ModelEntry): LoadedModel {
-  const { installed, roles, handle, spill } = entry;
+  const { installed, roles, handle, graphics, spill } = entry;
   return {
     ref: installed.ref,
     name: installed.name,
@@ -56,6 +56,7 @@ export function describe(entry: ModelEntry): LoadedModel {
     placement: placementOf(entry),
     sessions: handle.sessions,
     activity: handle.activity,
+    awayBytes: graphics.awayBytes,
     spill,
   };
 }

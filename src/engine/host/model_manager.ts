@@ -125,7 +125,7 @@ export class ModelManager {
 
   /** Loads a model and says where it lies. */
   load(choice: ModelChoice, role: ModelRole, options: UseOptions = {}): Promise<LoadedModel> {
-    return this.useEntry(choice, role, (entry) => Promise.resolve(describe(entry)), options);
+    return this.useEntry(choice, role, (entry) => Promise.resolve(this.describe(entry)), options);
   }
 
   /** Where a model lies, or would lie if it were loaded for the chat now. Fails as loading it would. */
@@ -171,7 +171,9 @@ export class ModelManager {
 
   private async release(entry: ModelEntry): Promise<void> {
     entry.users -= 1;
-    if (entry.users === 0 && (entry.stale || this.mayGoBetter(entry))) await this.close(entry);
+    if (entry.users > 0) return;
+    if (entry.stale) await this.close(entry);
+    else if (this.mayGoBetter(entry)) await this.closeForBetter(entry);
   }
 
   /** It was loaded beside models that have left since: loaded anew, more of it would be on the card. */
@@ -180,7 +182,17 @@ export class ModelManager {
   }
 
   loaded(): LoadedModel[] {
-    return [...this.entries].map(describe);
+    return [...this.entries].map((entry) => this.describe(entry));
+  }
+
+  private describe(entry: ModelEntry): LoadedModel {
+    return { ...describe(entry), spill: this.spills.standing(entry) };
+  }
+
+  /** Where a model lies that a request in this role would use as it is; undefined: it would be loaded, or loaded anew. */
+  ready(ref: ModelRef, role: ModelRole): LoadedModel | undefined {
+    const entry = [...this.entries].find(({ installed, stale }) => installed.ref === ref && !stale);
+    return entry && this.isFit(entry, role) ? this.describe(entry) : undefined;
   }
 
   loading(): { ref: ModelRef; fraction: number }[] {
@@ -317,8 +329,7 @@ export class ModelManager {
   ): Promise<ModelEntry> {
     const key = fileKey(installed.path);
     const present = this.present(key);
-    if (present && (role === "fast" || present.askedContext === this.contextFor([role]))) return present;
-    // Loaded for ghost text, without the context that the user has set for the chat.
+    if (present && this.isFit(present, role)) return present;
     if (present) await this.retire([present]);
     throwIfAborted(signal);
     const loading = this.loads.get(key) ?? this.begin(installed, key);
@@ -333,6 +344,11 @@ export class ModelManager {
       loading.waiting -= 1;
       if (signal?.aborted && loading.waiting === 0) this.cancel(key, loading);
     }
+  }
+
+  /** A model that was loaded for ghost text may lack the context that the user has set for the chat. */
+  private isFit({ askedContext }: ModelEntry, role: ModelRole): boolean {
+    return role === "fast" || askedContext === this.contextFor([role]);
   }
 
   private begin(installed: InstalledModel, key: string): Loading {
@@ -420,7 +436,7 @@ export class ModelManager {
         spill: this.spills.of(key),
         draftModelAskedAt: -Infinity,
         stale: false,
-        isCrowded: isBesideStale && isPartly(model.placement),
+        isCrowded: isBesideStale && this.options.settings().gpu !== "off" && isPartly(model.placement),
       };
       this.entries.add(entry);
       log(`loaded ${ref}: ${model.placement.explanation.join(" ")}`);
@@ -485,6 +501,11 @@ export class ModelManager {
     this.options.onChanged();
   }
 
+  private async closeForBetter(entry: ModelEntry): Promise<void> {
+    this.options.log(`unloading ${entry.installed.ref}: there is more graphics memory for it now`);
+    await this.close(entry);
+  }
+
   private async close(entry: ModelEntry): Promise<void> {
     entry.stale = true;
     this.entries.delete(entry);
@@ -492,8 +513,7 @@ export class ModelManager {
     await entry.handle.close();
     for (const other of [...this.entries]) {
       if (other.users > 0 || !this.entries.has(other) || !this.mayGoBetter(other)) continue;
-      this.options.log(`unloading ${other.installed.ref}: there is more graphics memory for it now`);
-      await this.close(other);
+      await this.closeForBetter(other);
     }
     this.options.onChanged();
   }

@@ -1,4 +1,4 @@
-import type { NativeEngine, NativePlacement } from "../native/addon";
+import type { NativeDevice, NativeEngine, NativePlacement } from "../native/addon";
 
 /** What a further session leaves free on every device it takes memory of. */
 const sessionMarginBytes = 384 * 2 ** 20;
@@ -23,7 +23,8 @@ export function withSessions(placement: NativePlacement, sessions: number): Nati
 
 /**
  * How many further sessions fit into what is free, wherever the layers lie, and into what the user still allows of every
- * card, `vramLeftOn`; `vramReservedBytes` of both are kept for another model, on the card with the most free memory.
+ * card, `vramLeftOn`; `vramReservedBytes` of both are kept for another model, on the card with the most free memory,
+ * which an integrated one is only where there is no other.
  */
 export function roomForSessions(
   placement: NativePlacement,
@@ -36,7 +37,8 @@ export function roomForSessions(
   const cards = placement.cards.filter(({ kvBytes }) => kvBytes > 0);
   if (cards.length === 0) return inRam;
   const devices = engine.devices().filter(({ kind }) => kind !== "cpu");
-  const [roomiest] = devices.toSorted((a, b) => b.memoryFree - a.memoryFree);
+  const cardFirst = ({ kind }: NativeDevice) => Number(kind !== "gpu");
+  const [roomiest] = devices.toSorted((a, b) => cardFirst(a) - cardFirst(b) || b.memoryFree - a.memoryFree);
   const onCard = cards.map(({ device, kvBytes }) => {
     const free = devices.find(({ name }) => name === device)?.memoryFree ?? 0;
     const reserved = device === roomiest?.name ? vramReservedBytes : 0;

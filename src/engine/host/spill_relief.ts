@@ -49,6 +49,13 @@ export class SpillRelief {
     return this.reliefs.get(key)?.spill ?? null;
   }
 
+  /** What of it still holds: a model without limits may have filled some of the memory again, or all. */
+  standing({ key, spill, graphics }: ModelEntry): Spill | null {
+    if (!spill || Object.keys(this.limitsFor(key)).length > 0) return spill;
+    const givenBackBytes = Math.min(spill.givenBackBytes, graphics.releasedBytes);
+    return givenBackBytes > 0 ? { ...spill, givenBackBytes } : null;
+  }
+
   /** The model was given back for another reason, or all of them: it begins with what the card has then. */
   forget(key?: string): void {
     if (key === undefined) this.reliefs.clear();
@@ -69,10 +76,14 @@ export class SpillRelief {
     }
   }
 
-  /** Has the first of these models that has memory of the card loaded anew with so many bytes less of it. */
+  /**
+   * Has the first of these models that has memory of the card loaded anew with so many bytes less of it; none while another one
+   * still has to leave it.
+   */
   async shrink(entries: readonly ModelEntry[], bytes: number, device: string): Promise<void> {
-    const entry = entries.find((one) => !one.stale && bytesOn(one, device) > 0);
-    if (!entry) return;
+    const there = entries.filter((one) => bytesOn(one, device) > 0);
+    const [entry] = there;
+    if (!entry || there.some(({ stale }) => stale)) return;
     const hadBytes = bytesOn(entry, device);
     const { ref } = entry.installed;
     this.options.log(`${ref} is loaded anew with less graphics memory of ${device}: the system grants no more`);
@@ -108,6 +119,8 @@ export class SpillRelief {
       this.note(entry, timesAsLong, released);
       return;
     }
+    // All that may leave the cards has left them, a part of it for a while: without that, passes tell nothing of the plan.
+    if (graphics.awayBytes > 0) return;
     this.options.log(`${installed.ref} is loaded anew with less graphics memory: ${reason}`);
     const limits = Object.fromEntries(
       cards.map(({ device, bytes }) => [device, Math.floor(bytes * (1 - givenUpShare))]),

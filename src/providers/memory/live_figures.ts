@@ -9,7 +9,10 @@ export interface EarlierActivity {
 }
 
 /** What a model does, as it changes. Uploads are left out where there are no slots. */
-export function liveFigures({ activity, placement }: LoadedModel, earlier: EarlierActivity | undefined): Fact[] {
+export function liveFigures(
+  { activity, awayBytes, placement }: LoadedModel,
+  earlier: EarlierActivity | undefined,
+): Fact[] {
   const isComputing = earlier !== undefined && activity.passes > earlier.activity.passes;
   const figures = [
     { label: "state", value: isComputing ? "computing" : "idle" },
@@ -30,8 +33,8 @@ export function liveFigures({ activity, placement }: LoadedModel, earlier: Earli
     const used = percent(usedAheadTokens / aheadTokens);
     figures.push({ label: "computed ahead", value: `${count(aheadTokens, "token")}, ${used} of them used` });
   }
-  if (activity.releasedBytes > 0) {
-    figures.push({ label: "graphics memory given back until it is needed", value: mib(activity.releasedBytes) });
+  if (awayBytes > 0) {
+    figures.push({ label: "graphics memory given back until it is needed", value: mib(awayBytes) });
   }
   if (activity.expertUses > 0) {
     const hits = percent(activity.expertHits / activity.expertUses);

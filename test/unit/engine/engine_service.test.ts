@@ -1,12 +1,18 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { EngineService } from "../../../src/engine/host/engine_service";
+import { EngineService, type EngineServiceOptions } from "../../../src/engine/host/engine_service";
 import type { EnginePacks } from "../../../src/engine/host/engine_packs";
-import { Engine } from "./fake_addon";
+import type { LoadModelOptions } from "../../../src/engine/native/addon";
+import { temporaryDirectories } from "../models/temporary_directory";
+import { Cancellation, Engine } from "./fake_addon";
+
+const temporaryDirectory = temporaryDirectories();
 
 const machine = vi.hoisted(() => ({ happened: [] as string[], engine: {} }));
 
 vi.mock("../../../src/engine/native/load_addon", () => ({
-  loadAddon: () => ({ addon: { Engine: machine.engine }, libraryDirectory: "" }),
+  loadAddon: () => ({ addon: { Engine: machine.engine, Cancellation }, libraryDirectory: "" }),
 }));
 
 /** Of the packs, only what the life of an engine does with them. */
@@ -22,6 +28,7 @@ vi.mock("../../../src/engine/host/engine_packs", () => ({
       },
       status: () => [],
       preparing: () => "",
+      settle: () => undefined,
     };
     return packs;
   },
@@ -33,9 +40,10 @@ beforeEach(() => {
 
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.useRealTimers();
 });
 
-function service(): EngineService {
+function service(given: Partial<EngineServiceOptions> = {}): EngineService {
   return new EngineService({
     extensionRoot: "",
     hostVersion: "0",
@@ -45,6 +53,7 @@ function service(): EngineService {
     onModelsChanged: () => undefined,
     onShutdown: () => undefined,
     onDeviceFailed: () => undefined,
+    ...given,
   });
 }
 
@@ -81,4 +90,73 @@ test("no engine is made for a request that comes while the host ends", async () 
   const status = async () => one.handlers()["engine/status"]({ startEngine: true }, context);
   await expect(status()).rejects.toMatchObject({ code: "CLOSED" });
   expect(machine.happened).toEqual(["trial withdrawn"]);
+});
+
+test("an hour in which the machine slept is no time in which a model was idle", async () => {
+  machine.engine = Engine;
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  const minute = 60_000;
+  let time = 0;
+  const one = service({ clock: () => time });
+  const directory = temporaryDirectory();
+  const model = join(directory, "model.gguf");
+  writeFileSync(model, "GGUF and no more");
+  await one.configure({ modelsDirectory: directory, idleReleaseMinutes: 0, idleUnloadMinutes: 30 });
+  const handlers = one.handlers();
+  await handlers["models/load"]({ model, role: "main" }, context);
+  const loaded = async () => (await handlers["engine/status"]({ startEngine: false }, context)).models.length;
+  const pass = async (minutes: number) => {
+    time += minutes * minute;
+    vi.advanceTimersByTime(minute);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  await pass(60);
+  expect(await loaded()).toBe(1);
+  for (let count = 0; count < 30; count++) await pass(1);
+  expect(await loaded()).toBe(0);
+  await one.close();
+});
+
+test("graphics memory that was given up for good does not keep idle work away, but for a while it does", async () => {
+  const bytes = 100 * 2 ** 20;
+  const activity = { releasedBytes: 0, releasedOfCards: [0], timesAsLong: null as number | null };
+  const card = { device: "GPU", firstLayer: 0, layers: 2, bytes, kvBytes: 0, slots: 0, slotBytes: 0 };
+  machine.engine = class extends Engine {
+    override devices() {
+      return [{ name: "GPU", kind: "gpu", memoryFree: 0, memoryBeyond: 0 }] as unknown as ReturnType<Engine["devices"]>;
+    }
+    override async loadModel(options: LoadModelOptions) {
+      const model = await super.loadModel(options);
+      if (!model) return null;
+      const release = ({ bytes: wanted = bytes }: { bytes?: number }) => {
+        const released = Math.min(wanted, bytes - activity.releasedBytes);
+        activity.releasedBytes += released;
+        activity.releasedOfCards = [activity.releasedBytes];
+        activity.timesAsLong = null;
+        return Promise.resolve(released);
+      };
+      const placement = { ...model.placement, deviceBytes: bytes, cards: [card] };
+      return { ...model, placement, activity: Object.assign(activity, { ...model.activity, ...activity }), release };
+    }
+  };
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  const one = service();
+  const directory = temporaryDirectory();
+  const model = join(directory, "model.gguf");
+  writeFileSync(model, "GGUF and no more");
+  await one.configure({ modelsDirectory: directory, computeAhead: "always" });
+  const handlers = one.handlers();
+  await handlers["models/load"]({ model, role: "main" }, context);
+  const ahead = () =>
+    handlers["chat/prefill"]({ model, messages: [{ role: "user", content: "hello" }], wake: false }, context);
+  activity.timesAsLong = 9;
+  expect(await ahead()).not.toBeNull();
+  await vi.waitUntil(() => activity.releasedBytes > 0);
+  expect(activity.releasedBytes).toBe(bytes / 2);
+  expect(await ahead()).not.toBeNull();
+  // The card is full: what else there is goes for a while.
+  vi.advanceTimersByTime(30_000);
+  await vi.waitUntil(() => activity.releasedBytes === bytes);
+  expect(await ahead()).toBeNull();
+  await one.close();
 });

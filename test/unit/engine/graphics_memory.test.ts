@@ -376,11 +376,29 @@ describe("the memory of a model over two cards", () => {
     expect(events.slice(6)).toEqual(["fill 30 of A", "fill 70 of B"]);
   });
 
+  it("goes to a session only on the card that has no room for it", async () => {
+    const { one, events, cards } = overTwo();
+    for (const card of cards) if (card.name === "B") card.memoryFree = 60 * mib;
+    const refuse = () => Promise.reject(Object.assign(new Error(), { code: "OUT_OF_MEMORY" }));
+    const session = {};
+    let calls = 0;
+    const made = await one.withRoom({ A: 30 * mib, B: 70 * mib }, () =>
+      ++calls === 1 ? refuse() : Promise.resolve(session),
+    );
+    expect(made).toBe(session);
+    expect(events).toEqual(["release 70 of B"]);
+    await expect(one.withRoom({ A: 30 * mib }, refuse)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    expect(events.slice(1)).toEqual(["release 30 of A"]);
+    expect(one.givenUpOn("A")).toBe(0);
+  });
+
   it("is given up on one card for good, and filled on the other", async () => {
     const { one, events, requests } = overTwo();
     expect(await one.giveUp("slow", 200 * mib, "B")).toBe(200 * mib);
+    expect([one.releasedBytes, one.awayBytes]).toEqual([200 * mib, 0]);
     expect(await one.giveUp("slow", 200 * mib, "C")).toBe(0);
     await one.release("idle");
+    expect(one.awayBytes).toBe(800 * mib);
     requests.count = 1;
     one.fill();
     await settled();

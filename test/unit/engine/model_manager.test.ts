@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { ModelManager } from "../../../src/engine/host/model_manager";
 import type { PlanOptions } from "../../../src/engine/native/addon";
 import { toEngineError } from "../../../src/shared/errors";
-import type { ModelRole } from "../../../src/shared/protocol";
+import type { EngineSettings, ModelRole } from "../../../src/shared/protocol";
 import { temporaryDirectories } from "../models/temporary_directory";
 import { gate } from "./gate";
 import { begun, layerMap, manager, mib, nothing, type Machine } from "./manager_fixture";
@@ -125,11 +125,18 @@ describe("loading", () => {
     expect(events).toEqual(["load a 2000", "close a", "load a 3000"]);
   });
 
-  it.each<[name: string, deviceLayers: number, events: string[]]>([
-    ["once more when an old copy has left the card", 1, ["load", "load", "close", "close", "load"]],
-    ["only once where the old copy held nothing of a card", 0, ["load", "load", "close"]],
-  ])("begins %s", async (_, deviceLayers, expected) => {
-    const { one, events } = manager({ deviceLayers });
+  it.each<[name: string, machine: Machine, gpu: EngineSettings["gpu"], events: string[]]>([
+    [
+      "once more when an old copy has left the card",
+      { deviceLayers: 1 },
+      "auto",
+      ["load", "load", "close", "close", "load"],
+    ],
+    ["only once where the old copy held nothing of a card", { deviceLayers: 0 }, "auto", ["load", "load", "close"]],
+    ["only once where cards are no longer used", { deviceLayers: 1 }, "off", ["load", "load", "close"]],
+  ])("begins %s", async (_, machine, gpu, expected) => {
+    const settings: Partial<EngineSettings> = {};
+    const { one, events } = manager({ ...machine, settings });
     const { opened, open } = gate();
     const { opened: used, open: use } = gate();
     const first = one.use("a", "main", async () => {
@@ -137,6 +144,7 @@ describe("loading", () => {
       await opened;
     });
     await used;
+    settings.gpu = gpu;
     await one.reload();
     for (let turn = 0; turn < 2; turn++) await one.use("a", "main", nothing);
     expect(events).toEqual(["load a 8192", "load a 8192"]);
@@ -147,7 +155,8 @@ describe("loading", () => {
   });
 
   it("once more waits until nobody uses the copy that is to go", async () => {
-    const { one, events } = manager({ deviceLayers: 1 });
+    const reason = "unloading a: there is more graphics memory for it now";
+    const { one, events, lines } = manager({ deviceLayers: 1 });
     const [old, crowded] = [gate(), gate()];
     const hold = async (until: Promise<void>): Promise<Promise<void>[]> => {
       const { opened, open } = gate();
@@ -161,9 +170,29 @@ describe("loading", () => {
     old.open();
     await first;
     expect(events.map((event) => event.split(" ")[0])).toEqual(["load", "load", "close"]);
+    expect(lines).not.toContain(reason);
     crowded.open();
     await second;
     expect(events.map((event) => event.split(" ")[0])).toEqual(["load", "load", "close", "close"]);
+    expect(lines).toContain(reason);
+  });
+
+  it("is not needed where a model is ready: not one that is to go, nor one without the context that is asked for", async () => {
+    const settings: Partial<EngineSettings> = {};
+    const { one } = manager({ settings });
+    const ready = () => (["fast", "main"] as const).filter((role) => one.ready("a", role)?.ref === "a");
+    expect(ready()).toEqual([]);
+    await one.use("a", "fast", async () => {
+      expect(ready()).toEqual(["fast", "main"]);
+      settings.contextLength = 3000;
+      expect(ready()).toEqual(["fast"]);
+      await one.reload();
+      expect(one.loaded()).toHaveLength(1);
+      expect(ready()).toEqual([]);
+      await one.use("a", "main", nothing);
+      expect(one.loaded()).toHaveLength(2);
+      expect(ready()).toEqual(["fast", "main"]);
+    });
   });
 
   it("that failed is tried again by the next request", async () => {

@@ -32,15 +32,22 @@ describe("the KV cache of a model over two cards", () => {
 });
 
 describe("room for sessions", () => {
-  function check(name: string, free: { a: number; b: number; ram?: number }, left: number, kept: number, room: number) {
+  function check(
+    name: string,
+    free: { a: number; b: number; ram?: number; integrated?: number },
+    left: number,
+    kept: number,
+    room: number,
+  ) {
     it(name, () => {
-      const { a, b, ram = 10_000 } = free;
+      const { a, b, ram = 10_000, integrated = 0 } = free;
       const engine = {
         memory: () => ({ availableBytes: (ram + margin) * mib }),
         devices: () => [
           { name: "CPU", kind: "cpu", memoryFree: 2 ** 40 },
           { name: "A", kind: "gpu", memoryFree: (a + margin) * mib },
           { name: "B", kind: "gpu", memoryFree: (b + margin) * mib },
+          { name: "C", kind: "integrated", memoryFree: integrated * mib },
         ],
       } as unknown as NativeEngine;
       expect(roomForSessions(overTwo, engine, () => left * mib, kept * mib)).toBe(room);
@@ -53,5 +60,12 @@ describe("room for sessions", () => {
   check("is what RAM has for the layers there", { a: 900, b: 900, ram: 25 }, Infinity, 0, 2);
   check("keeps to the limit of each card", { a: 900, b: 900 }, 130, 0, 2);
   check("leaves what is kept for another model on the card with the most memory", { a: 300, b: 90 }, Infinity, 200, 1);
+  check(
+    "leaves it there, too, where graphics of the processor offer more of RAM",
+    { a: 300, b: 90, integrated: 10_000 },
+    Infinity,
+    200,
+    1,
+  );
   check("and nothing on the other one", { a: 900, b: 90 }, Infinity, 200, 3);
 });

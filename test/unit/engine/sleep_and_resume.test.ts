@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { reachHost } from "../../../src/engine/client/reach_host";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { toEngineError } from "../../../src/shared/errors";
 import { HostFixture } from "./host_fixture";
@@ -58,6 +59,18 @@ describe.skipIf(process.platform === "win32")("processes that sleep with the mac
     expect((await asked).hostPid).toBe(hostPid);
     expect((await one.request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
   });
+});
+
+it("a machine that sleeps while its host starts still reaches it", async () => {
+  fixture = await HostFixture.create();
+  const { paths, env } = fixture;
+  let looks = 0;
+  const { logFile, runtime: directory } = paths;
+  const host = { extensionRoot: resolve("."), execPath: process.execPath, env, logFile, directory };
+  // An hour passes between the first look at the clock and the second.
+  const socket = await reachHost(paths, host, () => Date.now() + (looks++ === 0 ? 0 : 60 * 60_000));
+  socket.destroy();
+  expect(fixture.hostPid()).not.toBeNull();
 });
 
 describe("a card that was lost", () => {

@@ -79,6 +79,35 @@ it("memory beyond what the system grants is told to the user as well", async () 
   expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
 });
 
+it("memory that was filled again is no longer told to the user, and counts once", async () => {
+  const { one, card, events } = await loaded({ releasable: 800 * mib });
+  for (let time = 0; time < 2; time++) {
+    Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
+    await one.giveBack(Date.now());
+    expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
+    Object.assign(card, { memoryFree: 2 ** 40, memoryBeyond: 0 });
+    await one.use("a", "main", nothing);
+    await settled();
+    expect(events.at(-1)).toBe("filled a");
+    expect(one.loaded()[0]?.spill).toBeNull();
+  }
+});
+
+it("one model at a time is loaded anew with less of a card", async () => {
+  const { one, events, lines, card } = await loaded({});
+  await one.use("b", "main", nothing);
+  await one.use("a", "main", async () => {
+    await one.use("b", "main", nothing);
+    Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
+    // The first one's memory is not there yet while it still answers.
+    for (let time = 0; time < 3; time++) await one.giveBack(Date.now());
+    expect(one.loaded().map(({ ref }) => ref)).toEqual(["a", "b"]);
+    expect(lines.filter((line) => line.includes("loaded anew"))).toHaveLength(1);
+    Object.assign(card, { memoryFree: 2 ** 40, memoryBeyond: 0 });
+  });
+  expect(events.filter((event) => event.startsWith("close"))).toHaveLength(1);
+});
+
 it("memory beyond what the system grants that cannot be given back is not taken again", async () => {
   const { one, events, card, limits } = await loaded({});
   Object.assign(card, { memoryFree: 0, memoryBeyond: 100 * mib });
@@ -123,11 +152,12 @@ describe("a model over several cards", () => {
     ];
     const activity = { timesAsLong: 9.5, releasedBytes: 0, releasedOfCards: [0, 0, 0] };
     const model = { placement: { kvBytes: 0, deviceBytes: 600 * mib, cards }, activity };
+    const graphics = { giveUp, awayBytes: 0 };
     const entry = {
       key: "a",
       installed: { ref: "a" },
       handle: { model, sessions: 1 },
-      graphics: { giveUp },
+      graphics,
     } as unknown as ModelEntry;
     const relief = new SpillRelief({
       reload,
@@ -135,7 +165,7 @@ describe("a model over several cards", () => {
       log: () => undefined,
       onChanged: () => undefined,
     });
-    return { relief, entry, given, reload };
+    return { relief, entry, graphics, given, reload };
   }
 
   it("gives half of what it has on every card", async () => {
@@ -153,6 +183,15 @@ describe("a model over several cards", () => {
     expect(entry.spill?.givenBackBytes).toBe(250 * mib);
     expect(relief.limitsFor("a")).toEqual({ A: 150 * mib, B: 100 * mib });
     expect(reload).toHaveBeenCalledExactlyOnceWith(entry);
+  });
+
+  it("is not loaded anew while memory that it gave back is away for a while", async () => {
+    const { relief, entry, graphics, reload } = overThree({ A: 0, B: 0 });
+    graphics.awayBytes = 1;
+    await relief.check(entry);
+    expect(reload).not.toHaveBeenCalled();
+    expect(relief.limitsFor("a")).toEqual({});
+    expect(relief.of("a")).toBeNull();
   });
 
   it("gets less of the card only that the system grants less of, and never more again", async () => {

@@ -87,6 +87,7 @@ export function loadedModel(
     roles: ["main"],
     sizeBytes: 4600 * mib,
     sessions: 2,
+    awayBytes: 0,
     spill: null,
     ...given,
     placement: {
