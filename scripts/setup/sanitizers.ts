@@ -11,7 +11,8 @@ import type { StepResult } from "./steps";
 export type Sanitizer = "address" | "thread";
 
 /** One thread computes: there is no race to find. */
-const singleThreaded = "(model_profile|placement|sampler|speculative|text_stream|unit_plan|vocabulary): ";
+const singleThreaded =
+  "(expert_placement|model_profile|placement|sampler|several_cards|slow_passes|speculative|text_stream|unit_plan|vocabulary): ";
 
 const suppressions = resolve("native/tests/tsan_suppressions.txt");
 
