@@ -1,6 +1,7 @@
 #include "runtime/engine.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "platform/os.h"
 #include "runtime/engine_error.h"
@@ -191,7 +192,8 @@ bool Engine::measure(const std::string& device, int32_t threads) {
         std::lock_guard lock(mutex_);
         device_profiles_[{device, threads}] = std::move(profile);
         return true;
-    } catch (const EngineError& error) {
+    } catch (const std::exception& error) {
+        // Drivers throw what they like; what is placed without that card's speed works, too.
         log(LogLevel::Warn, device + " is not measured: " + error.what());
         return false;
     }

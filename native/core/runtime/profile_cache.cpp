@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // The format's version; another one is not read.
-constexpr const char* first_line = "nmos device profile 2";
+constexpr const char* first_line = "nmos device profile 3";
 
 constexpr auto longest_age = std::chrono::hours(24 * 14);
 
