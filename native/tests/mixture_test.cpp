@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <random>
 #include <thread>
 
 #include "check.h"
 #include "device/streaming_device.h"
+#include "layer_weights.h"
 #include "runtime/backends.h"
-#include "runtime/log.h"
-#include "sim_device.h"
+#include "simulated_cards.h"
 #include "small_model.h"
 
 using namespace nmos;
@@ -28,58 +27,12 @@ constexpr uint32_t rest_from_width = 8;
 constexpr uint64_t expert_bytes = 3 * embedding * hidden * sizeof(float);
 
 sim::SimDevice& card() {
-    take_over_library_log();
-    load_backends(library_directory(), true);
-    static sim::SimDevice& made = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
-    return made;
+    return exact_card();
 }
 
-// More threads than cores wait for each other most of the time.
-ggml_backend_ptr one_thread(ggml_backend_t queue) {
-    const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(queue));
-    const auto set = reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"));
-    if (set) set(queue, 1);
-    return ggml_backend_ptr(queue);
-}
-
-ggml_backend_ptr processor() {
-    return one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
-}
-
-std::vector<float> random_numbers(size_t count, int seed) {
-    std::mt19937 random(static_cast<unsigned>(seed));
-    std::vector<float> numbers(count);
-    for (float& number : numbers) number = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
-    return numbers;
-}
-
-// The experts of one layer in RAM.
-class Mixture {
-  public:
-    explicit Mixture(ggml_backend_buffer_type_t type) {
-        context_.reset(ggml_init({8 * ggml_tensor_overhead(), nullptr, true}));
-        gate = weight("blk.0.ffn_gate_exps.weight", embedding, hidden);
-        up = weight("blk.0.ffn_up_exps.weight", embedding, hidden);
-        down = weight("blk.0.ffn_down_exps.weight", hidden, embedding);
-        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
-        int seed = 0;
-        for (ggml_tensor* tensor : {gate, up, down}) {
-            const std::vector<float> numbers = random_numbers(static_cast<size_t>(ggml_nelements(tensor)), seed++);
-            ggml_backend_tensor_set(tensor, numbers.data(), 0, ggml_nbytes(tensor));
-        }
-    }
-
-    ggml_tensor *gate, *up, *down;
-
-  private:
-    ggml_tensor* weight(const char* name, int64_t columns, int64_t rows) {
-        ggml_tensor* const tensor = ggml_new_tensor_3d(context_.get(), GGML_TYPE_F32, columns, rows, experts);
-        ggml_set_name(tensor, name);
-        return tensor;
-    }
-
-    ggml_context_ptr context_;
-    ggml_backend_buffer_ptr buffer_;
+// The experts of one layer.
+struct Mixture : LayerWeights {
+    explicit Mixture(ggml_backend_buffer_type_t type) : LayerWeights(type, embedding, hidden, "_exps", experts) {}
 };
 
 enum class Shape {
@@ -154,17 +107,6 @@ class Pass {
     ggml_status status_ = GGML_STATUS_SUCCESS;
 };
 
-// Of the largest number.
-double relative_difference(const std::vector<float>& actual, const std::vector<float>& expected) {
-    double largest = 0;
-    double difference = 0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        largest = std::max<double>(largest, std::abs(expected[i]));
-        difference = std::max<double>(difference, std::abs(actual[i] - expected[i]));
-    }
-    return difference / largest;
-}
-
 NetworkCut cut(uint32_t resident, uint32_t from = rest_from_width) {
     NetworkCut cut{experts, resident};
     cut.stream_rest_from_width = from;
@@ -175,7 +117,7 @@ NetworkCut cut(uint32_t resident, uint32_t from = rest_from_width) {
 class Divided {
   public:
     Divided(ggml_backend_dev_t on, const NetworkCut& network, HostMemory memory, uint32_t slots = 2)
-        : device(StreamingDevice::over(on)), alone(processor()), reference(ggml_backend_get_default_buffer_type(alone.get())),
+        : device(StreamingDevice::over(on)), alone(processor_queue()), reference(ggml_backend_get_default_buffer_type(alone.get())),
           weights(on, HostWeightsOptions{memory, 1, {}, {}, 16, {{0, network}}}), mixture(weights.buffer_type()) {
         expect(weights.settle([](float) { return true; }), "the weights to settle");
         if (weights.largest_streamed() > 0) expect(device.reserve_slots(weights, slots), "slots");

@@ -1,15 +1,12 @@
 #include <ggml-cpp.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <random>
 
 #include "check.h"
 #include "device/streaming_device.h"
+#include "layer_weights.h"
 #include "runtime/backends.h"
-#include "runtime/log.h"
-#include "sim_device.h"
+#include "simulated_cards.h"
 #include "small_model.h"
 
 using namespace nmos;
@@ -23,53 +20,12 @@ constexpr uint32_t pieces = 10;
 constexpr uint32_t rest_from_width = 8;
 
 sim::SimDevice& card() {
-    take_over_library_log();
-    load_backends(library_directory(), true);
-    static sim::SimDevice& made = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
-    return made;
+    return exact_card();
 }
 
-// More threads than cores wait for each other most of the time.
-ggml_backend_ptr one_thread(ggml_backend_t queue) {
-    const ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(ggml_backend_get_device(queue));
-    reinterpret_cast<ggml_backend_set_n_threads_t>(ggml_backend_reg_get_proc_address(registry, "ggml_backend_set_n_threads"))(queue, 1);
-    return ggml_backend_ptr(queue);
-}
-
-std::vector<float> random_numbers(size_t count, int seed) {
-    std::mt19937 random(static_cast<unsigned>(seed));
-    std::vector<float> numbers(count);
-    for (float& number : numbers) number = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
-    return numbers;
-}
-
-// A network of one layer in RAM, and what the processor alone makes of it.
-class Network {
-  public:
-    explicit Network(ggml_backend_buffer_type_t type) {
-        context_.reset(ggml_init({8 * ggml_tensor_overhead(), nullptr, true}));
-        gate = weight("blk.0.ffn_gate.weight", embedding, hidden);
-        up = weight("blk.0.ffn_up.weight", embedding, hidden);
-        down = weight("blk.0.ffn_down.weight", hidden, embedding);
-        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
-        int seed = 0;
-        for (ggml_tensor* tensor : {gate, up, down}) {
-            const std::vector<float> numbers = random_numbers(static_cast<size_t>(ggml_nelements(tensor)), seed++);
-            ggml_backend_tensor_set(tensor, numbers.data(), 0, ggml_nbytes(tensor));
-        }
-    }
-
-    ggml_tensor *gate, *up, *down;
-
-  private:
-    ggml_tensor* weight(const char* name, int64_t columns, int64_t rows) {
-        ggml_tensor* const tensor = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, rows);
-        ggml_set_name(tensor, name);
-        return tensor;
-    }
-
-    ggml_context_ptr context_;
-    ggml_backend_buffer_ptr buffer_;
+// In RAM or on a card.
+struct Network : LayerWeights {
+    explicit Network(ggml_backend_buffer_type_t type) : LayerWeights(type, embedding, hidden) {}
 };
 
 enum class Shape {
@@ -99,20 +55,9 @@ std::vector<float> compute(ggml_backend_t queue, const Network& network, uint32_
     return result;
 }
 
-// Of the largest number.
-double relative_difference(const std::vector<float>& actual, const std::vector<float>& expected) {
-    double largest = 0;
-    double difference = 0;
-    for (size_t i = 0; i < expected.size(); ++i) {
-        largest = std::max<double>(largest, std::abs(expected[i]));
-        difference = std::max<double>(difference, std::abs(actual[i] - expected[i]));
-    }
-    return difference / largest;
-}
-
 void check_network(const NetworkCut& cut, Shape shape = Shape::Usual, Location at = Location::here()) {
     StreamingDevice& device = StreamingDevice::over(card().handle());
-    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr processor = processor_queue();
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     for (const HostMemory memory : {HostMemory::Mapped, HostMemory::Pinned}) {
         HostWeights weights(card().handle(), {memory, 1, {}, {{0, cut}}, 16});
@@ -167,7 +112,7 @@ TEST(network, "gives the same result where the graph is not the usual one") {
 
 TEST(network, "gives the same result while its share of the card's memory is released and when it is restored") {
     StreamingDevice& device = StreamingDevice::over(card().handle());
-    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr processor = processor_queue();
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     HostWeights weights(card().handle(), {HostMemory::Pinned, 1, {}, {{0, cut(4, 2, 2)}}});
     {
@@ -202,7 +147,7 @@ TEST(network, "gives the same result while its share of the card's memory is rel
 
 TEST(network, "is computed by the card as any other one while all of it is there, bit for bit") {
     StreamingDevice& device = StreamingDevice::over(card().handle());
-    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr processor = processor_queue();
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     const ggml_backend_ptr plain(ggml_backend_dev_init(card().handle(), nullptr));
     const Network resident(ggml_backend_dev_buffer_type(card().handle()));
@@ -260,7 +205,7 @@ TEST(network, "stays in the mapped file when the system grants no pinned memory"
     expect(!units[0]->pinned && units[1]->pinned, "the second share alone to be pinned");
     expect(device.reserve_slots(weights, 1), "a slot");
     const ggml_backend_ptr queue = one_thread(ggml_backend_dev_init(device.handle(), nullptr));
-    const ggml_backend_ptr processor = one_thread(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
+    const ggml_backend_ptr processor = processor_queue();
     const Network alone(ggml_backend_get_default_buffer_type(processor.get()));
     expect(relative_difference(compute(queue.get(), network, 2, Shape::Usual), compute(processor.get(), alone, 2, Shape::Usual)) < 1e-5, "the processor's result");
     device.forget(weights);

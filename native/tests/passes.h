@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "check.h"
@@ -33,5 +35,27 @@ class Passes {
 inline size_t likeliest(const std::vector<float>& logits) {
     return static_cast<size_t>(std::ranges::max_element(logits) - logits.begin());
 }
+
+// A divided model beside the same one on the processor, token by token: what the processor finds likeliest comes next for both.
+class BesideProcessor {
+  public:
+    BesideProcessor(std::shared_ptr<Session> divided, std::shared_ptr<Session> processor, std::vector<llama_token> prompt)
+        : vocabulary_(processor->model().vocabulary().size()), divided_(std::move(divided)), processor_(std::move(processor)), next_(std::move(prompt)) {}
+
+    void check_pass(const std::string& when, Location at = Location::here()) {
+        const std::vector<float> expected = processor_.behind(next_, vocabulary_);
+        const size_t found = likeliest(divided_.behind(next_, vocabulary_));
+        const size_t likely = likeliest(expected);
+        const float worse = expected[likely] - expected[found];
+        expect(worse < widest_tie, "the processor's token " + when + ", got one that is less likely by " + show(worse), at);
+        next_ = {static_cast<llama_token>(likely)};
+    }
+
+  private:
+    size_t vocabulary_;
+    Passes divided_;
+    Passes processor_;
+    std::vector<llama_token> next_;
+};
 
 }  // namespace nmos::testing

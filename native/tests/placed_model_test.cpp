@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <fstream>
+#include <array>
 #include <numeric>
 #include <thread>
 
@@ -10,9 +10,8 @@
 #include "platform/os.h"
 #include "random_device.h"
 #include "runtime/backends.h"
-#include "runtime/profile_cache.h"
 #include "runtime/session.h"
-#include "sim_device.h"
+#include "simulated_cards.h"
 #include "small_model.h"
 #include "synthetic_model.h"
 
@@ -22,55 +21,24 @@ using namespace nmos::testing;
 namespace {
 
 constexpr uint64_t mib = 1 << 20;
-constexpr uint32_t context = 256;
-constexpr uint32_t batch = 32;
+constexpr uint32_t context = placed_context;
+constexpr uint32_t batch = placed_batch;
 
 sim::SimDevice& card() {
-    load_backends(library_directory(), true);
-    static sim::SimDevice& made = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
-    return made;
+    return exact_card();
 }
 
 uint64_t free_bytes() {
-    size_t free = 0;
-    size_t total = 0;
-    ggml_backend_dev_memory(card().handle(), &free, &total);
-    return free;
+    return free_bytes_of(card());
 }
 
-// A folder in which the card is said to be as fast as a real one; what is measured of it, it is only because the processor
-// computes for it.
-class FastCard {
-  public:
-    explicit FastCard(const LoadOptions& options) {
-        std::string machine;
-        {
-            Engine measuring(library_directory(), false, folder_.path());
-            measuring.load(options);
-            std::ifstream file(folder_.only_file());
-            std::getline(file, machine);
-            std::getline(file, machine);
-        }
-        DeviceProfile fast;
-        fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
-        fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
-        fast.upload_bytes_per_second = fast.staged_bytes_per_second = 12e9;
-        ProfileCache(folder_.path()).keep(ggml_backend_dev_name(card().handle()), machine, fast);
-    }
-
-    std::string path() const { return folder_.path(); }
-
-  private:
-    TemporaryFolder folder_;
-};
+FastCards fast_card(const LoadOptions& options) {
+    return FastCards(options, std::array{&card()});
+}
 
 LoadOptions tight_options() {
     card();
-    LoadOptions options;
-    options.plan.path = small_model_path();
-    options.plan.context_length = context;
-    options.plan.vram_limit = 90 * mib;
-    return options;
+    return nmos::testing::tight_options(90 * mib);
 }
 
 // Random plans that put a part of the layers on the card.
@@ -78,9 +46,7 @@ void check_any_plan(const std::string& path) {
     std::mt19937_64 random(5);
     SmallModel small(path);
     const ModelProfile profile = read_model_profile(path);
-    ggml_threadpool_params params = ggml_threadpool_params_default(1);
-    const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
-    const size_t vocabulary = small.model->vocabulary().size();
+    const OneThread one;
     size_t cut = 0;
     for (int run = 0; run < 8; ++run) {
         PlacementRequest request;
@@ -101,17 +67,9 @@ void check_any_plan(const std::string& path) {
         LoadOptions options;
         options.plan.path = path;
         const std::shared_ptr<Model> model = Model::load(options, profile, placement);
-        Passes placed(Session::create(model, {context, batch}, {pool.get(), 1}));
-        Passes reference(small.session(context, batch));
-
-        std::vector<llama_token> next = small.tokens("The sea was calm that morning, and the captain of the little ship");
-        for (int step = 0; step < 24; ++step) {
-            const std::vector<float> expected = reference.behind(next, vocabulary);
-            const size_t found = likeliest(placed.behind(next, vocabulary));
-            const size_t likely = likeliest(expected);
-            expect(expected[likely] - expected[found] < widest_tie, "the processor's token after " + show(step) + " steps with " + plan + ", got one that is less likely by " + show(expected[likely] - expected[found]));
-            next = {static_cast<llama_token>(likely)};
-        }
+        BesideProcessor both(Session::create(model, {context, batch}, one.threads()), small.session(context, batch),
+                             small.tokens("The sea was calm that morning, and the captain of the little ship"));
+        for (int step = 0; step < 24; ++step) both.check_pass("after " + show(step) + " steps with " + plan);
     }
     expect(cut >= 4, "half of the plans, at least, to leave some of the networks in RAM, got " + show(cut));
 }
@@ -119,39 +77,29 @@ void check_any_plan(const std::string& path) {
 // Gives some and then all of the memory back that it can, and gets it again while passes run.
 void check_comes_and_goes(Engine& engine, const LoadOptions& options) {
     const std::shared_ptr<Model> model = engine.load(options);
-    const size_t vocabulary = model->vocabulary().size();
-    Passes passes(engine.create_session(model, {context, batch}, 1));
     SmallModel small;
-    Passes reference(small.session(context, batch));
-    std::vector<llama_token> next{1, 2, 3};
-    const auto check_pass = [&](const std::string& when) {
-        const std::vector<float> expected = reference.behind(next, vocabulary);
-        const size_t found = likeliest(passes.behind(next, vocabulary));
-        const size_t likely = likeliest(expected);
-        expect(expected[likely] - expected[found] < widest_tie, "the processor's token " + when);
-        next = {static_cast<llama_token>(likely)};
-    };
-    check_pass("at first");
+    BesideProcessor both(engine.create_session(model, {context, batch}, 1), small.session(context, batch), {1, 2, 3});
+    both.check_pass("at first");
     const uint64_t before = free_bytes();
     const uint64_t some = model->release(1);
     expect(some > 0 && free_bytes() >= before + some, "some memory to come back");
-    check_pass("when some is released");
+    both.check_pass("when some is released");
     const uint64_t all = some + model->release(UINT64_MAX);
     expect(all > some, "more memory to come back");
     expect_equal(model->activity().released_bytes(), all);
-    check_pass("when all is released");
+    both.check_pass("when all is released");
 
     const auto cancelled = std::make_shared<Cancellation>();
     cancelled->cancel();
     expect_equal(engine.prefetch(*model, cancelled), uint64_t{0});
     uint64_t restored = 0;
     std::thread prefetching([&] { restored = engine.prefetch(*model, std::make_shared<Cancellation>()); });
-    for (int pass = 0; pass < 8; ++pass) check_pass("while it is restored");
+    for (int pass = 0; pass < 8; ++pass) both.check_pass("while it is restored");
     prefetching.join();
     expect_equal(restored, all);
     expect_equal(model->activity().released_bytes(), uint64_t{0});
     expect_equal(free_bytes(), before);
-    check_pass("when it is restored");
+    both.check_pass("when it is restored");
     expect_equal(model->activity().passes, uint64_t{12});
 }
 
@@ -185,7 +133,7 @@ TEST(placed_model, "goes on with the processor's text, whatever the plan of a mi
 
 TEST(placed_model, "survives a refusal of memory at any time with a smaller plan or an error that says so") {
     const LoadOptions options = tight_options();
-    const FastCard cache(options);
+    const FastCards cache = fast_card(options);
     Engine engine(library_directory(), false, cache.path());
     const auto load = [&] { return engine.load(options); };
     { expect(load()->placement().units.has_value(), "a plan that cuts the model up"); }
@@ -212,7 +160,7 @@ TEST(placed_model, "survives a refusal of memory at any time with a smaller plan
 
 TEST(placed_model, "gives all memory back when it is closed, whoever still knows it") {
     const LoadOptions options = tight_options();
-    const FastCard cache(options);
+    const FastCards cache = fast_card(options);
     Engine engine(library_directory(), false, cache.path());
     const uint64_t before = free_bytes();
     const std::shared_ptr<Model> model = engine.load(options);
@@ -227,7 +175,7 @@ TEST(placed_model, "gives all memory back when it is closed, whoever still knows
 
 TEST(placed_model, "gives graphics memory back and gets it again while passes run") {
     const LoadOptions options = tight_options();
-    const FastCard cache(options);
+    const FastCards cache = fast_card(options);
     Engine engine(library_directory(), false, cache.path());
     check_comes_and_goes(engine, options);
 }

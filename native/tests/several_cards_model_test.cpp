@@ -1,8 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <thread>
 
@@ -13,8 +10,7 @@
 #include "random_device.h"
 #include "runtime/backends.h"
 #include "runtime/log.h"
-#include "runtime/profile_cache.h"
-#include "sim_device.h"
+#include "simulated_cards.h"
 #include "small_model.h"
 #include "synthetic_model.h"
 
@@ -24,41 +20,19 @@ using namespace nmos::testing;
 namespace {
 
 constexpr uint64_t mib = 1 << 20;
-constexpr uint32_t context = 256;
-constexpr uint32_t batch = 32;
+constexpr uint32_t context = placed_context;
+constexpr uint32_t batch = placed_batch;
 
 using Cards = std::array<sim::SimDevice*, 2>;
 
-// Two of different kinds, for all tests of a process, because ggml forgets no device.
-Cards& cards() {
-    load_backends(library_directory(), true);
-    static Cards made{&sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact),
-                      &sim::SimDevice::create(*sim::find_card_profile("rtx3050-laptop-4gb"), sim::Mode::Exact)};
+// Two of different kinds.
+const Cards& cards() {
+    static const Cards made{&exact_card("gtx1650-4gb"), &exact_card("rtx3050-laptop-4gb")};
     return made;
 }
 
-std::string name_of(const sim::SimDevice& card) {
-    return ggml_backend_dev_name(card.handle());
-}
-
 std::array<uint64_t, 2> free_bytes() {
-    std::array<uint64_t, 2> bytes{};
-    for (size_t i = 0; i < bytes.size(); ++i) {
-        size_t free = 0;
-        size_t total = 0;
-        ggml_backend_dev_memory(cards()[i]->handle(), &free, &total);
-        bytes[i] = free;
-    }
-    return bytes;
-}
-
-// As fast as a real card.
-DeviceProfile fast_device() {
-    DeviceProfile fast;
-    fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
-    fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
-    fast.upload_bytes_per_second = fast.staged_bytes_per_second = 12e9;
-    return fast;
+    return {free_bytes_of(*cards()[0]), free_bytes_of(*cards()[1])};
 }
 
 PlacementRequest request_for(const std::array<uint64_t, 2>& budgets, const std::array<DeviceProfile, 2>& devices) {
@@ -70,16 +44,6 @@ PlacementRequest request_for(const std::array<uint64_t, 2>& budgets, const std::
     for (size_t i = 0; i < budgets.size(); ++i) request.cards.push_back({name_of(*cards()[i]), "a card", budgets[i] + margin, false, devices[i]});
     return request;
 }
-
-struct OneThread {
-    std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool;
-
-    OneThread() : pool(nullptr, cpu_functions().threadpool_free) {
-        ggml_threadpool_params params = ggml_threadpool_params_default(1);
-        pool.reset(cpu_functions().threadpool_new(&params));
-    }
-    ComputeThreads threads() const { return {pool.get(), 1}; }
-};
 
 std::shared_ptr<Model> load(const ModelProfile& profile, const Placement& placement) {
     LoadOptions options;
@@ -99,7 +63,6 @@ void check_any_plan(const std::string& path, size_t least_cut) {
     SmallModel small(path);
     const ModelProfile profile = read_model_profile(path);
     const OneThread one;
-    const size_t vocabulary = small.model->vocabulary().size();
     size_t over_both = 0;
     size_t cut = 0;
     for (int run = 0; run < 8; ++run) {
@@ -115,17 +78,9 @@ void check_any_plan(const std::string& path, size_t least_cut) {
         over_both += placement.cards.size() == 2;
         cut += placement.units.has_value();
         const std::shared_ptr<Model> model = load(profile, placement);
-        Passes placed(Session::create(model, {context, batch}, one.threads()));
-        Passes reference(small.session(context, batch));
-        std::vector<llama_token> next = small.tokens("The sea was calm that morning, and the captain of the little ship");
-        for (int step = 0; step < 16; ++step) {
-            const std::vector<float> expected = reference.behind(next, vocabulary);
-            const size_t found = likeliest(placed.behind(next, vocabulary));
-            const size_t likely = likeliest(expected);
-            expect(expected[likely] - expected[found] < widest_tie, "the processor's token after " + show(step) + " steps of run " + show(run) +
-                                                                        ", got one that is less likely by " + show(expected[likely] - expected[found]));
-            next = {static_cast<llama_token>(likely)};
-        }
+        BesideProcessor both(Session::create(model, {context, batch}, one.threads()), small.session(context, batch),
+                             small.tokens("The sea was calm that morning, and the captain of the little ship"));
+        for (int step = 0; step < 16; ++step) both.check_pass("after " + show(step) + " steps of run " + show(run));
     }
     expect(over_both >= 4, "half of the plans, at least, to use both cards, got " + show(over_both));
     expect(cut >= least_cut, "at least " + show(least_cut) + " plans to leave some of the networks in RAM, got " + show(cut));
@@ -153,40 +108,9 @@ std::vector<std::vector<float>> logits_of(const std::shared_ptr<Model>& model, c
     return all;
 }
 
-// A folder in which both cards are said to be as fast as real ones; what is measured of them, they are only because the
-// processor computes for them.
-class FastCards {
-  public:
-    explicit FastCards(const LoadOptions& options) {
-        {
-            Engine measuring(library_directory(), false, folder_.path());
-            measuring.load(options);
-        }
-        std::map<std::string, std::string> machines;  // by the card's name
-        for (const auto& file : std::filesystem::directory_iterator(std::filesystem::path(folder_.path()))) {
-            std::ifstream in(file.path());
-            std::getline(in, machines[file.path().stem().string()]);
-            std::getline(in, machines[file.path().stem().string()]);
-        }
-        for (const sim::SimDevice* card : cards()) {
-            expect(machines.contains(name_of(*card)), "the speed of " + name_of(*card) + " to be measured");
-            ProfileCache(folder_.path()).keep(name_of(*card), machines[name_of(*card)], fast_device());
-        }
-    }
-
-    std::string path() const { return folder_.path(); }
-
-  private:
-    TemporaryFolder folder_;
-};
-
 LoadOptions tight_options() {
     cards();
-    LoadOptions options;
-    options.plan.path = small_model_path();
-    options.plan.context_length = context;
-    options.plan.vram_limit = 70 * mib;
-    return options;
+    return nmos::testing::tight_options(70 * mib);
 }
 
 }  // namespace
@@ -261,7 +185,7 @@ TEST(several_cards_model, "refuses a plan whose card is gone, and one that llama
 
 TEST(several_cards_model, "survives a refusal of memory on either card with a smaller plan or an error that says so") {
     const LoadOptions options = tight_options();
-    const FastCards cache(options);
+    const FastCards cache(options, cards());
     Engine engine(library_directory(), false, cache.path());
     { expect_equal(engine.load(options)->placement().cards.size(), size_t{2}); }
     const auto before = free_bytes();
@@ -289,23 +213,13 @@ TEST(several_cards_model, "survives a refusal of memory on either card with a sm
 
 TEST(several_cards_model, "gives memory of one card or of both back and gets it again while passes run") {
     const LoadOptions options = tight_options();
-    const FastCards cache(options);
+    const FastCards cache(options, cards());
     Engine engine(library_directory(), false, cache.path());
     const std::shared_ptr<Model> model = engine.load(options);
     expect_equal(model->placement().cards.size(), size_t{2});
-    const size_t vocabulary = model->vocabulary().size();
-    Passes passes(engine.create_session(model, {context, batch}, 1));
     SmallModel small;
-    Passes reference(small.session(context, batch));
-    std::vector<llama_token> next{1, 2, 3};
-    const auto check_pass = [&](const std::string& when) {
-        const std::vector<float> expected = reference.behind(next, vocabulary);
-        const size_t found = likeliest(passes.behind(next, vocabulary));
-        const size_t likely = likeliest(expected);
-        expect(expected[likely] - expected[found] < widest_tie, "the processor's token " + when);
-        next = {static_cast<llama_token>(likely)};
-    };
-    check_pass("at first");
+    BesideProcessor both(engine.create_session(model, {context, batch}, 1), small.session(context, batch), {1, 2, 3});
+    both.check_pass("at first");
     const auto before = free_bytes();
     const auto on_first = static_cast<size_t>(model->placement().cards[0].device == name_of(*cards()[1]));
     const std::string first = name_of(*cards()[on_first]);
@@ -314,21 +228,21 @@ TEST(several_cards_model, "gives memory of one card or of both back and gets it 
     expect_equal(free_bytes()[on_first], before[on_first] + some);
     expect_equal(free_bytes()[1 - on_first], before[1 - on_first]);
     expect_equal(model->activity().released, std::vector<uint64_t>({some, 0}));
-    check_pass("when one card has given memory back");
+    both.check_pass("when one card has given memory back");
     const uint64_t more = model->release(UINT64_MAX);
     expect(more > 0, "the other card to give memory back, too");
     expect_equal(model->activity().released, std::vector<uint64_t>({some, more}));
     expect_equal(model->activity().released_bytes(), some + more);
-    check_pass("when both have");
+    both.check_pass("when both have");
     expect_equal(engine.prefetch(*model, std::make_shared<Cancellation>(), UINT64_MAX, first), some);
     expect_equal(model->activity().released, std::vector<uint64_t>({0, more}));
     uint64_t restored = 0;
     std::thread prefetching([&] { restored = engine.prefetch(*model, std::make_shared<Cancellation>()); });
-    for (int pass = 0; pass < 6; ++pass) check_pass("while it is restored");
+    for (int pass = 0; pass < 6; ++pass) both.check_pass("while it is restored");
     prefetching.join();
     expect_equal(restored, more);
     expect(free_bytes() == before, "as much memory in use as before");
-    check_pass("when it is restored");
+    both.check_pass("when it is restored");
 }
 
 TEST(several_cards_model, "counts the uploads to both cards, and is as it was after a cancelled pass") {

@@ -11,7 +11,7 @@
 #include "device/weight_unit.h"
 #include "runtime/backends.h"
 #include "runtime/log.h"
-#include "sim_device.h"
+#include "simulated_cards.h"
 #include "small_model.h"
 #include "streamed_model.h"
 
@@ -33,13 +33,6 @@ ggml_backend_dev_t processor() {
     take_over_library_log();
     load_backends(library_directory(), true);
     return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-}
-
-// One for all tests of a process, because ggml forgets no device.
-sim::SimDevice& exact_card() {
-    processor();
-    static sim::SimDevice& card = sim::SimDevice::create(*sim::find_card_profile("gtx1650-4gb"), sim::Mode::Exact);
-    return card;
 }
 
 Tokens some_tokens(size_t count, int seed) {
