@@ -31,16 +31,13 @@ std::shared_ptr<Model> Machine::load(const ModelProfile& profile, uint32_t conte
     request.use_gpu = !cards_.empty();
     request.ram_total = memory.total;
     request.ram_available = memory.available;
-    // The whole cards, as upstream's best split takes them; the margin for other programs comes on top.
-    constexpr uint64_t margin = uint64_t{1} << 30;
+    // The whole cards, as upstream's best split takes them: nothing stays free for other programs.
     for (size_t i = 0; i < cards_.size(); ++i) {
         const Card& card = cards_[i];
         const uint64_t used = used_bytes(card);
         const uint64_t left = card.planned > used ? card.planned - used : 1;
-        request.cards.push_back({ggml_backend_dev_name(card.handle), card.name, left + margin, false, profiles_[i]});
-        request.vram_limit = std::max(request.vram_limit, left);
+        request.cards.push_back({ggml_backend_dev_name(card.handle), card.name, left + vram_margin, false, profiles_[i]});
     }
-    for (CardMemory& card : request.cards) card.used = request.vram_limit - (card.free - margin);
     LoadOptions options;
     options.plan.path = profile.path;
     return Model::load(options, profile, plan_placement(profile, request));

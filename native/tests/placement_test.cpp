@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint64_t mib = 1ull << 20;
 constexpr uint64_t gib = 1ull << 30;
-constexpr uint64_t margin = 384 * mib;  // what stays free on a card
+constexpr uint64_t margin = vram_margin;
 
 // Ten layers of 100 MiB with 1 MiB of KV cache each for 1024 tokens, an output head of 50 MiB and 2 MiB of buffers.
 ModelProfile ten_layers() {

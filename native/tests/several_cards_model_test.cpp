@@ -36,12 +36,11 @@ std::array<uint64_t, 2> free_bytes() {
 }
 
 PlacementRequest request_for(const std::array<uint64_t, 2>& budgets, const std::array<DeviceProfile, 2>& devices) {
-    constexpr uint64_t margin = 384 * mib;
     PlacementRequest request;
     request.context_length = context;
     request.batch_size = batch;
     request.ram_total = request.ram_available = 8000 * mib;
-    for (size_t i = 0; i < budgets.size(); ++i) request.cards.push_back({name_of(*cards()[i]), "a card", budgets[i] + margin, false, devices[i]});
+    for (size_t i = 0; i < budgets.size(); ++i) request.cards.push_back({name_of(*cards()[i]), "a card", budgets[i] + vram_margin, false, devices[i]});
     return request;
 }
 

@@ -15,7 +15,7 @@ using namespace nmos::testing;
 namespace {
 
 constexpr uint64_t mib = 1ull << 20;
-constexpr uint64_t margin = 384 * mib;  // what stays free on a card
+constexpr uint64_t margin = vram_margin;
 
 // Layers that are alike, of a network of 100 MiB and an attention of 20.
 ModelProfile layers_of(uint32_t layers) {
@@ -144,6 +144,20 @@ void check_placement(const ModelProfile& model, const PlacementRequest& request,
     expect_equal(next, model.layers);
     expect_equal(placement.device_bytes, all);
     for (const std::string& sentence : placement.explanation) expect(sentence.ends_with("."), "a sentence, got " + show(sentence));
+}
+
+// The device of each layer and, last, of the output head, as llama.cpp finds it.
+std::vector<uint32_t> devices_of_layers(std::span<const float> split, uint32_t layers_and_head) {
+    std::vector<float> ends(split.begin(), split.end());
+    float sum = 0;
+    for (float& end : ends) end = sum += end;
+    for (float& end : ends) end /= sum;
+    std::vector<uint32_t> devices;
+    for (uint32_t position = 0; position < layers_and_head; ++position) {
+        const float share = static_cast<float>(position) / static_cast<float>(layers_and_head);
+        devices.push_back(static_cast<uint32_t>(std::ranges::upper_bound(ends, share) - ends.begin()));
+    }
+    return devices;
 }
 
 void check_assigned(const std::vector<uint32_t>& layers, Location at = Location::here()) {

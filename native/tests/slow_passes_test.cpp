@@ -165,7 +165,7 @@ TEST(slow_passes, "are compared with what was planned only while all weights are
         return Surroundings{times, false};
     });
     const auto found = [&] {
-        for (int i = 0; i < 30; ++i) watch.observe(1, 20 * usual_seconds);
+        for (int i = 0; i < 30; ++i) watch.observe(1, 20 * usual_seconds, usual_seconds);
         return watch.times_as_long() > 0;
     };
     expect_equal(found(), true);
@@ -182,10 +182,10 @@ TEST(slow_passes, "are found on a simulated card whose memory was moved to RAM")
     LoadOptions options;
     options.plan.path = small_model_path();
     options.plan.context_length = 512;
-    const auto seconds_of = [&](const Session& session) { return session.model().activity().times_as_long; };
+    const auto times_of = [&](const Session& session) { return session.model().activity().times_as_long; };
     const auto decode = [&](Session& session, int passes) {
         session.acquire(std::make_shared<Cancellation>());
-        for (int i = 0; i < passes && seconds_of(session) == 0; ++i) {
+        for (int i = 0; i < passes && times_of(session) == 0; ++i) {
             session.keep(100);
             expect(session.compute(std::vector<llama_token>{1}, 1), "the pass to be computed");
             session.logits();
@@ -207,15 +207,15 @@ TEST(slow_passes, "are found on a simulated card whose memory was moved to RAM")
         model->watch().look_by(look);
         const auto session = engine.create_session(model, {.context_length = 512}, 1);
         decode(*session, 40);
-        expect_equal(seconds_of(*session), 0.0);
+        expect_equal(times_of(*session), 0.0);
         card.slow_down(100);
         decode(*session, 15);
-        expect(is_busy ? seconds_of(*session) == 0 : seconds_of(*session) >= 4, "slow passes to be found where the processor is free, got " + show(seconds_of(*session)));
+        expect(is_busy ? times_of(*session) == 0 : times_of(*session) >= 4, "slow passes to be found where the processor is free, got " + show(times_of(*session)));
         // It stays where nothing has moved, and is answered where weights have.
         expect_equal(model->release(1, "another card"), uint64_t{0});
-        expect_equal(seconds_of(*session) > 0, !is_busy);
+        expect_equal(times_of(*session) > 0, !is_busy);
         expect(model->release(1) > 0, "weights that can leave the card");
-        expect_equal(seconds_of(*session), 0.0);
+        expect_equal(times_of(*session), 0.0);
         card.slow_down(1);
     }
     // No card for the tests behind this one.

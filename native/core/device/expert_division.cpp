@@ -1,5 +1,7 @@
 #include "device/expert_division.h"
 
+#include <algorithm>
+
 namespace nmos {
 
 size_t ExpertDivision::pairs_of(std::span<const ExpertSource> sources) const {
@@ -27,6 +29,10 @@ ExpertDivision divide_experts(std::span<const int32_t> chosen, size_t used, size
     }
     for (size_t pair = 0; pair < chosen.size(); ++pair) division.rows[pair] += static_cast<int32_t>(division.of(sources[pair]).first_row);
     return division;
+}
+
+bool ExpertDivision::in_order() const {
+    return std::ranges::any_of(processor_sources, [&](ExpertSource source) { return of(source).pairs() == pairs(); });
 }
 
 }  // namespace nmos

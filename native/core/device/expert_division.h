@@ -45,6 +45,8 @@ struct ExpertDivision {
 
     const Part& of(ExpertSource source) const { return parts[static_cast<size_t>(source)]; }
     size_t pairs() const { return rows.size(); }
+    // Whether one of the processor's sources has all of them: its rows are in their order already.
+    bool in_order() const;
     size_t pairs_of(std::span<const ExpertSource> sources) const;
 };
 

@@ -79,9 +79,9 @@ class HostWeights {
     void give_up();
     // Null for a tensor that no unit has, which is never streamed.
     const HostUnit* unit_of(const ggml_tensor* tensor) const;
-    // Null for one of no network that is cut up. For the device that computes it.
+    // Null for one of no network that is cut up, or can leave the card. For the device that computes it.
     HostNetwork* network_of(const ggml_tensor* tensor) const;
-    // Those that are cut up, in the order of their layers. For the device that computes them.
+    // Those that are cut up, or can leave the card, in the order of their layers. For the device that computes them.
     std::vector<HostNetwork*> networks();
     // The same of mixtures whose experts are placed one by one.
     HostMixture* mixture_of(const ggml_tensor* tensor) const;

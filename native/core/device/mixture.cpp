@@ -6,29 +6,19 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 namespace nmos {
 
 std::optional<MixtureNodes> MixtureNodes::find(const ggml_cgraph* graph, int begin, const NetworkTensors& weights) {
-    if (begin + count > graph->n_nodes) return std::nullopt;
-    MixtureNodes nodes;
-    for (int i = begin; i < begin + count; ++i) {
-        ggml_tensor* const node = graph->nodes[i];
-        if (i + 1 < begin + count && (ggml_node_get_use_count(graph, i) != 1 || (node->flags & GGML_TENSOR_FLAG_OUTPUT))) return std::nullopt;
-        if (node->op == GGML_OP_GLU) nodes.glu = node;
-        if (node->op != GGML_OP_MUL_MAT_ID) continue;
-        if (node->src[0] == weights.gate) nodes.gate = node;
-        if (node->src[0] == weights.up) nodes.up = node;
-        if (node->src[0] == weights.down) nodes.down = node;
-    }
-    if (!nodes.gate || !nodes.up || !nodes.glu || !nodes.down) return std::nullopt;
+    const std::optional<NetworkNodes> chain = find_chain(graph, begin, weights, GGML_OP_MUL_MAT_ID);
+    if (!chain) return std::nullopt;
+    const MixtureNodes nodes{*chain};
     const ggml_tensor* const input = nodes.input();
     const ggml_tensor* const chosen = nodes.chosen();
-    const bool chained = nodes.up->src[1] == input && nodes.glu->src[0] == nodes.gate && nodes.glu->src[1] == nodes.up && nodes.down->src[1] == nodes.glu &&
-                         nodes.up->src[2] == chosen && nodes.down->src[2] == chosen;
-    const bool plain = input->type == GGML_TYPE_F32 && ggml_is_contiguous(input) && input->ne[3] == 1 && chosen->type == GGML_TYPE_I32 &&
-                       chosen->nb[0] == sizeof(int32_t) && chosen->ne[2] == 1 && ggml_is_contiguous(nodes.down);
-    return chained && plain ? std::optional(nodes) : std::nullopt;
+    const bool plain = nodes.up->src[2] == chosen && nodes.down->src[2] == chosen && input->type == GGML_TYPE_F32 && ggml_is_contiguous(input) &&
+                       input->ne[3] == 1 && chosen->type == GGML_TYPE_I32 && chosen->nb[0] == sizeof(int32_t) && chosen->ne[2] == 1 && ggml_is_contiguous(nodes.down);
+    return plain ? std::optional(nodes) : std::nullopt;
 }
 
 HostMixture::HostMixture(const NetworkTensors& whole, const NetworkCut& cut)
@@ -52,18 +42,8 @@ size_t HostMixture::expert_bytes() const {
 }
 
 HostMixture::RoomPtr HostMixture::make_room(ggml_backend_buffer_type_t type, int64_t places) const {
-    auto room = std::make_shared<Room>();
-    room->context.reset(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
-    for (size_t i = 0; i < room->weights.size(); ++i) {
-        const ggml_tensor* const weight = whole_.all()[i];
-        room->weights[i] = ggml_new_tensor_3d(room->context.get(), weight->type, weight->ne[0], weight->ne[1], places);
-        ggml_set_name(room->weights[i], weight->name);
-    }
-    room->buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(room->context.get(), type));
-    // Drivers that lack pinned memory give out ordinary memory instead.
-    if (!room->buffer || ggml_backend_buffer_get_type(room->buffer.get()) != type) return nullptr;
-    ggml_backend_buffer_set_usage(room->buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    return room;
+    std::optional<Room> room = make_network_room({whole_.gate, whole_.up, whole_.down}, places, type);
+    return room ? std::make_shared<Room>(std::move(*room)) : nullptr;
 }
 
 size_t HostMixture::in_vram() const {

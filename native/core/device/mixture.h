@@ -23,16 +23,9 @@
 
 namespace nmos {
 
-// The nodes of a graph that compute a mixture, in any order of the first two. The weights of all experts are (…, …, experts).
-struct MixtureNodes {
-    static constexpr int count = 4;
-
-    ggml_tensor* gate = nullptr;  // (hidden, used, tokens)
-    ggml_tensor* up = nullptr;    // (hidden, used, tokens)
-    ggml_tensor* glu = nullptr;   // (hidden, used, tokens)
-    ggml_tensor* down = nullptr;  // (embedding, used, tokens)
-
-    ggml_tensor* input() const { return gate->src[1]; }   // (embedding, 1 or used, tokens)
+// The nodes of a graph that compute a mixture, each of them with (…, used, tokens); the input is (embedding, 1 or used, tokens).
+// The weights of all experts are (…, …, experts).
+struct MixtureNodes : NetworkNodes {
     ggml_tensor* chosen() const { return gate->src[2]; }  // (used, tokens) I32, rows may be apart
     int64_t used() const { return down->ne[1]; }
     int64_t tokens() const { return down->ne[2]; }
@@ -45,15 +38,8 @@ struct MixtureNodes {
 // nothing changes.
 class HostMixture {
   public:
-    // Experts one behind the other in some memory: gate, up and down of each.
-    struct Room {
-        ggml_context_ptr context;
-        ggml_backend_buffer_ptr buffer;
-        std::array<ggml_tensor*, 3> weights{};  // (…, …, places)
-
-        // Of one expert, in bytes of the i-th weight.
-        size_t offset(size_t i, int32_t place) const { return static_cast<size_t>(place) * weights[i]->nb[2]; }
-    };
+    // Experts one behind the other in some memory.
+    using Room = NetworkRoom;
     using RoomPtr = std::shared_ptr<Room>;  // shared with who copies into it
 
     // The first `cut.resident` experts belong into VRAM. Nothing is there yet.
@@ -71,7 +57,6 @@ class HostMixture {
 
     // VRAM. Places that are empty have `no_place` as their expert.
     const std::vector<int32_t>& expert_in_vram() const { return expert_in_; }  // (place)
-    const std::vector<int32_t>& vram_places() const { return vram_place_; }    // (expert)
     // The memory of those places; null while it is released.
     const RoomPtr& vram() const { return vram_; }
     size_t vram_bytes() const { return expert_in_.size() * expert_bytes(); }

@@ -16,60 +16,12 @@ size_t round_up(size_t bytes) {
     return (bytes + alignment - 1) / alignment * alignment;
 }
 
-void set_shape(ggml_tensor& tensor, int64_t columns, int64_t rows, int64_t slices) {
-    tensor.ne[0] = columns;
-    tensor.ne[1] = rows;
-    tensor.ne[2] = slices;
-    tensor.ne[3] = 1;
-    tensor.nb[0] = ggml_type_size(tensor.type);
-    tensor.nb[1] = ggml_row_size(tensor.type, columns);
-    tensor.nb[2] = tensor.nb[1] * static_cast<size_t>(rows);
-    tensor.nb[3] = tensor.nb[2] * static_cast<size_t>(slices);
-}
-
-void place(ggml_tensor& tensor, const Memory& memory) {
-    tensor.buffer = memory.buffer;
-    tensor.data = memory.data;
-    tensor.view_src = nullptr;
-    tensor.view_offs = 0;
-    tensor.extra = nullptr;
-    std::fill(std::begin(tensor.src), std::end(tensor.src), nullptr);
-}
-
-// What an operation reads.
-ggml_tensor leaf(ggml_type type, int64_t columns, int64_t rows, int64_t slices, const Memory& memory) {
-    ggml_tensor tensor{};
-    tensor.type = type;
-    set_shape(tensor, columns, rows, slices);
-    place(tensor, memory);
-    return tensor;
-}
-
-// The same operation of the model's node, for other pairs.
-void mimic(ggml_tensor& tensor, const ggml_tensor* node, int64_t used, int64_t tokens, const Memory& memory, std::initializer_list<ggml_tensor*> operands) {
-    tensor = *node;
-    set_shape(tensor, node->ne[0], used, tokens);
-    place(tensor, memory);
-    std::copy(operands.begin(), operands.end(), std::begin(tensor.src));
-}
-
-ggml_cgraph* new_graph(ggml_context_ptr& context, size_t tensors, ggml_tensor* last) {
-    context.reset(ggml_init({ggml_graph_overhead_custom(tensors, false), nullptr, true}));
-    ggml_cgraph* const graph = ggml_new_graph_custom(context.get(), tensors, false);
-    ggml_build_forward_expand(graph, last);
-    return graph;
-}
-
 bool grow(ggml_backend_t queue, ggml_backend_buffer_ptr& buffer, size_t bytes) {
     if (buffer && ggml_backend_buffer_get_size(buffer.get()) >= bytes) return true;
     ggml_backend_synchronize(queue);
     buffer.reset();
     buffer.reset(ggml_backend_buft_alloc_buffer(ggml_backend_get_default_buffer_type(queue), bytes));
     return buffer != nullptr;
-}
-
-Memory memory_of(const ggml_backend_buffer_ptr& buffer, size_t offset = 0) {
-    return Memory{buffer.get(), static_cast<char*>(ggml_backend_buffer_get_base(buffer.get()))}.behind(offset);
 }
 
 }  // namespace
@@ -89,7 +41,7 @@ struct MixtureComputer::Work {
     size_t hidden_bytes() const { return nodes.gate->nb[1]; }
     size_t input_row_bytes() const { return nodes.input()->nb[1]; }
     int64_t input_rows() const { return nodes.input()->ne[1] * nodes.input()->ne[2]; }
-    size_t input_bytes() const { return beside > 0 ? round_up(ggml_nbytes(nodes.input())) : 0; }
+    size_t input_bytes() const { return beside > 0 ? Processor::padded(ggml_nbytes(nodes.input())) : 0; }
     // Numbers come in lists, each of which begins where cards can read it: where the result of each pair is, the places of the
     // experts of each of the card's sources, and the card's rows of the input.
     size_t list_bytes() const { return list_bytes_of(pairs()); }
@@ -101,12 +53,7 @@ struct MixtureComputer::Work {
     static size_t list_bytes_of(size_t pairs) { return round_up(pairs * sizeof(int32_t)); }
 };
 
-MixtureComputer::MixtureComputer(ggml_backend_dev_t card, ggml_backend_t queue, Processor& processor, UploadRing& ring)
-    : queue_(queue), processor_(processor), ring_(ring) {
-    ggml_backend_dev_props properties;
-    ggml_backend_dev_get_props(card, &properties);
-    if (properties.caps.async && properties.caps.events) fetched_.reset(ggml_backend_event_new(card));
-}
+MixtureComputer::MixtureComputer(ggml_backend_t queue, Processor& processor, UploadRing& ring) : queue_(queue), processor_(processor), ring_(ring) {}
 
 ggml_cgraph* MixtureComputer::build(Chain& chain, const MixtureNodes& nodes, const HostMixture& mixture, const Places& places) {
     for (size_t i = 0; i < places.weights.size(); ++i) {
@@ -115,10 +62,10 @@ ggml_cgraph* MixtureComputer::build(Chain& chain, const MixtureNodes& nodes, con
     }
     chain.input = leaf(GGML_TYPE_F32, nodes.input()->ne[0], places.input_rows, places.tokens, places.input);
     chain.places = leaf(GGML_TYPE_I32, places.used, places.tokens, 1, places.chosen);
-    mimic(chain.gate, nodes.gate, places.used, places.tokens, places.gate, {&chain.weights[0], &chain.input, &chain.places});
-    mimic(chain.up, nodes.up, places.used, places.tokens, places.up, {&chain.weights[1], &chain.input, &chain.places});
-    mimic(chain.glu, nodes.glu, places.used, places.tokens, places.glu, {&chain.gate, &chain.up});
-    mimic(chain.down, nodes.down, places.used, places.tokens, places.result, {&chain.weights[2], &chain.glu, &chain.places});
+    mimic(chain.gate, nodes.gate, nodes.gate->ne[0], places.used, places.tokens, places.gate, {&chain.weights[0], &chain.input, &chain.places});
+    mimic(chain.up, nodes.up, nodes.up->ne[0], places.used, places.tokens, places.up, {&chain.weights[1], &chain.input, &chain.places});
+    mimic(chain.glu, nodes.glu, nodes.glu->ne[0], places.used, places.tokens, places.glu, {&chain.gate, &chain.up});
+    mimic(chain.down, nodes.down, nodes.down->ne[0], places.used, places.tokens, places.result, {&chain.weights[2], &chain.glu, &chain.places});
     constexpr size_t tensors = 9;
     if (!chain.graph) chain.graph = new_graph(chain.context, tensors, &chain.down);
     return chain.graph;
@@ -147,8 +94,8 @@ ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture,
     const auto most_used = std::min(on_processor, static_cast<size_t>(nodes.used()));
     work.beside = most_used * static_cast<size_t>(nodes.tokens());
     if (!reserve(work)) return GGML_STATUS_ALLOC_FAILED;
-    fetch(work);
-    await_chosen();
+    processor_.fetch(queue_, {work.beside > 0 ? nodes.input() : nullptr, nodes.chosen()});
+    processor_.await_fetched();
 
     // Numbers that are no experts shall not become places in memory.
     const auto experts = static_cast<int32_t>(mixture.experts());
@@ -187,32 +134,17 @@ bool MixtureComputer::reserve(const Work& work) {
     const size_t input = work.input_bytes() + ggml_nbytes(work.nodes.chosen());
     const size_t hidden = work.beside * (work.input_row_bytes() + 2 * work.hidden_bytes()) + 3 * alignment;
     const size_t result = work.numbers_bytes() + work.beside * (work.row_bytes() + sizeof(int32_t));
-    if (processor_.has_room(input, hidden, result)) return true;
-    ggml_backend_synchronize(queue_);
-    return processor_.reserve(input, hidden, result);
-}
-
-void MixtureComputer::fetch(const Work& work) {
-    char* const target = processor_.input().data;
-    if (work.beside > 0) ggml_backend_tensor_get_async(queue_, work.nodes.input(), target, 0, ggml_nbytes(work.nodes.input()));
-    ggml_backend_tensor_get_async(queue_, work.nodes.chosen(), target + work.input_bytes(), 0, ggml_nbytes(work.nodes.chosen()));
-    // Into other memory a driver may copy only when it is waited for.
-    if (fetched_ && processor_.pinned()) ggml_backend_event_record(fetched_.get(), queue_);
-    else ggml_backend_synchronize(queue_);
-}
-
-void MixtureComputer::await_chosen() {
-    if (fetched_ && processor_.pinned()) ggml_backend_event_synchronize(fetched_.get());
+    return processor_.reserve_behind(queue_, input, hidden, result);
 }
 
 // What the model's nodes compute, with the experts where they are.
 ggml_status MixtureComputer::compute_in_vram(Work& work) {
     const std::vector<int32_t>& places = work.division.of(ExpertSource::Vram).places;
     std::memcpy(processor_.result().data, places.data(), places.size() * sizeof(int32_t));
-    ggml_tensor numbers = leaf(GGML_TYPE_I32, static_cast<int64_t>(places.size()), 1, 1, memory_of(numbers_));
+    ggml_tensor numbers = leaf(GGML_TYPE_I32, static_cast<int64_t>(places.size()), 1, 1, Memory::in(numbers_));
     ggml_backend_tensor_set_async(queue_, &numbers, processor_.result().data, 0, ggml_nbytes(&numbers));
     const MixtureNodes& nodes = work.nodes;
-    Places at{{}, static_cast<int64_t>(work.mixture.expert_in_vram().size()), Memory::of(nodes.input()), memory_of(numbers_), Memory::of(nodes.gate), Memory::of(nodes.up),
+    Places at{{}, static_cast<int64_t>(work.mixture.expert_in_vram().size()), Memory::of(nodes.input()), Memory::in(numbers_), Memory::of(nodes.gate), Memory::of(nodes.up),
               Memory::of(nodes.glu), Memory::of(nodes.down), nodes.used(), nodes.tokens(), nodes.input()->ne[1]};
     for (size_t i = 0; i < at.weights.size(); ++i) at.weights[i] = Memory::of(work.mixture.vram()->weights[i]);
     return ggml_backend_graph_compute_async(queue_, build(card_chains_[0], nodes, work.mixture, at));
@@ -221,8 +153,7 @@ ggml_status MixtureComputer::compute_in_vram(Work& work) {
 ggml_status MixtureComputer::compute_divided(Work& work) {
     const ExpertDivision& division = work.division;
     const size_t on_card = division.pairs_of(card_sources);
-    const bool in_order = on_card == 0 && std::ranges::any_of(processor_sources, [&](ExpertSource source) { return division.of(source).pairs() == work.pairs(); });
-    if (in_order) return compute_on_processor(work);
+    if (division.in_order()) return compute_on_processor(work);
 
     char* const numbers = processor_.result().data;
     const auto list = [&](size_t begin) { return reinterpret_cast<int32_t*>(numbers + begin); };
@@ -232,14 +163,14 @@ ggml_status MixtureComputer::compute_divided(Work& work) {
         std::ranges::copy(division.of(source).places, list(work.places_list(source)));
         inputs = std::ranges::copy(division.of(source).inputs, inputs).out;
     }
-    ggml_tensor on_the_card = leaf(GGML_TYPE_I32, inputs - list(0), 1, 1, memory_of(numbers_));
+    ggml_tensor on_the_card = leaf(GGML_TYPE_I32, inputs - list(0), 1, 1, Memory::in(numbers_));
     ggml_backend_tensor_set_async(queue_, &on_the_card, numbers, 0, ggml_nbytes(&on_the_card));
 
     // All that the card multiplies at once, before anything is written over the input.
     work.gathers = work.input_rows() > 1 || division.of(ExpertSource::Slot).pairs() > 0;
     if (on_card > 0 && work.gathers) {
-        const Memory which = memory_of(numbers_, work.inputs_list());
-        ggml_cgraph* const gathering = gather_.select(Memory::of(work.nodes.input()), *work.nodes.input(), work.input_rows(), which, static_cast<int64_t>(on_card), memory_of(rows_));
+        const Memory which = Memory::in(numbers_, work.inputs_list());
+        ggml_cgraph* const gathering = gather_.select(Memory::of(work.nodes.input()), *work.nodes.input(), work.input_rows(), which, static_cast<int64_t>(on_card), Memory::in(rows_));
         if (const ggml_status status = ggml_backend_graph_compute_async(queue_, gathering); status != GGML_STATUS_SUCCESS) return status;
     }
     if (const ggml_status status = compute_on_card(work, ExpertSource::Vram); status != GGML_STATUS_SUCCESS) return status;
@@ -256,7 +187,7 @@ ggml_status MixtureComputer::compute_divided(Work& work) {
         if (const ggml_status status = compute_on_card(work, ExpertSource::Slot); status != GGML_STATUS_SUCCESS) return status;
     }
     const auto pairs = static_cast<int64_t>(work.pairs());
-    return ggml_backend_graph_compute_async(queue_, order_.select(memory_of(rows_), *work.nodes.down, pairs, memory_of(numbers_), pairs, Memory::of(work.nodes.down)));
+    return ggml_backend_graph_compute_async(queue_, order_.select(Memory::in(rows_), *work.nodes.down, pairs, Memory::in(numbers_), pairs, Memory::of(work.nodes.down)));
 }
 
 ggml_status MixtureComputer::compute_on_card(Work& work, ExpertSource source) {
@@ -265,8 +196,8 @@ ggml_status MixtureComputer::compute_on_card(Work& work, ExpertSource source) {
     const MixtureNodes& nodes = work.nodes;
     HostUnit* const unit = work.mixture.unit();
     const auto pairs = static_cast<int64_t>(part.pairs());
-    const Memory result = memory_of(rows_, part.first_row * work.row_bytes());
-    Places at{{}, 0, result, memory_of(numbers_, work.places_list(source)), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), result, 1, pairs, 1};
+    const Memory result = Memory::in(rows_, part.first_row * work.row_bytes());
+    Places at{{}, 0, result, Memory::in(numbers_, work.places_list(source)), Memory::of(nodes.gate), Memory::of(nodes.up), Memory::of(nodes.glu), result, 1, pairs, 1};
     if (!work.gathers) {
         at.input = Memory::of(nodes.input());
         at.used = pairs;
@@ -294,8 +225,7 @@ ggml_status MixtureComputer::compute_on_processor(Work& work) {
         if (work.division.of(source).pairs() == 0) continue;
         if (const ggml_status status = compute_on_processor(work, source, first_row); status != GGML_STATUS_SUCCESS) return status;
     }
-    const bool in_order = std::ranges::any_of(processor_sources, [&](ExpertSource source) { return work.division.of(source).pairs() == work.pairs(); });
-    const Memory target = in_order ? Memory::of(work.nodes.down) : memory_of(rows_, first_row * work.row_bytes());
+    const Memory target = work.division.in_order() ? Memory::of(work.nodes.down) : Memory::in(rows_, first_row * work.row_bytes());
     ggml_tensor rows = leaf(GGML_TYPE_F32, work.nodes.down->ne[0], static_cast<int64_t>(pairs), 1, target);
     ggml_backend_tensor_set_async(queue_, &rows, processor_.result().data + work.numbers_bytes(), 0, ggml_nbytes(&rows));
     return GGML_STATUS_SUCCESS;
@@ -323,33 +253,6 @@ ggml_status MixtureComputer::compute_on_processor(Work& work, ExpertSource sourc
         }
     }
     return processor_.compute(build(processor_chain_, nodes, work.mixture, at));
-}
-
-ggml_status MixtureComputer::compute_alone(HostWeights& weights, ggml_tensor* node) {
-    const ggml_tensor* const chosen = node->src[2];
-    const size_t input_bytes = round_up(ggml_nbytes(node->src[1]));
-    const size_t bytes = ggml_nbytes(node);
-    processor_.set_threadpool(weights.threadpool());
-    ggml_backend_synchronize(queue_);
-    if (!processor_.reserve(input_bytes + ggml_nbytes(chosen), 0, bytes)) return GGML_STATUS_ALLOC_FAILED;
-    ggml_backend_tensor_get_async(queue_, node->src[1], processor_.input().data, 0, ggml_nbytes(node->src[1]));
-    ggml_backend_tensor_get_async(queue_, chosen, processor_.input().data + input_bytes, 0, ggml_nbytes(chosen));
-    ggml_backend_synchronize(queue_);
-    ggml_tensor input = *node->src[1];
-    place(input, processor_.input());
-    input.op = GGML_OP_NONE;
-    ggml_tensor experts = *chosen;
-    place(experts, processor_.input().behind(input_bytes));
-    experts.op = GGML_OP_NONE;
-    ggml_tensor result = *node;
-    place(result, processor_.result());
-    result.src[0] = node->src[0];
-    result.src[1] = &input;
-    result.src[2] = &experts;
-    ggml_context_ptr context;
-    const ggml_status status = processor_.compute(new_graph(context, 4, &result));
-    if (status == GGML_STATUS_SUCCESS) ggml_backend_tensor_set_async(queue_, node, processor_.result().data, 0, bytes);
-    return status;
 }
 
 }  // namespace nmos

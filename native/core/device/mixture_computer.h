@@ -26,11 +26,9 @@ namespace nmos {
 
 class MixtureComputer {
   public:
-    MixtureComputer(ggml_backend_dev_t card, ggml_backend_t queue, Processor& processor, UploadRing& ring);
+    MixtureComputer(ggml_backend_t queue, Processor& processor, UploadRing& ring);
 
     ggml_status compute(HostWeights& weights, HostMixture& mixture, const MixtureNodes& nodes);
-    // A multiplication with a mixture's weight that is not part of the usual nodes; on the processor.
-    ggml_status compute_alone(HostWeights& weights, ggml_tensor* node);
 
   private:
     struct Work;
@@ -61,8 +59,6 @@ class MixtureComputer {
 
     bool reserve_on_card(const Work& work);
     bool reserve(const Work& work);
-    void fetch(const Work& work);
-    void await_chosen();
     ggml_status compute_in_vram(Work& work);
     ggml_status compute_divided(Work& work);
     ggml_status compute_on_card(Work& work, ExpertSource source);
@@ -72,7 +68,6 @@ class MixtureComputer {
     ggml_backend_t queue_;
     Processor& processor_;
     UploadRing& ring_;
-    ggml_backend_event_ptr fetched_;   // null where the card has no events
     ggml_backend_buffer_ptr numbers_;  // on the card: lists of numbers, I32 (mixture_computer.cpp)
     ggml_backend_buffer_ptr rows_;     // (embedding, pairs) F32 on the card: inputs, and then results
     std::vector<int32_t> chosen_;

@@ -8,63 +8,43 @@
 
 namespace nmos {
 
-namespace {
-
-void set_contiguous(ggml_tensor& tensor, int64_t columns, int64_t rows) {
-    tensor.ne[0] = columns;
-    tensor.ne[1] = rows;
-    tensor.ne[2] = tensor.ne[3] = 1;
-    tensor.nb[0] = ggml_type_size(tensor.type);
-    tensor.nb[1] = ggml_row_size(tensor.type, columns);
-    tensor.nb[2] = tensor.nb[3] = tensor.nb[1] * static_cast<size_t>(rows);
-}
-
-void place(ggml_tensor& tensor, const Memory& memory) {
-    tensor.buffer = memory.buffer;
-    tensor.data = memory.data;
-    tensor.view_src = nullptr;
-    tensor.view_offs = 0;
-    tensor.extra = nullptr;
-}
-
-// The same operation of the model's node, with other operands.
-void mimic(ggml_tensor& tensor, const ggml_tensor* node, int64_t columns, const Memory& memory, ggml_tensor* first, ggml_tensor* second) {
-    tensor = *node;
-    set_contiguous(tensor, columns, node->ne[1]);
-    place(tensor, memory);
-    std::fill(std::begin(tensor.src), std::end(tensor.src), nullptr);
-    tensor.src[0] = first;
-    tensor.src[1] = second;
-}
-
-void as_leaf(ggml_tensor& tensor) {
-    tensor.op = GGML_OP_NONE;
-    std::fill(std::begin(tensor.src), std::end(tensor.src), nullptr);
-}
-
-}  // namespace
-
-Memory Memory::of(const ggml_tensor* tensor) {
-    return {tensor->view_src ? tensor->view_src->buffer : tensor->buffer, static_cast<char*>(tensor->data)};
-}
-
-std::optional<NetworkNodes> NetworkNodes::find(const ggml_cgraph* graph, int begin, const NetworkTensors& weights) {
+std::optional<NetworkNodes> NetworkNodes::find_chain(const ggml_cgraph* graph, int begin, const NetworkTensors& weights, ggml_op multiplication) {
     if (begin + count > graph->n_nodes) return std::nullopt;
     NetworkNodes nodes;
     for (int i = begin; i < begin + count; ++i) {
         ggml_tensor* const node = graph->nodes[i];
         if (i + 1 < begin + count && (ggml_node_get_use_count(graph, i) != 1 || (node->flags & GGML_TENSOR_FLAG_OUTPUT))) return std::nullopt;
         if (node->op == GGML_OP_GLU) nodes.glu = node;
-        if (node->op != GGML_OP_MUL_MAT) continue;
+        if (node->op != multiplication) continue;
         if (node->src[0] == weights.gate) nodes.gate = node;
         if (node->src[0] == weights.up) nodes.up = node;
         if (node->src[0] == weights.down) nodes.down = node;
     }
     if (!nodes.gate || !nodes.up || !nodes.glu || !nodes.down) return std::nullopt;
-    const ggml_tensor* const input = nodes.input();
-    const bool chained = nodes.up->src[1] == input && nodes.glu->src[0] == nodes.gate && nodes.glu->src[1] == nodes.up && nodes.down->src[1] == nodes.glu;
+    const bool chained = nodes.up->src[1] == nodes.input() && nodes.glu->src[0] == nodes.gate && nodes.glu->src[1] == nodes.up && nodes.down->src[1] == nodes.glu;
+    return chained ? std::optional(nodes) : std::nullopt;
+}
+
+std::optional<NetworkNodes> NetworkNodes::find(const ggml_cgraph* graph, int begin, const NetworkTensors& weights) {
+    const std::optional<NetworkNodes> nodes = find_chain(graph, begin, weights, GGML_OP_MUL_MAT);
+    if (!nodes) return std::nullopt;
+    const ggml_tensor* const input = nodes->input();
     const bool plain = input->type == GGML_TYPE_F32 && ggml_is_contiguous(input) && input->ne[2] == 1 && input->ne[3] == 1;
-    return chained && plain ? std::optional(nodes) : std::nullopt;
+    return plain ? nodes : std::nullopt;
+}
+
+std::optional<NetworkRoom> make_network_room(const std::array<const ggml_tensor*, 3>& like, int64_t places, ggml_backend_buffer_type_t type) {
+    NetworkRoom room;
+    room.context.reset(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
+    for (size_t i = 0; i < room.weights.size(); ++i) {
+        room.weights[i] = ggml_new_tensor_3d(room.context.get(), like[i]->type, like[i]->ne[0], like[i]->ne[1], places);
+        ggml_set_name(room.weights[i], like[i]->name);
+    }
+    room.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(room.context.get(), type));
+    // Drivers that lack pinned memory give out ordinary memory instead.
+    if (!room.buffer || ggml_backend_buffer_get_type(room.buffer.get()) != type) return std::nullopt;
+    ggml_backend_buffer_set_usage(room.buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    return room;
 }
 
 NetworkShare::NetworkShare(const NetworkTensors& whole, int64_t begin, int64_t count) : gate_(*whole.gate), up_(*whole.up), down_(*whole.down) {
@@ -85,18 +65,7 @@ size_t NetworkShare::bytes() const {
 }
 
 std::optional<NetworkShare::Room> NetworkShare::make_room(ggml_backend_buffer_type_t type) const {
-    Room room;
-    room.context.reset(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
-    size_t i = 0;
-    for (const ggml_tensor* weight : {&gate_, &up_, &down_}) {
-        room.weights[i] = ggml_new_tensor_2d(room.context.get(), weight->type, weight->ne[0], weight->ne[1]);
-        ggml_set_name(room.weights[i++], weight->name);
-    }
-    room.buffer.reset(ggml_backend_alloc_ctx_tensors_from_buft(room.context.get(), type));
-    // Drivers that lack pinned memory give out ordinary memory instead.
-    if (!room.buffer || ggml_backend_buffer_get_type(room.buffer.get()) != type) return std::nullopt;
-    ggml_backend_buffer_set_usage(room.buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
-    return room;
+    return make_network_room({&gate_, &up_, &down_}, 1, type);
 }
 
 void NetworkShare::move_to(Room room) {
@@ -128,28 +97,28 @@ bool NetworkShare::move_into(ggml_backend_buffer_type_t type) {
 }
 
 ggml_cgraph* NetworkShare::graph(const NetworkNodes& nodes, const Places& places) {
+    const auto as_leaf = [](ggml_tensor& tensor) {
+        tensor.op = GGML_OP_NONE;
+        std::fill(std::begin(tensor.src), std::end(tensor.src), nullptr);
+    };
     for (size_t i = 0; i < places.weights.size(); ++i) {
         nodes_.weights[i] = *weights().all()[i];
         const Memory& at = places.weights[i];
         as_leaf(nodes_.weights[i]);
         if (at.data == nodes_.weights[i].data) continue;
         // In a slot the rows lie one right behind the other.
-        set_contiguous(nodes_.weights[i], nodes_.weights[i].ne[0], nodes_.weights[i].ne[1]);
+        set_shape(nodes_.weights[i], nodes_.weights[i].ne[0], nodes_.weights[i].ne[1]);
         place(nodes_.weights[i], at);
     }
     nodes_.input = *nodes.input();
     place(nodes_.input, places.input);
     as_leaf(nodes_.input);
-    mimic(nodes_.gate, nodes.gate, hidden(), places.gate, &nodes_.weights[0], &nodes_.input);
-    mimic(nodes_.up, nodes.up, hidden(), places.up, &nodes_.weights[1], &nodes_.input);
-    mimic(nodes_.glu, nodes.glu, hidden(), places.glu, &nodes_.gate, &nodes_.up);
-    mimic(nodes_.down, nodes.down, nodes.down->ne[0], places.result, &nodes_.weights[2], &nodes_.glu);
-    if (!graph_) {
-        constexpr size_t tensors = sizeof(Nodes) / sizeof(ggml_tensor);
-        graph_context_.reset(ggml_init({ggml_graph_overhead_custom(tensors, false), nullptr, true}));
-        graph_ = ggml_new_graph_custom(graph_context_.get(), tensors, false);
-        ggml_build_forward_expand(graph_, &nodes_.down);
-    }
+    const int64_t width = nodes.down->ne[1];
+    mimic(nodes_.gate, nodes.gate, hidden(), width, 1, places.gate, {&nodes_.weights[0], &nodes_.input});
+    mimic(nodes_.up, nodes.up, hidden(), width, 1, places.up, {&nodes_.weights[1], &nodes_.input});
+    mimic(nodes_.glu, nodes.glu, hidden(), width, 1, places.glu, {&nodes_.gate, &nodes_.up});
+    mimic(nodes_.down, nodes.down, nodes.down->ne[0], width, 1, places.result, {&nodes_.weights[2], &nodes_.glu});
+    if (!graph_) graph_ = new_graph(graph_context_, sizeof(Nodes) / sizeof(ggml_tensor), &nodes_.down);
     return graph_;
 }
 

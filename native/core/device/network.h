@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "device/graph_tensors.h"
+
 namespace nmos {
 
 struct NetworkTensors {
@@ -38,16 +40,23 @@ struct NetworkNodes {
 
     // Those that begin at `begin`; none when there is anything else among them or something else reads what is hidden.
     static std::optional<NetworkNodes> find(const ggml_cgraph* graph, int begin, const NetworkTensors& weights);
+
+  protected:
+    // The same of any input, with this multiplication.
+    static std::optional<NetworkNodes> find_chain(const ggml_cgraph* graph, int begin, const NetworkTensors& weights, ggml_op multiplication);
 };
 
-// Where a tensor is while a graph is computed.
-struct Memory {
-    ggml_backend_buffer_t buffer = nullptr;
-    char* data = nullptr;
+// Room for the weights of a network, or of several one behind the other, in other memory.
+struct NetworkRoom {
+    ggml_context_ptr context;
+    ggml_backend_buffer_ptr buffer;
+    std::array<ggml_tensor*, 3> weights{};  // gate, up, down
 
-    static Memory of(const ggml_tensor* tensor);
-    Memory behind(size_t bytes) const { return {buffer, data + bytes}; }
+    // Of one of several, in bytes of the i-th weight.
+    size_t offset(size_t i, int32_t place) const { return static_cast<size_t>(place) * weights[i]->nb[2]; }
 };
+// For `places` networks as large as `like`. None when the memory is refused.
+std::optional<NetworkRoom> make_network_room(const std::array<const ggml_tensor*, 3>& like, int64_t places, ggml_backend_buffer_type_t type);
 
 // A share of a network and the nodes that compute it. Not thread-safe.
 class NetworkShare {
@@ -63,12 +72,7 @@ class NetworkShare {
     // Bytes of the weights.
     size_t bytes() const;
 
-    // Room for the weights in other memory.
-    struct Room {
-        ggml_context_ptr context;
-        ggml_backend_buffer_ptr buffer;
-        std::array<ggml_tensor*, 3> weights{};  // gate, up, down
-    };
+    using Room = NetworkRoom;
     // None when the memory is refused.
     std::optional<Room> make_room(ggml_backend_buffer_type_t type) const;
     // The weights were copied there, and lie there from now on.

@@ -29,6 +29,9 @@ size_t size_of(const ggml_backend_buffer_ptr& buffer) {
 
 Processor::Processor(ggml_backend_dev_t card) : card_(card), backend_(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr)) {
     if (!backend_) throw EngineError(ErrorCode::BackendUnavailable, "Expected a loaded CPU backend; load the backends first.");
+    ggml_backend_dev_props properties;
+    ggml_backend_dev_get_props(card, &properties);
+    if (properties.caps.async && properties.caps.events) fetched_.reset(ggml_backend_event_new(card));
 }
 
 void Processor::set_threads(int32_t count) {
@@ -67,6 +70,32 @@ bool Processor::reserve(size_t input, size_t hidden, size_t result) {
     hidden_.reset(ggml_backend_buft_alloc_buffer(ordinary_memory(), hidden));
     if (!hidden_) exchange_.reset();
     return exchange_ != nullptr;
+}
+
+bool Processor::reserve_behind(ggml_backend_t queue, size_t input, size_t hidden, size_t result) {
+    if (has_room(input, hidden, result)) return true;
+    ggml_backend_synchronize(queue);
+    return reserve(input, hidden, result);
+}
+
+void Processor::fetch(ggml_backend_t queue, std::initializer_list<const ggml_tensor*> tensors) {
+    char* target = input().data;
+    for (const ggml_tensor* tensor : tensors) {
+        if (!tensor) continue;
+        ggml_backend_tensor_get_async(queue, tensor, target, 0, ggml_nbytes(tensor));
+        target += padded(ggml_nbytes(tensor));
+    }
+    // Into other memory a driver may copy only when it is waited for.
+    if (fetched_ && pinned_) ggml_backend_event_record(fetched_.get(), queue);
+    else ggml_backend_synchronize(queue);
+}
+
+void Processor::await_fetched() {
+    if (fetched_ && pinned_) ggml_backend_event_synchronize(fetched_.get());
+}
+
+size_t Processor::padded(size_t bytes) {
+    return round_up(bytes);
 }
 
 ggml_status Processor::compute(ggml_cgraph* graph) {

@@ -9,8 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
-#include "device/network.h"
+#include "device/graph_tensors.h"
 
 namespace nmos {
 
@@ -27,6 +28,13 @@ class Processor {
     // Makes room, in bytes; what was there is lost. Nothing may be under way in it. False when there is no memory.
     bool reserve(size_t input, size_t hidden, size_t result);
     bool has_room(size_t input, size_t hidden, size_t result) const;
+    // The same; what is under way in it, which `queue` was given, is waited for.
+    bool reserve_behind(ggml_backend_t queue, size_t input, size_t hidden, size_t result);
+    // Begins to bring tensors into `input`, one behind the other with `padded` bytes each, null for none; they are there when
+    // `await_fetched` returns.
+    void fetch(ggml_backend_t queue, std::initializer_list<const ggml_tensor*> tensors);
+    void await_fetched();
+    static size_t padded(size_t bytes);
     Memory input() const { return {exchange_.get(), base(exchange_)}; }
     Memory result() const { return input().behind(input_bytes_); }
     Memory hidden() const { return {hidden_.get(), base(hidden_)}; }
@@ -45,6 +53,7 @@ class Processor {
     ggml_backend_buffer_ptr hidden_;
     size_t input_bytes_ = 0;
     bool pinned_ = false;
+    ggml_backend_event_ptr fetched_;  // null where the card has no events
 };
 
 }  // namespace nmos

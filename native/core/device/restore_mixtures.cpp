@@ -24,7 +24,8 @@ std::vector<Returning> returning_to(HostMixture& mixture) {
 
 }  // namespace
 
-uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t copied) {
+uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
+    uint64_t copied = 0;
     std::vector<std::pair<HostMixture*, std::vector<Returning>>> released;
     {
         // Under it experts are moved, but none of a mixture that is released.

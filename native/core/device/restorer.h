@@ -1,4 +1,4 @@
-// Brings shares of networks that were released back into VRAM.
+// Brings weights into VRAM: shares of networks when a model is loaded, and what was released.
 //
 // One thread packs weights into pinned memory at about half the speed of a card's bus. So two shares are under way at any time,
 // each through an uploader of its own, and the memory of the next one is asked for meanwhile. One thread at a time may restore.

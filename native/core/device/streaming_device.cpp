@@ -8,148 +8,15 @@
 #include <map>
 #include <vector>
 
+#include "device/graph_tensors.h"
 #include "device/mixture_computer.h"
 #include "device/network.h"
 #include "device/processor.h"
+#include "device/weights_in_graph.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
-
-namespace {
-
-// The weight in RAM that an operand is, or is a view of; null when it is something else.
-const ggml_tensor* host_weight(const ggml_tensor* operand) {
-    if (!operand) return nullptr;
-    const ggml_tensor* whole = operand->view_src ? operand->view_src : operand;
-    return HostWeights::of(whole) ? whole : nullptr;
-}
-
-const ggml_tensor* host_weight_of_node(const ggml_tensor* node) {
-    for (const ggml_tensor* operand : node->src) {
-        if (const ggml_tensor* weight = host_weight(operand)) return weight;
-    }
-    return nullptr;
-}
-
-// The network that is cut up whose weight the node multiplies with, or null.
-HostNetwork* network_of_node(const ggml_tensor* node) {
-    const ggml_tensor* const weight = host_weight_of_node(node);
-    return weight ? HostWeights::of(weight)->network_of(weight) : nullptr;
-}
-
-// The same of a mixture whose experts are placed one by one.
-HostMixture* mixture_of_node(const ggml_tensor* node) {
-    const ggml_tensor* const weight = host_weight_of_node(node);
-    return weight ? HostWeights::of(weight)->mixture_of(weight) : nullptr;
-}
-
-// A result of the same shape as `like` somewhere else.
-ggml_tensor tensor_at(const ggml_tensor& like, const Memory& memory) {
-    ggml_tensor tensor{};
-    tensor.type = like.type;
-    std::copy(std::begin(like.ne), std::end(like.ne), std::begin(tensor.ne));
-    std::copy(std::begin(like.nb), std::end(like.nb), std::begin(tensor.nb));
-    tensor.buffer = memory.buffer;
-    tensor.data = memory.data;
-    std::memcpy(tensor.name, like.name, sizeof tensor.name);
-    return tensor;
-}
-
-// Tokens that an operation with weights computes.
-uint32_t width_of(const ggml_tensor* node) {
-    return static_cast<uint32_t>(node->op == GGML_OP_MUL_MAT_ID ? node->ne[2] : node->ne[1]);
-}
-
-// Adds two results on the card.
-struct Sum {
-    ggml_tensor first{};
-    ggml_tensor second{};
-    ggml_tensor total{};
-    ggml_context_ptr context;
-    ggml_cgraph* nodes = nullptr;
-
-    // `like` has the shape.
-    ggml_cgraph* graph(const ggml_tensor& like, const Memory& a, const Memory& b, const Memory& target);
-};
-
-ggml_cgraph* Sum::graph(const ggml_tensor& like, const Memory& a, const Memory& b, const Memory& target) {
-    first = tensor_at(like, a);
-    second = tensor_at(like, b);
-    total = tensor_at(like, target);
-    total.op = GGML_OP_ADD;
-    total.flags = GGML_TENSOR_FLAG_COMPUTE;
-    total.src[0] = &first;
-    total.src[1] = &second;
-    if (!nodes) {
-        constexpr size_t tensors = 3;
-        context.reset(ggml_init({ggml_graph_overhead_custom(tensors, false), nullptr, true}));
-        nodes = ggml_new_graph_custom(context.get(), tensors, false);
-        ggml_build_forward_expand(nodes, &total);
-    }
-    return nodes;
-}
-
-// As long as it lives, the weights of a unit that nodes multiply with lie in a slot.
-class InSlot {
-  public:
-    InSlot(const ggml_cgraph& nodes, const HostUnit& unit, const UploadRing::Place& place) {
-        for (int i = 0; i < nodes.n_nodes; ++i) {
-            for (ggml_tensor* operand : nodes.nodes[i]->src) {
-                // One that several nodes use points into the slot already.
-                const ggml_tensor* const weight = operand && operand->buffer != place.buffer ? host_weight(operand) : nullptr;
-                if (!weight) continue;
-                width_ = std::max(width_, width_of(nodes.nodes[i]));
-                const auto of_unit = std::ranges::find(unit.weights, weight, &HostUnit::Weight::tensor);
-                if (of_unit == unit.weights.end()) continue;
-                moved_.push_back({operand, operand->data, operand->buffer});
-                operand->data = place.base + of_unit->slot_offset + operand->view_offs;
-                operand->buffer = place.buffer;
-            }
-        }
-    }
-    ~InSlot() {
-        for (const Moved& was : moved_) {
-            was.operand->data = was.data;
-            was.operand->buffer = was.buffer;
-        }
-    }
-    InSlot(const InSlot&) = delete;
-    InSlot& operator=(const InSlot&) = delete;
-
-    // Tokens of the pass.
-    uint32_t width() const { return width_; }
-
-  private:
-    struct Moved {
-        ggml_tensor* operand;
-        void* data;
-        ggml_backend_buffer_t buffer;
-    };
-    std::vector<Moved> moved_;
-    uint32_t width_ = 0;
-};
-
-// As long as it lives, nodes multiply with weights on the card in the place of those in the mapped file.
-class InVram {
-  public:
-    InVram() = default;
-    ~InVram() {
-        for (const auto& [node, weight] : given_) node->src[0] = weight;
-    }
-    InVram(const InVram&) = delete;
-    InVram& operator=(const InVram&) = delete;
-
-    void give(ggml_tensor* node, ggml_tensor* weight) {
-        given_.emplace_back(node, node->src[0]);
-        node->src[0] = weight;
-    }
-
-  private:
-    std::vector<std::pair<ggml_tensor*, ggml_tensor*>> given_;  // with the weight that it had
-};
-
-}  // namespace
 
 struct StreamingDevice::Ggml {
     ggml_backend_device device;
@@ -171,7 +38,6 @@ struct StreamingDevice::Backend {
     std::mutex mutex;          // held by whoever uses `compute`: cards' queues are not thread-safe; locked after the device's
     ggml_backend_ptr compute;
     Processor processor;
-    ggml_backend_event_ptr fetched;   // the input of a network is in RAM; null where the card has no events
     ggml_backend_buffer_ptr scratch;  // two results of shares, on the card
     Sum sum;
     MixtureComputer mixtures;
@@ -203,13 +69,9 @@ struct StreamingDevice::Backend {
     ggml_status compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes);
     // A share whose input is in RAM already; adds the result to what is in `processor.result()`, or puts it there.
     ggml_status compute_on_processor(NetworkShare& share, const NetworkNodes& nodes, bool add);
-    // A multiplication with a network's weight that is not part of the network's usual nodes.
+    // A multiplication with the weight of a network or mixture that is not part of its usual nodes.
     ggml_status compute_on_processor(HostWeights& weights, ggml_tensor* node);
     bool begin_exchange(HostWeights& weights, const NetworkNodes& nodes, const std::vector<HostNetwork::Share*>& shares);
-    bool reserve_exchange(HostWeights& weights, size_t input, size_t hidden, size_t result);
-    // Begins to bring a tensor into RAM; it is there when `await_input` returns.
-    void fetch_input(const ggml_tensor* tensor);
-    void await_input();
     bool cancelled() const { return is_cancelled && is_cancelled(cancelled_data); }
 };
 
@@ -241,8 +103,7 @@ struct StreamingDevice::Results {
 
   private:
     Memory half(size_t which) const {
-        const ggml_backend_buffer_t buffer = queue.scratch.get();
-        return Memory{buffer, static_cast<char*>(ggml_backend_buffer_get_base(buffer))}.behind(which * ggml_backend_buffer_get_size(buffer) / 2);
+        return Memory::in(queue.scratch, which * ggml_backend_buffer_get_size(queue.scratch.get()) / 2);
     }
 };
 
@@ -358,7 +219,7 @@ ggml_status StreamingDevice::Backend::compute_mixture(HostWeights& weights, Host
     device.last_mixtures_ = &weights;
     const auto nodes = MixtureNodes::find(graph, begin, mixture.whole());
     count = nodes ? MixtureNodes::count : 1;
-    return nodes ? mixtures.compute(weights, mixture, *nodes) : mixtures.compute_alone(weights, graph->nodes[begin]);
+    return nodes ? mixtures.compute(weights, mixture, *nodes) : compute_on_processor(weights, graph->nodes[begin]);
 }
 
 ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, HostNetwork& network, const NetworkNodes& nodes) {
@@ -396,11 +257,11 @@ ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, Host
         if (const ggml_status status = compute_on_card(**share); status != GGML_STATUS_SUCCESS) return status;
     }
     if (!beside.empty()) {
-        await_input();
+        processor.await_fetched();
         for (HostNetwork::Share* share : beside) {
             if (const ggml_status status = compute_on_processor(*share->network, nodes, share != beside.front()); status != GGML_STATUS_SUCCESS) return status;
         }
-        ggml_tensor result = tensor_at(*nodes.down, results.next());
+        ggml_tensor result = leaf_like(*nodes.down, results.next());
         ggml_backend_tensor_set_async(compute.get(), &result, processor.result().data, 0, ggml_nbytes(&result));
         if (const ggml_status status = results.add(); status != GGML_STATUS_SUCCESS) return status;
     }
@@ -417,8 +278,9 @@ bool StreamingDevice::Backend::begin_exchange(HostWeights& weights, const Networ
     int64_t widest = 0;
     for (const HostNetwork::Share* share : shares) widest = std::max(widest, share->network->hidden());
     const size_t hidden_bytes = static_cast<size_t>(widest) * width_of(nodes.down) * sizeof(float);
-    if (!reserve_exchange(weights, ggml_nbytes(nodes.input()), 2 * hidden_bytes, 2 * ggml_nbytes(nodes.down))) return false;
-    fetch_input(nodes.input());
+    processor.set_threadpool(weights.threadpool());
+    if (!processor.reserve_behind(compute.get(), ggml_nbytes(nodes.input()), 2 * hidden_bytes, 2 * ggml_nbytes(nodes.down))) return false;
+    processor.fetch(compute.get(), {nodes.input()});
     return true;
 }
 
@@ -438,46 +300,30 @@ ggml_status StreamingDevice::Backend::compute_on_processor(NetworkShare& share, 
 
 ggml_status StreamingDevice::Backend::compute_on_processor(HostWeights& weights, ggml_tensor* node) {
     if (cancelled()) return GGML_STATUS_ABORTED;
+    // With a mixture's weight, the numbers of the experts are an operand, too.
+    const ggml_tensor* const chosen = node->src[2];
+    const size_t input_bytes = Processor::padded(ggml_nbytes(node->src[1]));
     const size_t bytes = ggml_nbytes(node);
-    if (!reserve_exchange(weights, ggml_nbytes(node->src[1]), 0, bytes)) return GGML_STATUS_ALLOC_FAILED;
-    fetch_input(node->src[1]);
-    await_input();
-    ggml_tensor input = tensor_at(*node->src[1], processor.input());
-    ggml_tensor result = tensor_at(*node, processor.result());
+    processor.set_threadpool(weights.threadpool());
+    if (!processor.reserve_behind(compute.get(), input_bytes + (chosen ? ggml_nbytes(chosen) : 0), 0, bytes)) return GGML_STATUS_ALLOC_FAILED;
+    processor.fetch(compute.get(), {node->src[1], chosen});
+    processor.await_fetched();
+    ggml_tensor input = leaf_like(*node->src[1], processor.input());
+    ggml_tensor experts{};
+    if (chosen) experts = leaf_like(*chosen, processor.input().behind(input_bytes));
+    ggml_tensor result = leaf_like(*node, processor.result());
     result.op = node->op;
     std::memcpy(result.op_params, node->op_params, sizeof result.op_params);
     result.src[0] = node->src[0];
     result.src[1] = &input;
-    const ggml_context_ptr context(ggml_init({ggml_graph_overhead_custom(4, false), nullptr, true}));
-    ggml_cgraph* const graph = ggml_new_graph_custom(context.get(), 4, false);
-    ggml_build_forward_expand(graph, &result);
-    const ggml_status status = processor.compute(graph);
+    if (chosen) result.src[2] = &experts;
+    ggml_context_ptr context;
+    const ggml_status status = processor.compute(new_graph(context, 4, &result));
     if (status == GGML_STATUS_SUCCESS) ggml_backend_tensor_set_async(compute.get(), node, processor.result().data, 0, bytes);
     return status;
 }
 
-bool StreamingDevice::Backend::reserve_exchange(HostWeights& weights, size_t input, size_t hidden, size_t result) {
-    processor.set_threadpool(weights.threadpool());
-    if (processor.has_room(input, hidden, result)) return true;
-    ggml_backend_synchronize(compute.get());
-    return processor.reserve(input, hidden, result);
-}
-
-void StreamingDevice::Backend::fetch_input(const ggml_tensor* tensor) {
-    ggml_backend_tensor_get_async(compute.get(), tensor, processor.input().data, 0, ggml_nbytes(tensor));
-    // Into other memory a driver may copy only when it is waited for.
-    if (fetched && processor.pinned()) ggml_backend_event_record(fetched.get(), compute.get());
-    else ggml_backend_synchronize(compute.get());
-}
-
-void StreamingDevice::Backend::await_input() {
-    if (fetched && processor.pinned()) ggml_backend_event_synchronize(fetched.get());
-}
-
-StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue), processor(owner.card_), mixtures(owner.card_, card_queue, processor, owner.ring_) {
-    ggml_backend_dev_props properties;
-    ggml_backend_dev_get_props(owner.card_, &properties);
-    if (properties.caps.async && properties.caps.events) fetched.reset(ggml_backend_event_new(owner.card_));
+StreamingDevice::Backend::Backend(StreamingDevice& owner, ggml_backend_t card_queue) : device(owner), compute(card_queue), processor(owner.card_), mixtures(card_queue, processor, owner.ring_) {
     static ggml_guid guid = {'N', 'M', 'O', 'S', '-', 's', 't', 'r', 'e', 'a', 'm', 'i', 'n', 'g', '-', '1'};
     {
         std::lock_guard lock(owner.mutex_);
@@ -708,7 +554,7 @@ uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool
         std::lock_guard lock(restored_mutex_);
         restored_.emplace_back(&share, std::move(room));
     });
-    const uint64_t restored = copy_mixtures(weights, go_on, most, copied);
+    const uint64_t restored = copied + copy_mixtures(weights, go_on, most - copied);
     std::lock_guard lock(mutex_);
     adopt_restored();
     return restored;

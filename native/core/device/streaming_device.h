@@ -70,8 +70,8 @@ class StreamingDevice {
     std::vector<std::unique_lock<std::mutex>> stop_queues();
     // Lets the card compute what has been copied; also in the middle of a pass, between two networks. Under mutex_.
     void adopt_restored();
-    // The same of mixtures, whose experts are in VRAM again or none of them is; `copied` is what was copied before.
-    uint64_t copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t copied);
+    // Copies the experts of released mixtures back, of each all or none, as `restore` does. Returns the bytes.
+    uint64_t copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most);
 
     ggml_backend_dev_t card_;
     std::string name_;

@@ -13,10 +13,6 @@ namespace nmos {
 
 namespace {
 
-// The driver, the desktop and other programs take VRAM too, and an overcommitted card turns ten times slower on
-// Windows without any error, so this much stays free.
-constexpr uint64_t vram_margin = 384ull << 20;
-
 // A process without room for anything but weights is swapped out.
 constexpr uint64_t ram_margin = 256ull << 20;
 
@@ -152,15 +148,15 @@ std::vector<CardBudget> budgets(const PlacementRequest& request, const CardMemor
     return all;
 }
 
-// Over all the cards that `plan` uses.
-void place_over_cards(const ModelProfile& model, const PlacementRequest& request, std::span<const CardBudget> given, SeveralCardsPlan plan, Placement& placement) {
-    for (const CardLayers& part : plan.cards) {
+// Over all the cards that have `parts`.
+void place_over_cards(const ModelProfile& model, const PlacementRequest& request, std::span<const CardBudget> given, std::span<const CardLayers> parts, Placement& placement) {
+    for (const CardLayers& part : parts) {
         if (part.card == 0) continue;
         const auto card = std::ranges::find(request.cards, given[part.card].device, &CardMemory::device);
         explain_card(request, *card, 0, placement);
     }
     uint32_t most = 0;
-    for (const CardLayers& part : plan.cards) {
+    for (const CardLayers& part : parts) {
         placement.cards.push_back({given[part.card].device, part.first, part.count, part.vram_bytes, kv_bytes(model, request, part.first, part.count), part.slots, part.slot_bytes});
         if (part.count > most) placement.device = given[part.card].device;
         most = std::max(most, part.count);
@@ -181,8 +177,8 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     const PlanRequest alone{request.context_length, request.batch_size, budget};
     UnitPlan units = plan_units(model, cards.front().profile, alone);
     if (std::optional<SeveralCardsPlan> several = plan_several_cards(model, cards, alone, units)) {
-        units = several->units;
-        place_over_cards(model, request, cards, std::move(*several), placement);
+        place_over_cards(model, request, cards, several->cards, placement);
+        units = std::move(several->units);
     } else if (units.networks_on_card().in_ram() == 0) {
         // Nothing is gained over whole layers.
         return;

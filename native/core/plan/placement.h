@@ -18,6 +18,10 @@
 
 namespace nmos {
 
+// The driver, the desktop and other programs take VRAM too, and an overcommitted card turns ten times slower on
+// Windows without any error, so this much stays free.
+constexpr uint64_t vram_margin = 384ull << 20;  // bytes
+
 struct CardMemory {
     std::string device;        // ggml's name
     std::string description;   // for people

@@ -98,8 +98,6 @@ class BorderSearch {
                 units.layers[first + layer] = of_card.layers[layer];
                 units.layers[first + layer].card = static_cast<uint32_t>(i);
             }
-            units.slots = std::max(units.slots, of_card.slots);
-            units.slot_bytes = std::max(units.slot_bytes, of_card.slot_bytes);
             units.vram_bytes += of_card.vram_bytes;
         }
         return plan;

@@ -34,7 +34,7 @@ struct CardLayers {
 };
 
 struct SeveralCardsPlan {
-    UnitPlan units;                 // a layer's `card` is an index into `cards`; slots are those of the card that has the most
+    UnitPlan units;                 // a layer's `card` is an index into `cards`, which have the slots, too
     std::vector<CardLayers> cards;  // in the order of their layers
 };
 

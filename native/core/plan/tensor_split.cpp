@@ -1,7 +1,5 @@
 #include "plan/tensor_split.h"
 
-#include <algorithm>
-
 namespace nmos {
 
 std::vector<float> tensor_split(std::span<const uint32_t> layers) {
@@ -13,19 +11,6 @@ std::vector<float> tensor_split(std::span<const uint32_t> layers) {
         split.push_back(share);
     }
     return split;
-}
-
-std::vector<uint32_t> devices_of_layers(std::span<const float> split, uint32_t layers_and_head) {
-    std::vector<float> ends(split.begin(), split.end());
-    float sum = 0;
-    for (float& end : ends) end = sum += end;
-    for (float& end : ends) end /= sum;
-    std::vector<uint32_t> devices;
-    for (uint32_t position = 0; position < layers_and_head; ++position) {
-        const float share = static_cast<float>(position) / static_cast<float>(layers_and_head);
-        devices.push_back(static_cast<uint32_t>(std::ranges::upper_bound(ends, share) - ends.begin()));
-    }
-    return devices;
 }
 
 }  // namespace nmos

@@ -1,4 +1,4 @@
-// Which of several devices llama.cpp gives a layer to, and how to make it give them as a plan has it. Pure.
+// How to make llama.cpp give layers to several devices as a plan has it. Pure.
 //
 // With LLAMA_SPLIT_MODE_LAYER, llama.cpp adds `tensor_split` up, divides by the sum and gives the p-th of the n layers that
 // are not the processor's, the output head included, to the first device whose sum exceeds p / n, all in single precision
@@ -14,8 +14,5 @@ namespace nmos {
 // For devices that have so many layers each, and the last one the output head, too. Every border lies in the middle
 // between two layers, so that no rounding moves it.
 std::vector<float> tensor_split(std::span<const uint32_t> layers);
-
-// The device of each layer and, last, of the output head, as llama.cpp finds it.
-std::vector<uint32_t> devices_of_layers(std::span<const float> split, uint32_t layers_and_head);
 
 }  // namespace nmos

@@ -83,10 +83,11 @@ class Search {
 
     // Whether it is faster than `best`, and so kept there.
     bool keep_faster(std::optional<UnitPlan>& best, UnitPlan plan) const {
-        const uint32_t width = std::min(prompt_tokens, std::max(1u, request_.widest_pass));
-        double prompt = predict_pass(model_, device_, plan, width);
-        if (plan.slots > 0) prompt = std::min(prompt, predict_pass(model_, device_, streaming_from(plan, width), width));
-        plan.request_seconds = prompt * prompt_tokens / width + predict_pass(model_, device_, plan, 1) * answer_tokens;
+        plan.request_seconds = typical_request_seconds(request_.widest_pass, [&](uint32_t width) {
+            const double seconds = predict_pass(model_, device_, plan, width);
+            const bool streams_more = width > 1 && plan.slots > 0;
+            return streams_more ? std::min(seconds, predict_pass(model_, device_, streaming_from(plan, width), width)) : seconds;
+        });
         if (best && plan.request_seconds >= best->request_seconds) return false;
         best = std::move(plan);
         return true;

@@ -170,7 +170,7 @@ class Devices {
     std::vector<float> split_;              // none on one device
 };
 
-// Null where nothing of the card's layers is in RAM.
+// Null where llama.cpp places all of the card's layers.
 std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const Placement& placement, uint32_t card) {
     HostWeightsOptions options;
     options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
@@ -349,13 +349,15 @@ void Model::use_threadpool(ggml_threadpool_t pool) {
     for (const CardWeights& own : host_weights_) own.weights->set_threadpool(pool);
 }
 
-void Model::count_pass(uint32_t tokens, double seconds) {
+double Model::count_pass(uint32_t tokens, double seconds) {
+    const double predicted = seconds > 0 && placement_.units ? predicted_seconds(*placement_.units, tokens) : 0;
     std::lock_guard lock(activity_mutex_);
     ++activity_.passes;
-    if (seconds <= 0) return;
+    if (seconds <= 0) return predicted;
     activity_.last_tokens = tokens;
     activity_.last_seconds = seconds;
-    activity_.last_predicted = placement_.units ? predicted_seconds(*placement_.units, tokens) : 0;
+    activity_.last_predicted = predicted;
+    return predicted;
 }
 
 ModelActivity Model::activity() const {

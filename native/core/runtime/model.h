@@ -100,8 +100,9 @@ class Model {
     // The threads that sessions compute with; shares of networks that stay in RAM are computed by the same ones.
     void use_threadpool(ggml_threadpool_t pool);
 
-    // A pass of so many tokens was computed, in `seconds`, 0 when nobody waited for it. The compute thread only.
-    void count_pass(uint32_t tokens, double seconds);
+    // A pass of so many tokens was computed, in `seconds`, 0 when nobody waited for it. Returns the seconds that are predicted for
+    // it, or 0. The compute thread only.
+    double count_pass(uint32_t tokens, double seconds);
     // Any thread; waits for nothing.
     ModelActivity activity() const;
 
@@ -141,7 +142,7 @@ class Model {
 
     ModelProfile profile_;
     Placement placement_;
-    std::vector<CardWeights> host_weights_;  // of units that are not on the cards; none without a unit plan
+    std::vector<CardWeights> host_weights_;  // of networks and experts whose home is the mapped file; none where llama.cpp places all
     std::unique_ptr<llama_model, Free> handle_;
     std::optional<Vocabulary> vocabulary_;
     ModelInfo info_;

@@ -21,10 +21,10 @@ bool computes_on_processor(const Placement& placement) {
 PassWatch::PassWatch(const Placement& placement)
     : placement_(placement), look_(&surroundings), passes_(computes_on_processor(placement)) {}
 
-void PassWatch::observe(uint32_t width, double seconds) {
+void PassWatch::observe(uint32_t width, double seconds, double predicted) {
     if (placement_.device_layers == 0) return;
     const double now = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-    const TimedPass pass{width, seconds, placement_.units ? predicted_seconds(*placement_.units, width) : 0, now};
+    const TimedPass pass{width, seconds, predicted, now};
     std::unique_lock lock(mutex_);
     const bool is_suspicious = passes_.suspects(pass);
     lock.unlock();

@@ -28,8 +28,9 @@ class PassWatch {
 
     explicit PassWatch(const Placement& placement);
 
-    // A pass that verifies tokens was computed and awaited, in `seconds`. A model without a card is not watched.
-    void observe(uint32_t width, double seconds);
+    // A pass that verifies tokens was computed and awaited, in `seconds`; so many are predicted for it, or 0. A model without a
+    // card is not watched.
+    void observe(uint32_t width, double seconds, double predicted);
     // The weights have moved. `any_released`: some that belong on a card are not there now, and the processor computes them,
     // which no prediction knows of.
     void forget(bool any_released = false);

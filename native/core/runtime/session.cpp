@@ -226,11 +226,11 @@ const float* Session::logits(size_t row) {
     }
     if (width_ > 0) {
         seconds_ += seconds_since(begin);
-        model_->count_pass(width_, seconds_);
+        const double predicted = model_->count_pass(width_, seconds_);
         // The last part of a prompt has logits for one of its tokens only, and is cheaper for it.
         if (width_ == outputs_wanted_ && width_ <= widest_verification) {
             model_->speculation().costs.observe(width_, seconds_);
-            model_->watch().observe(width_, seconds_);
+            model_->watch().observe(width_, seconds_, predicted);
         }
     }
     width_ = 0;
