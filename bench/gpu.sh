@@ -3,7 +3,8 @@
 #
 #   bench/gpu.sh prepare [OPTIONS]   on a machine with a network: builds everything into a folder, and packs it in parts
 #   bench/gpu.sh run [OPTIONS]       on the machine with the card, which needs no network and none of the project's tools
-#   bench/gpu.sh [OPTIONS]           both, one after the other
+#   bench/gpu.sh unpack [OPTIONS]    there, before that: takes in the parts that have come so far, as often as needed
+#   bench/gpu.sh [OPTIONS]           prepare and run, one after the other
 #
 # CONTRIBUTING.md tells how to bring the folder to the other machine. Everything that runs is in it, but for the driver and,
 # where the backend for CUDA is compiled on that machine, NVIDIA's compiler, cuBLAS, CMake and a C++ compiler.
@@ -36,7 +37,7 @@ fail() {
 }
 
 usage() {
-  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
   sed -n '/^declare -A option=/,/^)/s/^  \[\([a-z]*\)\]=\(.*\)/  --\1 \2/p' "${BASH_SOURCE[0]}"
 }
 
@@ -241,8 +242,7 @@ run() {
 
 action=both
 case "${1:-}" in
-  prepare | run) action=$1 && shift ;;
-  unpack) action=unpack && shift ;;
+  prepare | run | unpack) action=$1 && shift ;;
   -h | --help | help) usage && exit ;;
 esac
 while [ $# -gt 0 ]; do
@@ -259,12 +259,9 @@ kit=$folder/kit
 libraries=$kit/extension/prebuilds/linux-x64
 mkdir -p "$folder"
 
-case "$action" in
-  prepare) prepare ;;
-  run) run ;;
-  unpack) unpack ;;
-  both)
-    prepare
-    run
-    ;;
-esac
+if [ "$action" = both ]; then
+  prepare
+  run
+else
+  "$action"
+fi

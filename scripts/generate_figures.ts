@@ -32,11 +32,6 @@ const headlines: readonly Headline[] = [
     report: "completion",
     id: "NMOS after a pause: lines completed exactly",
   },
-  {
-    label: "0.5B, two cores: last key to ghost text, or to the end of the pause, recorded session",
-    report: "replay",
-    id: "last key to suggestion, or to the end of the pause, p50, in pauses of 300 ms and more",
-  },
   { label: "0.5B, two cores: explaining selected code", report: "first-token", id: "explaining selected code" },
   { label: "1.5B, two cores: tokens of an answer", report: "stack", id: "1.5B decode" },
 ];

@@ -15,12 +15,12 @@ import { ensureEngineLibraries } from "./setup/engine_libraries";
 import { buildBenchPrograms, buildDirectory, buildNative, prebuildDirectory } from "./setup/native_build";
 import { runCommand } from "./setup/run_command";
 import { runScript } from "./setup/run_script";
+import { vocabularyOf } from "./setup/synthetic_model";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** The model of the core's tests, and the one whose vocabulary the synthetic ones take. */
+/** The model of the core's tests. */
 const smallModel = "smollm2-135m";
-const vocabularyOf = "qwen2.5-coder-0.5b";
 
 await runScript(async () => {
   const [folder, cublas] = process.argv.slice(2);

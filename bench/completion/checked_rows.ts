@@ -1,5 +1,5 @@
 import { plainRow, singleRow, type Row } from "../harness/report";
-import { median } from "../harness/statistics";
+import { mean, median, percentage, sum } from "../harness/statistics";
 import { matchedShare } from "./cases";
 
 export interface Cost {
@@ -182,16 +182,4 @@ function add(one: Cost, other: Cost): Cost {
     processorMs: one.processorMs + other.processorMs,
     joules: one.joules + other.joules,
   };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function mean(values: readonly number[]): number {
-  return sum(values) / Math.max(1, values.length);
-}
-
-function percentage(part: number, all: number): number {
-  return (100 * part) / Math.max(1, all);
 }

@@ -9,7 +9,7 @@ import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
-import { median } from "../harness/statistics";
+import { mean, median } from "../harness/statistics";
 import { LlamaServer } from "../peers/llama_server";
 import { placeOf, withoutIndent } from "../peers/llama_vscode";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
@@ -129,8 +129,4 @@ async function timed<T>(work: () => Promise<T>): Promise<{ value: T; millisecond
   const begin = performance.now();
   const value = await work();
   return { value, milliseconds: performance.now() - begin };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }

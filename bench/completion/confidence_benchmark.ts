@@ -14,6 +14,7 @@ import {
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
+import { percentage } from "../harness/statistics";
 import { matchedShare, readCases, type CompletionCase } from "./cases";
 import { fitLogistic, toldApart, type Sample } from "./logistic_regression";
 import { openModel } from "./whole_context";
@@ -111,8 +112,4 @@ export function confidenceRows(samples: readonly JudgedSample[]): Row[] {
     );
   }
   return rows;
-}
-
-function percentage(part: number, all: number): number {
-  return (100 * part) / Math.max(1, all);
 }

@@ -8,6 +8,7 @@ import type { Extract } from "../../src/shared/protocol";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
+import { mean } from "../harness/statistics";
 import { matchedShare, readCases, type CompletionCase } from "./cases";
 import { contextKinds, Project, type ContextKind } from "./project_context";
 import { openModel } from "./whole_context";
@@ -49,12 +50,11 @@ async function runContext({ root, quick, stops, log }: BenchmarkContext): Promis
 }
 
 function rowsOf(kind: string, pairs: readonly Pair[]): Row[] {
-  const mean = (valueOf: (pair: Pair) => number) =>
-    pairs.reduce((sum, pair) => sum + valueOf(pair), 0) / Math.max(1, pairs.length);
   const compare = (what: string, of: (share: number) => number): Row =>
     singleRow({
       ...{ id: `${kind}: ${what}`, unit: "", peer: "no other files", better: "higher", target: null },
-      ...{ ours: mean((pair) => of(pair.with)), theirs: mean(({ without }) => of(without)) },
+      ours: mean(pairs.map((pair) => of(pair.with))),
+      theirs: mean(pairs.map(({ without }) => of(without))),
     });
   return [
     plainRow({ id: `${kind}: cases`, unit: "", value: pairs.length }),

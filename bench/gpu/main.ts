@@ -8,10 +8,10 @@ import { parseArgs } from "node:util";
 import { runScript } from "../../scripts/setup/run_script";
 import { describeMachine, physicalCores } from "../harness/machine";
 import { formatTable, writeReport, type Report, type Row } from "../harness/report";
-import { runProgram } from "../harness/run_program";
+import { programOutput, runProgram } from "../harness/run_program";
 import { Stops } from "../harness/stops";
-import { measureScenario, type MemoryTools, type Scenario } from "../memory/scenario";
-import { cardModels, cardScenarios, parseCard } from "../memory/real_card";
+import { measureScenario, type MemoryTools } from "../memory/scenario";
+import { cardModels, cardName, cardScenarios, parseCard } from "../memory/real_card";
 import { driverVersions } from "./driver_versions";
 import { kitIn, readVersions, type Kit } from "./kit";
 import { selfTest } from "./self_test";
@@ -23,8 +23,8 @@ interface Run {
   /** The card's own, as part of file names. */
   slug: string;
   out: string;
-  /** MiB. */
-  caps: string[];
+  /** MiB, at least one. */
+  caps: [number, ...number[]];
   models: string[];
   quick: boolean;
   command: string;
@@ -71,7 +71,7 @@ function parseOptions() {
   const options = { kit: text, out: text, backend: text, device: text, caps: text, models: text, steps: text };
   const { values } = parseArgs({ options: { ...options, rounds: text, toolkit: text } });
   const list = (value: string): string[] => value.split(",").filter((one) => one !== "");
-  const chosen = { caps: list(values.caps), models: list(values.models), steps: list(values.steps) };
+  const chosen = { caps: parseCaps(list(values.caps)), models: list(values.models), steps: list(values.steps) };
   const known = [...Object.keys(steps), "compile"];
   const unknown = chosen.steps.filter((step) => !known.includes(step));
   if (unknown.length > 0) throw new Error(`Expected steps out of ${known.join(", ")}, got ${unknown.join(", ")}.`);
@@ -81,8 +81,14 @@ function parseOptions() {
       `Expected models out of ${models.map(({ label }) => label).join(", ")}, got ${strange.join(", ")}.`,
     );
   }
-  for (const cap of chosen.caps) parseCard("CUDA0", cap);
   return { ...values, ...chosen };
+}
+
+function parseCaps(caps: readonly string[]): Run["caps"] {
+  for (const cap of caps) parseCard("CUDA0", cap);
+  const [first, ...others] = caps.map(Number);
+  if (first === undefined) throw new Error("Expected MiB of graphics memory, as in --caps 4096,8192; got none.");
+  return [first, ...others];
 }
 
 async function findCard(options: ReturnType<typeof parseOptions>, stops: Stops): Promise<Run> {
@@ -145,22 +151,20 @@ async function runTests(run: Run): Promise<void> {
 
 async function measureBandwidth(run: Run): Promise<void> {
   const { kit, device, stops, caps } = run;
-  const args = [kit.libraries, `${device}@${caps[0] ?? "4096"}`, String(physicalCores()), "512"];
-  const { status, output, errors } = await runProgram(kit.programs.cardProfile, args, stops);
-  if (status !== 0) throw new Error(`card_profile ended with ${String(status)}: ${errors.slice(-2000)}`);
+  const card = cardName({ device, vramLimitMiB: caps[0] });
+  const args = [kit.libraries, card, String(physicalCores()), "512"];
+  const output = await programOutput(kit.programs.cardProfile, args, stops);
   write(run, "profile", { device, profile: JSON.parse(output) as object });
 }
 
 /** Which passes compute what passes over one token each do: of a real model, whose tokens are not all alike. */
 async function compareWidths(run: Run): Promise<void> {
   const { kit, device, stops, caps } = run;
-  const card = `${device}@${caps[0] ?? "4096"}`;
+  const card = cardName({ device, vramLimitMiB: caps[0] });
   const kinds: object[] = [];
   for (const kv of ["f16", "q8_0"]) {
     const args = [kit.libraries, kit.smallModel, card, kv, String(physicalCores())];
-    const { status, output, errors } = await runProgram(kit.programs.exactWidths, args, stops);
-    if (status !== 0) throw new Error(`exact_widths ended with ${String(status)}: ${errors.slice(-2000)}`);
-    kinds.push(JSON.parse(output) as object);
+    kinds.push(JSON.parse(await programOutput(kit.programs.exactWidths, args, stops)) as object);
   }
   write(run, "exact", { device, kinds });
 }
@@ -168,10 +172,7 @@ async function compareWidths(run: Run): Promise<void> {
 async function runSelfTest(run: Run): Promise<void> {
   const [label = "7B"] = run.models;
   const model = await syntheticModel(run, shapeOf(label));
-  const found = await selfTest(
-    { kit: run.kit, model, device: run.device, vramLimitMiB: Number(run.caps[0]) },
-    run.stops,
-  );
+  const found = await selfTest({ kit: run.kit, model, device: run.device, vramLimitMiB: run.caps[0] }, run.stops);
   write(run, "self-test", found);
   const failed = found.steps.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
   if (failed.length > 0) throw new Error(failed.join("\n"));
@@ -184,9 +185,8 @@ async function runMemory(run: Run): Promise<void> {
   const failures: string[] = [];
   for (const cap of run.caps) {
     const rows: Row[] = [];
-    const card = parseCard(run.device, cap);
-    if (!card) continue;
-    for (const scenario of scenariosOf(run, cardScenarios(card, models))) {
+    const chosen = models.filter(({ label }) => run.models.includes(label));
+    for (const scenario of cardScenarios({ device: run.device, vramLimitMiB: cap }, chosen)) {
       try {
         rows.push(...(await measureScenario({ log, ...run }, scenario, toolsOf(run))));
       } catch (thrown) {
@@ -201,10 +201,6 @@ async function runMemory(run: Run): Promise<void> {
     }
   }
   if (failures.length > 0) throw new Error(failures.join("\n"));
-}
-
-function scenariosOf({ models: labels }: Run, scenarios: Scenario[]): Scenario[] {
-  return scenarios.filter(({ label }) => labels.includes(label));
 }
 
 function toolsOf(run: Run): MemoryTools {
@@ -223,7 +219,6 @@ async function syntheticModel({ kit, stops }: Run, shape: string): Promise<strin
   if (existsSync(path)) return path;
   mkdirSync(kit.models, { recursive: true });
   log(`writing a synthetic ${shape}`);
-  const { status, errors } = await runProgram(kit.programs.syntheticModel, [shape, kit.vocabulary, path], stops);
-  if (status !== 0) throw new Error(errors);
+  await programOutput(kit.programs.syntheticModel, [shape, kit.vocabulary, path], stops);
   return path;
 }

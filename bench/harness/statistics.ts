@@ -14,6 +14,20 @@ export function quantile(values: readonly number[], q: number): number {
   return lower + (upper - lower) * (position - Math.floor(position));
 }
 
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** Of no values 0. */
+export function mean(values: readonly number[]): number {
+  return sum(values) / Math.max(1, values.length);
+}
+
+/** What `part` is of `all`, both counts; of none 0. */
+export function percentage(part: number, all: number): number {
+  return (100 * part) / Math.max(1, all);
+}
+
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }

@@ -10,7 +10,7 @@ import { buildBenchPrograms } from "../../scripts/setup/native_build";
 import { healPrefix } from "../../src/engine/completion/token_healing";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { limitRow, plainRow } from "../harness/report";
-import { runProgram } from "../harness/run_program";
+import { programOutput } from "../harness/run_program";
 import { quantile, seededRandom } from "../harness/statistics";
 
 const model = "qwen2.5-coder-0.5b";
@@ -34,9 +34,8 @@ interface Steps {
 async function runHealing({ root, quick, stops }: BenchmarkContext): Promise<BenchmarkResult> {
   const { healingSteps } = await buildBenchPrograms();
   const input = healedTexts(join(root, "src", "engine", "host"), quick ? 100 : 500).join("\n");
-  const ended = await runProgram(healingSteps, [await ensureModel(model)], stops, { input });
-  if (ended.status !== 0) throw new Error(`healing_steps ended with ${String(ended.status)}: ${ended.errors}`);
-  const { vocabulary, find, choose } = JSON.parse(ended.output) as Steps;
+  const output = await programOutput(healingSteps, [await ensureModel(model)], stops, { input });
+  const { vocabulary, find, choose } = JSON.parse(output) as Steps;
   const rows = [
     plainRow({ id: `steps, of a vocabulary of ${String(vocabulary)} tokens`, unit: "", value: find.length }),
   ];

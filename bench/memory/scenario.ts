@@ -30,7 +30,10 @@ const prefill = [promptWidth, 512];
 const longPrefill = 2048;
 export const rounds = 3;
 
-/** All rows of one model on one card; with `quick` from one round, without the longest prompt. */
+/**
+ * All rows of one model on one card. With `quick` those of a real one come from one round without the longest prompt; of
+ * simulated ones memory_benchmark.ts leaves out scenarios instead.
+ */
 export async function measureScenario(
   { log, stops, quick }: Pick<BenchmarkContext, "log" | "stops" | "quick">,
   scenario: Scenario,
@@ -40,7 +43,7 @@ export async function measureScenario(
   const threads = physicalCores();
   const setting = { program: passTimes, libraries, model: await model(shape), card, threads, contextLength };
   const isBrief = quick && isRealCard(card);
-  const name = `${scenario.label} ${scenario.card}`;
+  const name = `${scenario.label} ${card}`;
   log(`${name}: looking for llama.cpp's best split`);
   const splits = await bestSplits(scenario.layers, setting, stops, log, name);
   const ours: PassTimesReport[] = [];

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { runProgram } from "../harness/run_program";
+import { programOutput } from "../harness/run_program";
 import type { Stops } from "../harness/stops";
 import type { Conditions, Contender, PrefillSample } from "../stack/contender";
 
@@ -55,10 +55,8 @@ export class LlamaBench implements Contender {
     return tokensPerSecond(await this.output([...common, ...test, "-r", "1", "-o", "json"]));
   }
 
-  private async output(args: readonly string[]): Promise<string> {
+  private output(args: readonly string[]): Promise<string> {
     // It looks for backends in its own folder and in the current one: let both be the one with the pinned ones.
-    const { status, output, errors } = await runProgram(this.program, args, this.stops, { cwd: dirname(this.program) });
-    if (status !== 0) throw new Error(`llama-bench ended with ${status}: ${errors.slice(-2000)}`);
-    return output;
+    return programOutput(this.program, args, this.stops, { cwd: dirname(this.program) });
   }
 }

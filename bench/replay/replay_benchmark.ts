@@ -17,7 +17,7 @@ import { LlamaVscode } from "../peers/llama_vscode";
 import { startEngine } from "../stack/engine_under_test";
 import { NmosSuggester } from "./nmos_suggester";
 import { replay, silences, type PauseRecord, type Suggester } from "./replay";
-import { busiestPart, type Timeline } from "./timeline";
+import { busiestPart, suggestionsShown, type Timeline } from "./timeline";
 import { timelinePicture } from "./timeline_picture";
 import { applyEdit, readTrace, timedEdits, type TraceEdit } from "./trace";
 
@@ -98,9 +98,7 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
 function pictureOf(timelines: readonly Timeline[]): string {
   const { milliseconds, rows } = pictured;
   const parts = timelines.map((timeline) => ({ timeline, from: busiestPart(timeline, milliseconds) }));
-  const shown = ({ timeline, from }: (typeof parts)[number]) =>
-    timeline.spans.filter((span) => span.lane === "shown" && span.from >= from && span.from < from + milliseconds)
-      .length;
+  const shown = ({ timeline, from }: (typeof parts)[number]) => suggestionsShown(timeline, from, milliseconds);
   const [best] = parts.toSorted((a, b) => shown(b) - shown(a));
   if (!best) throw new Error("expected a part that was replayed");
   const title = `${milliseconds / 1000} seconds of a replayed session`;

@@ -77,12 +77,16 @@ export class TimelineRecorder {
   }
 }
 
+/** How many suggestions come to the screen in so many milliseconds from a moment on. */
+export function suggestionsShown({ spans }: Timeline, from: number, milliseconds: number): number {
+  return spans.filter((span) => span.lane === "shown" && span.from >= from && span.from < from + milliseconds).length;
+}
+
 /** When the part of so many milliseconds begins, with a key, in which most suggestions come to the screen. */
-export function busiestPart({ marks, spans }: Timeline, milliseconds: number): number {
-  const keys = marks.filter(({ lane }) => lane === "keys").map(({ at }) => at);
+export function busiestPart(timeline: Timeline, milliseconds: number): number {
+  const keys = timeline.marks.filter(({ lane }) => lane === "keys").map(({ at }) => at);
   const last = keys.at(-1) ?? 0;
-  const shown = spans.filter(({ lane }) => lane === "shown");
-  const count = (from: number) => shown.filter((one) => one.from >= from && one.from < from + milliseconds).length;
+  const count = (from: number) => suggestionsShown(timeline, from, milliseconds);
   // All of it where it is shorter.
   const begins = keys.filter((at, index) => index === 0 || at + milliseconds <= last);
   return begins.reduce((best, from) => (count(from) > count(best) ? from : best), begins[0] ?? 0);

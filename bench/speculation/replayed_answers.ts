@@ -1,4 +1,4 @@
-import { runProgram } from "../harness/run_program";
+import { programOutput } from "../harness/run_program";
 import type { Stops } from "../harness/stops";
 
 /** An answer of a real model, and what a smaller one would have guessed at every place of it. */
@@ -43,7 +43,8 @@ interface Models {
 /** The lines that the program writes, three for each prompt. */
 export async function recordAnswers(models: Models, prompts: string[], most: number, stops: Stops): Promise<string> {
   const lines = prompts.map((prompt) => prompt.replaceAll("\\", "\\\\").replaceAll("\n", "\\n"));
-  return run(["record", ...argumentsOf(models), String(most)], models.program, `${lines.join("\n")}\n`, stops);
+  const input = `${lines.join("\n")}\n`;
+  return programOutput(models.program, ["record", ...argumentsOf(models), String(most)], stops, { input });
 }
 
 export async function replayAnswers(
@@ -53,7 +54,8 @@ export async function replayAnswers(
   recording: string,
   stops: Stops,
 ): Promise<ReplayReport> {
-  const output = await run(["replay", ...argumentsOf(models), card, guesses], models.program, recording, stops);
+  const args = ["replay", ...argumentsOf(models), card, guesses];
+  const output = await programOutput(models.program, args, stops, { input: recording });
   return JSON.parse(output) as ReplayReport;
 }
 
@@ -77,11 +79,4 @@ export function parseRecording(recording: string): Recorded[] {
 
 function argumentsOf({ libraries, main, draft, threads, contextLength }: Models): string[] {
   return [libraries, main, draft, String(threads), String(contextLength)];
-}
-
-async function run(args: string[], program: string, input: string, stops: Stops): Promise<string> {
-  const { status, output, errors } = await runProgram(program, args, stops, { input });
-  if (status !== 0)
-    throw new Error(`speculative_decoding ${args.join(" ")} ended with ${status}: ${errors.slice(-2000)}`);
-  return output;
 }

@@ -20,7 +20,7 @@ export const syntheticShapes = {
 export type SyntheticShape = keyof typeof syntheticShapes;
 
 /** The model whose vocabulary the synthetic ones take. */
-const vocabularyOf = "qwen2.5-coder-0.5b";
+export const vocabularyOf = "qwen2.5-coder-0.5b";
 
 /**
  * A model file with the shape and the types of a real model and random weights, written once into the cache; resolves

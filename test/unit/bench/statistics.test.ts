@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { median, medianRatio, quantile, seededRandom } from "../../../bench/harness/statistics";
+import { mean, median, medianRatio, percentage, quantile, seededRandom, sum } from "../../../bench/harness/statistics";
 
 test.each([
   { values: [5], q: 0, expected: 5 },
@@ -30,6 +30,11 @@ test.each([
   { values: [1, 100], expected: 50.5 },
 ])("median of $values", ({ values, expected }) => {
   expect(median(values)).toBe(expected);
+});
+
+test("sum, mean and percentage, of nothing 0", () => {
+  expect([sum([1, 2, 6]), mean([1, 2, 6]), percentage(1, 4)]).toEqual([9, 3, 25]);
+  expect([sum([]), mean([]), percentage(0, 0)]).toEqual([0, 0, 0]);
 });
 
 test("the median of ratios takes pairs, not medians", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { busiestPart, TimelineRecorder, type Timeline } from "../../../bench/replay/timeline";
+import { busiestPart, suggestionsShown, TimelineRecorder, type Timeline } from "../../../bench/replay/timeline";
 import { geometry, timelinePicture } from "../../../bench/replay/timeline_picture";
 
 function recorder(): { recorder: TimelineRecorder; at: (time: number) => TimelineRecorder } {
@@ -65,6 +65,10 @@ test("the busiest part begins with a key and is there as a whole", () => {
     marks: [0, 1000, 2000, 3000, 4000].map(key),
     spans: [shown(500), shown(2100), shown(2500), shown(4000), shown(4100), shown(4200)],
   };
+  expect(suggestionsShown(timeline, 2100, 1900)).toBe(2);
+  expect(suggestionsShown(timeline, 2100, 1901)).toBe(3);
+  expect(suggestionsShown(timeline, 2101, 1899)).toBe(1);
+  expect(suggestionsShown({ marks: [], spans: [{ lane: "pause", from: 0, to: 9 }] }, 0, 10)).toBe(0);
   expect(busiestPart(timeline, 1000)).toBe(2000);
   expect(busiestPart(timeline, 10_000)).toBe(0);
   expect(busiestPart({ marks: [], spans: [] }, 1000)).toBe(0);
