@@ -101,6 +101,7 @@ export class ModelManager {
     });
     this.spills = new SpillRelief({
       ...options,
+      now: () => this.now(),
       reload: (entry) => this.retire([entry]),
       isCard: (device) => this.devices().some(({ name, kind }) => name === device && kind === "gpu"),
     });
@@ -186,7 +187,7 @@ export class ModelManager {
   }
 
   private describe(entry: ModelEntry): LoadedModel {
-    return { ...describe(entry), spill: this.spills.standing(entry) };
+    return describe(entry, this.spills.standing(entry));
   }
 
   /** Where a model lies that a request in this role would use as it is; undefined: it would be loaded, or loaded anew. */
@@ -394,6 +395,8 @@ export class ModelManager {
     try {
       const isBesideStale = [...this.entries].some(holdsCard);
       const model = await this.loadUpToDate(installed, key, loading);
+      // Read once: it stays the same, and the addon makes it anew each time.
+      const { placement } = model;
       const { addon, engine } = this.options.runtime();
       const { ref } = installed;
       const { log, onChanged } = this.options;
@@ -413,10 +416,10 @@ export class ModelManager {
       const handle = new NativeModelHandle(addon, model, ref, {
         threads: this.options.settings().threads,
         maxSessions: sessionsPerModel,
-        bytesPerToken: model.placement.kvBytes / model.placement.contextLength,
+        bytesPerToken: placement.kvBytes / placement.contextLength,
         storeBytes: storeBytes(engine.memory().availableBytes),
-        room: () => roomForSessions(model.placement, engine, this.vramLeft(), this.loader.reservedBytes),
-        withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).byDevice, create),
+        room: () => roomForSessions(placement, engine, this.vramLeft(), this.loader.reservedBytes),
+        withRoom: (create) => graphics.withRoom(sessionBytes(placement).byDevice, create),
         takeBack: (session) => {
           graphics.takeBack(session);
         },
@@ -436,10 +439,10 @@ export class ModelManager {
         spill: this.spills.of(key),
         draftModelAskedAt: -Infinity,
         stale: false,
-        isCrowded: isBesideStale && this.options.settings().gpu !== "off" && isPartly(model.placement),
+        isCrowded: isBesideStale && this.options.settings().gpu !== "off" && isPartly(placement),
       };
       this.entries.add(entry);
-      log(`loaded ${ref}: ${model.placement.explanation.join(" ")}`);
+      log(`loaded ${ref}: ${placement.explanation.join(" ")}`);
       return entry;
     } finally {
       if (this.loads.get(key) === loading) this.loads.delete(key);
@@ -491,8 +494,9 @@ export class ModelManager {
   /** What the setting still allows of a card beside the models that are loaded. */
   private vramLeft(): (device: string) => number {
     const { vramLimitMiB } = this.options.settings();
+    if (vramLimitMiB === 0) return () => Infinity;
     const used = this.vramUsedBytes();
-    return (device) => (vramLimitMiB === 0 ? Infinity : Math.max(0, vramLimitMiB * 2 ** 20 - (used[device] ?? 0)));
+    return (device) => Math.max(0, vramLimitMiB * 2 ** 20 - (used[device] ?? 0));
   }
 
   private report(loading: Loading, fraction: number): void {
