@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import type { Disposable } from "../shared/disposable";
 import type { EngineView } from "./engine_view";
-import { spillAdvice, spillText } from "./spill_text";
+import { spillTexts } from "./spill_text";
 
 const limit = "Limit Graphics Memory";
 const show = "Show Memory";
@@ -18,10 +18,9 @@ export function registerSpillNotice(view: EngineView): Disposable {
     const latest = status.models
       .filter(({ spill }) => spill !== null && spill.occasion > told.occasion)
       .sort((a, b) => (b.spill?.occasion ?? 0) - (a.spill?.occasion ?? 0))[0];
-    const text = latest && spillText(latest);
-    if (!latest?.spill || text === undefined) return;
+    if (!latest?.spill) return;
     told.occasion = latest.spill.occasion;
-    void tell(`${text} ${spillAdvice}`);
+    void tell(spillTexts([latest]).join(" "));
   });
 }
 

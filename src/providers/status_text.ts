@@ -3,7 +3,7 @@ import type { EngineError } from "../shared/errors";
 import type { EngineStatus, ModelState } from "../shared/protocol";
 import type { Availability } from "./completion_toggle";
 import { loadingText } from "./model_text";
-import { spillAdvice, spillTexts } from "./spill_text";
+import { spillTexts } from "./spill_text";
 
 /** All that the status bar shows follows from these. */
 export interface StatusFacts {
@@ -90,7 +90,5 @@ function graphicsNotes(status: EngineStatus | undefined): string[] {
   const card = status.devices.find(({ kind }) => kind !== "cpu");
   const instead = card ? `${card.name} computes instead` : "the processor computes";
   const fallback = cuda ? [`CUDA is not used, ${instead}: ${cuda.reason.replace(/\.$/, "")}.`] : [];
-  const spills = spillTexts(status);
-  const advice = spills.length > 0 ? [spillAdvice] : [];
-  return [...fallback, ...(status.preparing === "" ? [] : [status.preparing]), ...spills, ...advice];
+  return [...fallback, ...(status.preparing === "" ? [] : [status.preparing]), ...spillTexts(status.models)];
 }

@@ -42,7 +42,7 @@ describe("what a model says of a suggestion is what it would write itself, where
   });
 });
 
-it("it is the draft of its own: passes verify its tokens", async () => {
+it("what it would write itself it leaves as it is, and every token of it that it accepts saves a pass", async () => {
   const alone = await completeCode(main, params(sum, ""), { signal });
   const checked = await checkSuggestion(main, params(sum, alone.text), { signal });
   expect(checked?.text).toBe(alone.text);

@@ -24,7 +24,7 @@ import { AwakeClock } from "../awake_clock";
 import { CrashBackoff, longestWaitMs } from "./crash_backoff";
 import type { EngineClient, EngineState, RequestOptions } from "./engine_client";
 import { logTail } from "./host_process";
-import { reachHost } from "./reach_host";
+import { longestStepMs, reachHost } from "./reach_host";
 
 export interface EngineClientOptions {
   /** Folder with `dist/engine_host.cjs` and `prebuilds/`. */
@@ -51,9 +51,6 @@ const greetingMs = 15_000;
 const goodbyeMs = 5_000;
 const killedMs = 5_000;
 const gonePollMs = 20;
-
-/** What takes longer between two looks is the machine, which slept. */
-const longestStepMs = 1_000;
 
 /** Connects on the first request. */
 export function createEngineClient(options: EngineClientOptions): ConfigurableEngineClient {

@@ -9,8 +9,8 @@ import { logTail, startHostProcess, type HostProcessOptions } from "./host_proce
 const startTimeoutMs = 20_000;
 const connectRetryMs = 40;
 
-/** What takes longer between two tries is the machine, which slept, and the host with it. */
-const longestStepMs = 1_000;
+/** What takes longer between two looks for the host is the machine, which slept, and the host with it. */
+export const longestStepMs = 1_000;
 
 /** A host that found another one ends at once; after this time without an answer from either it is tried again. */
 const startAgainMs = 250;

@@ -1,8 +1,9 @@
 import type { AheadResult, CheckPrefillParams, CompletionCheckParams } from "../../shared/protocol";
 import type { ModelHandle } from "../host/model_handle";
 import { isInTime, wholePrompt } from "./choose_context";
-import { aheadResult, completePrompt, withPlainLineEnds, type Completion } from "./complete_code";
+import { aheadResult, completePrompt, type Completion } from "./complete_code";
 import { fimFormat } from "./fim_format";
+import { withPlainLineEnds } from "./line_ends";
 
 /**
  * What a model suggests in place of the suggestion of a smaller one, which is the draft of its own: where the two agree, the
@@ -15,10 +16,11 @@ export async function checkSuggestion(
   { signal }: { signal: AbortSignal },
 ): Promise<Completion | null> {
   if (!(await fimFormat(model))) return null;
+  const plain = withPlainLineEnds(params);
   // A shorter context would have the better model judge by less than the other one has seen.
-  const prompt = await wholePrompt(model, { ...params, ...withPlainLineEnds(params) });
+  const prompt = await wholePrompt(model, plain);
   if (!isInTime(model, prompt)) return null;
-  return completePrompt(model, params, prompt, { signal, priority: "warm", draft: params.suggestion });
+  return completePrompt(model, plain, prompt, { signal, priority: "warm", draft: params.suggestion });
 }
 
 /** Computes the KV cache for checking suggestions at a cursor ahead. Null where the model does not check any. */
@@ -28,7 +30,7 @@ export async function prefillCheck(
   { signal }: { signal: AbortSignal },
 ): Promise<AheadResult> {
   if (!(await fimFormat(model))) return null;
-  const { tokens } = await wholePrompt(model, { ...params, ...withPlainLineEnds(params) });
+  const { tokens } = await wholePrompt(model, withPlainLineEnds(params));
   if (tokens.length === 0) return null;
   return aheadResult(await model.prefill({ tokens, priority: "warm", signal }));
 }

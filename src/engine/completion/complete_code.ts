@@ -9,7 +9,7 @@ import type { GenerateResult, PrefillResult } from "../native/addon";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";
 import { promptInTime, wholePrompt, type TokenizedPrompt } from "./choose_context";
-import { plainLineEnds } from "./line_ends";
+import { withPlainLineEnds } from "./line_ends";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
 
@@ -35,18 +35,18 @@ export async function completeCode(
   params: CompletionParams,
   options: CompleteOptions,
 ): Promise<Completion> {
-  return completePrompt(model, params, await promptInTime(model, { ...params, ...withPlainLineEnds(params) }), options);
+  const plain = withPlainLineEnds(params);
+  return completePrompt(model, plain, await promptInTime(model, plain), options);
 }
 
-/** As `completeCode`, from a prompt that was chosen already. */
+/** As `completeCode`, at a place with plain line ends, from a prompt that was chosen already. */
 export async function completePrompt(
   model: ModelHandle,
   params: CompletionParams,
   { tokens, beginWith, brief }: TokenizedPrompt,
   { signal, onText, draft, priority = "suggest" }: CompleteOptions,
 ): Promise<Completion> {
-  const { languageId, lines, maxTokens } = params;
-  const { prefix, suffix } = withPlainLineEnds(params);
+  const { languageId, lines, maxTokens, prefix, suffix } = params;
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
   const place: SuggestionPlace = { prefix: prefix.slice(-nearby), suffix: suffix.slice(0, nearby), severalLines };
   // An empty file says nothing to a model that knows no token for its beginning.
@@ -106,9 +106,8 @@ export async function prefillCompletion(
   params: CompletionPrefillParams,
   { signal }: { signal: AbortSignal },
 ): Promise<AheadResult> {
-  const place = { ...params, ...withPlainLineEnds(params) };
   const typed = params.reach === "typed";
-  const { tokens, brief } = await (typed ? promptInTime : wholePrompt)(model, place);
+  const { tokens, brief } = await (typed ? promptInTime : wholePrompt)(model, withPlainLineEnds(params));
   if (tokens.length === 0 || (typed && model.missingTokens(tokens, { brief }) > fewTokens)) {
     return { promptTokens: tokens.length, computedTokens: 0, computeMs: 0 };
   }
@@ -138,8 +137,4 @@ export function usageOf(result: GenerateResult): CompletionResult["usage"] {
     decodeMs,
     decodePasses,
   };
-}
-
-export function withPlainLineEnds({ prefix, suffix }: { prefix: string; suffix: string }) {
-  return { prefix: plainLineEnds(prefix), suffix: plainLineEnds(suffix) };
 }

@@ -1,5 +1,5 @@
 import { plainLineEnds } from "./line_ends";
-import type { ShownSuggestion } from "./shown_suggestion";
+import { typedSince, type ShownSuggestion } from "./shown_suggestion";
 
 /** Ghost text that a better model may replace. */
 export interface Replaceable extends ShownSuggestion {
@@ -17,6 +17,5 @@ export interface Replaceable extends ShownSuggestion {
  */
 export function mayReplace(shown: Replaceable, now: Omit<ShownSuggestion, "text"> | undefined): boolean {
   if (!now || shown.isBegun || shown.isChecked) return false;
-  const isSame = (one: string, other: string) => plainLineEnds(one) === plainLineEnds(other);
-  return shown.path === now.path && isSame(shown.prefix, now.prefix) && isSame(shown.suffix, now.suffix);
+  return typedSince(shown, now) === "" && plainLineEnds(shown.suffix) === plainLineEnds(now.suffix);
 }

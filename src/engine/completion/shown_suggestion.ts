@@ -38,8 +38,8 @@ export function hasFirstLine(shown: ShownSuggestion, now: Place): boolean {
   return begin >= 0 && (typedSince(shown, now) ?? "").startsWith(end < 0 ? shown.text : shown.text.slice(0, end));
 }
 
-/** Undefined: the text before is another one. */
-function typedSince(shown: Place, now: Place): string | undefined {
+/** What stands between both places; undefined: the text before is another one. */
+export function typedSince(shown: Place, now: Place): string | undefined {
   const before = plainLineEnds(shown.prefix);
   const prefix = plainLineEnds(now.prefix);
   return now.path === shown.path && prefix.startsWith(before) ? prefix.slice(before.length) : undefined;

@@ -1,5 +1,12 @@
 import { toEngineError } from "../../shared/errors";
-import type { NativeAddon, NativeCancellation, NativeDevice, NativeEngine, NativeModel } from "../native/addon";
+import type {
+  NativeActivity,
+  NativeAddon,
+  NativeCancellation,
+  NativeDevice,
+  NativeEngine,
+  NativeModel,
+} from "../native/addon";
 
 export interface GraphicsMemoryOptions {
   addon: NativeAddon;
@@ -78,13 +85,14 @@ export class GraphicsMemory {
 
   /** Of that, what is filled again when requests want it. */
   get awayBytes(): number {
-    return this.cards.reduce((sum, card) => sum + Math.max(0, this.releasedOn(card) - card.floor), 0);
+    const { activity } = this.options.model;
+    return this.cards.reduce((sum, card) => sum + Math.max(0, releasedOn(activity, card) - card.floor), 0);
   }
 
   /** Of the memory of a card that was given back, what is not filled again: sessions were given it instead, or it was given up. */
   givenUpOn(device: string): number {
-    const card = this.cards.find((one) => one.device === device);
-    return card ? Math.min(card.floor, this.releasedOn(card)) : 0;
+    const card = this.cardOf(device);
+    return card ? Math.min(card.floor, releasedOn(this.options.model.activity, card)) : 0;
   }
 
   /** Gives at least so much back if there is so much, of one card or of all; without a number all. Returns the bytes. */
@@ -102,7 +110,7 @@ export class GraphicsMemory {
   /** Gives at least so much of a card back if there is so much, and does not fill it again. Returns the bytes. */
   giveUp(reason: string, bytes: number, device: string): Promise<number> {
     return this.holding(async () => {
-      const card = this.cards.find((one) => one.device === device);
+      const card = this.cardOf(device);
       if (!card) return 0;
       const released = await this.giveBack(card, reason, bytes);
       card.floor += released;
@@ -154,7 +162,10 @@ export class GraphicsMemory {
    */
   fill(): void {
     try {
-      const cards = this.mayFill() ? this.cards.filter((card) => this.fillableBytes(card) > 0) : [];
+      if (!this.mayFill()) return;
+      const devices = this.options.engine.devices();
+      const { activity } = this.options.model;
+      const cards = this.cards.filter((card) => fillableBytes(card, activity, devices) > 0);
       if (cards.length > 0) void this.restore(cards);
     } catch (thrown) {
       this.logFailure(thrown);
@@ -193,7 +204,8 @@ export class GraphicsMemory {
 
   private mayFill(): boolean {
     if (this.filling || this.holders > 0 || !this.options.isWanted()) return false;
-    return this.cards.some((card) => this.releasedOn(card) > card.floor);
+    const { activity } = this.options.model;
+    return this.cards.some((card) => releasedOn(activity, card) > card.floor);
   }
 
   /** Which cards had no room for so much, with what is asked of them. */
@@ -202,40 +214,27 @@ export class GraphicsMemory {
     const asked = this.cards
       .map((card) => [card, bytesByDevice[card.device] ?? 0] as const)
       .filter(([, wanted]) => wanted > 0);
-    const lacking = asked.filter(([{ device }, wanted]) => {
-      const { memoryFree = 0 } = devices.find(({ name }) => name === device) ?? {};
-      return memoryFree < wanted + scarceBytes;
-    });
+    const lacking = asked.filter(([{ device }, wanted]) => freeOn(devices, device) < wanted + scarceBytes);
     return lacking.length > 0 ? lacking : asked;
   }
 
-  /** Belongs on the card and is not there at present. */
-  private releasedOn({ index }: CardMemory): number {
-    return this.options.model.activity.releasedOfCards[index] ?? 0;
-  }
-
-  /** What is missing, or as much of it as the card has room for; 0: too little for the trouble. */
-  private fillableBytes(card: CardMemory): number {
-    const missing = this.releasedOn(card) - card.floor;
-    if (missing <= 0) return 0;
-    const { memoryFree = 0 } = this.options.engine.devices().find(({ name }) => name === card.device) ?? {};
-    const fillable = Math.min(missing, memoryFree - marginBytes);
-    return fillable >= Math.min(missing, leastFillBytes) && fillable > card.tooFewBytes ? fillable : 0;
+  private cardOf(device: string): CardMemory | undefined {
+    return this.cards.find((card) => card.device === device);
   }
 
   private async restore(cards: readonly CardMemory[]): Promise<void> {
-    const { addon, model, onChanged } = this.options;
+    const { addon, engine, model, onChanged } = this.options;
     const cancellation = new addon.Cancellation();
     this.filling = cancellation;
     try {
       for (const card of cards) {
         // Asked again: while another card was filled, others may have taken this one's memory.
-        const bytes = cancellation.cancelled ? 0 : this.fillableBytes(card);
+        const bytes = cancellation.cancelled ? 0 : fillableBytes(card, model.activity, engine.devices());
         if (bytes === 0) continue;
         card.exhausted = false;
         const filled = await model.prefetch({ bytes, device: card.device, cancellation });
         card.tooFewBytes = filled === 0 && !cancellation.cancelled ? bytes : 0;
-        card.floor = Math.min(card.floor, this.releasedOn(card));
+        card.floor = Math.min(card.floor, releasedOn(model.activity, card));
       }
     } catch (thrown) {
       this.logFailure(thrown);
@@ -249,4 +248,22 @@ export class GraphicsMemory {
   private logFailure(thrown: unknown): void {
     this.options.log(`filling the graphics memory of ${this.options.name} failed: ${String(thrown)}`);
   }
+}
+
+/** Bytes that belong on the card and are not there at present. */
+function releasedOn({ releasedOfCards }: NativeActivity, { index }: CardMemory): number {
+  return releasedOfCards[index] ?? 0;
+}
+
+/** Bytes that are missing, or as many of them as the card has room for; 0: too few for the trouble. */
+function fillableBytes(card: CardMemory, activity: NativeActivity, devices: readonly NativeDevice[]): number {
+  const missing = releasedOn(activity, card) - card.floor;
+  if (missing <= 0) return 0;
+  const fillable = Math.min(missing, freeOn(devices, card.device) - marginBytes);
+  return fillable >= Math.min(missing, leastFillBytes) && fillable > card.tooFewBytes ? fillable : 0;
+}
+
+/** Bytes; a device that is not there any more has none. */
+function freeOn(devices: readonly NativeDevice[], device: string): number {
+  return devices.find(({ name }) => name === device)?.memoryFree ?? 0;
 }

@@ -45,8 +45,9 @@ export function placementOf(entry: ModelEntry): NativePlacement {
   };
 }
 
-export function describe(entry: ModelEntry): LoadedModel {
-  const { installed, roles, handle, graphics, spill } = entry;
+/** `spill`: what of the entry's own still holds. */
+export function describe(entry: ModelEntry, spill: Spill | null): LoadedModel {
+  const { installed, roles, handle, graphics } = entry;
   return {
     ref: installed.ref,
     name: installed.name,

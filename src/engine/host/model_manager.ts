@@ -8,22 +8,16 @@ import {
   type ModelRole,
 } from "../../shared/protocol";
 import type { InstalledModel, ModelStore } from "../models/model_store";
-import type {
-  NativeActivity,
-  NativeAddon,
-  NativeCancellation,
-  NativeDevice,
-  NativeEngine,
-  NativeModel,
-  NativePlacement,
-} from "../native/addon";
+import type { NativeActivity, NativeAddon, NativeDevice, NativeEngine, NativePlacement } from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
 import { DraftModels } from "./draft_models";
 import { DraftSession } from "./draft_session";
 import { fileKey } from "./file_key";
-import { GraphicsMemory, missingBytes } from "./graphics_memory";
+import { GraphicsMemory } from "./graphics_memory";
+import { MemoryRelief } from "./memory_relief";
 import { describe, placementOf, plannedFor, type ModelEntry } from "./model_entry";
 import { ModelLoader } from "./model_loader";
+import { ModelLoads, type LoadedAs, type WaitOptions } from "./model_loads";
 import { roomForSessions, sessionBytes, storeBytes } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 import { SpillRelief } from "./spill_relief";
@@ -48,31 +42,9 @@ export interface ModelManagerOptions {
   now?: () => number;
 }
 
-interface Loading {
-  ref: ModelRef;
-  roles: Set<ModelRole>;
-  fraction: number;
-  listeners: Set<(fraction: number) => void>;
-  /** Requests that wait for it. */
-  waiting: number;
-  cancellation: NativeCancellation;
-  askedContext: number;
-  /** What it was begun with has changed meanwhile: it begins again. */
-  outdated: boolean;
-  /** Everybody who waits for it can do without. */
-  isSpare: boolean;
-  entry: Promise<ModelEntry>;
-}
-
-export interface UseOptions {
-  /** Aborted, the request no longer waits for the model; a load that nobody waits for any more is cancelled. */
-  signal?: AbortSignal;
+export interface UseOptions extends WaitOptions {
   /** Nobody is at it: it counts as no use, so that an idle model still gives its memory back, and brings none back. */
   isIdle?: boolean;
-  /** It can do without: no other model and no length of context is given up for it. */
-  isSpare?: boolean;
-  /** How far the model is loaded, from 0 to 1; not called when it is loaded already. */
-  onProgress?: (fraction: number) => void;
 }
 
 /** One for ghost text and two conversations keep their caches at the same time. */
@@ -82,12 +54,11 @@ const sessionsPerModel = 3;
 export class ModelManager {
   /** Every model in memory; of one file at most one is not stale. */
   private readonly entries = new Set<ModelEntry>();
-  private readonly loads = new Map<string, Loading>();
+  private readonly loads: ModelLoads;
   private readonly loader: ModelLoader;
   private readonly drafts: DraftModels;
   private readonly spills: SpillRelief;
-  private turn: Promise<unknown> = Promise.resolve();
-  private givingBack = false;
+  private readonly relief: MemoryRelief;
   /** What ghost text has asked for last. */
   private fastChoice: ModelChoice = "auto";
 
@@ -99,10 +70,35 @@ export class ModelManager {
       fastChoice: () => this.fastChoice,
       unloadIdle: () => this.unloadIdle(),
     });
+    this.loads = new ModelLoads({
+      cancellation: () => new (options.runtime().addon.Cancellation)(),
+      contextFor: (roles) => this.contextFor(roles),
+      load: (key, task) => this.loader.load({ ...task, isThere: (path) => this.isThere(key, path) }),
+      isBesideStale: () => [...this.entries].some(holdsCard),
+      keep: (loaded) => this.keep(loaded),
+      onBegun: () => {
+        // It would wait for a filling to end.
+        for (const { graphics } of this.entries) graphics.stopFilling();
+        options.onChanged();
+      },
+      onEnded: () => {
+        for (const { graphics } of this.entries) graphics.fill();
+        options.onChanged();
+      },
+      onChanged: options.onChanged,
+    });
     this.spills = new SpillRelief({
       ...options,
+      now: () => this.now(),
       reload: (entry) => this.retire([entry]),
       isCard: (device) => this.devices().some(({ name, kind }) => name === device && kind === "gpu"),
+    });
+    this.relief = new MemoryRelief({
+      ...options,
+      entries: this.entries,
+      spills: this.spills,
+      devices: () => this.devices(),
+      close: (entry) => this.close(entry),
     });
     this.drafts = new DraftModels({
       ...options,
@@ -136,7 +132,7 @@ export class ModelManager {
     const present = this.present(key);
     if (present) return { placement: placementOf(present), lastPass: present.handle.activity.lastPass };
     const roles = new Set<ModelRole>(["main"]);
-    const isThere = (path: string) => fileKey(path) === key || this.present(fileKey(path)) !== undefined;
+    const isThere = (path: string) => this.isThere(key, path);
     const contextLength = this.contextFor(roles);
     return { placement: await this.loader.forecast({ installed, roles, contextLength, isThere }), lastPass: null };
   }
@@ -186,7 +182,7 @@ export class ModelManager {
   }
 
   private describe(entry: ModelEntry): LoadedModel {
-    return { ...describe(entry), spill: this.spills.standing(entry) };
+    return describe(entry, this.spills.standing(entry));
   }
 
   /** Where a model lies that a request in this role would use as it is; undefined: it would be loaded, or loaded anew. */
@@ -196,7 +192,7 @@ export class ModelManager {
   }
 
   loading(): { ref: ModelRef; fraction: number }[] {
-    return [...this.loads.values()].map(({ ref, fraction }) => ({ ref, fraction }));
+    return this.loads.list();
   }
 
   /**
@@ -205,9 +201,7 @@ export class ModelManager {
    */
   unload(ref?: ModelRef): Promise<{ freedBytes: number }> {
     const isMeant = (other: ModelRef) => ref === undefined || other === ref;
-    for (const [key, loading] of [...this.loads]) {
-      if (isMeant(loading.ref)) this.cancel(key, loading);
-    }
+    this.loads.cancelAll(isMeant);
     const entries = [...this.entries].filter(({ installed }) => isMeant(installed.ref));
     for (const { key } of entries) this.spills.forget(key);
     return this.retire(entries);
@@ -221,8 +215,7 @@ export class ModelManager {
     // A file may have been loaded by another name.
     const key = fileKey(ref);
     const entries = [...this.entries].filter((entry) => entry.installed.ref === ref || entry.key === key);
-    const isLoading = [...this.loads].some(([itsKey, loading]) => loading.ref === ref || itsKey === key);
-    if (isLoading || entries.some(({ users }) => users > 0)) {
+    if (this.loads.has(ref, key) || entries.some(({ users }) => users > 0)) {
       throw new EngineError(
         "MODEL_IN_USE",
         `${ref} is in use. Stop the answer or the request that works with it, then remove it.`,
@@ -233,7 +226,7 @@ export class ModelManager {
 
   /** Settings have changed: what is loaded goes as soon as nobody uses it, and loads begin again. */
   async reload(): Promise<void> {
-    for (const loading of this.loads.values()) loading.outdated = true;
+    this.loads.restart();
     this.spills.forget();
     await this.retire([...this.entries]);
   }
@@ -255,16 +248,8 @@ export class ModelManager {
    * To be called now and then: gives back what has been idle for the times of the settings, and what others need. Does
    * nothing while an earlier call is at it.
    */
-  async giveBack(now: number): Promise<void> {
-    if (this.givingBack) return;
-    this.givingBack = true;
-    try {
-      await this.giveIdleBack(now);
-      await this.relieveCards();
-      await Promise.all([...this.entries].map((entry) => this.spills.check(entry)));
-    } finally {
-      this.givingBack = false;
-    }
+  giveBack(now: number): Promise<void> {
+    return this.relief.look(now);
   }
 
   private devices(): NativeDevice[] {
@@ -273,42 +258,6 @@ export class ModelManager {
 
   private now(): number {
     return (this.options.now ?? Date.now)();
-  }
-
-  private async giveIdleBack(now: number): Promise<void> {
-    const { idleReleaseMinutes, idleUnloadMinutes } = this.options.settings();
-    const isIdle = (entry: ModelEntry, minutes: number) => minutes > 0 && now - entry.lastUsed >= minutes * 60_000;
-    for (const entry of [...this.entries]) {
-      // As it is now: while others were given back, requests have come and ended.
-      if (entry.stale || entry.users > 0) continue;
-      if (isIdle(entry, idleUnloadMinutes)) {
-        this.options.log(`unloading ${entry.installed.ref}: idle for ${String(idleUnloadMinutes)} minutes`);
-        this.spills.forget(entry.key);
-        await this.close(entry);
-      } else if (isIdle(entry, idleReleaseMinutes)) {
-        await entry.graphics.release(`idle for ${String(idleReleaseMinutes)} minutes`);
-      }
-    }
-  }
-
-  /** A card that others have filled gets memory of ours back: of models that were not used for the longest time first. */
-  private async relieveCards(): Promise<void> {
-    if (this.entries.size === 0) return;
-    for (const card of this.devices()) {
-      let missing = card.kind === "gpu" ? missingBytes(card) : 0;
-      const isThere = ({ handle }: ModelEntry) =>
-        handle.model.placement.cards.some(({ device }) => device === card.name);
-      const entries = [...this.entries].filter(isThere);
-      for (const entry of entries.sort((a, b) => a.lastUsed - b.lastUsed)) {
-        if (missing <= 0) break;
-        if (!this.entries.has(entry)) continue;
-        const released = await entry.graphics.release("other programs need it", missing, card.name);
-        if (card.memoryBeyond > 0 && released > 0) this.spills.note(entry, null, released);
-        missing -= released;
-      }
-      // What is beyond the system's grant lies in RAM.
-      if (missing > 0 && card.memoryBeyond > 0) await this.spills.shrink(entries, missing, card.name);
-    }
   }
 
   /** False when every model is in use. */
@@ -322,28 +271,18 @@ export class ModelManager {
     return [...this.entries].find((entry) => entry.key === key && !entry.stale);
   }
 
-  private async entryFor(
-    installed: InstalledModel,
-    role: ModelRole,
-    { signal, onProgress, isSpare = false }: UseOptions,
-  ): Promise<ModelEntry> {
+  /** Whether the model in a file is loaded, or is the one with this key. */
+  private isThere(key: string, path: string): boolean {
+    return fileKey(path) === key || this.present(fileKey(path)) !== undefined;
+  }
+
+  private async entryFor(installed: InstalledModel, role: ModelRole, options: UseOptions): Promise<ModelEntry> {
     const key = fileKey(installed.path);
     const present = this.present(key);
     if (present && this.isFit(present, role)) return present;
     if (present) await this.retire([present]);
-    throwIfAborted(signal);
-    const loading = this.loads.get(key) ?? this.begin(installed, key);
-    loading.roles.add(role);
-    loading.isSpare &&= isSpare;
-    if (loading.askedContext !== this.contextFor(loading.roles)) loading.outdated = true;
-    if (onProgress) loading.listeners.add(onProgress);
-    loading.waiting += 1;
-    try {
-      return await unlessAborted(signal, () => loading.entry);
-    } finally {
-      loading.waiting -= 1;
-      if (signal?.aborted && loading.waiting === 0) this.cancel(key, loading);
-    }
+    throwIfAborted(options.signal);
+    return this.loads.wait(installed, key, role, options);
   }
 
   /** A model that was loaded for ghost text may lack the context that the user has set for the chat. */
@@ -351,121 +290,57 @@ export class ModelManager {
     return role === "fast" || askedContext === this.contextFor([role]);
   }
 
-  private begin(installed: InstalledModel, key: string): Loading {
-    const loading: Loading = {
-      ref: installed.ref,
+  /** Makes what goes with a model that was loaded, and has it for requests from now on. */
+  private keep({ installed, key, model, askedContext, isBesideStale }: LoadedAs): ModelEntry {
+    // Read once: it stays the same, and the addon makes it anew each time.
+    const { placement } = model;
+    const { addon, engine } = this.options.runtime();
+    const { ref } = installed;
+    const { log, onChanged } = this.options;
+    const source = () => this.drafts.sourceFor(entry);
+    const isWanted = () => (entry.users > 0 || this.drafts.isGuessing(entry)) && this.loads.size === 0;
+    const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
+    const draft = new DraftSession({
+      main: model,
+      source,
+      withRoom: (bytesByDevice, create) => graphics.withRoom(bytesByDevice, create),
+      takeBack: (session) => {
+        graphics.takeBack(session);
+      },
+      onMissing: () => void this.drafts.loadFor(entry),
+      log,
+    });
+    const handle = new NativeModelHandle(addon, model, ref, {
+      threads: this.options.settings().threads,
+      maxSessions: sessionsPerModel,
+      bytesPerToken: placement.kvBytes / placement.contextLength,
+      storeBytes: storeBytes(engine.memory().availableBytes),
+      room: () => roomForSessions(placement, engine, this.vramLeft(), this.loader.reservedBytes),
+      withRoom: (create) => graphics.withRoom(sessionBytes(placement).byDevice, create),
+      takeBack: (session) => {
+        graphics.takeBack(session);
+      },
+      speculation: () => this.options.settings().speculation,
+      draft: () => draft.current(),
+    });
+    const entry: ModelEntry = {
+      installed,
+      key,
       roles: new Set(),
-      fraction: 0,
-      listeners: new Set(),
-      waiting: 0,
-      cancellation: new (this.options.runtime().addon.Cancellation)(),
-      askedContext: 0,
-      outdated: false,
-      isSpare: true,
-      entry: this.inTurn(() => this.finish(installed, key, loading)),
+      handle,
+      draft,
+      graphics,
+      users: 0,
+      lastUsed: this.now(),
+      askedContext,
+      spill: this.spills.of(key),
+      draftModelAskedAt: -Infinity,
+      stale: false,
+      isCrowded: isBesideStale && this.options.settings().gpu !== "off" && isPartly(placement),
     };
-    // When everybody who waited has left, nobody is there to be told of a failure.
-    loading.entry.catch(() => undefined);
-    this.loads.set(key, loading);
-    // It would wait for a filling to end.
-    for (const { graphics } of this.entries) graphics.stopFilling();
-    this.options.onChanged();
-    return loading;
-  }
-
-  /**
-   * One load after the other, as the core does it anyway: how much graphics memory one may take is known only when those
-   * before it have theirs.
-   */
-  private inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const result = this.turn.then(action);
-    this.turn = result.catch(() => undefined);
-    return result;
-  }
-
-  private cancel(key: string, loading: Loading): void {
-    loading.cancellation.cancel();
-    // Who asks from now on gets a load of its own.
-    if (this.loads.get(key) === loading) this.loads.delete(key);
-    this.options.onChanged();
-  }
-
-  private async finish(installed: InstalledModel, key: string, loading: Loading): Promise<ModelEntry> {
-    try {
-      const isBesideStale = [...this.entries].some(holdsCard);
-      const model = await this.loadUpToDate(installed, key, loading);
-      const { addon, engine } = this.options.runtime();
-      const { ref } = installed;
-      const { log, onChanged } = this.options;
-      const source = () => this.drafts.sourceFor(entry);
-      const isWanted = () => (entry.users > 0 || this.drafts.isGuessing(entry)) && this.loads.size === 0;
-      const graphics = new GraphicsMemory({ addon, engine, model, name: ref, isWanted, log, onChanged });
-      const draft = new DraftSession({
-        main: model,
-        source,
-        withRoom: (bytesByDevice, create) => graphics.withRoom(bytesByDevice, create),
-        takeBack: (session) => {
-          graphics.takeBack(session);
-        },
-        onMissing: () => void this.drafts.loadFor(entry),
-        log,
-      });
-      const handle = new NativeModelHandle(addon, model, ref, {
-        threads: this.options.settings().threads,
-        maxSessions: sessionsPerModel,
-        bytesPerToken: model.placement.kvBytes / model.placement.contextLength,
-        storeBytes: storeBytes(engine.memory().availableBytes),
-        room: () => roomForSessions(model.placement, engine, this.vramLeft(), this.loader.reservedBytes),
-        withRoom: (create) => graphics.withRoom(sessionBytes(model.placement).byDevice, create),
-        takeBack: (session) => {
-          graphics.takeBack(session);
-        },
-        speculation: () => this.options.settings().speculation,
-        draft: () => draft.current(),
-      });
-      const entry: ModelEntry = {
-        installed,
-        key,
-        roles: new Set(),
-        handle,
-        draft,
-        graphics,
-        users: 0,
-        lastUsed: this.now(),
-        askedContext: loading.askedContext,
-        spill: this.spills.of(key),
-        draftModelAskedAt: -Infinity,
-        stale: false,
-        isCrowded: isBesideStale && this.options.settings().gpu !== "off" && isPartly(model.placement),
-      };
-      this.entries.add(entry);
-      log(`loaded ${ref}: ${model.placement.explanation.join(" ")}`);
-      return entry;
-    } finally {
-      if (this.loads.get(key) === loading) this.loads.delete(key);
-      for (const { graphics } of this.entries) graphics.fill();
-      this.options.onChanged();
-    }
-  }
-
-  private async loadUpToDate(installed: InstalledModel, key: string, loading: Loading): Promise<NativeModel> {
-    for (;;) {
-      loading.outdated = false;
-      loading.askedContext = this.contextFor(loading.roles);
-      const model = await this.loader.load({
-        installed,
-        roles: loading.roles,
-        contextLength: loading.askedContext,
-        isThere: (path) => fileKey(path) === key || this.present(fileKey(path)) !== undefined,
-        cancellation: loading.cancellation,
-        isSpare: () => loading.isSpare,
-        onProgress: (fraction) => {
-          this.report(loading, fraction);
-        },
-      });
-      if (!isOutdated(loading)) return model;
-      await model.close();
-    }
+    this.entries.add(entry);
+    log(`loaded ${ref}: ${placement.explanation.join(" ")}`);
+    return entry;
   }
 
   /** In tokens. The setting is for the chat: ghost text never fills more than the usual context. */
@@ -491,14 +366,9 @@ export class ModelManager {
   /** What the setting still allows of a card beside the models that are loaded. */
   private vramLeft(): (device: string) => number {
     const { vramLimitMiB } = this.options.settings();
+    if (vramLimitMiB === 0) return () => Infinity;
     const used = this.vramUsedBytes();
-    return (device) => (vramLimitMiB === 0 ? Infinity : Math.max(0, vramLimitMiB * 2 ** 20 - (used[device] ?? 0)));
-  }
-
-  private report(loading: Loading, fraction: number): void {
-    loading.fraction = fraction;
-    for (const listener of loading.listeners) listener(fraction);
-    this.options.onChanged();
+    return (device) => Math.max(0, vramLimitMiB * 2 ** 20 - (used[device] ?? 0));
   }
 
   private async closeForBetter(entry: ModelEntry): Promise<void> {
@@ -526,9 +396,4 @@ function isPartly({ deviceLayers, layers, layerMap }: NativePlacement): boolean 
 
 function holdsCard(entry: ModelEntry): boolean {
   return entry.stale && placementOf(entry).deviceBytes > 0;
-}
-
-/** Read anew: settings may change while a model loads. */
-function isOutdated({ outdated }: Loading): boolean {
-  return outdated;
 }

@@ -145,11 +145,9 @@ export class SessionPool {
     const stored = brief ? null : this.store.find(tokens);
     const restored = stored !== null && stored.length >= common + worthKeeping ? stored.snapshot : undefined;
     const stays = restored ? commonPrefix(cached, restored.tokens) : common;
-    const copied = this.store.find(cached)?.length ?? 0;
     const lost = held.wasBrief ? 0 : cached.length - stays;
-    const isCopied = cached.length - copied <= notWorthAnother;
-    const isWorthCopy =
-      !isCopied && lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
+    const mayCopy = lost >= worthKeeping && cached.length * this.options.bytesPerToken <= this.options.storeBytes;
+    const isWorthCopy = mayCopy && !this.isCopied(cached);
     let copy: NativeSnapshot | null = null;
     let isRestored = false;
     try {
@@ -166,6 +164,11 @@ export class SessionPool {
       if (copy) this.store.add(copy);
     }
     return isRestored;
+  }
+
+  /** Whether hardly more is in a session than in one of the copies. */
+  private isCopied(cached: Int32Array): boolean {
+    return cached.length - (this.store.find(cached)?.length ?? 0) <= notWorthAnother;
   }
 
   private take({ tokens, priority, brief = false, signal }: SessionRequest): Promise<PooledSession | null> {

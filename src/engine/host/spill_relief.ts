@@ -9,7 +9,7 @@ export interface SpillReliefOptions {
   log: (line: string) => void;
   onChanged: () => void;
   /** In milliseconds. */
-  now?: () => number;
+  now: () => number;
 }
 
 type Limits = Readonly<Record<string, number>>;
@@ -93,7 +93,7 @@ export class SpillRelief {
 
   /** Remembers, for the user, what was given back; `timesAsLong` null: because the system grants less. */
   note(entry: ModelEntry, timesAsLong: number | null, givenBackBytes: number, limits: Limits = {}): void {
-    const now = (this.options.now ?? Date.now)();
+    const now = this.options.now();
     const earlier = this.reliefs.get(entry.key);
     const isSame = earlier !== undefined && now - earlier.at < occasionMs;
     const spill: Spill = {

@@ -5,6 +5,7 @@ import type { CheckPrefillParams, LoadedModel, ModelChoice, ModelRole } from "..
 import { AheadBudget } from "./ahead_budget";
 import { completionTime, prefillTime, type ComputeAhead } from "./ahead_limits";
 import { fileKey } from "./file_key";
+import type { ModelHandle } from "./model_handle";
 
 export interface SuggestionChecksOptions {
   store: Pick<ModelStore, "choose">;
@@ -29,30 +30,26 @@ export function suggestionChecks({
     return fast !== null && fileKey(fast.path) !== fileKey(main.path);
   }
 
+  /** What the main model computes of it; null where it checks nothing, or may not now. */
+  async function checking<T extends object>(
+    params: CheckPrefillParams,
+    signal: AbortSignal,
+    compute: (model: ModelHandle, signal: AbortSignal) => Promise<T | null>,
+    timeOf: (result: T) => number,
+  ): Promise<T | null> {
+    if (!(await canCheck(params))) return null;
+    return ahead(params.mainModel, "main", { signal, mayLoad: false, isIdle: true, budget }, compute, timeOf);
+  }
+
   return {
-    "completion/check": async (params, { signal }) => {
-      if (!(await canCheck(params))) return null;
-      return ahead(
-        params.mainModel,
-        "main",
-        { signal, mayLoad: false, isIdle: true, budget },
-        async (model, signal) => {
-          const checked = await checkSuggestion(model, params, { signal });
-          return checked && { ...checked, model: model.ref };
-        },
-        completionTime,
-      );
+    "completion/check": (params, { signal }) => {
+      const check = async (model: ModelHandle, signal: AbortSignal) => {
+        const checked = await checkSuggestion(model, params, { signal });
+        return checked && { ...checked, model: model.ref };
+      };
+      return checking(params, signal, check, completionTime);
     },
-    "completion/prefillCheck": async (params, { signal }) => {
-      if (!(await canCheck(params))) return null;
-      const limits = { signal, mayLoad: false, isIdle: true, budget };
-      return ahead(
-        params.mainModel,
-        "main",
-        limits,
-        (model, signal) => prefillCheck(model, params, { signal }),
-        prefillTime,
-      );
-    },
+    "completion/prefillCheck": (params, { signal }) =>
+      checking(params, signal, (model, signal) => prefillCheck(model, params, { signal }), prefillTime),
   };
 }

@@ -4,7 +4,7 @@ import { count, mib, ms, whole } from "./amounts";
 import { describeLayers, layerColumns, layerRuns } from "./layer_columns";
 import { liveFigures, type EarlierActivity } from "./live_figures";
 import { memoryTiers } from "./memory_tiers";
-import { spillAdvice, spillText } from "../spill_text";
+import { spillTexts } from "../spill_text";
 
 /** A status and when it came. */
 export interface Sample {
@@ -57,7 +57,6 @@ function earlierActivity(model: LoadedModel, now: Sample, earlier: Sample | unde
 
 function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined): ModelPicture {
   const { name, placement } = model;
-  const spill = spillText(model);
   return {
     name,
     description: describeLayers(placement),
@@ -69,7 +68,7 @@ function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined):
       label: count(tokens, "token"),
       value: ms(milliseconds),
     })),
-    reasons: [...placement.explanation, ...(spill === undefined ? [] : [spill, spillAdvice])],
+    reasons: [...placement.explanation, ...spillTexts([model])],
   };
 }
 

@@ -164,6 +164,7 @@ describe("a model over several cards", () => {
       isCard: (device) => device !== "iGPU",
       log: () => undefined,
       onChanged: () => undefined,
+      now: Date.now,
     });
     return { relief, entry, graphics, given, reload };
   }

@@ -46,6 +46,7 @@ export interface FakeCall {
   sampler?: SamplerOptions | undefined;
   stop?: string[] | undefined;
   beginWith?: string | undefined;
+  draftTokens?: Int32Array | undefined;
 }
 
 const bosToken = 0;
@@ -89,8 +90,9 @@ export class FakeModelHandle implements ModelHandle {
   }
 
   async generate({ tokens, priority, signal, onText, ...rest }: GenerateRequest): Promise<GenerateResult> {
-    const { maxTokens, sampler, stop, beginWith, rate } = rest;
-    this.calls.push({ prompt: await this.detokenize(tokens), priority, signal, maxTokens, sampler, stop, beginWith });
+    const { maxTokens, sampler, stop, beginWith, draftTokens, rate } = rest;
+    const asked = { maxTokens, sampler, stop, beginWith, draftTokens };
+    this.calls.push({ prompt: await this.detokenize(tokens), priority, signal, ...asked });
     const stopAt = Math.min(
       ...(stop ?? []).map((text) => this.answer.text.indexOf(text)).filter((at) => at >= 0),
       Infinity,
