@@ -16,7 +16,7 @@ import { quantile, seededRandom } from "../harness/statistics";
 const model = "qwen2.5-coder-0.5b";
 
 /** Microseconds; a pass over the smallest model takes a thousand times as long. */
-const longestSearch = 50;
+const longestStep = 50;
 
 export const healingBenchmark: Benchmark = {
   name: "healing",
@@ -39,18 +39,14 @@ async function runHealing({ root, quick, stops }: BenchmarkContext): Promise<Ben
   const rows = [
     plainRow({ id: `steps, of a vocabulary of ${String(vocabulary)} tokens`, unit: "", value: find.length }),
   ];
-  for (const [name, q] of [
-    ["p50", 0.5],
-    ["p99", 0.99],
-    ["longest", 1],
-  ] as const) {
-    const value = quantile(find, q);
-    rows.push(limitRow({ id: `finding the tokens that heal, ${name}`, unit: "µs", value, limit: longestSearch }));
-  }
+  const steps = find.map((one, index) => one + (choose[index] ?? 0));
   for (const [name, q] of [
     ["p50", 0.5],
     ["p99", 0.99],
   ] as const) {
+    const value = quantile(steps, q);
+    rows.push(limitRow({ id: `a step of token healing, ${name}`, unit: "µs", value, limit: longestStep }));
+    rows.push(plainRow({ id: `finding the tokens that heal, ${name}`, unit: "µs", value: quantile(find, q) }));
     rows.push(plainRow({ id: `choosing among them, ${name}`, unit: "µs", value: quantile(choose, q) }));
   }
   return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };

@@ -15,7 +15,7 @@ const debounce = 40;
 /** As many as the peer asks for. */
 const maxTokens = 128;
 
-/** Prompt tokens computed, suggestions asked for, and milliseconds from calling off a request to its end. */
+/** Prompt tokens computed, suggestions asked for, and milliseconds from calling off a request of any kind to its end. */
 export interface NmosCost {
   computedTokens: number;
   requests: number;
@@ -57,8 +57,6 @@ export class NmosSuggester implements Suggester {
       complete: async (query, signal, onText) => {
         const ended = this.loop.suggesting();
         let answerMs: number | undefined;
-        let abortedAt: number | undefined;
-        signal.addEventListener("abort", () => (abortedAt = performance.now()));
         const begin = performance.now();
         let generated = "";
         this.silence = "underWay";
@@ -77,7 +75,6 @@ export class NmosSuggester implements Suggester {
           if (result.finish !== "cancelled") answerMs = queuedMs + prefillMs + decodeMs;
           this.cost.requests += 1;
           this.cost.computedTokens += result.usage.promptTokens - result.usage.reusedTokens;
-          if (abortedAt !== undefined) this.cost.abortMs.push(performance.now() - abortedAt);
           return result;
         } finally {
           ended(answerMs);
@@ -145,9 +142,11 @@ export class NmosSuggester implements Suggester {
     );
   }
 
-  /** Notes when a request is called off. */
+  /** Notes when a request is called off, and how long it goes on after that. */
   private async watched<T>(lane: Requested, signal: AbortSignal, request: Promise<T>): Promise<T> {
+    let abortedAt: number | undefined;
     const note = () => {
+      abortedAt = performance.now();
       this.recorder.calledOff(lane);
     };
     signal.addEventListener("abort", note, { once: true });
@@ -155,6 +154,7 @@ export class NmosSuggester implements Suggester {
       return await request;
     } finally {
       signal.removeEventListener("abort", note);
+      if (abortedAt !== undefined) this.cost.abortMs.push(performance.now() - abortedAt);
     }
   }
 

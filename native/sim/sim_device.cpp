@@ -33,6 +33,20 @@ bool computes_nothing(const ggml_tensor* node) {
     }
 }
 
+// What an operation reads and writes: of tensors out of which rows are taken, or into which rows are written, only those.
+double moved_bytes(const ggml_tensor* node) {
+    const ggml_tensor* const first = node->src[0];
+    if (node->op == GGML_OP_GET_ROWS) return 2.0 * static_cast<double>(ggml_nbytes(node));
+    if (node->op == GGML_OP_SET_ROWS) {
+        return static_cast<double>(ggml_nbytes(first) + ggml_row_size(node->type, first->ne[0]) * static_cast<size_t>(ggml_nrows(first)));
+    }
+    double bytes = static_cast<double>(ggml_nbytes(node));
+    for (const ggml_tensor* operand : node->src) {
+        if (operand) bytes += static_cast<double>(ggml_nbytes(operand));
+    }
+    return bytes;
+}
+
 ggml_backend_dev_t processor() {
     return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
 }
@@ -228,17 +242,11 @@ double SimDevice::transfer_until(Direction direction, double earliest, const voi
 
 double SimDevice::seconds_of(const ggml_tensor* node) const {
     if (computes_nothing(node)) return 0;
-    double bytes = static_cast<double>(ggml_nbytes(node));
-    double operations = static_cast<double>(ggml_nelements(node));
     const ggml_tensor* const first = node->src[0];
     const ggml_tensor* const second = node->src[1];
-    if (node->op == GGML_OP_GET_ROWS) {
-        bytes *= 2;
-    } else {
-        for (const ggml_tensor* operand : node->src) {
-            if (operand) bytes += static_cast<double>(ggml_nbytes(operand));
-        }
-    }
+    double bytes = moved_bytes(node);
+    // Of a tensor of which only some rows are written, those.
+    double operations = static_cast<double>(ggml_nelements(node->op == GGML_OP_SET_ROWS ? first : node));
     if (node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID) operations *= 2.0 * static_cast<double>(first->ne[0]);
     if (node->op == GGML_OP_MUL_MAT_ID) {
         // Only the experts that were chosen are read.

@@ -133,6 +133,28 @@ TEST(sim, "takes the time of its card, and lets nobody see a result before") {
     expect(sim::now() - begin >= computing, "the waiting to last as long as the work");
 }
 
+TEST(sim, "rows that are read from a large tensor or written into one take the time of the rows") {
+    SimDevice& sim = card(Mode::Timed);
+    const ggml_backend_ptr queue(ggml_backend_dev_init(sim.handle(), nullptr));
+    const ggml_context_ptr context(ggml_init({8 * ggml_tensor_overhead() + 2 * ggml_graph_overhead(), nullptr, true}));
+    ggml_tensor* const large = ggml_new_tensor_2d(context.get(), GGML_TYPE_F16, 1024, 8192);
+    ggml_tensor* const row = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 1024, 1);
+    ggml_tensor* const read = ggml_new_tensor_1d(context.get(), GGML_TYPE_I32, 1);
+    ggml_tensor* const written = ggml_new_tensor_1d(context.get(), GGML_TYPE_I64, 1);
+    const std::array nodes{ggml_set_rows(context.get(), large, row, written), ggml_get_rows(context.get(), large, read)};
+    const ggml_backend_buffer_ptr buffer(ggml_backend_alloc_ctx_tensors_from_buft(context.get(), ggml_backend_dev_buffer_type(sim.handle())));
+    for (ggml_tensor* const node : nodes) {
+        ggml_cgraph* const graph = ggml_new_graph(context.get());
+        ggml_build_forward_expand(graph, node);
+        const double before = sim.traffic().computing_seconds;
+        ggml_backend_graph_compute_async(queue.get(), graph);
+        const double rows = static_cast<double>(ggml_nbytes(row)) * 2 / sim.profile().vram_bandwidth;
+        const double seconds = sim.traffic().computing_seconds - before - sim.profile().launch_seconds;
+        expect(seconds > 0 && seconds <= rows, "at most " + show(rows) + " s for " + ggml_op_name(node->op) + ", got " + show(seconds));
+    }
+    ggml_backend_synchronize(queue.get());
+}
+
 TEST(sim, "says how long computations waited for an upload, and for nothing else") {
     SimDevice& sim = card(Mode::Timed);
     const Work uploads(sim);
