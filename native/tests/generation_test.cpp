@@ -167,8 +167,8 @@ TEST(generation, "refuses requests that cannot be served, and serves the next on
     check_refused(small, with(good, [](auto& request) { request.decode->stop = {"a", ""}; }), ErrorCode::InvalidArgument, "stop strings");
     check_refused(small, with(good, [](auto& request) { request.decode->sampler.top_p = 2; }), ErrorCode::InvalidArgument, "topP");
     check_refused(small, with(good, [](auto& request) { request.decode->sampler.grammar = "nonsense"; }), ErrorCode::InvalidArgument, "GBNF");
-    check_refused(small, with(good, [](auto& request) { request.decode->sampler.grammar = endless, request.decode->begin_with = "a"; }),
-                  ErrorCode::InvalidArgument, "either beginWith or a grammar");
+    check_refused(small, with(good, [](auto& request) { request.decode->sampler.grammar = endless, request.decode->begin_with = "b"; }),
+                  ErrorCode::InvalidArgument, "that the grammar allows");
     run(small, small.session(256), prefill_request(Tokens(256, 5)));
 }
 
@@ -184,6 +184,41 @@ TEST(generation, "heals the token at the cursor") {
     auto request = generate_request(small.tokens("def add(a, b):\n   "), 4);
     request.decode->begin_with = " retu";
     expect(run(small, small.session(), request).text.starts_with("rn"), "the word to be finished");
+}
+
+TEST(generation, "heals the token at the cursor under a grammar and with penalties") {
+    SmallModel small;
+    struct Case {
+        std::string grammar;
+        std::string typed;
+        std::string answer;  // in full; none: any that is longer than what was typed
+    };
+    for (const Case& one : std::vector<Case>{
+             {"root ::= \" return \" (\"alpha\" | \"beta\") \";\"", " retu", ""},
+             {"root ::= \" return alpha + beta;\"", " return al", " return alpha + beta;"},
+             {"root ::= \"über\" \"mut\"", "ü", "übermut"},
+             {"root ::= [a-z ]+ \".\"", "th", ""},
+             {"", " retu", ""},
+         }) {
+        for (const float temperature : {0.0f, 1.0f}) {
+            std::vector<std::string> texts;
+            for (const Speculate speculate : {Speculate::Auto, Speculate::Off}) {
+                auto request = generate_request(small.tokens("def add(alpha, beta):\n   "), 24);
+                request.decode->begin_with = one.typed;
+                request.decode->sampler.grammar = one.grammar;
+                request.decode->sampler.temperature = temperature;
+                request.decode->sampler.repeat_penalty = 1.3f;
+                request.decode->speculate = speculate;
+                const GenerationResult result = run(small, small.session(), std::move(request));
+                const std::string full = small.model->vocabulary().detokenize(result.tokens, false);
+                expect(full.starts_with(one.typed) && full.size() > one.typed.size(), "more than " + show(one.typed) + ", got " + show(full));
+                expect(one.answer.empty() || full == one.answer, show(one.answer) + ", got " + show(full));
+                if (!one.grammar.empty() && one.typed == " retu") expect(full == " return alpha;" || full == " return beta;", "what the grammar allows, got " + show(full));
+                texts.push_back(full);
+            }
+            expect_equal(texts[0], texts[1]);
+        }
+    }
 }
 
 TEST(generation, "answers the same whether it guesses ahead or not") {

@@ -171,11 +171,11 @@ describe("wrong arguments are named", () => {
           tokens,
           priority: "chat",
           maxTokens: 1,
-          beginWith: "a",
+          beginWith: "b",
           sampler: { grammar: 'root ::= "a"' },
         }),
       "INVALID_ARGUMENT",
-      "either beginWith or a grammar",
+      "that the grammar allows",
     );
   });
 

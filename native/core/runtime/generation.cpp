@@ -45,9 +45,6 @@ void validate(const Session& session, const GenerationRequest& request) {
         refuse("Expected a draft session that was created for this session's model, got one that was not.");
     }
     if (std::ranges::any_of(request.decode->stop, &std::string::empty)) refuse("Expected stop strings that are not empty.");
-    if (!request.decode->begin_with.empty() && !request.decode->sampler.grammar.empty()) {
-        refuse("Expected either beginWith or a grammar, got both.");
-    }
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ struct DecodeOptions {
     uint32_t max_tokens = 0;
     SamplerOptions sampler;
     std::vector<std::string> stop;
-    // Token healing: the answer is forced to begin with these bytes, which are not handed out. Not with a grammar.
+    // Token healing: the answer is forced to begin with these bytes, which are not handed out. A grammar governs
+    // them, too.
     std::string begin_with;
     Speculate speculate = Speculate::Auto;
     // What the whole answer may be, begin_with included: verified before anything else is drafted. None: nobody knows.

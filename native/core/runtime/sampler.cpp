@@ -118,7 +118,14 @@ llama_token Sampler::pick(const float* logits, std::span<const llama_token> allo
         for (const llama_token token : allowed) candidates_.push_back({token, logits[token], 0.0f});
     }
     llama_token_data_array list{candidates_.data(), candidates_.size(), -1, false};
-    if (obey_grammar) llama_sampler_apply(grammar_.get(), &list);
+    if (obey_grammar) {
+        llama_sampler_apply(grammar_.get(), &list);
+        // Of a few tokens it may forbid all; of the whole vocabulary never, because then an answer ends.
+        const auto is_forbidden = [](const llama_token_data& one) { return one.logit == -std::numeric_limits<float>::infinity(); };
+        if (std::all_of(list.data, list.data + list.size, is_forbidden)) {
+            throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the grammar allows.");
+        }
+    }
     if (chain_) {
         llama_sampler_apply(chain_.get(), &list);
         return list.data[list.selected].id;

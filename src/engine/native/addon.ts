@@ -350,7 +350,7 @@ export interface GenerateOptions extends PrefillOptions {
   stop?: string[];
   /**
    * Token healing: the output is forced to begin with this text, which must not be part of `tokens`; it is
-   * not repeated in the text handed out. The tokens that cover it may reach beyond it.
+   * not repeated in the text handed out. The tokens that cover it may reach beyond it. A grammar governs it, too.
    */
   beginWith?: string;
   /**
