@@ -44,6 +44,12 @@ export function comparisonRow({ id, unit, peer, ours, theirs, better, target }: 
   return finish({ id, value: median(ours), unit, peer, peerValue: median(theirs), ratio, target });
 }
 
+/** A row for a value that another one shall be near to: the ratio is that of the smaller to the larger, and at least `target`. */
+export function nearnessRow({ ours, theirs, ...row }: Omit<Comparison, "better">): Row {
+  const ratio = medianRatio(ours, theirs);
+  return finish({ ...row, value: median(ours), peerValue: median(theirs), ratio: Math.min(ratio, 1 / ratio) });
+}
+
 /** A row from one value of each side. */
 export function singleRow({
   ours,

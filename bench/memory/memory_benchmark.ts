@@ -19,7 +19,7 @@ import { describeSplit, promptWidth } from "./static_splits";
 import { timePasses, type PassTimesReport, type Setting, type StaticSplit } from "./pass_times";
 
 const scenarios: readonly Scenario[] = [
-  { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "gtx1650-4gb", decodeTarget: 1.6 },
+  { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "gtx1650-4gb", decodeTarget: 1.6, ramLimit: 8 },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "gtx1650-4gb", decodeTarget: 1.3 },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "rtx4060-laptop-8gb", decodeTarget: 1.3 },
   { shape: "olmoe-1b-7b", label: "7B of 64 experts", layers: 16, card: "gtx1650-4gb", decodeTarget: 1 },

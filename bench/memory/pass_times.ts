@@ -18,7 +18,8 @@ export interface PassTimesReport {
   loadSeconds: number;
   vramBytes: number;
   passes: PassTimes[];
-  /** Of NMOS only. */
+  /** Of NMOS only: RAM of the process at most, without what simulated cards hold. */
+  peakBytes?: number;
   measureSeconds?: number;
   explanation?: string;
   slotHits?: number;
@@ -26,6 +27,8 @@ export interface PassTimesReport {
   /** Of the graphics memory that was released and filled again; bytes per second of the card's bus. */
   restoredBytes?: number;
   restoreSeconds?: number;
+  /** Of passes of one token that began while it was filled. */
+  besideSeconds?: number[];
   pinnedBandwidth?: number;
 }
 

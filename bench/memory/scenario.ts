@@ -1,7 +1,7 @@
 import type { SyntheticShape } from "../../scripts/setup/synthetic_model";
 import type { BenchmarkContext } from "../benchmark";
 import { physicalCores } from "../harness/machine";
-import { comparisonRow, limitRow, type Row } from "../harness/report";
+import { comparisonRow, limitRow, nearnessRow, plainRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
 import { isRealCard } from "./real_card";
 import { bestSplits, describeSplit, promptWidth } from "./static_splits";
@@ -14,6 +14,8 @@ export interface Scenario {
   /** As in Setting. */
   card: string;
   decodeTarget: number;
+  /** GB of RAM that the process may take at most. */
+  ramLimit?: number;
 }
 
 /** What a run needs besides its scenarios. */
@@ -80,16 +82,27 @@ export async function measureScenario(
     });
   const passes = (width: number) =>
     ours.flatMap((report) => report.passes.filter((pass) => pass.width === width && pass.predicted > 0));
-  /** Against what the planner, or the card's own work, allows at best. */
-  const bound = (id: string, width: number, peer: string, least: (pass: PassTimes) => number, target: number): Row =>
+  const milliseconds = (width: number, of: (pass: PassTimes) => number) => passes(width).map((pass) => of(pass) * 1000);
+  const measured = (width: number) => milliseconds(width, (pass) => median(pass.seconds));
+  /** Against what the card's own work allows at best. */
+  const bound = (width: number): Row =>
     comparisonRow({
-      id: `${name} ${id}`,
+      id: `${name} prefill ${width}`,
       unit: "ms",
-      peer,
-      ours: passes(width).map((pass) => median(pass.seconds) * 1000),
-      theirs: passes(width).map((pass) => least(pass) * 1000),
+      peer: "the longer of copying and computing",
+      ours: measured(width),
+      theirs: milliseconds(width, copyOrCompute),
       better: "lower",
-      target,
+      target: 1 / 1.15,
+    });
+  const prediction = (width: number): Row =>
+    nearnessRow({
+      id: `${name} pass of ${width}`,
+      unit: "ms",
+      peer: "predicted",
+      ours: measured(width),
+      theirs: milliseconds(width, ({ predicted }) => predicted),
+      target: 0.85,
     });
   const copyOrCompute = ({ cardSeconds, uploadSeconds }: PassTimes) => Math.max(cardSeconds, uploadSeconds);
   const narrowSplit = `llama.cpp, ${describeSplit(splits.narrow)}`;
@@ -98,12 +111,8 @@ export async function measureScenario(
     ...draftWidths.map((width) => row(`pass of ${width}`, width, 1.5)),
     ...prompts.map((width) => row(`prefill ${width}`, width, 1)),
     // Of a real card nobody knows what it did when.
-    ...(isRealCard(card) ? [] : prompts).map((width) =>
-      bound(`prefill ${width}`, width, "the longer of copying and computing", copyOrCompute, 1 / 1.15),
-    ),
-    ...[1, ...draftWidths, ...prefill].map((width) =>
-      bound(`pass of ${width}`, width, "predicted", ({ predicted }) => predicted, 0.85),
-    ),
+    ...(isRealCard(card) ? [] : prompts).map(bound),
+    ...[1, ...draftWidths, ...prefill].map(prediction),
     comparisonRow({
       id: `${name} load and first token`,
       unit: "s",
@@ -114,10 +123,12 @@ export async function measureScenario(
       target: 1 / 1.1,
     }),
     ...restoreRows(name, ours),
+    ...besideRows(name, ours, seconds(ours, 1)),
+    ...ramRows(name, ours, scenario.ramLimit),
     limitRow({
       id: `${name} time to measure the machine`,
       unit: "s",
-      value: ours[0]?.measureSeconds ?? 0,
+      value: ours[0]?.measureSeconds ?? NaN,
       limit: 3,
     }),
   ];
@@ -138,4 +149,30 @@ export function restoreRows(name: string, reports: PassTimesReport[]): Row[] {
       target: 1 / 1.1,
     }),
   ];
+}
+
+/** Passes of one token while memory is filled, beside those with all of it filled. */
+function besideRows(name: string, reports: PassTimesReport[], filled: number[]): Row[] {
+  const beside = reports.map(({ besideSeconds = [] }) => besideSeconds);
+  if (beside.some((one) => one.length === 0)) return [];
+  return [
+    comparisonRow({
+      id: `${name} pass of 1 while graphics memory is filled again`,
+      unit: "ms",
+      peer: "with all of it filled",
+      ours: beside.map((one) => median(one) * 1000),
+      theirs: filled.map((one) => one * 1000),
+      better: "lower",
+      target: null,
+    }),
+  ];
+}
+
+function ramRows(name: string, reports: PassTimesReport[], limit: number | undefined): Row[] {
+  const row = {
+    id: `${name} RAM at most`,
+    unit: "GB",
+    value: Math.max(...reports.map(({ peakBytes = NaN }) => peakBytes)) / 1e9,
+  };
+  return [limit === undefined ? plainRow(row) : limitRow({ ...row, limit })];
 }

@@ -9,9 +9,11 @@
 // LAYERS is llama.cpp's n_gpu_layers, the parts are its tensor_split (without them it is by free memory); the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -20,6 +22,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "card.h"
@@ -106,6 +109,23 @@ std::vector<double> time_passes(int repeats, const std::function<void()>& pass) 
     return seconds;
 }
 
+// Seconds of passes that begin while graphics memory that was released is filled again.
+std::vector<double> passes_beside(Model& model, const std::function<void()>& pass) {
+    std::atomic<bool> restored = false;
+    std::thread restoring([&] {
+        model.prefetch(nullptr);
+        restored = true;
+    });
+    std::vector<double> seconds;
+    while (!restored) {
+        const double begin = sim::now();
+        pass();
+        seconds.push_back(sim::now() - begin);
+    }
+    restoring.join();
+    return seconds;
+}
+
 std::vector<llama_token> tokens_of(uint32_t width) {
     std::vector<llama_token> tokens(width);
     for (uint32_t i = 0; i < width; ++i) tokens[i] = static_cast<llama_token>(1000 + i * 7);
@@ -124,6 +144,18 @@ sim::Traffic traffic_of(const std::vector<Card>& cards) {
         all.uploading_seconds += traffic.uploading_seconds;
     }
     return all;
+}
+
+// Bytes of RAM that the process has had at most. What a simulated card holds lies there, too.
+uint64_t peak_bytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+#ifdef __APPLE__
+    constexpr uint64_t unit = 1;
+#else
+    constexpr uint64_t unit = 1024;
+#endif
+    return static_cast<uint64_t>(usage.ru_maxrss) * unit;
 }
 
 void skew_orders(const std::vector<Card>& cards, double exponent) {
@@ -171,7 +203,9 @@ void run_nmos(const Arguments& arguments) {
         print_pass(first, width, seconds, before, traffic_of(cards), placement.units ? predicted_seconds(*placement.units, width) : 0);
         first = false;
     }
-    std::printf("]");
+    uint64_t simulated = 0;
+    for (const Card& card : cards) simulated += card.simulated ? used_bytes(card) : 0;
+    std::printf("],\"peakBytes\":%llu", static_cast<unsigned long long>(peak_bytes() - simulated));
     if (placement.units) {
         const ModelActivity activity = model->activity();
         const UploadCounters& counters = activity.uploads;
@@ -184,6 +218,7 @@ void run_nmos(const Arguments& arguments) {
         std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,
                     cards.front().simulated ? cards.front().simulated->profile().pinned_bandwidth : machine.profiles().front().upload_bytes_per_second);
     }
+    if (model->release(UINT64_MAX) > 0) std::printf(",\"besideSeconds\":%s", list(passes_beside(*model, [&] { pass(tokens_of(1)); })).c_str());
     std::printf("}\n");
 }
 

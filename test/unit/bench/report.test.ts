@@ -6,6 +6,7 @@ import {
   comparisonRow,
   formatTable,
   limitRow,
+  nearnessRow,
   plainRow,
   singleRow,
   writeReport,
@@ -52,6 +53,17 @@ test.each([
 ])("limit 1: $value", ({ value, ratio, met }) => {
   const row = limitRow({ id: "cancel", unit: "ms", value, limit: 1 });
   expect(row).toEqual({ id: "cancel", unit: "ms", value, peer: "limit", peerValue: 1, ratio, target: 1, met });
+});
+
+test.each([
+  { name: "the same", ours: 100, ratio: 1, met: true },
+  { name: "more", ours: 115, ratio: 0.8696, met: true },
+  { name: "too much", ours: 118, ratio: 0.8475, met: false },
+  { name: "less", ours: 85, ratio: 0.85, met: true },
+  { name: "too little", ours: 84, ratio: 0.84, met: false },
+])("nearness: $name", ({ ours, ratio, met }) => {
+  const row = nearnessRow({ id: "pass", unit: "ms", peer: "predicted", ours: [ours], theirs: [100], target: 0.85 });
+  expect(row).toMatchObject({ value: ours, peerValue: 100, ratio, met });
 });
 
 test("a row that is only reported promises nothing", () => {
