@@ -8,7 +8,11 @@ interface Entry {
   bytes: number;
 }
 
-/** Copies of KV caches in RAM, at most so many bytes of them: whoever goes back to a file or a conversation finds it there. */
+/**
+ * Copies of the KV caches of one model in RAM, at most so many bytes of them: whoever goes back to a file or a conversation finds
+ * it there. Of one model both the bytes and the time to compute a copy anew are as its tokens, so that only the last use decides
+ * which one goes.
+ */
 export class KvStore {
   /** The least recently used first. */
   private entries: Entry[] = [];
