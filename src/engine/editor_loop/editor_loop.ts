@@ -38,6 +38,7 @@ export class EditorLoop {
   private readonly rhythm = new TypingRhythm();
   private readonly answers: number[] = [];
   private waiting: (() => void)[] = [];
+  /** When the last typed key was, where nothing but keys has happened since. */
   private lastKey = -Infinity;
   /** Counts what the user does. */
   private round = 0;
@@ -58,15 +59,14 @@ export class EditorLoop {
 
   edited(kind: EditKind, languageId: string): void {
     const now = this.options.clock.now();
-    if (kind === "typed") {
-      if (Number.isFinite(this.lastKey)) this.rhythm.record(languageId, now - this.lastKey);
-      this.lastKey = now;
-    }
+    if (kind === "typed" && Number.isFinite(this.lastKey)) this.rhythm.record(languageId, now - this.lastKey);
+    this.lastKey = kind === "typed" ? now : -Infinity;
     this.round += 1;
     this.handle({ type: "edited", kind, wait: this.rhythm.wait(languageId, this.answerTime()) });
   }
 
   moved(): void {
+    this.lastKey = -Infinity;
     this.round += 1;
     this.handle({ type: "moved" });
   }

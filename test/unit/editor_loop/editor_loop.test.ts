@@ -236,6 +236,51 @@ describe("the editor loop", () => {
     expect(await bench.key(4)).toBe(true);
   });
 
+  test.each<[name: string, act: (loop: EditorLoop) => void]>([
+    [
+      "composing",
+      (loop) => {
+        loop.edited("replaced", "c");
+      },
+    ],
+    [
+      "deleting",
+      (loop) => {
+        loop.edited("deleted", "c");
+      },
+    ],
+    [
+      "accepting a suggestion",
+      (loop) => {
+        loop.edited("inserted", "c");
+      },
+    ],
+    [
+      "undoing",
+      (loop) => {
+        loop.edited("history", "c");
+      },
+    ],
+    [
+      "moving the cursor",
+      (loop) => {
+        loop.moved();
+      },
+    ],
+  ])("%s between two keys is no gap between them", async (_, act) => {
+    const bench = new Bench();
+    for (let index = 0; index < 64; index++) await bench.key(index % 8 === 7 ? 2000 : 100);
+    for (let index = 0; index < 16; index++) bench.loop.suggesting()(300);
+    for (let index = 0; index < 64; index++) {
+      await bench.key(1000);
+      act(bench.loop);
+      await bench.clock.advance(1000);
+    }
+    // With gaps of two seconds every key would be followed by a pause.
+    expect(await bench.key(99)).toBe(false);
+    expect(await bench.key(101)).toBe(true);
+  });
+
   test("waits at least as long as it is told, and not at all where nothing was typed", async () => {
     const bench = new Bench();
     let begun = false;
