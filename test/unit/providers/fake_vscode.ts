@@ -245,6 +245,7 @@ export const fake = {
     const { document, selection } = fake.editor;
     const at = document.offsetAt(selection.active);
     document.text = document.text.slice(0, at) + text + document.text.slice(at);
+    document.version += 1;
     documentChanged.fire({ document, contentChanges: [{ rangeOffset: at, rangeLength: 0, text }] });
     fake.moveTo(at + text.length);
   },

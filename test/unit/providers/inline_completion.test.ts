@@ -223,6 +223,56 @@ describe("the ghost text provider", () => {
     expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["aanswer"]);
   });
 
+  describe("with an item of the suggest widget in focus", () => {
+    const selected = { range: new Range(new Position(0, 8), new Position(0, 10)), text: "log(" };
+    beforeEach(async () => {
+      await bench.at("console.lo|;", { ...invoke, selectedCompletionInfo: selected });
+      fake.show(fake.documents.get("file:/ws/a.ts"), 10);
+    });
+
+    test("what comes after the suggestion is what comes after both", async () => {
+      await bench.foresee();
+      expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["console.log(answer"]);
+    });
+
+    test("the main model checks the suggestion behind it", async () => {
+      fake.settings.set("nmos.completion.checkWithMainModel", true);
+      await bench.foresee();
+      expect(bench.checks).toMatchObject([{ prefix: "console.log(", suggestion: "answer" }]);
+    });
+
+    test("Escape hides the suggestion behind it", async () => {
+      await fake.handlers.get("nmos.completion.reject")?.();
+      const automatic = { triggerKind: InlineCompletionTriggerKind.Automatic };
+      expect(await bench.at("console.lo|;", { ...automatic, selectedCompletionInfo: selected })).toBeUndefined();
+    });
+
+    test.each<[name: string, change: () => void]>([
+      [
+        "the text",
+        () => {
+          fake.type("g");
+        },
+      ],
+      [
+        "the place",
+        () => {
+          fake.moveTo(0);
+        },
+      ],
+      [
+        "the settings",
+        () => {
+          bench.switched.fire(undefined);
+        },
+      ],
+    ])("it is over with that when %s changes", async (_, change) => {
+      change();
+      await bench.foresee();
+      expect(bench.askedAhead).toEqual([]);
+    });
+  });
+
   describe("the main model checks the suggestion", () => {
     const [hide, trigger] = ["editor.action.inlineSuggest.hide", "editor.action.inlineSuggest.trigger"];
     const commands: unknown[] = [];
