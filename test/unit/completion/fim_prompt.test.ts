@@ -128,6 +128,11 @@ describe("the format of a model", () => {
       new Model({}, ["[SUFFIX]", "[PREFIX]"]),
       { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] },
     ],
+    [
+      "by its vocabulary, where the metadata name its tokens, too",
+      new Model(fim, ["<[fim-suffix]>", "<[fim-prefix]>", "<[fim-middle]>"]),
+      { beforeSuffix: ["<[fim-suffix]>"], beforePrefix: ["<[fim-prefix]>", "<[fim-middle]>"] },
+    ],
     ["with some of a family's tokens only", new Model({}, ["[SUFFIX]"]), null],
     ["without any", new Model({}), null],
   ])("%s", async (_, model, expected) => {
