@@ -121,7 +121,7 @@ export class EditorLoop {
     this.callOff = undefined;
     if (state.phase === "typing") {
       this.callOff = this.options.clock.after(Math.max(0, state.until - this.options.clock.now()), () => {
-        this.handle({ type: "time" });
+        this.handle({ type: "time", isAwaited: this.waiting.length > 0 });
       });
     }
     for (const effect of effects) this.perform(effect);
@@ -140,6 +140,9 @@ export class EditorLoop {
         this.callOff = this.options.clock.after(glance, () => void this.foresee());
         return;
       case "prefill whole":
+        void this.prefillWhole();
+        return;
+      case "prefill whole when calm":
         // Shorter pauses are too short for it.
         this.callOff = this.options.clock.after(calm, () => void this.prefillWhole());
         return;

@@ -99,8 +99,8 @@ class Bench {
 describe("the editor loop", () => {
   test("computes the whole context ahead in a pause where no ghost text is wanted", async () => {
     const bench = new Bench();
-    bench.loop.moved();
-    await bench.clock.advance(149);
+    bench.loop.edited("history", "c");
+    await bench.clock.advance(499);
     expect([bench.loop.phase, ...bench.log]).toEqual(["typing"]);
     await bench.clock.advance(1);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
@@ -112,6 +112,39 @@ describe("the editor loop", () => {
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
     await bench.finished();
     expect(bench.loop.phase).toBe("idle");
+  });
+
+  test("computes the whole context ahead as soon as the cursor has settled where nobody asks for ghost text", async () => {
+    const bench = new Bench();
+    bench.isShown = true;
+    bench.loop.moved();
+    await bench.clock.advance(149);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["typing"]);
+    await bench.clock.advance(1);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
+    await bench.finished();
+    expect([bench.loop.phase, ...bench.log]).toEqual(["idle", "whole"]);
+  });
+
+  test("lets ghost text go first where somebody asks for it when the cursor moves", async () => {
+    const bench = new Bench();
+    bench.loop.moved();
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    await bench.clock.advance(150);
+    expect([await pause, bench.loop.phase, ...bench.log]).toEqual([true, "suggest"]);
+  });
+
+  test("ghost text that is asked for while the context is computed is looked at as any other", async () => {
+    const bench = new Bench();
+    bench.isShown = true;
+    bench.loop.moved();
+    await bench.clock.advance(200);
+    bench.loop.suggesting()(80);
+    await bench.clock.advance(200);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["foresee", "whole", "whole aborted", "next"]);
+    await bench.finished();
+    await bench.clock.advance(300);
+    expect([bench.loop.phase, bench.log.at(-1)]).toEqual(["warm", "whole"]);
   });
 
   test("lets ghost text go first", async () => {
@@ -146,7 +179,7 @@ describe("the editor loop", () => {
   test("a key ends what is computed after a suggestion", async () => {
     const bench = new Bench();
     bench.isShown = true;
-    bench.loop.moved();
+    bench.loop.edited("history", "c");
     await bench.clock.advance(1000);
     bench.loop.edited("typed", "c");
     await settle();
@@ -155,8 +188,8 @@ describe("the editor loop", () => {
 
   test("lets ghost text go first that is asked for late", async () => {
     const bench = new Bench();
-    bench.loop.moved();
-    await bench.clock.advance(300);
+    bench.loop.edited("history", "c");
+    await bench.clock.advance(650);
     expect(await bench.loop.pause(0, new AbortController().signal)).toBe(true);
     bench.loop.suggesting();
     await bench.clock.advance(1000);
