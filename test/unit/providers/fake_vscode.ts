@@ -188,6 +188,8 @@ export const fake = {
   settings: new Map<string, unknown>(),
   trusted: true,
   inlineCompletions: undefined as unknown,
+  /** What the user answers in an input box; undefined: Escape. */
+  input: (): Promise<string | undefined> => Promise.resolve(undefined),
   editor: undefined as FakeEditor | undefined,
 
   open(path: string, text: string, languageId?: string): FakeDocument {
@@ -206,6 +208,7 @@ export const fake = {
     fake.trusted = true;
     fake.editor = undefined;
     fake.cancellation = new EventEmitter();
+    fake.input = () => Promise.resolve(undefined);
   },
 
   /** Sets a setting by its full name and tells VS Code's listeners; undefined takes it away. */
@@ -361,6 +364,8 @@ export const window = {
   showInformationMessage: message,
   showWarningMessage: message,
   showErrorMessage: message,
+  showInputBox: () => fake.input(),
+  registerWebviewViewProvider: () => ({ dispose: () => undefined }),
   showTextDocument: () => Promise.resolve({ revealRange: () => undefined, selection: undefined }),
   withProgress<T>(_: unknown, work: (progress: unknown, token: unknown) => Promise<T>): Promise<T> {
     return work({ report: () => undefined }, { onCancellationRequested: fake.cancellation.event });
