@@ -345,7 +345,7 @@ export const workspace = {
   onDidOpenTextDocument: documentOpened.event,
   getWorkspaceFolder: ({ scheme, path }: Uri) =>
     ["file", "memfs"].includes(scheme) && path.startsWith("/ws/")
-      ? { uri: Uri.from({ scheme, path: "/ws" }) }
+      ? { uri: Uri.from({ scheme, path: "/ws" }), name: "ws" }
       : undefined,
   asRelativePath: (uri: Uri) => uri.path.replace(/^\/ws\//, ""),
   registerTextDocumentContentProvider(

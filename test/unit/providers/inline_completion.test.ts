@@ -132,6 +132,7 @@ describe("the ghost text provider", () => {
     expect(bench.asked).toEqual([
       {
         model: "auto",
+        repository: "ws",
         path: "a.ts",
         languageId: "typescript",
         prefix: "let a = ",
@@ -141,6 +142,11 @@ describe("the ghost text provider", () => {
         maxTokens: 96,
       },
     ]);
+  });
+
+  test("a file of no workspace folder has no project", async () => {
+    await bench.at("a|", invoke, "/elsewhere/a.ts");
+    expect(bench.asked[0]).not.toHaveProperty("repository");
   });
 
   test("settings reach the engine", async () => {
@@ -374,7 +380,7 @@ describe("the ghost text provider", () => {
 
   test("a cell goes by the name of its notebook", async () => {
     expect(await bench.at("a|", invoke, "/ws/nb/a.ipynb")).toBeDefined();
-    expect(bench.asked[0]?.path).toBe("nb/a.ipynb");
+    expect(bench.asked[0]).toMatchObject({ repository: "ws", path: "nb/a.ipynb" });
   });
 
   test("asked for by hand it works while snoozed, but not while off", async () => {
