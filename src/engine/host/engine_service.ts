@@ -281,7 +281,7 @@ export class EngineService {
       if (!this.mayComputeAhead()) return null;
       return compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
     };
-    const result = await this.models.use(choice, role, work, { signal, isIdle });
+    const result = await this.models.use(choice, role, work, { signal, isIdle, isAhead: true });
     budget.spend(result ? timeOf(result) : 0);
     return result;
   }
