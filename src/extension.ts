@@ -1,6 +1,7 @@
 import * as vscode from "vscode";
 import { engineSettings, onEngineSettingsChanged } from "./config/engine_settings";
 import { createEngineClient } from "./engine/client/create_engine_client";
+import { ChatAhead } from "./providers/chat/chat_ahead";
 import { registerChat } from "./providers/chat/register_chat";
 import { registerCommitMessage } from "./providers/commit_message";
 import { registerCompletionToggle } from "./providers/completion_toggle";
@@ -66,8 +67,10 @@ export function activate(context: vscode.ExtensionContext): void {
   stack.add(registerCheckMachine(engine));
   stack.add(registerMemoryView(context, engine));
   stack.add(registerEditorCommands(chat));
-  stack.add(registerEditSelection(engine, review));
-  stack.add(registerSelectionAhead(engine, chat));
+  // One for both: the box for the instruction often follows a selection, and begins with the same prompt.
+  const codeAhead = new ChatAhead(engine);
+  stack.add(registerEditSelection(engine, review, codeAhead));
+  stack.add(registerSelectionAhead(codeAhead, chat));
   stack.add(registerCommitMessage(engine, view));
   stack.add(registerLanguageModelProvider(context, engine, view));
   stack.add(registerWalkthrough(context, engine));

@@ -25,3 +25,8 @@ export function scopeOf(document: vscode.TextDocument): vscode.ConfigurationScop
 export function pathOf(document: vscode.TextDocument): string {
   return vscode.workspace.asRelativePath(fileOf(document)).replaceAll("\\", "/");
 }
+
+/** The workspace folder that the document lies in, by its name alone. */
+export function projectOf(document: vscode.TextDocument): string | undefined {
+  return vscode.workspace.getWorkspaceFolder(fileOf(document))?.name;
+}

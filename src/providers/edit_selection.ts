@@ -1,17 +1,34 @@
 import * as vscode from "vscode";
 import { readChatSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
-import { documentPrompt, editPrompt, extractCode, fixPrompt } from "../engine/chat/edit_prompts";
+import { documentPrompt, editPrompt, extractCode, fixPrompt, rewritingBegin } from "../engine/chat/edit_prompts";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { EngineError } from "../shared/errors";
 import type { ChatMessage } from "../shared/protocol";
+import type { ChatAhead } from "./chat/chat_ahead";
 import { codeContext, type CodeContext } from "./code_context";
 import type { EditReview } from "./edit_review";
 import { registerCommand } from "./report_failure";
 
 /** Edit by instruction, fix and document: the model rewrites the code, and the user accepts or rejects the diff. */
-export function registerEditSelection(engine: EngineClient, review: EditReview): Disposable {
+export function registerEditSelection(engine: EngineClient, review: EditReview, ahead: ChatAhead): Disposable {
   const stack = new DisposableStack();
+  stack.add({
+    dispose: () => {
+      ahead.stop();
+    },
+  });
+
+  /** The model reads the code while the user writes what is to become of it. */
+  async function ask(context: CodeContext): Promise<string | undefined> {
+    const { model, maxTokens } = readChatSettings();
+    const stop = ahead.start({ model, messages: rewritingBegin(context), maxTokens, wake: true });
+    try {
+      return await askInstruction(context);
+    } finally {
+      stop();
+    }
+  }
 
   async function rewrite(context: CodeContext, title: string, messages: ChatMessage[]): Promise<void> {
     const { model, maxTokens: longestAnswer } = readChatSettings();
@@ -42,7 +59,7 @@ export function registerEditSelection(engine: EngineClient, review: EditReview):
     registerCommand("nmos.edit", "The code was not edited", async (given) => {
       const context = await codeContext();
       if (!context) return;
-      const instruction = typeof given === "string" ? given : await askInstruction(context);
+      const instruction = typeof given === "string" ? given : await ask(context);
       if (instruction) await rewrite(context, instruction, editPrompt(context, instruction));
     }),
   );

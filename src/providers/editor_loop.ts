@@ -62,6 +62,7 @@ export function registerEditorLoop(
         })),
         {
           isHistory: reason !== undefined,
+          isSelected: !editor.selection.isEmpty,
           cursors: editor.selections.map(({ active }) => document.offsetAt(active)),
         },
       );

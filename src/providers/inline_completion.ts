@@ -15,7 +15,15 @@ import { GhostText } from "./ghost_text";
 import type { RecentFiles } from "./recent_files";
 import { registerCommand } from "./report_failure";
 import { suggestionPlace } from "./suggestion_place";
-import type { Complete, Pause } from "./suggestion_source";
+import type { Complete, Pause, SuggestionQuery } from "./suggestion_source";
+
+/** Where VS Code asked for ghost text. */
+interface Asked {
+  document: vscode.TextDocument;
+  version: number;
+  position: vscode.Position;
+  query: SuggestionQuery;
+}
 
 /** Ghost text. Failures are shown by the status bar, never as a message in the middle of typing. */
 export function registerInlineCompletion(
@@ -50,13 +58,28 @@ export function registerInlineCompletion(
     check: (query, suggestion, signal) =>
       engine.request("completion/check", { ...query, mainModel: readChatSettings().model, suggestion }, { signal }),
   });
+  let last: Asked | undefined;
+
+  /** Where the cursor is, with the item of the suggest widget that VS Code told of when it last asked there. */
+  function placeOf({ document, selection }: vscode.TextEditor): SuggestionQuery {
+    const { line, character } = selection.active;
+    if (
+      last?.document === document &&
+      last.version === document.version &&
+      last.position.line === line &&
+      last.position.character === character
+    )
+      return last.query;
+    return suggestionPlace(document, selection.active, recentFiles).query;
+  }
+
   loop.foreseeWith(async (signal) => {
     const editor = vscode.window.activeTextEditor;
     // Ghost text may have come from the cache: that starts no engine.
     if (!editor || view.connection.kind !== "running" || toggle.availability(editor.document) !== "on") return;
     const { document } = editor;
     const { version } = document;
-    const placeNow = () => suggestionPlace(document, editor.selection.active, recentFiles).query;
+    const placeNow = () => placeOf(editor);
     if (readCompletionSettings(scopeOf(document)).checkWithMainModel) {
       const isSame = () => vscode.window.activeTextEditor === editor && document.version === version;
       const now = () => (isSame() ? placeNow() : undefined);
@@ -80,6 +103,7 @@ export function registerInlineCompletion(
 
           const { selectedCompletionInfo } = context;
           const place = suggestionPlace(document, position, recentFiles, selectedCompletionInfo);
+          last = { document, version: document.version, position, query: place.query };
           const { debounce, hideUnlikely } = readCompletionSettings(scopeOf(document));
           const pause: Pause = (signal) => loop.pause(debounce, signal);
           const unasked = asked ? undefined : { pause, leastProbability: leastProbability[hideUnlikely] };
@@ -98,12 +122,13 @@ export function registerInlineCompletion(
     registerCommand("nmos.completion.reject", "The suggestion was not hidden", async () => {
       await vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
       const editor = vscode.window.activeTextEditor;
-      if (editor) ghost.reject(suggestionPlace(editor.document, editor.selection.active, recentFiles).query);
+      if (editor) ghost.reject(placeOf(editor));
     }),
   );
   stack.add(
     toggle.onChanged(() => {
       ghost.forget();
+      last = undefined;
       const document = vscode.window.activeTextEditor?.document;
       if (toggle.availability(document) !== "on") ghost.cancel();
     }),

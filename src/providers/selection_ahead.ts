@@ -1,9 +1,8 @@
 import * as vscode from "vscode";
 import { readChatSettings } from "../config/settings.generated";
 import { aboutCode, rewritingBegin } from "../engine/chat/edit_prompts";
-import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import { ChatAhead } from "./chat/chat_ahead";
+import type { ChatAhead } from "./chat/chat_ahead";
 import { codeContext } from "./code_context";
 import { isEligible } from "./document_filter";
 
@@ -21,9 +20,8 @@ interface Chat {
  * Selected code is about to be asked about, edited or explained: what the commands for it have in common is computed while
  * the user still chooses one.
  */
-export function registerSelectionAhead(engine: EngineClient, chat: Chat): Disposable {
+export function registerSelectionAhead(ahead: ChatAhead, chat: Chat): Disposable {
   const stack = new DisposableStack();
-  const ahead = new ChatAhead(engine);
   let unprepare = (): void => undefined;
   let settled: NodeJS.Timeout | undefined;
 

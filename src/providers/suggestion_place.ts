@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import { readCompletionSettings } from "../config/settings.generated";
-import { pathOf, scopeOf } from "./document_file";
+import { pathOf, projectOf, scopeOf } from "./document_file";
 import { windowAround } from "./document_window";
 import type { RecentFiles } from "./recent_files";
 import type { SuggestionQuery } from "./suggestion_source";
@@ -25,12 +25,14 @@ export function suggestionPlace(
   const range = item?.range ?? new vscode.Range(position, position);
   const selected = item?.text ?? "";
   const { prefix, suffix } = windowAround(document, range.start, range.end);
+  const repository = projectOf(document);
   const settings = readCompletionSettings(scopeOf(document));
   return {
     selected,
     range,
     query: {
       model: settings.model,
+      ...(repository !== undefined && { repository }),
       path: pathOf(document),
       languageId: document.languageId,
       prefix: prefix + selected,

@@ -433,6 +433,8 @@ export interface Extract {
 export interface CompletionParams {
   /** For the role `fast`. */
   model: ModelChoice;
+  /** What the project is called; it stays the same while the project is open. Default: a name that says nothing. */
+  repository?: string;
   path: string;
   languageId: string;
   /** Document text before and after the cursor, whole or a window; the host cuts it to its budget. */

@@ -4,7 +4,7 @@ import type { ModelHandle } from "../host/model_handle";
 import { fimFormat } from "./fim_format";
 import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
 
-type Place = Pick<CompletionParams, "path" | "prefix" | "suffix" | "extracts" | "maxTokens">;
+type Place = Pick<CompletionParams, "repository" | "path" | "prefix" | "suffix" | "extracts" | "maxTokens">;
 
 export interface TokenizedPrompt {
   tokens: Int32Array;

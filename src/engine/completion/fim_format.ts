@@ -7,10 +7,10 @@ export interface FimFormat {
 }
 
 /**
- * Families whose tokens the engine library does not know by their names, and whose training has the text behind the cursor
- * first: Seed-Coder, and Codestral, which has no token for the middle.
+ * Families that are known by their vocabulary, and whose training has the text behind the cursor first: Seed-Coder, and
+ * Codestral, which has no token for the middle. The metadata may name their tokens, too, but not the order.
  */
-const suffixFirst: readonly FimFormat[] = [
+export const vocabularyFormats: readonly FimFormat[] = [
   { beforeSuffix: ["<[fim-suffix]>"], beforePrefix: ["<[fim-prefix]>", "<[fim-middle]>"] },
   { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] },
 ];
@@ -25,14 +25,14 @@ export function fimFormat(model: ModelHandle): Promise<FimFormat | null> {
 }
 
 async function find(model: ModelHandle): Promise<FimFormat | null> {
+  for (const format of vocabularyFormats) {
+    if (await hasTokens(model, [...format.beforeSuffix, ...format.beforePrefix])) return format;
+  }
   const { fimPrefix, fimSuffix, fimMiddle } = model.info.specialTokens;
   // Qwen, StarCoder, CodeLlama, CodeGemma, DeepSeek and Granite: the text before the cursor has its place in front of that
   // behind it, and stays empty. What is behind the token for the middle is then the text that the cursor is in.
   if (fimPrefix && fimSuffix && fimMiddle) return { beforeSuffix: [fimPrefix, fimSuffix], beforePrefix: [fimMiddle] };
   if (fimPrefix && fimSuffix) return { beforeSuffix: [fimSuffix], beforePrefix: [fimPrefix] };
-  for (const format of suffixFirst) {
-    if (await hasTokens(model, [...format.beforeSuffix, ...format.beforePrefix])) return format;
-  }
   return null;
 }
 

@@ -4,6 +4,8 @@ import type { FimFormat } from "./fim_format";
 import { healPrefix } from "./token_healing";
 
 export interface FimInput {
+  /** Name of the project. */
+  repository?: string;
   path: string;
   prefix: string;
   suffix: string;
@@ -43,7 +45,7 @@ export function fimPrompt(
 ): FimPrompt {
   const { fimRepository, fimSeparator } = info.specialTokens;
   const { head, beginWith } = healPrefix(lastLines(input.prefix, budget.prefix));
-  const files = fileParts(input, budget.extracts, { repository: fimRepository, separator: format && fimSeparator });
+  const files = fileParts(input, budget.extracts, { named: fimRepository, separator: format && fimSeparator });
   const suffix = plain(firstLines(withoutClosers(input.suffix), budget.suffix));
   const around = format ? [...format.beforeSuffix.map(special), suffix, ...format.beforePrefix.map(special)] : [];
   const parts = [...files, ...around, plain(head)].filter(({ text }) => text !== "");
@@ -73,9 +75,9 @@ function withoutClosers(suffix: string): string {
  * knows no separator.
  */
 function fileParts(
-  { extracts, path }: FimInput,
+  { repository = "workspace", extracts, path }: FimInput,
   budget: number,
-  { repository, separator }: { repository: string | null; separator: string | null },
+  { named, separator }: { named: string | null; separator: string | null },
 ): PromptPart[] {
   const parts: PromptPart[] = [];
   let left = budget;
@@ -88,8 +90,8 @@ function fileParts(
     else parts.unshift(plain(`// ${extract.path}\n${text}\n`));
   }
   if (!separator) return parts;
-  const named = repository && parts.length > 0 ? [special(repository), plain("workspace\n")] : [];
-  return [...named, ...parts, special(separator), plain(`${path}\n`)];
+  const name = named && parts.length > 0 ? [special(named), plain(`${repository}\n`)] : [];
+  return [...name, ...parts, special(separator), plain(`${path}\n`)];
 }
 
 /**

@@ -2,10 +2,10 @@
 export type EditKind =
   /** A key at the cursor, with what the editor adds by itself: closing brackets, indentation. */
   | "typed"
-  /** Text at the cursor replaced by other text: composed by an input method, or completed from the list of the editor. */
+  /** Text at the cursor replaced by little else: composed by an input method, or a word completed from the list of the editor. */
   | "replaced"
   | "deleted"
-  /** A longer text at once: pasted, a snippet, an accepted suggestion. */
+  /** A longer text at once, also in the place of other text: pasted, a snippet, an accepted suggestion. */
   | "inserted"
   /** Undone or redone. */
   | "history"
@@ -23,6 +23,8 @@ export interface Change {
 
 export interface EditCircumstances {
   isHistory: boolean;
+  /** Whether text was selected, which an edit replaces; default: none was. */
+  isSelected?: boolean;
   /** Offsets of the cursors. */
   cursors: readonly number[];
 }
@@ -30,7 +32,10 @@ export interface EditCircumstances {
 /** What a key and the editor's help for it insert at most. */
 const longestTyped = 16;
 
-export function editKind(changes: readonly Change[], { isHistory, cursors }: EditCircumstances): EditKind {
+export function editKind(
+  changes: readonly Change[],
+  { isHistory, isSelected = false, cursors }: EditCircumstances,
+): EditKind {
   if (isHistory) return "history";
   if (cursors.length > 1) return "many";
   const [change, ...others] = changes;
@@ -38,9 +43,11 @@ export function editKind(changes: readonly Change[], { isHistory, cursors }: Edi
   if (!change || others.length > 0 || cursor === undefined || !touches(change, cursor)) return "elsewhere";
   const { removed, text } = change;
   if (text === "") return "deleted";
-  if (removed > 0) return "replaced";
   const lines = text.split("\n").filter((line) => line.trim() !== "").length;
-  return text.trim().length > longestTyped || lines > 1 ? "inserted" : "typed";
+  // A composition may be long, but it grows and shrinks by little at a time, and nothing of it is selected.
+  const isMuch = text.trim().length > longestTyped && (isSelected || Math.abs(text.length - removed) > longestTyped);
+  if (lines > 1 || isMuch) return "inserted";
+  return removed > 0 ? "replaced" : "typed";
 }
 
 /** The editor tells of the text first and of the cursor then, or the other way round. */

@@ -38,6 +38,7 @@ export class EditorLoop {
   private readonly rhythm = new TypingRhythm();
   private readonly answers: number[] = [];
   private waiting: (() => void)[] = [];
+  /** When the last typed key was, where nothing but keys has happened since. */
   private lastKey = -Infinity;
   /** Counts what the user does. */
   private round = 0;
@@ -58,15 +59,14 @@ export class EditorLoop {
 
   edited(kind: EditKind, languageId: string): void {
     const now = this.options.clock.now();
-    if (kind === "typed") {
-      if (Number.isFinite(this.lastKey)) this.rhythm.record(languageId, now - this.lastKey);
-      this.lastKey = now;
-    }
+    if (kind === "typed" && Number.isFinite(this.lastKey)) this.rhythm.record(languageId, now - this.lastKey);
+    this.lastKey = kind === "typed" ? now : -Infinity;
     this.round += 1;
     this.handle({ type: "edited", kind, wait: this.rhythm.wait(languageId, this.answerTime()) });
   }
 
   moved(): void {
+    this.lastKey = -Infinity;
     this.round += 1;
     this.handle({ type: "moved" });
   }
@@ -121,7 +121,7 @@ export class EditorLoop {
     this.callOff = undefined;
     if (state.phase === "typing") {
       this.callOff = this.options.clock.after(Math.max(0, state.until - this.options.clock.now()), () => {
-        this.handle({ type: "time" });
+        this.handle({ type: "time", isAwaited: this.waiting.length > 0 });
       });
     }
     for (const effect of effects) this.perform(effect);
@@ -140,6 +140,9 @@ export class EditorLoop {
         this.callOff = this.options.clock.after(glance, () => void this.foresee());
         return;
       case "prefill whole":
+        void this.prefillWhole();
+        return;
+      case "prefill whole when calm":
         // Shorter pauses are too short for it.
         this.callOff = this.options.clock.after(calm, () => void this.prefillWhole());
         return;

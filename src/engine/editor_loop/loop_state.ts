@@ -7,14 +7,15 @@ import type { EditKind } from "./edit_kind";
  * - `typing`: a key was pressed, or the cursor moved; more is likely to come before an answer would.
  * - `suggest`: this is a pause. The suggestion for the cursor comes first.
  * - `foresee`: it was seen and may be accepted. What would be suggested after that is computed ahead.
- * - `warm`: the pause goes on. The whole context of the cursor is computed ahead.
+ * - `warm`: the pause goes on, or the cursor was moved, where the editor asks for no suggestion. The whole context of the
+ *   cursor is computed ahead.
  * - `idle`: there is nothing left to do until something happens. (After minutes of that, the engine host gives the graphics
  *   memory back; looking around brings none back, the first key does.)
  */
 export type LoopState =
   | { phase: "away" | "suggest" | "foresee" | "warm" | "idle" }
-  /** `until`: when it is a pause, in milliseconds of the clock of the events. */
-  | { phase: "typing"; until: number };
+  /** `until`: when it is a pause, in milliseconds of the clock of the events. `isMove`: the cursor moved, no key was pressed. */
+  | { phase: "typing"; until: number; isMove: boolean };
 
 export type LoopEvent =
   /** `wait`: milliseconds until a pause is likely, by the rhythm of the user. */
@@ -28,7 +29,8 @@ export type LoopEvent =
   /** The whole context is computed, or that was ended. */
   | { type: "warmed" }
   | { type: "left" }
-  | { type: "time" };
+  /** `isAwaited`: somebody waits for a pause to begin a suggestion. */
+  | { type: "time"; isAwaited: boolean };
 
 export type LoopEffect =
   /** Ends what is being computed ahead. */
@@ -40,7 +42,9 @@ export type LoopEffect =
   /** Computes the suggestion after the one on the screen ahead. */
   | "foresee"
   /** Computes the whole context ahead. */
-  | "prefill whole";
+  | "prefill whole"
+  /** The same, if nothing happens for another moment. */
+  | "prefill whole when calm";
 
 export interface Step {
   state: LoopState;
@@ -79,21 +83,28 @@ export function advance(state: LoopState, event: LoopEvent, now: number): Step {
       if (!reaction) return { state: { phase: "idle" }, effects: ["abort"] };
       const until = now + (reaction.wait === "rhythm" ? event.wait : reaction.wait);
       return {
-        state: { phase: "typing", until },
+        state: { phase: "typing", until, isMove: false },
         effects: reaction.isSettled ? ["abort", "prefill typed"] : ["abort"],
       };
     }
     case "moved":
-      return { state: { phase: "typing", until: now + settling }, effects: ["abort"] };
+      return { state: { phase: "typing", until: now + settling, isMove: true }, effects: ["abort"] };
     case "left":
       return { state: { phase: "away" }, effects: ["abort"] };
     case "time":
       if (state.phase !== "typing" || now < state.until) return stay;
+      // The editor asks for suggestions where something was typed, and hides them when the cursor moves.
+      if (state.isMove && !event.isAwaited) return { state: { phase: "warm" }, effects: ["prefill whole"] };
       return { state: { phase: "suggest" }, effects: ["suggest"] };
     case "suggested":
-      return state.phase === "suggest" ? { state: { phase: "foresee" }, effects: ["foresee"] } : stay;
+      if (state.phase === "suggest") return { state: { phase: "foresee" }, effects: ["foresee"] };
+      // Asked for late, by hand.
+      if (state.phase === "warm" || state.phase === "idle") {
+        return { state: { phase: "foresee" }, effects: ["abort", "foresee"] };
+      }
+      return stay;
     case "foreseen":
-      return state.phase === "foresee" ? { state: { phase: "warm" }, effects: ["prefill whole"] } : stay;
+      return state.phase === "foresee" ? { state: { phase: "warm" }, effects: ["prefill whole when calm"] } : stay;
     case "warmed":
       return state.phase === "warm" ? { state: { phase: "idle" }, effects: [] } : stay;
   }

@@ -276,9 +276,12 @@ export class EngineService {
       // One that gave memory back is left in peace unless somebody is at it.
       if (!model || (isIdle && model.awayBytes > 0)) return null;
     }
-    const work = (model: ModelHandle) =>
-      compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
-    const result = await this.models.use(choice, role, work, { signal, isIdle });
+    const work = async (model: ModelHandle) => {
+      // A model that was loaded for this may be the first that there is an engine for.
+      if (!this.mayComputeAhead()) return null;
+      return compute(model, AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(left))]));
+    };
+    const result = await this.models.use(choice, role, work, { signal, isIdle, isAhead: true });
     budget.spend(result ? timeOf(result) : 0);
     return result;
   }
@@ -287,8 +290,9 @@ export class EngineService {
     const { computeAhead } = this.settings;
     if (computeAhead !== "auto") return computeAhead === "always";
     const now = performance.now();
-    if (now - this.power.readAt > powerMs)
-      this.power = { readAt: now, isSaved: this.native?.engine.savesEnergy() === true };
+    const engine = this.native?.engine;
+    // Before there is an engine nobody can say, and it is asked again once there is.
+    if (engine && now - this.power.readAt > powerMs) this.power = { readAt: now, isSaved: engine.savesEnergy() };
     return !this.power.isSaved;
   }
 

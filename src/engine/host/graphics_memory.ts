@@ -172,9 +172,22 @@ export class GraphicsMemory {
     }
   }
 
+  /**
+   * Begins to read into RAM what is mapped from the file and was put away by the system, and to fill the upload slots, beside
+   * what the model computes meanwhile. A filling under way does that, too. Ends as fillings end; a failure is only logged.
+   */
+  pageIn(): void {
+    if (!this.filling && this.holders === 0 && this.options.isWanted()) void this.readIn();
+  }
+
   /** Ends a filling under way; what is done by now stays. */
   stopFilling(): void {
     this.filling?.cancel();
+  }
+
+  /** Ends one that no request wants any more. The next request goes on with it. */
+  stopUnwanted(): void {
+    if (!this.options.isWanted()) this.stopFilling();
   }
 
   /** Runs `action` while nothing is filled. A request that came meanwhile has it filled afterwards. */
@@ -243,6 +256,20 @@ export class GraphicsMemory {
     onChanged();
     // One that ended by itself got all that the card grants.
     if (cancellation.cancelled) this.fill();
+  }
+
+  private async readIn(): Promise<void> {
+    const { addon, model } = this.options;
+    const cancellation = new addon.Cancellation();
+    this.filling = cancellation;
+    try {
+      // Of the cards' memory nothing is brought back: that is for `restore`, which looks at what they have free.
+      await model.prefetch({ bytes: 0, cancellation });
+    } catch (thrown) {
+      this.logFailure(thrown);
+    }
+    this.filling = null;
+    this.fill();
   }
 
   private logFailure(thrown: unknown): void {

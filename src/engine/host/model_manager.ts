@@ -21,6 +21,7 @@ import { ModelLoads, type LoadedAs, type WaitOptions } from "./model_loads";
 import { roomForSessions, sessionBytes, storeBytes } from "./model_memory";
 import { NativeModelHandle } from "./native_model_handle";
 import { SpillRelief } from "./spill_relief";
+import { wakeModel } from "./wake_model";
 
 /** The addon and its one engine, made with the first model. */
 export interface NativeRuntime {
@@ -45,6 +46,7 @@ export interface ModelManagerOptions {
 export interface UseOptions extends WaitOptions {
   /** Nobody is at it: it counts as no use, so that an idle model still gives its memory back, and brings none back. */
   isIdle?: boolean;
+  isAhead?: boolean;
 }
 
 /** One for ghost text and two conversations keep their caches at the same time. */
@@ -150,9 +152,8 @@ export class ModelManager {
     entry.roles.add(role);
     entry.users += 1;
     try {
-      if (!options.isIdle) entry.graphics.fill();
-      // So that it is there when the answer begins.
-      if (!options.isIdle) entry.draft.prepare();
+      const { isIdle, isAhead } = options;
+      if (!isIdle) wakeModel(entry, { role, isAhead, now: this.now(), entries: this.entries });
       return await action(entry);
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);

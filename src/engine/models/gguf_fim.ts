@@ -1,17 +1,17 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { vocabularyFormats, type FimFormat } from "../completion/fim_format";
 
 /**
- * How the tokens for text before the cursor, behind it and in the middle are known: by keys of the metadata, else by these
- * texts in the vocabulary.
+ * How the engine library knows the tokens in front of the text before the cursor and of that behind it: by keys of the
+ * metadata, else by these texts in the vocabulary.
  */
-const signs = [
+const known = [
   [
     "tokenizer.ggml.fim_pre_token_id",
     "tokenizer.ggml.prefix_token_id",
     "<|fim_prefix|>",
     "<fim-prefix>",
     "<fim_prefix>",
-    "<[fim-prefix]>",
     "<｜fim▁begin｜>",
     "<PRE>",
     "▁<PRE>",
@@ -24,39 +24,33 @@ const signs = [
     "<|fim_suffix|>",
     "<fim-suffix>",
     "<fim_suffix>",
-    "<[fim-suffix]>",
     "<｜fim▁hole｜>",
     "<SUF>",
     "▁<SUF>",
     "<|code_suffix|>",
     "<|suffix|>",
   ],
-  [
-    "tokenizer.ggml.fim_mid_token_id",
-    "tokenizer.ggml.middle_token_id",
-    "<|fim_middle|>",
-    "<fim-middle>",
-    "<fim_middle>",
-    "<[fim-middle]>",
-    "<｜fim▁end｜>",
-    "<MID>",
-    "▁<MID>",
-    "<|code_middle|>",
-    "<|middle|>",
-  ],
-].map((texts) => texts.map(ggufString));
+];
+
+/**
+ * Of every way to say that a model fills in, the tokens that it takes, each in all its spellings. The same ways as in
+ * `completion/fim_format.ts`, which knows the loaded model; a token for the middle that the library knows decides nothing there.
+ */
+const ways = [known, ...vocabularyFormats.map(tokensOf)].map((tokens) =>
+  tokens.map((spellings) => spellings.map(ggufString)),
+);
 
 /** The metadata is at the beginning of a file; with the largest vocabularies it takes about half of this. */
 const headBytes = 32 * 2 ** 20;
 
-const known = new Map<string, boolean>();
+const read = new Map<string, boolean>();
 
 /** Whether a model was trained to fill in the middle of a text, by its file's metadata. Reads a file once. */
 export function fillsInMiddle(path: string): boolean {
   const { size, mtimeMs } = statSync(path);
   const key = `${path}\n${String(size)}\n${String(mtimeMs)}`;
-  const found = known.get(key) ?? searchHead(path, Math.min(size, headBytes));
-  known.set(key, found);
+  const found = read.get(key) ?? searchHead(path, Math.min(size, headBytes));
+  read.set(key, found);
   return found;
 }
 
@@ -68,7 +62,11 @@ function searchHead(path: string, length: number): boolean {
   } finally {
     closeSync(file);
   }
-  return signs.every((texts) => texts.some((text) => head.includes(text)));
+  return ways.some((tokens) => tokens.every((spellings) => spellings.some((text) => head.includes(text))));
+}
+
+function tokensOf({ beforeSuffix, beforePrefix }: FimFormat): string[][] {
+  return [...beforeSuffix, ...beforePrefix].map((token) => [token]);
 }
 
 /** A string of the format: its length in eight bytes comes first, so that a part of a longer one is not taken for it. */

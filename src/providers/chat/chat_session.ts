@@ -160,6 +160,16 @@ export class ChatSession {
     return this.computeAhead(beginning, false);
   }
 
+  /** The user is about to ask, without what stands in the view. The function returned says that it is not so any more. */
+  prepareToAsk(): () => void {
+    return this.computeAhead("", true);
+  }
+
+  /** The user types elsewhere: ghost text must not wait for a pass over the conversation. */
+  leave(): void {
+    this.ahead.stop();
+  }
+
   private computeAhead(question: string, wake: boolean): () => void {
     const { model, maxTokens } = this.options.settings();
     const messages = this.messagesWith(question);

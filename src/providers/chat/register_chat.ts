@@ -138,8 +138,18 @@ export function registerChat(
   }
 
   async function askInBox(given: unknown): Promise<void> {
-    const text = typeof given === "string" ? given : await vscode.window.showInputBox({ title: "Ask NMOS" });
+    const text = typeof given === "string" ? given : await question();
     if (text) await ask(text);
+  }
+
+  /** The conversation is computed while the user writes. */
+  async function question(): Promise<string | undefined> {
+    const stop = session.prepareToAsk();
+    try {
+      return await vscode.window.showInputBox({ title: "Ask NMOS" });
+    } finally {
+      stop();
+    }
   }
 
   const commands: Record<string, (given: unknown) => Promise<void> | void> = {
@@ -162,6 +172,12 @@ export function registerChat(
   stack.add(
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("nmos.chat")) session.refresh();
+    }),
+  );
+  stack.add(
+    vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
+      const isTyped = contentChanges.length > 0 && document === vscode.window.activeTextEditor?.document;
+      if (isTyped) session.leave();
     }),
   );
   stack.add(engine.on("models/changed", refreshModels));

@@ -58,6 +58,12 @@ describe("layout", () => {
     "<R>«workspace\n»<F>«b.ts\nlet b;\n»<F>«c.ts\nlet c;\n»<F>«src/a.ts\n»<P><S><M>«a\n» + ",
   );
   check(
+    qwen,
+    { prefix: "a\n", repository: "<R>x", extracts: extracts.slice(1) },
+    "<R>«<R>x\n»<F>«c.ts\nlet c;\n»<F>«src/a.ts\n»<P><S><M>«a\n» + ",
+  );
+  check(qwen, { prefix: "a\n", repository: "x" }, "<F>«src/a.ts\n»<P><S><M>«a\n» + ");
+  check(
     { ...fim, fimSeparator: "<F>" },
     { extracts: [{ path: "b.ts", text: "let b;" }] },
     "<F>«b.ts\nlet b;\n»<F>«src/a.ts\n»<P><S><M> + ",
@@ -127,6 +133,11 @@ describe("the format of a model", () => {
       "by its vocabulary: Codestral",
       new Model({}, ["[SUFFIX]", "[PREFIX]"]),
       { beforeSuffix: ["[SUFFIX]"], beforePrefix: ["[PREFIX]"] },
+    ],
+    [
+      "by its vocabulary, where the metadata name its tokens, too",
+      new Model(fim, ["<[fim-suffix]>", "<[fim-prefix]>", "<[fim-middle]>"]),
+      { beforeSuffix: ["<[fim-suffix]>"], beforePrefix: ["<[fim-prefix]>", "<[fim-middle]>"] },
     ],
     ["with some of a family's tokens only", new Model({}, ["[SUFFIX]"]), null],
     ["without any", new Model({}), null],

@@ -6,10 +6,11 @@ function check(
   name: string,
   change: Partial<Change>,
   expected: EditKind,
-  { cursors = [10], isHistory = false, more = [] as Change[] } = {},
+  { cursors = [10], isHistory = false, isSelected = false, more = [] as Change[] } = {},
 ): void {
   test(`${name} is ${expected}`, () => {
-    expect(editKind([{ offset: 10, removed: 0, text: "", ...change }, ...more], { isHistory, cursors })).toBe(expected);
+    const changes = [{ offset: 10, removed: 0, text: "", ...change }, ...more];
+    expect(editKind(changes, { isHistory, isSelected, cursors })).toBe(expected);
   });
 }
 
@@ -24,11 +25,25 @@ describe("an edit", () => {
   check("delete", { removed: 1 }, "deleted");
   check("a selection that goes", { offset: 4, removed: 6 }, "deleted");
   check("letters composed by an input method", { offset: 8, removed: 2, text: "ko" }, "replaced");
+  check(
+    "a long composition, a letter more of it",
+    { offset: 0, removed: 19, text: "wo'xiang'qu'chi'fanl" },
+    "replaced",
+  );
+  check("a long composition that becomes words", { offset: 0, removed: 19, text: "我想去吃饭" }, "replaced");
+  check("a letter in the place of what is selected", { offset: 4, removed: 6, text: "a" }, "replaced", {
+    isSelected: true,
+  });
   check("an item of the suggest widget", { offset: 6, removed: 4, text: "printf" }, "replaced");
   check("a pasted line", { text: "const answer = 42;" }, "inserted");
   check("pasted lines", { text: "a;\nb;" }, "inserted");
   check("an accepted suggestion", { text: "return left + right;" }, "inserted");
   check("a snippet", { text: "for (;;) {\n  x\n}" }, "inserted");
+  check("a snippet in the place of its trigger", { offset: 7, removed: 3, text: "for (;;) {\n  x\n}" }, "inserted");
+  check("a long item of the suggest widget", { offset: 9, removed: 1, text: "addEventListener(event)" }, "inserted");
+  check("a paste over what is selected", { offset: 0, removed: 20, text: "const answer = 42;" }, "inserted", {
+    isSelected: true,
+  });
   check("undo", { text: "a" }, "history", { isHistory: true });
   check("a file changed on disk", { offset: 500, text: "a" }, "elsewhere");
   check("formatting", { text: " " }, "elsewhere", { more: [{ offset: 40, removed: 2, text: "" }] });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Clock } from "../../../src/engine/editor_loop/clock";
+import type { EditKind } from "../../../src/engine/editor_loop/edit_kind";
 import { EditorLoop } from "../../../src/engine/editor_loop/editor_loop";
 import type { AheadResult } from "../../../src/shared/protocol";
 
@@ -99,8 +100,8 @@ class Bench {
 describe("the editor loop", () => {
   test("computes the whole context ahead in a pause where no ghost text is wanted", async () => {
     const bench = new Bench();
-    bench.loop.moved();
-    await bench.clock.advance(149);
+    bench.loop.edited("history", "c");
+    await bench.clock.advance(499);
     expect([bench.loop.phase, ...bench.log]).toEqual(["typing"]);
     await bench.clock.advance(1);
     expect([bench.loop.phase, ...bench.log]).toEqual(["suggest"]);
@@ -112,6 +113,39 @@ describe("the editor loop", () => {
     expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
     await bench.finished();
     expect(bench.loop.phase).toBe("idle");
+  });
+
+  test("computes the whole context ahead as soon as the cursor has settled where nobody asks for ghost text", async () => {
+    const bench = new Bench();
+    bench.isShown = true;
+    bench.loop.moved();
+    await bench.clock.advance(149);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["typing"]);
+    await bench.clock.advance(1);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["warm", "whole"]);
+    await bench.finished();
+    expect([bench.loop.phase, ...bench.log]).toEqual(["idle", "whole"]);
+  });
+
+  test("lets ghost text go first where somebody asks for it when the cursor moves", async () => {
+    const bench = new Bench();
+    bench.loop.moved();
+    const pause = bench.loop.pause(0, new AbortController().signal);
+    await bench.clock.advance(150);
+    expect([await pause, bench.loop.phase, ...bench.log]).toEqual([true, "suggest"]);
+  });
+
+  test("ghost text that is asked for while the context is computed is looked at as any other", async () => {
+    const bench = new Bench();
+    bench.isShown = true;
+    bench.loop.moved();
+    await bench.clock.advance(200);
+    bench.loop.suggesting()(80);
+    await bench.clock.advance(200);
+    expect([bench.loop.phase, ...bench.log]).toEqual(["foresee", "whole", "whole aborted", "next"]);
+    await bench.finished();
+    await bench.clock.advance(300);
+    expect([bench.loop.phase, bench.log.at(-1)]).toEqual(["warm", "whole"]);
   });
 
   test("lets ghost text go first", async () => {
@@ -146,7 +180,7 @@ describe("the editor loop", () => {
   test("a key ends what is computed after a suggestion", async () => {
     const bench = new Bench();
     bench.isShown = true;
-    bench.loop.moved();
+    bench.loop.edited("history", "c");
     await bench.clock.advance(1000);
     bench.loop.edited("typed", "c");
     await settle();
@@ -155,8 +189,8 @@ describe("the editor loop", () => {
 
   test("lets ghost text go first that is asked for late", async () => {
     const bench = new Bench();
-    bench.loop.moved();
-    await bench.clock.advance(300);
+    bench.loop.edited("history", "c");
+    await bench.clock.advance(650);
     expect(await bench.loop.pause(0, new AbortController().signal)).toBe(true);
     bench.loop.suggesting();
     await bench.clock.advance(1000);
@@ -234,6 +268,27 @@ describe("the editor loop", () => {
     }
     // After gaps of 5 ms this would be in the midst of typing.
     expect(await bench.key(4)).toBe(true);
+  });
+
+  test.each<[name: string, kind: EditKind | undefined]>([
+    ["composing", "replaced"],
+    ["deleting", "deleted"],
+    ["accepting a suggestion", "inserted"],
+    ["undoing", "history"],
+    ["moving the cursor", undefined],
+  ])("%s between two keys is no gap between them", async (_, kind) => {
+    const bench = new Bench();
+    for (let index = 0; index < 64; index++) await bench.key(index % 8 === 7 ? 2000 : 100);
+    for (let index = 0; index < 16; index++) bench.loop.suggesting()(300);
+    for (let index = 0; index < 64; index++) {
+      await bench.key(1000);
+      if (kind) bench.loop.edited(kind, "c");
+      else bench.loop.moved();
+      await bench.clock.advance(1000);
+    }
+    // With gaps of two seconds every key would be followed by a pause.
+    expect(await bench.key(99)).toBe(false);
+    expect(await bench.key(101)).toBe(true);
   });
 
   test("waits at least as long as it is told, and not at all where nothing was typed", async () => {

@@ -117,6 +117,67 @@ test("an hour in which the machine slept is no time in which a model was idle", 
   await one.close();
 });
 
+test.each([true, false])(
+  "what was asked before there was an engine says nothing of the battery: %s",
+  async (onBattery) => {
+    machine.engine = class extends Engine {
+      override savesEnergy(): boolean {
+        return onBattery;
+      }
+    };
+    const one = service();
+    const directory = temporaryDirectory();
+    const model = join(directory, "model.gguf");
+    writeFileSync(model, "GGUF and no more");
+    await one.configure({ modelsDirectory: directory });
+    const place = { model, path: "a.ts", languageId: "typescript", prefix: "let a", suffix: "", extracts: [] };
+    const asked = { ...place, lines: "auto", maxTokens: 8, reach: "typed", load: true } as const;
+    const computed = async () => (await one.handlers()["completion/prefill"](asked, context)) !== null;
+    // The first one loads the model and makes the engine for it.
+    expect([await computed(), await computed()]).toEqual([!onBattery, !onBattery]);
+    await one.close();
+  },
+);
+
+test.each([
+  ["reads in what was put away, where it is allowed to compute ahead", false, ["page in"]],
+  ["leaves that alone on battery", true, []],
+])("who comes back to the chat: %s", async (_, onBattery, expected) => {
+  const asked: string[] = [];
+  machine.engine = class extends Engine {
+    override savesEnergy(): boolean {
+      return onBattery;
+    }
+    override async loadModel(options: LoadModelOptions) {
+      const model = await super.loadModel(options);
+      const prefetch = ({ bytes }: { bytes?: number } = {}) => {
+        asked.push(bytes === 0 ? "page in" : "fill");
+        return Promise.resolve(0);
+      };
+      return model && { ...model, prefetch };
+    }
+  };
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  let time = 0;
+  const one = service({ clock: () => time });
+  const directory = temporaryDirectory();
+  const model = join(directory, "model.gguf");
+  writeFileSync(model, "GGUF and no more");
+  await one.configure({ modelsDirectory: directory });
+  const handlers = one.handlers();
+  await handlers["models/load"]({ model, role: "main" }, context);
+  for (let half = 0; half < 5; half++) {
+    time += 30_000;
+    vi.advanceTimersByTime(30_000);
+  }
+  const messages = [{ role: "user" as const, content: "hello" }];
+  await handlers["chat/prefill"]({ model, messages, wake: false }, context);
+  expect(asked).toEqual([]);
+  await handlers["chat/prefill"]({ model, messages, wake: true }, context);
+  expect(asked).toEqual(expected);
+  await one.close();
+});
+
 test("graphics memory that was given up for good does not keep idle work away, but for a while it does", async () => {
   const bytes = 100 * 2 ** 20;
   const activity = { releasedBytes: 0, releasedOfCards: [0], timesAsLong: null as number | null };

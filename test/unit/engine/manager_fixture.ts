@@ -81,6 +81,7 @@ export function manager({
   const card = { name: "GPU", kind: "gpu", memoryFree: 2 ** 40, memoryBeyond: 0, isLost: false };
   const events: string[] = [];
   const lines: string[] = [];
+  const stoppedFillings: string[] = [];
   const asked: LoadModelOptions[] = [];
   const planned: PlanOptions[] = [];
   let loaded = 0;
@@ -127,10 +128,11 @@ export function manager({
         events.push(`release ${path} ${String(released / mib)}`);
         return Promise.resolve(released);
       },
-      prefetch: async ({ cancellation: stopped }: { cancellation: Cancellation }) => {
-        events.push(`prefetch ${path}`);
+      prefetch: async ({ bytes, cancellation: stopped }: { bytes: number; cancellation: Cancellation }) => {
+        events.push(`${bytes === 0 ? "page in" : "prefetch"} ${path}`);
         await endedOrCancelled(filling, stopped);
-        if (stopped.cancelled) return 0;
+        if (stopped.cancelled) stoppedFillings.push(path);
+        if (bytes === 0 || stopped.cancelled) return 0;
         events.push(`filled ${path}`);
         releasedBytes = 0;
         return releasable;
@@ -196,7 +198,7 @@ export function manager({
   const limits = () =>
     asked.map(({ vramLimitBytes = 0, vramUsedBytes = {} }) => vramLimitBytes - (vramUsedBytes["GPU"] ?? 0));
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
-  return { one, events, lines, asked, planned, limits, reserved, card, slowness };
+  return { one, events, lines, stoppedFillings, asked, planned, limits, reserved, card, slowness };
 }
 
 /** Resolves when a load is under way and has reported. */

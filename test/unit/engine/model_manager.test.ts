@@ -598,6 +598,26 @@ describe("graphics memory", () => {
     expect(events.at(-1)).toBe("prefetch b");
   });
 
+  it("is not filled for a chat that nobody is at while somebody types, and goes on when it is asked for again", async () => {
+    const { one, events, stoppedFillings } = manager({ releasable: 2 * mib, filling: gate().opened });
+    await one.use("a", "main", nothing);
+    await one.use("b", "fast", nothing);
+    await one.giveBack(idleFor(6));
+    await one.use("a", "main", nothing, { isAhead: true });
+    await one.use("b", "fast", nothing, { isIdle: true });
+    await settled();
+    expect([...events.slice(4), ...stoppedFillings]).toEqual(["prefetch a"]);
+    await one.use("b", "fast", nothing, { isAhead: true });
+    await settled();
+    // Its own memory is filled, for the next key.
+    expect([...events.slice(5), ...stoppedFillings]).toEqual(["prefetch b", "a"]);
+    await one.use("a", "main", async () => {
+      await one.use("b", "fast", nothing);
+      await settled();
+    });
+    expect([...events.slice(6), ...stoppedFillings]).toEqual(["prefetch a", "a"]);
+  });
+
   it("that cannot be filled fails no request and keeps no model in use", async () => {
     const { one, card } = manager({ releasable: 2 * mib });
     await one.use("a", "main", nothing);
@@ -621,5 +641,49 @@ describe("graphics memory", () => {
     card.memoryFree = 128 * mib;
     await one.giveBack(idleFor(0));
     expect(events).toEqual(["load a 8192"]);
+  });
+});
+
+describe("what the system may have put away", () => {
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+  const minute = 60_000;
+  const bench = (given: Parameters<typeof manager>[0] = {}) => {
+    const clock = { time: 0 };
+    return { clock, ...manager({ now: () => clock.time, ...given }) };
+  };
+
+  it("is read in where somebody is about to ask and has not for two minutes, once", async () => {
+    const { one, events, clock } = bench();
+    await one.use("a", "main", nothing);
+    clock.time = 2 * minute - 1;
+    await one.use("a", "main", nothing, { isAhead: true });
+    expect(events).toEqual(["load a 8192"]);
+    clock.time += 2 * minute;
+    await one.use("a", "main", nothing, { isAhead: true });
+    await settled();
+    await one.use("a", "main", nothing, { isAhead: true });
+    expect(events).toEqual(["load a 8192", "page in a"]);
+  });
+
+  it.each<[name: string, options: Parameters<ReturnType<typeof manager>["one"]["use"]>[3]]>([
+    ["for a request, which reads what it needs", {}],
+    ["where nobody is at it", { isAhead: true, isIdle: true }],
+  ])("is left alone %s", async (_, options) => {
+    const { one, events, clock } = bench();
+    await one.use("a", "main", nothing);
+    clock.time = 10 * minute;
+    await one.use("a", "main", nothing, options);
+    expect(events).toEqual(["load a 8192"]);
+  });
+
+  it("is not read in further for a chat while somebody types", async () => {
+    const { one, events, stoppedFillings, clock } = bench({ filling: gate().opened });
+    await one.use("a", "main", nothing);
+    await one.use("b", "fast", nothing);
+    clock.time = 10 * minute;
+    await one.use("a", "main", nothing, { isAhead: true });
+    await one.use("b", "fast", nothing, { isAhead: true });
+    await settled();
+    expect([...events.slice(2), ...stoppedFillings]).toEqual(["page in a", "page in b", "a"]);
   });
 });

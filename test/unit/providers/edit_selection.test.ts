@@ -1,14 +1,22 @@
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
+import { ChatAhead } from "../../../src/providers/chat/chat_ahead";
 import type { EditReview, WriteReplacement } from "../../../src/providers/edit_review";
-import type { ChatParams } from "../../../src/shared/protocol";
-import { commands, fake } from "./fake_vscode";
+import type { ChatParams, ChatPrefillParams } from "../../../src/shared/protocol";
+import { commands, fake, Position, Range } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));
 
 let code = "let a;";
 vi.mock("../../../src/providers/code_context", () => ({
-  codeContext: () => Promise.resolve({ path: "a.ts", languageId: "typescript", code, problems: ["line 1: wrong"] }),
+  codeContext: () =>
+    Promise.resolve({
+      path: "a.ts",
+      languageId: "typescript",
+      code,
+      problems: ["line 1: wrong"],
+      range: new Range(new Position(0, 0), new Position(0, 6)),
+    }),
 }));
 
 const { registerEditSelection } = await import("../../../src/providers/edit_selection");
@@ -31,7 +39,11 @@ async function edit(
       proposed = await write(new AbortController().signal, () => undefined);
     },
   };
-  const registered = registerEditSelection(engine as EngineClient, review as EditReview);
+  const registered = registerEditSelection(
+    engine as EngineClient,
+    review as EditReview,
+    new ChatAhead(engine as EngineClient),
+  );
   await commands.executeCommand(command, "make it a constant");
   registered.dispose();
   return { asked, proposed };
@@ -66,5 +78,61 @@ describe("commands that change code", () => {
     expect((await edit("nmos.fix", { text: "y", finish: "stop" })).asked?.maxTokens).toBe(5_000);
     code = "x";
     expect((await edit("nmos.fix", { text: "y", finish: "stop" })).asked?.maxTokens).toBe(1_024);
+  });
+});
+
+describe("while the user writes what is to change", () => {
+  const prefills: { wake: boolean; text: string; signal: AbortSignal }[] = [];
+  const asked: ChatParams[] = [];
+  let registered: { dispose(): void };
+
+  beforeEach(() => {
+    prefills.length = 0;
+    asked.length = 0;
+    const engine: unknown = {
+      state: { kind: "running" },
+      request: (method: string, params: ChatPrefillParams, { signal }: { signal: AbortSignal }) => {
+        if (method === "chat/generate") asked.push(params);
+        else prefills.push({ wake: params.wake, text: params.messages.at(-1)?.content ?? "", signal });
+        return Promise.resolve({ text: "let b;", finish: "stop" });
+      },
+    };
+    const review: unknown = {
+      propose: async (_: unknown, __: string, write: WriteReplacement) => {
+        await write(new AbortController().signal, () => undefined);
+      },
+    };
+    registered = registerEditSelection(
+      engine as EngineClient,
+      review as EditReview,
+      new ChatAhead(engine as EngineClient),
+    );
+  });
+
+  afterEach(() => {
+    registered.dispose();
+  });
+
+  test.each<[name: string, instruction: string | undefined, asked: number]>([
+    ["until it is written", "make it a constant", 1],
+    ["until the user thinks better of it", undefined, 0],
+  ])("the model reads the code, %s", async (_, instruction, expected) => {
+    let answer: (text: string | undefined) => void = () => undefined;
+    fake.input = () => new Promise((resolve) => (answer = resolve));
+    const edited = commands.executeCommand("nmos.edit");
+    await vi.waitUntil(() => prefills.length === 1);
+    expect(prefills).toMatchObject([{ wake: true, text: "```typescript\nlet a;\n```\n\nTask: " }]);
+    expect(prefills[0]?.signal.aborted).toBe(false);
+    answer(instruction);
+    await edited;
+    expect(prefills[0]?.signal.aborted).toBe(true);
+    expect(asked).toHaveLength(expected);
+    // What was computed is how the request begins.
+    for (const { messages } of asked) expect(messages.at(-1)?.content).toBe(`${prefills[0]?.text}${instruction}`);
+  });
+
+  test("a command that brings its instruction has nothing to wait for", async () => {
+    await commands.executeCommand("nmos.edit", "make it a constant");
+    expect([prefills.length, asked.length]).toEqual([0, 1]);
   });
 });

@@ -4,7 +4,7 @@ import type { CompletionToggle } from "../../../src/providers/completion_toggle"
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { RecentFiles } from "../../../src/providers/recent_files";
 import type { CheckPrefillParams, CompletionPrefillParams } from "../../../src/shared/protocol";
-import { fake } from "./fake_vscode";
+import { fake, TextDocumentChangeReason } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));
 
@@ -165,6 +165,84 @@ describe("what is computed ahead", () => {
     asked.length = 0;
     other.edit("b", "c");
     await wait(1000);
+    expect(asked).toEqual([]);
+  });
+});
+
+describe("what VS Code tells of an edit decides when ghost text may begin", () => {
+  const text = "let a = fo;\nlet b = 2;\n";
+  const begin = text.indexOf("fo");
+  const end = text.length;
+  const change = (rangeOffset: number, rangeLength: number, inserted: string) => ({
+    rangeOffset,
+    rangeLength,
+    text: inserted,
+  });
+
+  beforeEach(async () => {
+    start();
+    fake.show(fake.open("/ws/a.ts", text), begin + 2);
+    // The user types ten keys a second: it is a pause when the next one is late.
+    for (let key = 0; key < 20; key++) {
+      fake.type("x");
+      await wait(100);
+    }
+    fake.edit([change(begin + 2, 20, "")], [begin + 2]);
+    await wait(2000);
+    asked.length = 0;
+  });
+
+  /** Milliseconds until it is a pause, looking for two seconds. */
+  async function pauseAfter(): Promise<number> {
+    const asked = Date.now();
+    const pause = loop.pause(0, new AbortController().signal).then(() => Date.now() - asked);
+    await wait(2000);
+    return pause;
+  }
+
+  type Edit = Parameters<typeof fake.edit>;
+  const rhythm = 100;
+  const [undone, redone] = [TextDocumentChangeReason.Undo, TextDocumentChangeReason.Redo];
+  const snippet = "for (const one of all) {\n  one();\n}";
+  const composition: Edit[] = [
+    [[change(begin + 2, 0, "n")], [begin + 3]],
+    [[change(begin + 2, 1, "ni")], [begin + 4]],
+    [[change(begin + 2, 2, "你")], [begin + 3]],
+  ];
+  test.each<[name: string, pause: number, isComputed: boolean, edits: Edit[]]>([
+    ["a key", rhythm, true, [[[change(begin + 2, 0, "o")], [begin + 3]]]],
+    ["Enter, with the indentation", rhythm, true, [[[change(begin + 2, 0, "\n    ")], [begin + 7]]]],
+    ["a bracket that the editor closes", rhythm, true, [[[change(begin + 2, 0, "()")], [begin + 3]]]],
+    ["a closing bracket typed over", rhythm, false, [[[change(begin + 2, 1, ";")], [begin + 3]]]],
+    ["backspace", 300, false, [[[change(begin + 1, 1, "")], [begin + 1]]]],
+    ["delete, where the cursor stays", 300, false, [[[change(begin + 2, 1, "")]]]],
+    ["undo", 500, false, [[[change(begin + 1, 1, "")], [begin + 1], undone]]],
+    ["redo", 500, false, [[[change(begin + 2, 0, "o")], [begin + 3], redone]]],
+    ["a paste", 0, true, [[[change(begin + 2, 0, "ur(five, six, seven)")], [begin + 22]]]],
+    ["a snippet", 0, true, [[[change(begin, 2, snippet)], [begin + 11]]]],
+    ["an item of the suggest widget", rhythm, false, [[[change(begin, 2, "forEach")], [begin + 7]]]],
+    ["a composition", rhythm, false, composition],
+    ["formatting on save", 500, false, [[[change(end, 0, "\n"), change(3, 0, " ")], [begin + 3]]]],
+    ["what another program writes", 500, false, [[[change(end, 0, "let c;\n")]]]],
+  ])("%s: after %i ms", async (_, pause, isComputed, edits) => {
+    for (const edit of edits) fake.edit(...edit);
+    expect(await pauseAfter()).toBe(pause);
+    expect(asked.some((one) => one.startsWith("typed"))).toBe(isComputed);
+    expect(asked.at(-1)).toMatch(/^whole/);
+  });
+
+  test("a paste over what is selected: at once", async () => {
+    const two = text.indexOf("2");
+    fake.select(two, two + 1);
+    fake.edit([change(two, 1, "another(one, two)")], [two + 17]);
+    expect(await pauseAfter()).toBe(0);
+    expect(asked[0]).toMatch(/^typed/);
+  });
+
+  test("a key at two cursors: never, and nothing is computed", async () => {
+    fake.moveTo(begin + 2, begin);
+    fake.edit([change(begin + 2, 0, "o"), change(begin, 0, "o")], [begin + 4, begin + 1]);
+    await wait(5000);
     expect(asked).toEqual([]);
   });
 });

@@ -85,6 +85,7 @@ export class WorkspaceEdit {
 }
 
 export const InlineCompletionTriggerKind = { Invoke: 0, Automatic: 1 } as const;
+export const TextDocumentChangeReason = { Undo: 1, Redo: 2 } as const;
 export const EndOfLine = { LF: 1, CRLF: 2 } as const;
 export const TextEditorRevealType = { InCenterIfOutsideViewport: 2 } as const;
 export const ProgressLocation = { Notification: 15, Window: 10 } as const;
@@ -151,9 +152,17 @@ interface Notebook {
   getCells(): { document: FakeDocument }[];
 }
 
+interface ContentChange {
+  rangeOffset: number;
+  rangeLength: number;
+  text: string;
+}
+
 interface Change {
   document: FakeDocument;
-  contentChanges: { rangeOffset: number; rangeLength: number; text: string }[];
+  contentChanges: ContentChange[];
+  /** Only of what was undone or redone. */
+  reason?: number | undefined;
 }
 
 interface ConfigurationChange {
@@ -188,6 +197,8 @@ export const fake = {
   settings: new Map<string, unknown>(),
   trusted: true,
   inlineCompletions: undefined as unknown,
+  /** What the user answers in an input box; undefined: Escape. */
+  input: (): Promise<string | undefined> => Promise.resolve(undefined),
   editor: undefined as FakeEditor | undefined,
 
   open(path: string, text: string, languageId?: string): FakeDocument {
@@ -206,6 +217,7 @@ export const fake = {
     fake.trusted = true;
     fake.editor = undefined;
     fake.cancellation = new EventEmitter();
+    fake.input = () => Promise.resolve(undefined);
   },
 
   /** Sets a setting by its full name and tells VS Code's listeners; undefined takes it away. */
@@ -234,8 +246,9 @@ export const fake = {
   /** Selects text in the editor in front. */
   select(from: number, to: number): void {
     if (!fake.editor) throw new Error("there is no editor in front");
-    const { selection } = editorOf(fake.editor.document, [to]);
-    Object.assign(fake.editor, { selection: { ...selection, isEmpty: from === to } });
+    const { active } = editorOf(fake.editor.document, [to]).selection;
+    const selection = { active, isEmpty: from === to };
+    Object.assign(fake.editor, { selection, selections: [selection] });
     selectionChanged.fire({ textEditor: fake.editor });
   },
 
@@ -244,9 +257,22 @@ export const fake = {
     if (!fake.editor) throw new Error("there is no editor in front");
     const { document, selection } = fake.editor;
     const at = document.offsetAt(selection.active);
-    document.text = document.text.slice(0, at) + text + document.text.slice(at);
-    documentChanged.fire({ document, contentChanges: [{ rangeOffset: at, rangeLength: 0, text }] });
-    fake.moveTo(at + text.length);
+    fake.edit([{ rangeOffset: at, rangeLength: 0, text }], [at + text.length]);
+  },
+
+  /**
+   * Edits the document in front in several places at once: the text changes first, last place first, then the cursors move,
+   * where they do.
+   */
+  edit(contentChanges: ContentChange[], cursors?: number[], reason?: number): void {
+    if (!fake.editor) throw new Error("there is no editor in front");
+    const { document } = fake.editor;
+    for (const { rangeOffset, rangeLength, text } of contentChanges) {
+      document.text = document.text.slice(0, rangeOffset) + text + document.text.slice(rangeOffset + rangeLength);
+    }
+    document.version += 1;
+    documentChanged.fire({ document, contentChanges, reason });
+    if (cursors) fake.moveTo(...cursors);
   },
 
   focusWindow(focused: boolean): void {
@@ -319,7 +345,7 @@ export const workspace = {
   onDidOpenTextDocument: documentOpened.event,
   getWorkspaceFolder: ({ scheme, path }: Uri) =>
     ["file", "memfs"].includes(scheme) && path.startsWith("/ws/")
-      ? { uri: Uri.from({ scheme, path: "/ws" }) }
+      ? { uri: Uri.from({ scheme, path: "/ws" }), name: "ws" }
       : undefined,
   asRelativePath: (uri: Uri) => uri.path.replace(/^\/ws\//, ""),
   registerTextDocumentContentProvider(
@@ -360,6 +386,8 @@ export const window = {
   showInformationMessage: message,
   showWarningMessage: message,
   showErrorMessage: message,
+  showInputBox: () => fake.input(),
+  registerWebviewViewProvider: () => ({ dispose: () => undefined }),
   showTextDocument: () => Promise.resolve({ revealRange: () => undefined, selection: undefined }),
   withProgress<T>(_: unknown, work: (progress: unknown, token: unknown) => Promise<T>): Promise<T> {
     return work({ report: () => undefined }, { onCancellationRequested: fake.cancellation.event });

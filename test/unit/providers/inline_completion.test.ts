@@ -132,6 +132,7 @@ describe("the ghost text provider", () => {
     expect(bench.asked).toEqual([
       {
         model: "auto",
+        repository: "ws",
         path: "a.ts",
         languageId: "typescript",
         prefix: "let a = ",
@@ -141,6 +142,11 @@ describe("the ghost text provider", () => {
         maxTokens: 96,
       },
     ]);
+  });
+
+  test("a file of no workspace folder has no project", async () => {
+    await bench.at("a|", invoke, "/elsewhere/a.ts");
+    expect(bench.asked[0]).not.toHaveProperty("repository");
   });
 
   test("settings reach the engine", async () => {
@@ -221,6 +227,56 @@ describe("the ghost text provider", () => {
     bench.availability = "on";
     await bench.foresee();
     expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["aanswer"]);
+  });
+
+  describe("with an item of the suggest widget in focus", () => {
+    const selected = { range: new Range(new Position(0, 8), new Position(0, 10)), text: "log(" };
+    beforeEach(async () => {
+      await bench.at("console.lo|;", { ...invoke, selectedCompletionInfo: selected });
+      fake.show(fake.documents.get("file:/ws/a.ts"), 10);
+    });
+
+    test("what comes after the suggestion is what comes after both", async () => {
+      await bench.foresee();
+      expect(bench.askedAhead.map(({ prefix }) => prefix)).toEqual(["console.log(answer"]);
+    });
+
+    test("the main model checks the suggestion behind it", async () => {
+      fake.settings.set("nmos.completion.checkWithMainModel", true);
+      await bench.foresee();
+      expect(bench.checks).toMatchObject([{ prefix: "console.log(", suggestion: "answer" }]);
+    });
+
+    test("Escape hides the suggestion behind it", async () => {
+      await fake.handlers.get("nmos.completion.reject")?.();
+      const automatic = { triggerKind: InlineCompletionTriggerKind.Automatic };
+      expect(await bench.at("console.lo|;", { ...automatic, selectedCompletionInfo: selected })).toBeUndefined();
+    });
+
+    test.each<[name: string, change: () => void]>([
+      [
+        "the text",
+        () => {
+          fake.type("g");
+        },
+      ],
+      [
+        "the place",
+        () => {
+          fake.moveTo(0);
+        },
+      ],
+      [
+        "the settings",
+        () => {
+          bench.switched.fire(undefined);
+        },
+      ],
+    ])("it is over with that when %s changes", async (_, change) => {
+      change();
+      await bench.foresee();
+      expect(bench.askedAhead).toEqual([]);
+    });
   });
 
   describe("the main model checks the suggestion", () => {
@@ -324,7 +380,7 @@ describe("the ghost text provider", () => {
 
   test("a cell goes by the name of its notebook", async () => {
     expect(await bench.at("a|", invoke, "/ws/nb/a.ipynb")).toBeDefined();
-    expect(bench.asked[0]?.path).toBe("nb/a.ipynb");
+    expect(bench.asked[0]).toMatchObject({ repository: "ws", path: "nb/a.ipynb" });
   });
 
   test("asked for by hand it works while snoozed, but not while off", async () => {

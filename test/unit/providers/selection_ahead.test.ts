@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
+import { ChatAhead } from "../../../src/providers/chat/chat_ahead";
 import type { ChatPrefillParams } from "../../../src/shared/protocol";
 import { fake } from "./fake_vscode";
 
@@ -34,7 +35,7 @@ beforeEach(() => {
       return Promise.resolve(null);
     },
   };
-  feature = registerSelectionAhead(engine as EngineClient, {
+  feature = registerSelectionAhead(new ChatAhead(engine as EngineClient), {
     prepareFor: (beginning) => {
       prepared.push(beginning);
       return () => (unprepared += 1);
