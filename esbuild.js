@@ -1,5 +1,5 @@
 /**
- * Bundles what VS Code runs into dist/: the extension, the engine host, its quantising process and the webview.
+ * Bundles what VS Code runs into dist/: the extension, the engine host, its watchdog and quantising process, and the webview.
  * `node esbuild.js --production` minifies and leaves out source maps (what the VSIX holds).
  */
 import { build } from "esbuild";
@@ -34,6 +34,7 @@ export async function bundle({ production = false, write = true } = {}) {
   const results = await Promise.all([
     build({ ...node, entryPoints: ["src/extension.ts"], outfile: "dist/extension.cjs", external: ["vscode"] }),
     build({ ...node, entryPoints: ["src/engine/host/main.ts"], outfile: "dist/engine_host.cjs" }),
+    build({ ...node, entryPoints: ["src/engine/host/watchdog_main.ts"], outfile: "dist/host_watchdog.cjs" }),
     build({ ...node, entryPoints: ["src/engine/quantise/worker_main.ts"], outfile: "dist/quantise_worker.cjs" }),
     build({
       ...common,

@@ -42,7 +42,7 @@ async function layOut(folder: string, cublas: string): Promise<void> {
   for (const stale of [kit.extension, kit.ggml, kit.cublas, ...compiled.map((name) => join(folder, name))]) {
     rmSync(stale, { recursive: true, force: true });
   }
-  for (const name of ["engine_host.cjs", "quantise_worker.cjs"]) {
+  for (const name of ["engine_host.cjs", "host_watchdog.cjs", "quantise_worker.cjs"]) {
     cpSync(join("dist", name), join(kit.extension, "dist", name));
   }
   cpSync("package.json", join(kit.extension, "package.json"));

@@ -30,7 +30,7 @@ const everywhere: [description: string, pattern: RegExp][] = [
   ["the documents", /^extension\/(readme\.md|changelog\.md|LICENSE\.txt|THIRD_PARTY_NOTICES)$/i],
   [
     "the bundles",
-    /^extension\/dist\/(extension\.cjs|engine_host\.cjs|quantise_worker\.cjs|webview\/(chat|memory)\.(js|css))$/,
+    /^extension\/dist\/(extension\.cjs|engine_host\.cjs|host_watchdog\.cjs|quantise_worker\.cjs|webview\/(chat|memory)\.(js|css))$/,
   ],
   ["icons and walkthrough", /^extension\/media\/[\w./-]+\.(svg|png|md)$/],
   ["pictures of the documents", /^extension\/docs\/images\/[\w-]+\.png$/],

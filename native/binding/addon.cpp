@@ -5,6 +5,7 @@
 #include "cancellation_object.h"
 #include "engine_object.h"
 #include "model_object.h"
+#include "platform/os.h"
 #include "session_object.h"
 #include "snapshot_object.h"
 
@@ -22,6 +23,7 @@ void close_engines_at_exit(Napi::Env env) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     using namespace nmos::binding;
+    nmos::os::search_own_folders_only();
     auto data = std::make_unique<AddonData>();
     data->model = Napi::Persistent(ModelObject::define(env));
     data->session = Napi::Persistent(SessionObject::define(env));

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { win32 } from "node:path";
 
 /**
  * What tells a process from every other one, also from a later one with the same id: its id and when it began. Ids are
@@ -26,7 +27,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
   const match = /^([1-9]\d*) (\d+)$/.exec(identity);
   if (!match) return false;
   const [pid, began] = [Number(match[1]), Number(match[2])];
-  if (!exists(pid)) return false;
+  if (!processExists(pid)) return false;
   if (process.platform === "linux") return ticksOf(pid) === began;
   if (confirmed.has(identity)) return true;
   const actual = beganAt(pid);
@@ -36,7 +37,8 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return alive;
 }
 
-function exists(pid: number): boolean {
+/** Whether a process has this id now, be it an earlier one's. */
+export function processExists(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -58,20 +60,28 @@ function ticksOf(pid: number): number | null {
   }
 }
 
+/**
+ * The program that tells when a process began, by its whole path: Windows looks for one by name in the working folder
+ * first, and a PATH may lead anywhere.
+ */
+export function clockOfProcesses(platform: NodeJS.Platform, env: Readonly<Record<string, string | undefined>>): string {
+  if (platform !== "win32") return "/bin/ps";
+  const system = env["SystemRoot"] ?? "C:\\Windows";
+  return win32.join(system, "System32", "WindowsPowerShell", "v1.0", "powershell.exe");
+}
+
 /** When a process began, in milliseconds since the epoch; null when the system does not tell. */
 function beganAt(pid: number): number | null {
-  const [program, args] =
+  const program = clockOfProcesses(process.platform, process.env);
+  const args =
     process.platform === "win32"
       ? [
-          "powershell.exe",
-          [
-            "-NoProfile",
-            "-NonInteractive",
-            "-Command",
-            `([DateTimeOffset](Get-Process -Id ${String(pid)}).StartTime).ToUnixTimeMilliseconds()`,
-          ],
+          "-NoProfile",
+          "-NonInteractive",
+          "-Command",
+          `([DateTimeOffset](Get-Process -Id ${String(pid)}).StartTime).ToUnixTimeMilliseconds()`,
         ]
-      : ["ps", ["-o", "lstart=", "-p", String(pid)]];
+      : ["-o", "lstart=", "-p", String(pid)];
   try {
     const output = execFileSync(program, args, {
       encoding: "utf8",

@@ -1,8 +1,9 @@
 /**
  * The protocol between an engine client (a VS Code window, the terminal, a benchmark) and the engine host.
  *
- * JSON-RPC (vscode-jsonrpc) over a named pipe or unix socket. The first request on a connection is
- * `initialize`; anything before it is refused. Requests are cancelled by `$/cancelRequest`; a cancelled
+ * JSON-RPC (vscode-jsonrpc) over a named pipe or unix socket. The first requests on a connection are `hello` and
+ * `initialize`, with which each end proves to the other that it knows this user's token; the host refuses anything before,
+ * and the client says nothing else before the host has proved itself. Requests are cancelled by `$/cancelRequest`; a cancelled
  * request resolves with what there was so far and `finish: "cancelled"` where its result has a `finish`. One that was
  * cancelled while it waited for a model to load fails with `CANCELLED`.
  * Streamed values travel as `$/progress` with the request's `progressToken`, in order, all of them before
@@ -13,7 +14,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 8;
+export const PROTOCOL_VERSION = 9;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -106,10 +107,23 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   packMirror: "",
 };
 
-export interface InitializeParams {
+export interface HelloParams {
   protocolVersion: number;
-  /** Shared secret of this user, read from a file only the user may read. */
-  token: string;
+  /** 64 hexadecimal digits, new for every connection. */
+  nonce: string;
+}
+
+export interface HelloResult {
+  /** The host's own, as the client's. */
+  nonce: string;
+  /** That the host knows the token: a shared secret of this user, in a file only the user may read. */
+  proof: string;
+}
+
+export interface InitializeParams {
+  /** That the client knows the token, too. */
+  proof: string;
+  /** `pid`: of the process, without which a host that hangs is of no use. */
   client: { name: string; pid: number };
   /** What is not given stays as it is. */
   settings?: Partial<EngineSettings>;
@@ -597,6 +611,7 @@ interface Call<Params, Result, Progress = never> {
 
 /** Every request a client can make, by method name. */
 export interface EngineRequests {
+  hello: Call<HelloParams, HelloResult>;
   initialize: Call<InitializeParams, InitializeResult>;
   /** What is not given stays as it is. */
   "engine/configure": Call<Partial<EngineSettings>, null>;
@@ -686,6 +701,8 @@ export const NOTIFICATIONS = [
 ] as const satisfies (keyof EngineNotifications)[];
 
 export type Method = keyof EngineRequests;
+/** The methods of the introduction; everything else comes after it. */
+export type Introduction = "hello" | "initialize";
 export type ParamsOf<M extends Method> = EngineRequests[M]["params"];
 export type ResultOf<M extends Method> = EngineRequests[M]["result"];
 export type ProgressOf<M extends Method> = EngineRequests[M]["progress"];

@@ -21,6 +21,7 @@ afterAll(() => installed.remove());
 
 describe("a window and the engine host of the package", () => {
   it.each<[name: string, expected: unknown]>([
+    ["a stranger on the pipe", { code: "UNAUTHORIZED", methods: ["hello"] }],
     ["a start", true],
     ["a completion", { text: "a + b", finish: "stop" }],
     ["an answer that is stopped", "cancelled"],

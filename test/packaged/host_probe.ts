@@ -1,12 +1,13 @@
 /** Uses the engine host of a package as a window of VS Code does. Runs in Node on the package's own system. */
-import { readFileSync } from "node:fs";
-import { createConnection } from "node:net";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
+import { newNonce, proofOf } from "../../src/engine/ipc/mutual_proof";
 import { call, connect } from "../../src/engine/ipc/rpc";
 import { enginePaths, thisMachine } from "../../src/engine/paths";
-import { EngineError } from "../../src/shared/errors";
+import { EngineError, toEngineError } from "../../src/shared/errors";
 import { DEFAULT_ENGINE_SETTINGS, PROTOCOL_VERSION } from "../../src/shared/protocol";
 import { observe, probeInput } from "./observe";
 
@@ -57,7 +58,7 @@ const pidOf = async (client: EngineClient): Promise<number> => {
   return hostPid;
 };
 
-/** The first request on a connection of our own. */
+/** Asks the host on a connection of our own, with a proof of this token or none. */
 const asStranger = async (token: string | null): Promise<unknown> => {
   const socket = createConnection(paths.endpoint);
   const connection = connect(socket);
@@ -65,11 +66,37 @@ const asStranger = async (token: string | null): Promise<unknown> => {
   const died = () => new EngineError("ENGINE_DIED", "The connection was closed without an answer.");
   try {
     if (token === null) return await call(connection, "engine/status", { startEngine: false }, { died });
-    const client = { name: "stranger", pid: process.pid };
-    return await call(connection, "initialize", { protocolVersion: PROTOCOL_VERSION, token, client }, { died });
+    const nonce = newNonce();
+    const { nonce: host } = await call(connection, "hello", { protocolVersion: PROTOCOL_VERSION, nonce }, { died });
+    const proof = proofOf("client", token, { host, client: nonce });
+    return await call(connection, "initialize", { proof, client: { name: "stranger", pid: process.pid } }, { died });
   } finally {
     socket.destroy();
   }
+};
+
+/** Takes the pipe's name before there is a host, and answers with a proof of another token. */
+const besideStranger = async (): Promise<unknown> => {
+  mkdirSync(paths.runtime, { recursive: true });
+  writeFileSync(paths.tokenFile, "0".repeat(64));
+  let heard = "";
+  const stranger = createServer((socket) => {
+    const connection = connect(socket);
+    socket.on("data", (bytes) => (heard += String(bytes)));
+    connection.onRequest("hello", ({ nonce: client }: { nonce: string }) => {
+      const host = newNonce();
+      return { nonce: host, proof: proofOf("host", "1".repeat(64), { host, client }) };
+    });
+    connection.listen();
+  });
+  await new Promise<void>((listening) => stranger.listen(paths.endpoint, listening));
+  const deceived = newClient("deceived");
+  const { code } = await deceived
+    .request("engine/status", { startEngine: false })
+    .then(() => ({ code: "none" }), toEngineError);
+  deceived.dispose();
+  await new Promise((closed) => stranger.close(closed));
+  return { code, methods: [...heard.matchAll(/"method":"([\w/]+)"/g)].map(([, method]) => method) };
 };
 
 const prefix = "def add(a, b):\n    return ";
@@ -92,6 +119,7 @@ const ask = async (content: string, maxTokens: number, onText: () => void = () =
 
 void observe({
   "the endpoint": () => paths.endpoint,
+  "a stranger on the pipe": besideStranger,
   "a start": async () => lives(await pidOf(window)),
   "the engine": async () => {
     const { library, devices } = await window.request("engine/status", { startEngine: true });

@@ -69,6 +69,15 @@ export class InstalledPackage {
     return path;
   }
 
+  /** Addon and libraries of the package below a folder whose path has more than 260 characters, as this process sees it. */
+  distantExtension(): string {
+    const extension = join(this.folder("Programme"), ...Array<string>(8).fill("Erweiterungen ".repeat(3).trim()));
+    const prebuilds = join(extension, "prebuilds", windowsPlatform);
+    mkdirSync(prebuilds, { recursive: true });
+    for (const name of readdirSync(this.libraries)) linkSync(join(this.libraries, name), join(prebuilds, name));
+    return extension;
+  }
+
   /** The plainest backend for the processor under another name, alone in a folder. */
   distantBackend(): string {
     const path = join(this.folder("pack"), "ggml-distant.dll");

@@ -7,12 +7,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace nmos::os {
 
 struct Memory {
     uint64_t total = 0;      // bytes of RAM this process may use (a container's limit counts)
-    uint64_t available = 0;  // bytes that can be taken without swapping, page cache included
+    uint64_t available = 0;  // bytes that can be taken for data without swapping: what only mirrors files, mapped ones too, gives way
     uint64_t process = 0;    // bytes of RAM this process occupies now
 };
 
@@ -52,6 +53,9 @@ uint64_t process_id();
 // Bytes of a file; nothing, with the system's reason in `error`, when there is none at the path or it is a folder.
 std::optional<uint64_t> file_size(const std::string& path, std::string& error);
 
+// Names of the files in a folder, in any order; none where the folder cannot be read.
+std::vector<std::string> files_in(const std::string& directory);
+
 // What to open a file by. Windows opens paths of more than 260 characters only where they are written in another way.
 std::string openable(const std::string& path);
 
@@ -72,5 +76,10 @@ class DynamicLibrary {
 // Loads the library at an absolute path together with its siblings in the same folder. Null with the system's
 // reason in `error` when it, or something it needs, cannot be loaded.
 std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error);
+
+// From now on a library that anybody in this process loads by its name alone, as libraries of graphics drivers do, is looked for
+// in the folder of this code and of the libraries that `open_library` opens, in the program's and in the system's: never in the
+// working folder or on the PATH (Windows; nowhere else are those searched).
+void search_own_folders_only();
 
 }  // namespace nmos::os

@@ -222,6 +222,17 @@ std::optional<uint64_t> file_size(const std::string& path, std::string& error) {
     return std::nullopt;
 }
 
+std::vector<std::string> files_in(const std::string& directory) {
+    std::vector<std::string> names;
+    std::error_code failure;
+    std::filesystem::directory_iterator entry(directory, failure);
+    for (; !failure && entry != std::filesystem::directory_iterator(); entry.increment(failure)) {
+        std::error_code unknown;
+        if (!entry->is_directory(unknown)) names.push_back(entry->path().filename().string());
+    }
+    return names;
+}
+
 std::string openable(const std::string& path) {
     return path;
 }
@@ -252,5 +263,7 @@ std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::strin
     error = reason ? reason : "unknown reason";
     return nullptr;
 }
+
+void search_own_folders_only() {}
 
 }  // namespace nmos::os

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <mutex>
+#include <set>
 #include <vector>
 
 namespace nmos::os {
@@ -47,7 +49,7 @@ std::string last_error_text() {
 
 // The system does not say which of the DLLs that a library needs it has not found.
 std::string load_error_text(const std::string& path) {
-    const bool is_dependency = GetLastError() == ERROR_MOD_NOT_FOUND && GetFileAttributesW(widen(path).c_str()) != INVALID_FILE_ATTRIBUTES;
+    const bool is_dependency = GetLastError() == ERROR_MOD_NOT_FOUND && GetFileAttributesW(extended(widen(path)).c_str()) != INVALID_FILE_ATTRIBUTES;
     if (is_dependency) return "a DLL that it needs is missing, such as one of the graphics driver";
     return path + ": " + last_error_text();
 }
@@ -58,6 +60,41 @@ BYTE efficiency_class(const PROCESSOR_RELATIONSHIP& processor) {
     static_assert(offsetof(PROCESSOR_RELATIONSHIP, Flags) == 0);
     return reinterpret_cast<const BYTE*>(&processor)[1];
 }
+
+// The file of the addon, or of whatever program this code is a part of.
+std::wstring own_file() {
+    HMODULE module = nullptr;
+    constexpr DWORD by_address = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    if (!GetModuleHandleExW(by_address, reinterpret_cast<LPCWSTR>(reinterpret_cast<void*>(&own_file)), &module)) return {};
+    constexpr size_t longest = 32'768;
+    std::wstring path(longest, L'\0');
+    path.resize(GetModuleFileNameW(module, path.data(), longest));
+    return path;
+}
+
+// Of a path with backslashes only.
+std::wstring folder_of(const std::wstring& path) {
+    return path.substr(0, path.find_last_of(L'\\'));
+}
+
+// Folders beside the program's and the system's in which libraries are looked for by name.
+class SearchedFolders {
+  public:
+    static SearchedFolders& instance() {
+        static SearchedFolders& folders = *new SearchedFolders;  // asked while statics are destroyed
+        return folders;
+    }
+
+    // Absolute. One that the system refuses is left out: what is loaded from it by its path is found nevertheless.
+    void add(const std::wstring& folder) {
+        const std::lock_guard lock(mutex_);
+        if (added_.insert(folder).second) AddDllDirectory(folder.c_str());
+    }
+
+  private:
+    std::mutex mutex_;
+    std::set<std::wstring> added_;
+};
 
 class WindowsLibrary final : public DynamicLibrary {
   public:
@@ -77,16 +114,18 @@ class WindowsLibrary final : public DynamicLibrary {
 }  // namespace
 
 Memory memory() {
-    Memory memory;
     MEMORYSTATUSEX status{};
     status.dwLength = sizeof status;
-    if (GlobalMemoryStatusEx(&status)) {
-        memory.total = status.ullTotalPhys;
-        memory.available = status.ullAvailPhys;
-    }
-    PROCESS_MEMORY_COUNTERS counters{};
-    if (GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)) memory.process = counters.WorkingSetSize;
-    return memory;
+    if (!GlobalMemoryStatusEx(&status)) status = {};
+    PROCESS_MEMORY_COUNTERS_EX counters{};
+    const auto ordinary = reinterpret_cast<PROCESS_MEMORY_COUNTERS*>(&counters);
+    if (!GetProcessMemoryInfo(GetCurrentProcess(), ordinary, sizeof counters)) counters = {};
+    // What Windows calls available leaves out what is in a working set, so also the pages of mapped models in ours, which it
+    // takes back as readily. At least so many they are: what is private may have been paged out, but has all been promised.
+    const uint64_t mapped = counters.WorkingSetSize - std::min(counters.WorkingSetSize, counters.PrivateUsage);
+    // No memory for data is promised beyond RAM and paging file, however much RAM could be made free.
+    const uint64_t available = std::min<uint64_t>(status.ullAvailPhys + mapped, status.ullAvailPageFile);
+    return {status.ullTotalPhys, std::min<uint64_t>(available, status.ullTotalPhys), counters.WorkingSetSize};
 }
 
 ProcessorTimes processor_times() {
@@ -155,6 +194,18 @@ std::optional<uint64_t> file_size(const std::string& path, std::string& error) {
     return uint64_t{data.nFileSizeHigh} << 32 | data.nFileSizeLow;
 }
 
+std::vector<std::string> files_in(const std::string& directory) {
+    std::vector<std::string> names;
+    WIN32_FIND_DATAW found{};
+    const HANDLE search = FindFirstFileW(extended(widen(directory) + L"\\*").c_str(), &found);
+    if (search == INVALID_HANDLE_VALUE) return names;
+    do {
+        if (!(found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY)) names.push_back(narrow(found.cFileName));
+    } while (FindNextFileW(search, &found));
+    FindClose(search);
+    return names;
+}
+
 std::string openable(const std::string& path) {
     const std::wstring wide = extended(widen(path));
     return narrow(wide);
@@ -186,10 +237,19 @@ std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::strin
     // What it imports is looked for beside it and in the system, nowhere on the PATH. The flags want a full path with
     // backslashes.
     constexpr DWORD search = LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32;
-    const HMODULE module = LoadLibraryExW(extended(absolute(widen(path))).c_str(), nullptr, search);
+    const std::wstring full = absolute(widen(path));
+    const HMODULE module = LoadLibraryExW(extended(full).c_str(), nullptr, search);
     if (!module) error = load_error_text(path);
+    // For what it loads by name later, once for every folder.
+    else SearchedFolders::instance().add(folder_of(full));
     SetThreadErrorMode(previous, nullptr);
     return module ? std::make_unique<WindowsLibrary>(module) : nullptr;
+}
+
+void search_own_folders_only() {
+    // Of the program, of the system, and those that are added.
+    SetDefaultDllDirectories(LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
+    SearchedFolders::instance().add(folder_of(own_file()));
 }
 
 }  // namespace nmos::os

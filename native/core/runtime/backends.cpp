@@ -90,11 +90,11 @@ struct BackendFiles {
 BackendFiles find_backends(const std::string& directory) {
     BackendFiles files;
     int best = 0;
-    std::error_code failure;
-    for (const auto& entry : fs::directory_iterator(fs::path(std::u8string(directory.begin(), directory.end())), failure)) {
-        const std::string name = backend_name(utf8(entry.path().filename()));
+    const fs::path folder(std::u8string(directory.begin(), directory.end()));
+    for (const std::string& file : os::files_in(directory)) {
+        const std::string name = backend_name(file);
         if (name.empty()) continue;
-        const std::string path = utf8(entry.path());
+        const std::string path = utf8(folder / std::u8string(file.begin(), file.end()));
         if (!is_cpu(name)) {
             files.others.push_back(path);
         } else if (const int score = score_of(path); score > best) {

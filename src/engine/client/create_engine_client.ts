@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
@@ -9,12 +9,12 @@ import {
   PROTOCOL_VERSION,
   type EngineNotifications,
   type EngineSettings,
-  type InitializeParams,
   type Method,
   type ParamsOf,
   type ProgressOf,
   type ResultOf,
 } from "../../shared/protocol";
+import { isProof, newNonce, proofOf } from "../ipc/mutual_proof";
 import { call, connect } from "../ipc/rpc";
 import { enginePaths, thisMachine, type Paths } from "../paths";
 import { ensurePrivatePlace } from "../private_directory";
@@ -231,16 +231,22 @@ class HostClient implements ConfigurableEngineClient {
     socket.on("error", () => {
       socket.destroy();
     });
-    this.forwardNotifications(link);
     connection.listen();
     const hung = setTimeout(() => {
       socket.destroy();
     }, greetingMs);
     const sentSettings = this.settings;
     try {
-      const { hostPid } = await call(connection, "initialize", this.greeting(sentSettings), {
-        died: () => this.diedError(),
-      });
+      const proof = await this.meet(connection);
+      // Nothing is believed before, either.
+      this.forwardNotifications(link);
+      const client = { name: this.options.clientName, pid: process.pid };
+      const { hostPid } = await call(
+        connection,
+        "initialize",
+        { proof, client, settings: sentSettings },
+        { died: () => this.diedError() },
+      );
       if (link.announcedEnd) throw new EngineError("CLOSED", "The engine host is ending.");
       this.link = link;
       this.expectEnd = false;
@@ -260,13 +266,20 @@ class HostClient implements ConfigurableEngineClient {
     }
   }
 
-  private greeting(settings: Partial<EngineSettings>): InitializeParams {
-    return {
-      protocolVersion: PROTOCOL_VERSION,
-      token: readFileSync(this.paths.tokenFile, "utf8"),
-      client: { name: this.options.clientName, pid: process.pid },
-      settings,
-    };
+  /** Lets whoever listens prove that it is this user's host. Resolves with the proof that this client is the user's, too. */
+  private async meet(connection: MessageConnection): Promise<string> {
+    const client = newNonce();
+    const hello = { protocolVersion: PROTOCOL_VERSION, nonce: client };
+    const answer = await call(connection, "hello", hello, { died: () => this.diedError() });
+    const nonces = { host: answer.nonce, client };
+    const { endpoint, tokenFile } = this.paths;
+    // Where there is no host, there may be no token either, and a token that everybody can guess proves nothing.
+    const token = existsSync(tokenFile) ? readFileSync(tokenFile, "utf8") : "";
+    if (token !== "" && isProof(answer.proof, "host", token, nonces)) return proofOf("client", token, nonces);
+    throw new EngineError(
+      "UNAUTHORIZED",
+      `Another program has taken ${endpoint}, the place of the engine host: it does not know the token in ${tokenFile}. It was told nothing. End that program, or set NMOS_HOME to a folder of your own.`,
+    );
   }
 
   private forwardNotifications(link: Link): void {

@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
@@ -6,10 +6,14 @@ import { EngineError } from "../../shared/errors";
 import {
   PROTOCOL_VERSION,
   type EngineNotifications,
+  type HelloParams,
+  type HelloResult,
   type InitializeParams,
   type InitializeResult,
+  type Introduction,
   type Method,
 } from "../../shared/protocol";
+import { isNonce, isProof, newNonce, proofOf, type Nonces } from "../ipc/mutual_proof";
 import { connect, notify, serve, type Handler, type Handlers } from "../ipc/rpc";
 import type { Paths } from "../paths";
 import { ensurePrivatePlace } from "../private_directory";
@@ -24,8 +28,11 @@ export interface EngineHostOptions {
   /** The host ends when it has had no client for so long. */
   graceMs: number;
   log: (line: string) => void;
-  /** Called once, when everything is closed. */
-  onEnd: () => void;
+  /**
+   * Called once, when nothing is left to be done. `isClosed`: the native engine is closed; else it hangs, in a driver or in a
+   * driver's compiler, and an ordinary exit would wait for its threads.
+   */
+  onEnd: (isClosed: boolean) => void;
 }
 
 /** How often the host looks whether its lock, its token and its socket are still there. */
@@ -37,18 +44,21 @@ const introductionMs = 10_000;
 /** How long the last words to a client may take. */
 const goodbyeMs = 500;
 
-/** A native engine that hangs while it closes does not keep the process. */
+/** After this time a native engine that closes is taken for hung. */
 const longestCloseMs = 10_000;
 
 /**
- * The engine host: one per user, shared by all windows. Holds the process lock, listens on the user's endpoint, lets
- * in who knows the token, and ends after its last client and a time of grace.
+ * The engine host: one per user, shared by all windows. Holds the process lock, listens on the user's endpoint, proves to its
+ * clients that it knows the user's token, lets in who knows it, too, and ends after its last client and a time of grace.
  */
 export class EngineHost {
   private readonly service: EngineService;
   private readonly endpoint: Endpoint;
   private readonly connections = new Set<MessageConnection>();
-  private readonly initialized = new Set<MessageConnection>();
+  /** Of the connections that have said hello, used up by the proof that follows. */
+  private readonly greeted = new WeakMap<MessageConnection, Nonces>();
+  /** With the id of the client's process, as it says itself. */
+  private readonly initialized = new Map<MessageConnection, number>();
   private readonly token = randomBytes(32).toString("hex");
   private readonly placeCheck: NodeJS.Timeout;
   private graceTimer: NodeJS.Timeout | null = null;
@@ -113,16 +123,26 @@ export class EngineHost {
     if (this.graceTimer) clearTimeout(this.graceTimer);
     if (this.lock.stillHeld()) this.endpoint.close();
     // Answers that are on their way leave before this notification, because a connection writes in order.
-    const told = [...this.initialized].map((connection) => notify(connection, "engine/ending", { reason, isFailure }));
+    const told = [...this.initialized.keys()].map((connection) =>
+      notify(connection, "engine/ending", { reason, isFailure }),
+    );
     await Promise.race([Promise.all(told), delay(goodbyeMs)]);
     for (const connection of this.connections) connection.end();
+    const closed = this.service.close({ isFailure }).then(() => true);
     // Who writes to a process that has gone never reads what it said last.
-    await Promise.all([
+    const [isClosed] = await Promise.all([
+      Promise.race([closed, delay(longestCloseMs, false)]),
       Promise.race([this.clientsGone(), delay(goodbyeMs)]),
-      Promise.race([this.service.close(), delay(longestCloseMs)]),
     ]);
-    this.lock.dispose();
-    this.options.onEnd();
+    // A host that hangs keeps its lock, so that the next one begins only when its process has given the card's memory back.
+    if (isClosed) this.lock.dispose();
+    else this.options.log(`the native engine is not closed after ${String(longestCloseMs / 1000)} s`);
+    this.options.onEnd(isClosed);
+  }
+
+  /** Ids of the processes that are served now. */
+  clientProcesses(): number[] {
+    return [...this.initialized.values()].filter((pid) => Number.isInteger(pid) && pid > 0);
   }
 
   private async clientsGone(): Promise<void> {
@@ -177,16 +197,20 @@ export class EngineHost {
     connection.listen();
   }
 
-  /** The service's methods, refused before a valid `initialize`. */
+  /** The service's methods, refused before a valid introduction. */
   private handlersFor(connection: MessageConnection): Handlers {
     const handlers = this.service.handlers();
-    for (const method of Object.keys(handlers) as Exclude<Method, "initialize">[]) {
+    for (const method of Object.keys(handlers) as Exclude<Method, Introduction>[]) {
       this.guard(handlers, method, connection);
     }
-    return { ...handlers, initialize: (params) => this.initialize(connection, params) };
+    return {
+      ...handlers,
+      hello: (params) => Promise.resolve().then(() => this.hello(connection, params)),
+      initialize: (params) => this.initialize(connection, params),
+    };
   }
 
-  private guard<M extends Exclude<Method, "initialize">>(
+  private guard<M extends Exclude<Method, Introduction>>(
     handlers: { [N in M]: Handler<N> },
     method: M,
     connection: MessageConnection,
@@ -195,24 +219,40 @@ export class EngineHost {
     handlers[method] = (params, context) => {
       if (this.initialized.has(connection)) return handler(params, context);
       return Promise.reject(
-        new EngineError("UNAUTHORIZED", `Expected initialize as the first request, got ${method}.`),
+        new EngineError("UNAUTHORIZED", `Expected hello and initialize as the first requests, got ${method}.`),
       );
     };
   }
 
-  private async initialize(connection: MessageConnection, params: InitializeParams): Promise<InitializeResult> {
-    if (!sameSecret(params.token, this.token)) {
-      throw new EngineError("UNAUTHORIZED", "The token does not belong to this engine host.");
-    }
-    if (params.protocolVersion !== PROTOCOL_VERSION) {
+  /** The host proves itself first: a client tells nothing to a stranger that has taken the name of the endpoint. */
+  private hello(connection: MessageConnection, { protocolVersion, nonce }: HelloParams): HelloResult {
+    if (protocolVersion !== PROTOCOL_VERSION) {
       throw new EngineError(
         "PROTOCOL_MISMATCH",
-        `The engine host speaks protocol ${String(PROTOCOL_VERSION)}, the client ${String(params.protocolVersion)}. Reload all windows so that they use the same version of NMOS.`,
+        `The engine host speaks protocol ${String(PROTOCOL_VERSION)}, the client ${String(protocolVersion)}. Reload all windows so that they use the same version of NMOS.`,
       );
+    }
+    if (!isNonce(nonce)) throw new EngineError("UNAUTHORIZED", "Expected a nonce of 64 hexadecimal digits.");
+    const nonces = { host: newNonce(), client: nonce };
+    this.greeted.set(connection, nonces);
+    return { nonce: nonces.host, proof: proofOf("host", this.token, nonces) };
+  }
+
+  private async initialize(connection: MessageConnection, params: InitializeParams): Promise<InitializeResult> {
+    const nonces = this.greeted.get(connection);
+    this.greeted.delete(connection);
+    if (!nonces) {
+      throw new EngineError(
+        "UNAUTHORIZED",
+        "Expected hello before initialize. Reload all windows so that they use the same version of NMOS.",
+      );
+    }
+    if (!isProof(params.proof, "client", this.token, nonces)) {
+      throw new EngineError("UNAUTHORIZED", "The client does not know the token of this engine host.");
     }
     if (this.ending) throw new EngineError("CLOSED", "The engine host is ending.");
     if (params.settings) await this.service.configure(params.settings);
-    this.initialized.add(connection);
+    this.initialized.set(connection, params.client.pid);
     this.options.log(`client ${params.client.name} (process ${String(params.client.pid)}) connected`);
     this.service.announceStatus();
     return {
@@ -225,7 +265,7 @@ export class EngineHost {
   }
 
   private broadcast<N extends keyof EngineNotifications>(notification: N, value: EngineNotifications[N]): void {
-    for (const connection of this.initialized) void notify(connection, notification, value);
+    for (const connection of this.initialized.keys()) void notify(connection, notification, value);
   }
 
   private awaitClients(): void {
@@ -234,10 +274,4 @@ export class EngineHost {
       void this.end(`no client for ${String(this.options.graceMs)} ms`);
     }, this.options.graceMs);
   }
-}
-
-function sameSecret(given: unknown, expected: string): boolean {
-  if (typeof given !== "string" || given.length !== expected.length) return false;
-  const bytes = Buffer.from(given);
-  return bytes.length === expected.length && timingSafeEqual(bytes, Buffer.from(expected));
 }

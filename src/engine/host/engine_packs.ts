@@ -137,9 +137,12 @@ export class EnginePacks {
     this.options.onChanged();
   }
 
-  /** The engine ends in an orderly way, or was not made at all. Before anything that may hang in the driver. */
-  close(): void {
-    if (this.used) this.trialOf(this.used).passed();
+  /**
+   * The engine ends in an orderly way, or was not made at all: that says nothing against the backend. To be called before
+   * anything that may hang in the driver. `isFailure`: it ends because a card failed, which stays on the backend's record.
+   */
+  close({ isFailure = false } = {}): void {
+    if (this.used && !isFailure) this.trialOf(this.used).passed();
   }
 
   /** One search at a time: where the driver hangs, every one of them leaves a program behind. */

@@ -16,6 +16,7 @@ import {
   DEFAULT_ENGINE_SETTINGS,
   type EngineSettings,
   type EngineStatus,
+  type Introduction,
   type LoadedModel,
   type ModelChoice,
   type ModelRole,
@@ -53,7 +54,7 @@ const idleCheckMs = 30_000;
 /** Asking a battery takes time. */
 const powerMs = 10_000;
 
-/** Everything the host does for its clients, one handler for every method of the protocol but `initialize`. */
+/** Everything the host does for its clients, one handler for every method of the protocol but the introduction. */
 export class EngineService {
   private settings: EngineSettings = DEFAULT_ENGINE_SETTINGS;
   private native: NativeRuntime | null = null;
@@ -129,7 +130,7 @@ export class EngineService {
     if (placementOf(before) !== placementOf(settings)) await this.models.reload();
   }
 
-  handlers(): Omit<Handlers, "initialize"> {
+  handlers(): Omit<Handlers, Introduction> {
     const { models, store } = this;
     return {
       "engine/configure": async (settings) => {
@@ -321,14 +322,14 @@ export class EngineService {
     };
   }
 
-  /** Frees everything the addon holds. */
-  async close(): Promise<void> {
+  /** Frees everything the addon holds. `isFailure`: because a card failed. Does not resolve while a driver hangs. */
+  async close({ isFailure = false } = {}): Promise<void> {
     this.isClosed = true;
     clearInterval(this.idleCheck);
     if (this.statusTimer) clearTimeout(this.statusTimer);
     if (this.modelsTimer) clearTimeout(this.modelsTimer);
     // First, because the engine may be stuck in a driver that compiles until the process is killed.
-    this.packs.close();
+    this.packs.close({ isFailure });
     await Promise.all([this.quantiser.close(), this.native?.engine.close()]);
   }
 

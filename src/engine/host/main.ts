@@ -2,15 +2,19 @@
  * Entry point of the engine host process: `engine_host.cjs --extension-root DIR`. Exits with 0 when another host of
  * this user is alive, which is then the one to talk to, and with 1 when it cannot start; the log says why.
  *
- * Environment: `NMOS_HOME` puts all folders below one, `NMOS_HOST_GRACE_MS` is how long it stays without a client.
+ * Environment: `NMOS_HOME` puts all folders below one, `NMOS_HOST_GRACE_MS` is how long it stays without a client,
+ * `NMOS_HOST_HUNG_MS` how long it may hang when its clients have gone.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "../../../package.json";
 import { enginePaths } from "../paths";
 import { EngineHost } from "./engine_host";
 import { HostLog } from "./host_log";
+import { startWatchdog } from "./watchdog";
 
 const usualGraceMs = 30_000;
+const usualHungMs = 60_000;
 
 const paths = enginePaths();
 const hostLog = new HostLog({ path: paths.logFile });
@@ -18,9 +22,9 @@ const log = (line: string): void => {
   hostLog.write(line);
 };
 
-function graceMs(): number {
-  const given = Number(process.env["NMOS_HOST_GRACE_MS"] || usualGraceMs);
-  return Number.isFinite(given) && given >= 0 ? given : usualGraceMs;
+function millisecondsOf(variable: string, usual: number): number {
+  const given = Number(process.env[variable] || usual);
+  return Number.isFinite(given) && given >= 0 ? given : usual;
 }
 
 async function main(): Promise<void> {
@@ -31,11 +35,21 @@ async function main(): Promise<void> {
     paths,
     extensionRoot,
     hostVersion: version,
-    graceMs: graceMs(),
+    graceMs: millisecondsOf("NMOS_HOST_GRACE_MS", usualGraceMs),
     log,
-    onEnd: () => process.exit(0),
+    onEnd: (isClosed) => {
+      if (isClosed) process.exit(0);
+      endAtOnce();
+    },
   });
   if (!host) process.exit(0);
+  startWatchdog({
+    script: resolve(extensionRoot, "dist", "host_watchdog.cjs"),
+    logFile: paths.logFile,
+    hungMs: millisecondsOf("NMOS_HOST_HUNG_MS", usualHungMs),
+    clients: () => host.clientProcesses(),
+    log,
+  });
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       void host.end(signal);
@@ -43,13 +57,30 @@ async function main(): Promise<void> {
   }
 }
 
-/** After an error that nobody expected the state is unknown: end, and let the clients start a new host. */
-function fatal(what: string, thrown: unknown): never {
-  log(`${what}: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
-  process.exit(1);
+/** An ordinary exit waits for the addon's threads, which may hang in a driver, or compute for minutes in its compiler. */
+function endAtOnce(): void {
+  process.kill(process.pid, "SIGKILL");
 }
 
-process.on("uncaughtException", (thrown) => fatal("uncaught", thrown));
-process.on("unhandledRejection", (thrown) => fatal("unhandled rejection", thrown));
+function logFailure(what: string, thrown: unknown): void {
+  log(`${what}: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+}
 
-main().catch((thrown: unknown) => fatal("cannot start", thrown));
+/** After an error that nobody expected the state is unknown: end, and let the clients start a new host. */
+function fatal(what: string, thrown: unknown): void {
+  logFailure(what, thrown);
+  endAtOnce();
+}
+
+process.on("uncaughtException", (thrown) => {
+  fatal("uncaught", thrown);
+});
+process.on("unhandledRejection", (thrown) => {
+  fatal("unhandled rejection", thrown);
+});
+
+main().catch((thrown: unknown) => {
+  logFailure("cannot start", thrown);
+  // Nothing native is loaded before the first request.
+  process.exit(1);
+});

@@ -188,6 +188,12 @@ function fromRpc(thrown: unknown, died: () => EngineError): EngineError {
   if (!(thrown instanceof ResponseError)) return died();
   const code = (thrown.data as Partial<ErrorData> | undefined)?.code;
   if (isErrorCode(code)) return new EngineError(code, thrown.message);
+  if (thrown.code === ErrorCodes.MethodNotFound) {
+    return new EngineError(
+      "PROTOCOL_MISMATCH",
+      `The engine host is of another version: ${thrown.message}. Reload all windows so that they use the same version of NMOS.`,
+    );
+  }
   if (thrown.code === ErrorCodes.PendingResponseRejected || thrown.code === ErrorCodes.MessageWriteError) return died();
   return new EngineError("INTERNAL", thrown.message);
 }

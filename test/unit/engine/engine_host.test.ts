@@ -10,22 +10,22 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { createServer } from "node:net";
 import { dirname, resolve } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { call, connect } from "../../../src/engine/ipc/rpc";
-import { EngineError, toEngineError, type ErrorCode } from "../../../src/shared/errors";
+import { isProof, newNonce, proofOf, type Nonces } from "../../../src/engine/ipc/mutual_proof";
+import { toEngineError, type ErrorCode } from "../../../src/shared/errors";
 import {
   DEFAULT_ENGINE_SETTINGS,
   PROTOCOL_VERSION,
   type ChatMessage,
   type EngineSettings,
+  type HelloParams,
   type InitializeParams,
-  type Method,
   type ParamsOf,
-  type ResultOf,
 } from "../../../src/shared/protocol";
 import { HostFixture, type TestClient } from "./host_fixture";
+import { rawConnection } from "./raw_connection";
 
 const patience = { timeout: 20_000, interval: 20 };
 
@@ -45,22 +45,6 @@ async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | "none"> {
     () => "none" as const,
     (thrown: unknown) => toEngineError(thrown).code,
   );
-}
-
-/** Requests on a connection of their own, without the client's greeting. */
-async function rawConnection(endpoint: string) {
-  const socket = createConnection(endpoint);
-  await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-  const connection = connect(socket);
-  connection.listen();
-  const died = () => new EngineError("ENGINE_DIED", "the connection ended");
-  return {
-    request: <M extends Method>(method: M, params: ParamsOf<M>): Promise<ResultOf<M>> =>
-      call(connection, method, params, { died }),
-    closed: new Promise<void>((resolve) => socket.once("close", resolve)),
-    write: (text: string) => socket.write(text),
-    destroy: () => socket.destroy(),
-  };
 }
 
 describe("start", () => {
@@ -191,26 +175,61 @@ it("merely looking loads nothing native", async () => {
 });
 
 describe("handshake", () => {
-  const valid = (): InitializeParams => ({
-    protocolVersion: PROTOCOL_VERSION,
-    token: readFileSync(fixture.paths.tokenFile, "utf8"),
-    client: { name: "raw", pid: process.pid },
-  });
+  const hello = (): HelloParams => ({ protocolVersion: PROTOCOL_VERSION, nonce: newNonce() });
+  const token = () => readFileSync(fixture.paths.tokenFile, "utf8");
+  const initialize = (proof: unknown) => ({ proof, client: { name: "raw", pid: process.pid } }) as InitializeParams;
 
-  it.each<[name: string, change: (params: InitializeParams) => unknown, code: ErrorCode | "none"]>([
-    ["the right token", (params) => params, "none"],
-    ["another token", (params) => ({ ...params, token: "0".repeat(64) }), "UNAUTHORIZED"],
-    ["a token of letters longer than a byte", (params) => ({ ...params, token: "é".repeat(64) }), "UNAUTHORIZED"],
-    ["no token", ({ client, protocolVersion }) => ({ client, protocolVersion }), "UNAUTHORIZED"],
-    ["another protocol", (params) => ({ ...params, protocolVersion: 99 }), "PROTOCOL_MISMATCH"],
-    ["settings of a wrong type", (params) => ({ ...params, settings: { threads: "two" } }), "INVALID_ARGUMENT"],
-  ])("%s", async (_, change, code) => {
-    await (await start()).client().request("engine/status", { startEngine: true });
+  /** Says hello on a new connection; the host has proved itself. */
+  async function meet() {
     const raw = await rawConnection(fixture.paths.endpoint);
-    expect(await codeOf(raw.request("initialize", change(valid()) as InitializeParams))).toBe(code);
+    const { nonce: client, ...rest } = hello();
+    const { nonce: host, proof } = await raw.request("hello", { ...rest, nonce: client });
+    const nonces: Nonces = { host, client };
+    expect(isProof(proof, "host", token(), nonces)).toBe(true);
+    return { raw, nonces, hostProof: proof };
+  }
+
+  const another = newNonce();
+  it.each<[name: string, proof: (nonces: Nonces, hostProof: string) => unknown, code: ErrorCode | "none"]>([
+    ["the token", (nonces) => proofOf("client", token(), nonces), "none"],
+    ["another token", (nonces) => proofOf("client", another, nonces), "UNAUTHORIZED"],
+    ["the token itself", () => token(), "UNAUTHORIZED"],
+    ["the host's own proof", (_, hostProof) => hostProof, "UNAUTHORIZED"],
+    ["another connection", (nonces) => proofOf("client", token(), { ...nonces, host: another }), "UNAUTHORIZED"],
+    ["letters longer than a byte", () => "é".repeat(64), "UNAUTHORIZED"],
+    ["nothing", () => undefined, "UNAUTHORIZED"],
+  ])("with a proof of %s", async (_, proof, code) => {
+    await (await start()).client().request("engine/status", { startEngine: true });
+    const { raw, nonces, hostProof } = await meet();
+    expect(await codeOf(raw.request("initialize", initialize(proof(nonces, hostProof))))).toBe(code);
     expect(await codeOf(raw.request("engine/status", { startEngine: true }))).toBe(
       code === "none" ? "none" : "UNAUTHORIZED",
     );
+    // There is one try a connection.
+    expect(await codeOf(raw.request("initialize", initialize(proofOf("client", token(), nonces))))).toBe(
+      "UNAUTHORIZED",
+    );
+    raw.destroy();
+  });
+
+  it.each<[name: string, change: (params: HelloParams) => unknown, code: ErrorCode]>([
+    ["another protocol", (params) => ({ ...params, protocolVersion: 99 }), "PROTOCOL_MISMATCH"],
+    ["a nonce that is none", (params) => ({ ...params, nonce: "1" }), "UNAUTHORIZED"],
+    ["no nonce", ({ protocolVersion }) => ({ protocolVersion }), "UNAUTHORIZED"],
+  ])("with %s is refused at once", async (_, change, code) => {
+    await (await start()).client().request("engine/status", { startEngine: true });
+    const raw = await rawConnection(fixture.paths.endpoint);
+    expect(await codeOf(raw.request("hello", change(hello()) as HelloParams))).toBe(code);
+    expect(await codeOf(raw.request("initialize", initialize(token())))).toBe("UNAUTHORIZED");
+    raw.destroy();
+  });
+
+  it("refuses settings of a wrong type", async () => {
+    await (await start()).client().request("engine/status", { startEngine: true });
+    const { raw, nonces } = await meet();
+    const settings = { threads: "two" } as unknown as EngineSettings;
+    const params = { ...initialize(proofOf("client", token(), nonces)), settings };
+    expect(await codeOf(raw.request("initialize", params))).toBe("INVALID_ARGUMENT");
     raw.destroy();
   });
 

@@ -23,8 +23,8 @@ vi.mock("../../../src/engine/host/engine_packs", () => ({
         machine.happened.push("trial begins");
         return [];
       },
-      close: () => {
-        machine.happened.push("trial withdrawn");
+      close: (ending) => {
+        machine.happened.push(ending?.isFailure ? "trial failed" : "trial withdrawn");
       },
       status: () => [],
       preparing: () => "",
@@ -70,6 +70,14 @@ test("an engine that hangs while it closes is no crash of its backend", async ()
   await one.handlers()["engine/status"]({ startEngine: true }, context);
   void one.close();
   expect(machine.happened).toEqual(["trial begins", "trial withdrawn", "engine closes"]);
+});
+
+test("an engine that ends because a card failed has failed its trial", async () => {
+  machine.engine = Engine;
+  const one = service();
+  await one.handlers()["engine/status"]({ startEngine: true }, context);
+  await one.close({ isFailure: true });
+  expect(machine.happened).toEqual(["trial begins", "trial failed"]);
 });
 
 test("an engine that cannot be made is no crash of its backend", async () => {

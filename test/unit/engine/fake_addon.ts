@@ -33,11 +33,20 @@ import { fakeModelInfo } from "../support/fake_model_handle";
  * - `/forever`: numbers until it is cancelled
  * - `/crash`: the process ends as by an assertion in native code
  * - `/fail CODE`: a native error with this code
+ * - `/throw`: an error that nobody waits for
+ * - `/hang`: the call does not return, and the event loop waits for it
  *
  * Every token is guessed and every second guess is right, unless speculation is off.
  *
  * A model whose file is called `gated.gguf` loads until it is cancelled.
+ *
+ * With `NMOS_FAKE_STUCK` the compute thread hangs in a driver: the engine does not close, and an ordinary exit of the process
+ * waits for it, as the addon's does.
  */
+const isStuck = process.env["NMOS_FAKE_STUCK"] !== undefined;
+
+if (isStuck) process.on("exit", hang);
+
 const chatTemplate = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
 
 const tokenMs = 2;
@@ -89,6 +98,12 @@ class Session implements NativeSession {
     const prefilled = await this.prefill(options);
     const [command = "", argument = ""] = lastCommand(options.tokens).split(" ");
     if (command === "/crash") process.abort();
+    if (command === "/throw") {
+      setImmediate(() => {
+        throw new Error("thrown as asked for");
+      });
+    }
+    if (command === "/hang") hang();
     if (command === "/fail") throw Object.assign(new Error(`failed as asked for: ${argument}`), { code: argument });
     const count = command === "/forever" ? Infinity : Number(argument || "1");
     let text = "";
@@ -187,6 +202,11 @@ function lastCommand(tokens: Int32Array): string {
   return lines.findLast((line) => line.startsWith("/")) ?? "";
 }
 
+/** Blocks this thread for ever. */
+function hang(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
 function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, tokenMs));
 }
@@ -255,7 +275,7 @@ class Engine implements NativeEngine {
   }
 
   close(): Promise<void> {
-    return Promise.resolve();
+    return isStuck ? new Promise(() => undefined) : Promise.resolve();
   }
 }
 

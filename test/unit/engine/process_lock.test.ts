@@ -2,7 +2,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { isAlive, ownIdentity } from "../../../src/engine/process_identity";
+import { clockOfProcesses, isAlive, ownIdentity } from "../../../src/engine/process_identity";
 import { lockHolder, tryProcessLock } from "../../../src/engine/process_lock";
 import { temporaryDirectories } from "../models/temporary_directory";
 
@@ -94,4 +94,12 @@ describe("an identity", () => {
   ])("case %#", (identity, alive) => {
     expect(isAlive(identity())).toBe(alive);
   });
+});
+
+it.each<[platform: NodeJS.Platform, env: Record<string, string>, program: string]>([
+  ["win32", { SystemRoot: "D:\\Windows" }, "D:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"],
+  ["win32", {}, "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"],
+  ["darwin", {}, "/bin/ps"],
+])("a process's begin is asked of a program of the system, never of one on the PATH: %s", (platform, env, program) => {
+  expect(clockOfProcesses(platform, env)).toBe(program);
 });

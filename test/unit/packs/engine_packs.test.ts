@@ -181,6 +181,28 @@ describe("the native engine", () => {
     }
   });
 
+  test("gets none whose card failed in the first pass of two engines, which end in order", async () => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    for (let start = 0; start < 2; ++start) {
+      const packs = await begin(on);
+      expect(packs.forEngine()).toHaveLength(1);
+      packs.close({ isFailure: true });
+    }
+    expect((await begin(on)).forEngine()).toEqual([]);
+  });
+
+  test("gets it again when its card failed after it had computed", async () => {
+    const on = machine();
+    await (await begin(on)).installFile(pack.path, {});
+    for (let start = 0; start < 4; ++start) {
+      const packs = await begin(on);
+      expect(packs.forEngine()).toHaveLength(1);
+      packs.settle([onCuda]);
+      packs.close({ isFailure: true });
+    }
+  });
+
   test("has proved nothing by computing elsewhere", async () => {
     const on = machine();
     await (await begin(on)).installFile(pack.path, {});
