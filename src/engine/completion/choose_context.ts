@@ -1,8 +1,9 @@
 import { EngineError } from "../../shared/errors";
 import type { CompletionParams } from "../../shared/protocol";
 import type { ModelHandle } from "../host/model_handle";
+import { contextScale, longestPrompt } from "./context_scale";
 import { fimFormat } from "./fim_format";
-import { fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
+import { earlierLines, fimPrompt, usualBudget, type FimBudget } from "./fim_prompt";
 
 type Place = Pick<CompletionParams, "repository" | "path" | "prefix" | "suffix" | "extracts" | "maxTokens">;
 
@@ -14,9 +15,6 @@ export interface TokenizedPrompt {
   brief: boolean;
 }
 
-/** Longest prompt: tokens that a processor without a card computes in about ten seconds on half a billion parameters. */
-const longestPrompt = 2560;
-
 /** Milliseconds that computing the prompt may delay a suggestion; a longer context is computed in the next pause. */
 const patience = 1000;
 
@@ -24,15 +22,28 @@ const patience = 1000;
 const firstPrompt = 256;
 
 /** Of the usual budget; less than the last says too little of the place. */
-const shorterShares = [1 / 2, 1 / 4, 1 / 8];
+const shorterShares = [1, 1 / 2, 1 / 4, 1 / 8];
 
-/** The longest context for a suggestion at a place, with a smaller budget until it leaves room for the answer. */
+/** As of `contextScale`, which depends on what it was before. */
+const scales = new WeakMap<ModelHandle, number>();
+
+/** The longest context for a suggestion at a place. */
 export async function wholePrompt(model: ModelHandle, place: Place): Promise<TokenizedPrompt> {
-  const room = Math.min(model.contextLength - place.maxTokens, longestPrompt);
-  let budget = usualBudget;
+  return (await longestFitting(model, place)).prompt;
+}
+
+/** As much context as the model gets, with a smaller budget until it leaves room for the answer. */
+async function longestFitting(
+  model: ModelHandle,
+  place: Place,
+): Promise<{ prompt: TokenizedPrompt; budget: FimBudget }> {
+  const scale = contextScale(model.prefillSpeed, roomIn(model, place), scales.get(model) ?? 1);
+  scales.set(model, scale);
+  const room = Math.min(roomIn(model, place), longestPrompt * scale);
+  let budget = part(usualBudget, scale);
   for (;;) {
     const prompt = await tokenized(model, place, budget);
-    if (prompt.tokens.length <= room) return prompt;
+    if (prompt.tokens.length <= room) return { prompt, budget };
     if (budget.prefix < 64) {
       throw new EngineError(
         "CONTEXT_TOO_LONG",
@@ -46,16 +57,30 @@ export async function wholePrompt(model: ModelHandle, place: Place): Promise<Tok
 /**
  * The longest context of which so much is in the KV cache already that the rest is computed in time, else the shortest.
  * In a file just opened that is a short one, and the whole one as soon as a pause was long enough to compute it ahead.
+ * Where the beginning of the whole one has moved since, that from the beginning before serves until the next such pause.
  */
 export async function promptInTime(model: ModelHandle, place: Place): Promise<TokenizedPrompt> {
-  let prompt = await wholePrompt(model, place);
+  const { prompt: whole, budget } = await longestFitting(model, place);
+  if (isInTime(model, whole)) return whole;
+  for (const prefix of earlierLines(place.prefix, budget.prefix)) {
+    const kept = await tokenized(model, { ...place, prefix }, { ...budget, prefix: Infinity });
+    if (kept.tokens.length <= roomIn(model, place) && isInTime(model, kept)) return kept;
+  }
+  let prompt = whole;
   for (const share of shorterShares) {
-    if (isInTime(model, prompt)) break;
-    const shorter = await tokenized(model, place, part(usualBudget, share));
+    const shorterBudget = part(usualBudget, share);
+    if (shorterBudget.prefix >= budget.prefix) continue;
+    const shorter = await tokenized(model, place, shorterBudget);
     // Text of which a character makes a token or more was cut further already.
     if (shorter.tokens.length < prompt.tokens.length) prompt = { ...shorter, brief: true };
+    if (isInTime(model, prompt)) break;
   }
   return prompt;
+}
+
+/** Tokens that a prompt may take at most. */
+function roomIn({ contextLength }: ModelHandle, { maxTokens }: Place): number {
+  return contextLength - maxTokens;
 }
 
 /** Whether what is not in the KV cache yet is computed in time. */

@@ -31,6 +31,12 @@ export const usualBudget: FimBudget = { prefix: 4000, suffix: 1200, extracts: 20
 /** The beginning of a long prefix moves by so many lines at once: by fewer only where lines are very long. */
 const anchorSteps = [32, 8, 1];
 
+/** How many steps ago a beginning may still be in use. */
+const earlierAnchors = [1, 2];
+
+/** Times the budget that the text from there may take. */
+const longestKept = 1.5;
+
 /**
  * The prompt for the text at a cursor. The text before the cursor stands at the very end: a typed character then appends to
  * the prompt instead of moving the suffix, and the KV cache of all the rest stays valid. Measured on Qwen2.5-Coder 0.5B
@@ -100,15 +106,36 @@ function fileParts(
  */
 export function lastLines(text: string, budget: number): string {
   if (text.length <= budget) return text;
-  const starts = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
-  for (const step of anchorSteps) {
-    const start = starts.find((at, index) => (index + 1) % step === 0 && text.length - at <= budget);
-    if (start !== undefined && start < text.length) return text.slice(start);
-  }
+  const anchor = anchorOf(text, budget);
+  if (anchor) return text.slice(anchor.starts[anchor.line]);
   // A line longer than the budget is cut, in large steps too and not within a character.
   const step = Math.max(1, Math.floor(budget / 4));
   const at = Math.ceil((text.length - budget) / step) * step;
   return text.slice(/[\uDC00-\uDFFF]/.test(text.charAt(at)) ? at + 1 : at);
+}
+
+/**
+ * What `lastLines` said before its beginning moved, the latest first, going on to the end of the text: as far as that is
+ * not much more than the budget.
+ */
+export function earlierLines(text: string, budget: number): string[] {
+  const anchor = text.length > budget ? anchorOf(text, budget) : undefined;
+  if (!anchor) return [];
+  const { starts, line, step } = anchor;
+  return earlierAnchors
+    .map((steps) => starts[line - steps * step])
+    .filter((start) => start !== undefined && text.length - start <= budget * longestKept)
+    .map((start) => text.slice(start));
+}
+
+/** Where the last lines within a budget begin; undefined: none fits. */
+function anchorOf(text: string, budget: number): { starts: number[]; line: number; step: number } | undefined {
+  const starts = [0, ...Array.from(text.matchAll(/\n/g), ({ index }) => index + 1)];
+  for (const step of anchorSteps) {
+    const line = starts.findIndex((at, index) => index % step === 0 && text.length - at <= budget);
+    if (line >= 0 && (starts[line] ?? 0) < text.length) return { starts, line, step };
+  }
+  return undefined;
 }
 
 /** The first whole lines of a text within a budget; at least the first one, cut. */

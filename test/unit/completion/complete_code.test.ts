@@ -138,20 +138,23 @@ test("line ends of Windows reach the model as plain ones", async () => {
 describe("a prompt cut to what there is room for", () => {
   const long = Array.from({ length: 300 }, (_, index) => `line ${String(index).padStart(4, "0")}\n`).join("");
 
-  function check(contextLength: number, prefix: string, atMost: number): void {
-    test(`${prefix.length} characters in ${contextLength}`, async () => {
+  function check(contextLength: number, prefix: string, atMost: number, speed = 1000): void {
+    test(`${prefix.length} characters in ${contextLength} at ${speed}`, async () => {
       const fake = model("", "stop", contextLength);
-      fake.prefillSpeed = 1000;
+      fake.prefillSpeed = speed;
       const { call } = await complete(fake, `${prefix}|`);
       expect(call?.prompt.length).toBeLessThanOrEqual(atMost);
       expect(call?.prompt.length).toBeGreaterThan(atMost / 4);
     });
   }
 
-  check(32768, long, 2560);
+  check(32768, long, 3010);
+  check(32768, long, 2560, 2);
   check(1024, long, 960);
   check(256, long, 192);
-  check(32768, "变量".repeat(3000), 2560);
+  check(32768, "变量".repeat(3000), 6010);
+  check(32768, "变量".repeat(9000), 10240);
+  check(32768, "变量".repeat(3000), 2560, 2);
 
   test("none at all", async () => {
     await expect(complete(model("", "stop", 80), `${long}|`)).rejects.toMatchObject({

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  earlierLines,
   firstLines,
   fimPrompt,
   lastLines,
@@ -182,6 +183,24 @@ describe("the last lines within a budget", () => {
   check("a part of a long line", "abcdefghijklmnop", 8, "ijklmnop");
   check("the same while it grows", "abcdefghijklmnopq", 8, "klmnopq");
   check("no half of a character", "abc😀😀😀", 5, "😀😀");
+});
+
+describe("what the last lines began with before", () => {
+  const lines = (from: number, to: number): string =>
+    Array.from({ length: to - from }, (_, index) => `line ${String(from + index).padStart(4, "0")}\n`).join("");
+
+  function check(name: string, text: string, budget: number, expected: string[]): void {
+    test(name, () => {
+      expect(earlierLines(text, budget)).toEqual(expected);
+    });
+  }
+
+  check("nothing where all of the text fits", lines(0, 40), 500, []);
+  check("all of a text that is hardly longer", lines(0, 60), 500, [lines(0, 60)]);
+  check("the step before", lines(0, 100), 500, [lines(32, 100)]);
+  check("nothing that is far more", lines(0, 115), 600, [lines(32, 115)]);
+  check("two steps of a large budget", lines(0, 320), 1600, [lines(128, 320), lines(96, 320)]);
+  check("nothing where a line is cut", "abcdefghijklmnop", 8, []);
 });
 
 test("typing moves the beginning of a long prefix rarely", () => {
