@@ -191,12 +191,12 @@ TEST(measured_device, "measures of a machine without a card what the processor d
     expect_equal(known.bus.upload_bytes_per_second, 0.0);
 }
 
-TEST(measured_device, "is measured again for another number of threads or card, and when the machine saves energy") {
+TEST(measured_device, "is measured again for another number of threads, card or driver, and when the machine saves energy") {
     const ggml_backend_dev_t card = exact_card().handle();
-    const std::set<std::string> keys{speed_key(card, 2, false), speed_key(card, 4, false), speed_key(card, 2, true),
-                                     speed_key(exact_card("rtx4060-laptop-8gb").handle(), 2, false)};
-    expect_equal(keys.size(), size_t{4});
-    expect_equal(speed_key(card, 2, true), speed_key(card, 2, true));
+    const std::set<std::string> keys{speed_key(card, 2, {}), speed_key(card, 4, {}), speed_key(card, 2, {true, ""}), speed_key(card, 2, {false, "550.12"}),
+                                     speed_key(card, 2, {false, "551.1"}), speed_key(card, 2, {true, "551.1"}), speed_key(exact_card("rtx4060-laptop-8gb").handle(), 2, {})};
+    expect_equal(keys.size(), size_t{7});
+    expect_equal(speed_key(card, 2, card_state(card)), speed_key(card, 2, card_state(card)));
     for (const std::string& key : keys) expect(key.find('\n') == std::string::npos, "one line, got " + show(key));
 }
 

@@ -103,7 +103,7 @@ Placement Engine::forecast(const PlanOptions& options) {
 std::optional<DeviceProfile> Engine::profile_of(const std::string& device, int32_t threads, std::span<const TypeShare> types) const {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return std::nullopt;
-    const std::string machine = speed_key(card, threads, os::saves_energy());
+    const std::string machine = speed_key(card, threads, card_state(card));
     std::lock_guard lock(mutex_);
     const auto known = measurements_.find(machine);
     return known != measurements_.end() && known->second.device.covers(types) ? std::optional(known->second.device.profile_for(types)) : std::nullopt;
@@ -170,7 +170,7 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
 bool Engine::measure(const std::string& device, int32_t threads, std::span<const TypeShare> types) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
-    const std::string machine = speed_key(card, threads, os::saves_energy());
+    const std::string machine = speed_key(card, threads, card_state(card));
     MeasuredDevice known;
     {
         std::lock_guard lock(mutex_);
@@ -190,7 +190,7 @@ bool Engine::measure(const std::string& device, int32_t threads, std::span<const
         const uint64_t before = passes_computed();
         measure_device(known, card, {pool.get(), threads}, widest_pass, types);
         // What was measured beside a pass, or while the charger was pulled out, is good enough for the time being only.
-        const bool provisional = passes_computed() != before || speed_key(card, threads, os::saves_energy()) != machine;
+        const bool provisional = passes_computed() != before || speed_key(card, threads, card_state(card)) != machine;
         const bool is_processor = ggml_backend_dev_type(card) == GGML_BACKEND_DEVICE_TYPE_CPU;
         if (!provisional && !is_processor) profile_cache_.keep(device, machine, known);
         return remember(provisional);
