@@ -1,8 +1,9 @@
 // Measures a card as NMOS does before it places a model, and prints what it found as JSON: bandwidths from pinned and from
 // other memory in bytes a second, and the times of passes over a byte of weights by their width.
 //
-//   card_profile LIBRARIES CARD THREADS WIDEST
+//   card_profile LIBRARIES CARD THREADS WIDEST [TYPE]
 //
+// TYPE is ggml's name of the weights' type, "q4_K" without it.
 // CARD is one as card.h names them. Without a CARD (the word "list") it prints this machine's cards, a line each: the name, a tab, the description.
 #include <cstdio>
 #include <cstdlib>
@@ -58,7 +59,10 @@ int main(int count, char** arguments) {
     try {
         take_over_library_log();
         if (words.size() == 2 && words[1] == "list") list_cards(words[0]);
-        else if (words.size() == 4) print_profile(Machine(words[0], words[1], std::stoi(words[2]), static_cast<uint32_t>(std::stoul(words[3]))));
+        else if (words.size() == 4 || words.size() == 5) {
+            const std::string type = words.size() == 5 ? words[4] : "q4_K";
+            print_profile(Machine(words[0], words[1], std::stoi(words[2]), static_cast<uint32_t>(std::stoul(words[3])), {{type, 1}}));
+        }
         else throw std::invalid_argument("Expected the arguments that the head of card_profile.cpp describes.");
     } catch (const std::exception& failure) {
         std::fprintf(stderr, "%s\n", failure.what());

@@ -15,11 +15,15 @@ ComputeThreads make_threads(int count) {
     return {cpu_functions().threadpool_new(&params), count};
 }
 
-Machine::Machine(const std::string& libraries, const std::string& cards, int threads, uint32_t widest_pass) : widest_pass_(widest_pass) {
+Machine::Machine(const std::string& libraries, const std::string& cards, int threads, uint32_t widest_pass, const std::vector<TypeShare>& types) : widest_pass_(widest_pass) {
     cards_ = open_cards(libraries, cards);
     threads_ = make_threads(threads);
     const double begin = sim::now();
-    for (const Card& card : cards_) profiles_.push_back(measure_device(card.handle, threads_, widest_pass));
+    for (const Card& card : cards_) {
+        MeasuredDevice measured;
+        measure_device(measured, card.handle, threads_, widest_pass, types);
+        profiles_.push_back(measured.profile_for(types));
+    }
     measure_seconds_ = sim::now() - begin;
 }
 

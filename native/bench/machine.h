@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "card.h"
-#include "plan/device_profile.h"
+#include "plan/measured_device.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
 
@@ -16,8 +16,9 @@ ComputeThreads make_threads(int count);
 
 class Machine {
   public:
-    // Loads backends from the folder `libraries` and opens the cards of these names, with what open_cards throws.
-    Machine(const std::string& libraries, const std::string& cards, int threads, uint32_t widest_pass);
+    // Loads backends from the folder `libraries` and opens the cards of these names, with what open_cards throws. They are measured
+    // for a model of these types of weights.
+    Machine(const std::string& libraries, const std::string& cards, int threads, uint32_t widest_pass, const std::vector<TypeShare>& types);
 
     const std::vector<Card>& cards() const { return cards_; }
     const std::vector<DeviceProfile>& profiles() const { return profiles_; }  // (card)

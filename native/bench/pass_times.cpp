@@ -172,9 +172,9 @@ void print_pass(bool first, uint32_t width, const std::vector<double>& seconds, 
 }
 
 void run_nmos(const Arguments& arguments) {
-    const Machine machine(arguments.libraries, arguments.cards, arguments.threads, widest_pass);
-    const std::vector<Card>& cards = machine.cards();
     const ModelProfile profile = read_model_profile(arguments.model);
+    const Machine machine(arguments.libraries, arguments.cards, arguments.threads, widest_pass, main_types(profile));
+    const std::vector<Card>& cards = machine.cards();
     skew_orders(cards, arguments.zipf);
     const double loading = sim::now();
     const std::shared_ptr<Model> model = machine.load(profile, arguments.context);

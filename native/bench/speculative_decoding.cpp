@@ -97,7 +97,7 @@ std::string with_line_ends(const std::string& line) {
 }
 
 void record(const std::vector<std::string>& words) {
-    const Machine machine(words[1], "none", std::stoi(words[4]), widest_pass);
+    const Machine machine(words[1], "none", std::stoi(words[4]), widest_pass, {});
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const auto main = machine.load(read_model_profile(words[2]), context);
     const auto draft = machine.load(read_model_profile(words[3]), context);
@@ -159,14 +159,15 @@ Session::LogitsEdit writing(const std::vector<Guess>& guesses, size_t prompt) {
 }
 
 void replay(const std::vector<std::string>& words) {
-    const Machine machine(words[1], words[6], std::stoi(words[4]), widest_pass);
+    const ModelProfile model = read_model_profile(words[2]);
+    const Machine machine(words[1], words[6], std::stoi(words[4]), widest_pass, main_types(model));
     const auto context = static_cast<uint32_t>(std::stoul(words[5]));
     const std::string& mode = words[7];
     const bool drafts = mode.starts_with("draft");
     // The fast model has its place on the card in any case.
     const auto draft = machine.load(read_model_profile(words[3]), context);
     const auto fast_session = Session::create(draft, {context, 0}, machine.threads());
-    const auto main = machine.load(read_model_profile(words[2]), context);
+    const auto main = machine.load(model, context);
     const auto main_session = Session::create(main, {context, 0}, machine.threads());
     const auto draft_session = Session::create(draft, {context, 0, main}, machine.threads());
     std::fprintf(stderr, "%s\n", main->placement().explanation.back().c_str());

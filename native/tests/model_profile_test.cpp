@@ -105,6 +105,20 @@ TEST(model_profile, "counts an output head of its own instead of the embedding")
     expect_equal(profile.embedding_bytes, uint64_t{8 * 3 * 4});
 }
 
+TEST(model_profile, "adds up what passes multiply by its type") {
+    const auto file = [] {
+        return one_layer().tensor_of(GGML_TYPE_Q4_K, "blk.0.ffn_up.weight", 256, 4).tensor_of(GGML_TYPE_Q6_K, "blk.0.ffn_down.weight", 256, 2).tensor_of(GGML_TYPE_Q8_0, "token_embd.weight", 256, 3);
+    };
+    const auto bytes_of = [](ggml_type type, int64_t rows) { return uint64_t{ggml_row_size(type, 256)} * static_cast<uint64_t>(rows); };
+    const std::map<std::string, uint64_t> layer{{"q4_K", bytes_of(GGML_TYPE_Q4_K, 4)}, {"q6_K", bytes_of(GGML_TYPE_Q6_K, 2)}};
+    std::map<std::string, uint64_t> tied = layer;
+    tied["q8_0"] = bytes_of(GGML_TYPE_Q8_0, 3);
+    expect(profile_of(file().bytes()).type_bytes == tied, "the embedding, which is the head, too");
+    std::map<std::string, uint64_t> own = layer;
+    own["q6_K"] += bytes_of(GGML_TYPE_Q6_K, 3);
+    expect(profile_of(file().tensor_of(GGML_TYPE_Q6_K, "output.weight", 256, 3).bytes()).type_bytes == own, "the head instead of the embedding");
+}
+
 TEST(model_profile, "knows the ways in which models state their attention") {
     const auto file = [] { return one_layer().u32("llama.embedding_length", 64); };
     check_kv(file(), 64 * 2 * 2);

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <random>
 
-#include "plan/device_profile.h"
+#include "plan/measured_device.h"
 
 namespace nmos::testing {
 
@@ -25,6 +26,18 @@ inline DeviceProfile random_device(std::mt19937_64& random) {
     device.exchange_seconds = between(random, 0, 100e-6);
     device.launch_seconds = between(random, 0, 10e-6);
     return device;
+}
+
+// With the first of these types at many widths, and the others at fewer.
+inline MeasuredDevice random_measured(std::mt19937_64& random, std::initializer_list<const char*> types) {
+    MeasuredDevice measured;
+    measured.bus = random_device(random);
+    measured.bus.card = measured.bus.processor = WidthCurve();
+    for (const char* const type : types) {
+        const DeviceProfile device = random_device(random);
+        measured.types[type] = {device.card, device.processor, type == *types.begin()};
+    }
+    return measured;
 }
 
 }  // namespace nmos::testing

@@ -1,26 +1,23 @@
 #include "simulated_cards.h"
 
-#include <filesystem>
-#include <fstream>
 #include <map>
 
-#include "check.h"
+#include "platform/os.h"
 #include "runtime/backends.h"
-#include "runtime/engine.h"
 #include "runtime/log.h"
 #include "runtime/profile_cache.h"
+#include "runtime/speed_key.h"
 #include "small_model.h"
 
 namespace nmos::testing {
 
 namespace {
 
-// As fast as a real card.
-DeviceProfile fast_device() {
-    DeviceProfile fast;
-    fast.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
-    fast.processor = WidthCurve({{1, 0.05e-9}, {64, 3e-9}});
-    fast.upload_bytes_per_second = fast.staged_bytes_per_second = 12e9;
+// As fast as a real card, with these types of weights.
+MeasuredDevice fast_device(std::span<const TypeShare> types) {
+    MeasuredDevice fast;
+    fast.bus.upload_bytes_per_second = fast.bus.staged_bytes_per_second = 12e9;
+    for (const TypeShare& share : types) fast.types[share.type] = {WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}}), WidthCurve({{1, 0.05e-9}, {64, 3e-9}}), true};
     return fast;
 }
 
@@ -55,22 +52,9 @@ LoadOptions tight_options(uint64_t vram_limit) {
 }
 
 FastCards::FastCards(const LoadOptions& options, std::span<sim::SimDevice* const> cards) {
-    {
-        Engine measuring(library_directory(), false, folder_.path());
-        measuring.load(options);
-    }
-    std::map<std::string, std::string> machines;  // by the card's name
-    for (const auto& file : std::filesystem::directory_iterator(std::filesystem::path(folder_.path()))) {
-        std::ifstream in(file.path());
-        std::string& machine = machines[file.path().stem().string()];
-        // The second line.
-        std::getline(in, machine);
-        std::getline(in, machine);
-    }
-    for (const sim::SimDevice* card : cards) {
-        expect(machines.contains(name_of(*card)), "the speed of " + name_of(*card) + " to be measured");
-        ProfileCache(folder_.path()).keep(name_of(*card), machines[name_of(*card)], fast_device());
-    }
+    const MeasuredDevice fast = fast_device(main_types(read_model_profile(options.plan.path)));
+    const int32_t threads = options.plan.threads > 0 ? options.plan.threads : static_cast<int32_t>(os::physical_cores());
+    for (const sim::SimDevice* card : cards) ProfileCache(folder_.path()).keep(name_of(*card), speed_key(card->handle(), threads, card_state(card->handle())), fast);
 }
 
 OneThread::OneThread() : pool(nullptr, cpu_functions().threadpool_free) {

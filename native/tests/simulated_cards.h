@@ -30,7 +30,7 @@ LoadOptions tight_options(uint64_t vram_limit);
 // computes for them.
 class FastCards {
   public:
-    // Of those cards, all of which loading with `options` measures.
+    // Of those cards, for the model and the threads of `options`.
     FastCards(const LoadOptions& options, std::span<sim::SimDevice* const> cards);
 
     std::string path() const { return folder_.path(); }

@@ -308,6 +308,25 @@ TEST(streaming, "works with as many slots as the card grants, and with none says
     card.fail_allocation(-1);
 }
 
+TEST(streaming, "makes larger slots for all models that use them, with no more memory than all have planned") {
+    sim::SimDevice& card = exact_card();
+    constexpr size_t mib = 1 << 20;
+    const auto check = [&](std::pair<uint32_t, size_t> first, std::pair<uint32_t, size_t> second, uint32_t expected, Location at = Location::here()) {
+        UploadRing ring(card.handle());
+        expect_equal(ring.reserve(first.first, first.second), first.first, at);
+        expect_equal(ring.reserve(second.first, second.second), expected, at);
+        expect_equal(ring.slots(), expected, at);
+        expect_equal(ring.slot_bytes(), std::max(first.second, second.second), at);
+    };
+    check({4, mib}, {2, mib}, 4);
+    check({2, mib}, {4, mib}, 4);
+    check({4, 2 * mib}, {2, mib}, 4);
+    check({4, mib}, {2, 2 * mib}, 4);
+    check({2, mib}, {3, 2 * mib}, 3);
+    check({4, mib}, {2, 3 * mib}, 3);
+    check({4, mib}, {2, 5 * mib}, 2);
+}
+
 TEST(streaming, "keeps the slots that models work with when there is no room for larger ones") {
     sim::SimDevice& card = exact_card();
     UploadRing ring(card.handle());

@@ -503,12 +503,12 @@ std::vector<std::unique_lock<std::mutex>> StreamingDevice::stop_queues() {
     return stopped;
 }
 
-bool StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) {
+uint32_t StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) {
     std::lock_guard lock(mutex_);
     const auto stopped = stop_queues();
-    if (!ring_.reserve(count, weights.largest_streamed())) return false;
-    users_.insert(&weights);
-    return true;
+    const uint32_t slots = ring_.reserve(count, weights.largest_streamed());
+    if (slots > 0) users_.insert(&weights);
+    return slots;
 }
 
 uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {

@@ -36,9 +36,9 @@ class StreamingDevice {
     ggml_backend_dev_t handle() const;
     ggml_backend_dev_t card() const { return card_; }
 
-    // Makes slots for the units of these weights, shared with those of other models. Fewer than `count` when the card
-    // refuses memory; false when it has no room for one.
-    bool reserve_slots(const HostWeights& weights, uint32_t count);
+    // Makes slots for the units of these weights, shared with those of other models. Returns how many there are: fewer than
+    // `count` when the card refuses memory, 0 when it has no room for one.
+    uint32_t reserve_slots(const HostWeights& weights, uint32_t count);
     // Gives the VRAM of resident shares of networks back, at least `bytes` of it if there are so many, the last layers first;
     // the processor computes them from then on. Waits for the pass under way. Returns the bytes.
     uint64_t release(HostWeights& weights, uint64_t bytes);

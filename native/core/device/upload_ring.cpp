@@ -23,18 +23,20 @@ UploadRing::~UploadRing() {
     release();
 }
 
-bool UploadRing::reserve(uint32_t count, size_t bytes) {
+uint32_t UploadRing::reserve(uint32_t count, size_t bytes) {
     const uint32_t count_before = slots();
     const size_t bytes_before = slot_bytes_;
     if (bytes > slot_bytes_) {
         release();
         slot_bytes_ = bytes;
+        const size_t affordable = count + count_before * bytes_before / bytes;
+        count = static_cast<uint32_t>(std::clamp<size_t>(count_before, count, affordable));
     }
     add_slots(count);
-    if (!slots_.empty()) return true;
+    if (!slots_.empty()) return slots();
     slot_bytes_ = bytes_before;
     add_slots(count_before);
-    return false;
+    return 0;
 }
 
 void UploadRing::add_slots(uint32_t count) {

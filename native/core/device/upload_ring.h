@@ -34,9 +34,11 @@ class UploadRing {
     UploadRing(const UploadRing&) = delete;
     UploadRing& operator=(const UploadRing&) = delete;
 
-    // Makes at least `count` slots of at least `bytes`. Fewer, but at least one, when the card refuses memory; false when
-    // it has no room for one, which leaves the slots that were there. Waits for the card when slots have to be made anew.
-    bool reserve(uint32_t count, size_t bytes);
+    // Makes at least `count` slots of at least `bytes`. Fewer, but at least one, when the card refuses memory. Returns how many
+    // there are then; 0 when it has no room for one, which leaves the slots that were there. Those that have to be larger are
+    // made anew, which waits for the card: as many as before, for the models that have planned with them, where that takes no
+    // more memory than the slots before and the new ones together.
+    uint32_t reserve(uint32_t count, size_t bytes);
     // Waits for the card and gives the memory back.
     void release();
     // The queue is about to be freed: waits for what it was given, and for uploads that wait for that.

@@ -115,14 +115,17 @@ uint32_t experts_of(ggml_context* shapes, uint32_t layer, uint64_t network_bytes
 void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
     uint64_t end = gguf_get_data_offset(gguf);
     bool own_output = false;
+    std::string embedding_type;
     for (int64_t i = 0; i < gguf_get_n_tensors(gguf); ++i) {
         const std::string_view name = gguf_get_tensor_name(gguf, i);
         const uint64_t bytes = gguf_get_tensor_size(gguf, i);
+        const char* const type = ggml_type_name(gguf_get_tensor_type(gguf, i));
         end = std::max<uint64_t>(end, gguf_get_data_offset(gguf) + gguf_get_tensor_offset(gguf, i) + bytes);
         const std::optional<UnitId> unit = unit_of_tensor(name, profile.layers);
         if (unit && unit->group != UnitGroup::Output) {
             if (unit->layer >= profile.layers) continue;
             profile.layer_bytes[unit->layer] += bytes;
+            profile.type_bytes[type] += bytes;
             if (unit->group == UnitGroup::Experts && profile.experts > 0 && !profile.is_mixture[unit->layer]) {
                 // The router and an expert for all tokens are no part of what can be placed.
                 profile.is_mixture[unit->layer] = true;
@@ -131,12 +134,17 @@ void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
             if (unit->group == (profile.is_mixture[unit->layer] ? UnitGroup::Experts : UnitGroup::FeedForward)) profile.network_bytes[unit->layer] += bytes;
         } else if (name == "token_embd.weight") {
             profile.embedding_bytes += bytes;
+            embedding_type = type;
         } else {
             own_output |= name == "output.weight";
             profile.output_bytes += bytes;
+            profile.type_bytes[type] += bytes;
         }
     }
-    if (!own_output) profile.output_bytes += profile.embedding_bytes;
+    if (!own_output && profile.embedding_bytes > 0) {
+        profile.output_bytes += profile.embedding_bytes;
+        profile.type_bytes[embedding_type] += profile.embedding_bytes;
+    }
     if (end > profile.file_bytes) {
         throw EngineError(ErrorCode::ModelTruncated,
                           profile.path + " should hold " + std::to_string(end) + " bytes, but holds only " +

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct ModelProfile {
     bool can_quantise_kv = false;              // keys and values divide into the blocks of quantised types
     uint64_t embedding_bytes = 0;              // the token embedding; always computed by the processor
     uint64_t output_bytes = 0;                 // the output head and norm; tied ones are counted once more
+    std::map<std::string, uint64_t> type_bytes;  // of layers and output by their type of weights, ggml's name, such as "q4_K"
 
     uint64_t weight_bytes() const;
     uint64_t kv_bytes(uint64_t context_length) const;

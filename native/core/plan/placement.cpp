@@ -157,7 +157,7 @@ void place_over_cards(const ModelProfile& model, const PlacementRequest& request
     }
     uint32_t most = 0;
     for (const CardLayers& part : parts) {
-        placement.cards.push_back({given[part.card].device, part.first, part.count, part.vram_bytes, kv_bytes(model, request, part.first, part.count), part.slots, part.slot_bytes});
+        placement.cards.push_back({given[part.card].device, part.first, part.count, part.vram_bytes, kv_bytes(model, request, part.first, part.count), part.slots, part.slot_bytes, given[part.card].profile});
         if (part.count > most) placement.device = given[part.card].device;
         most = std::max(most, part.count);
     }
@@ -185,7 +185,7 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     } else {
         const uint32_t first = model.layers - units.layers_on_card();
         placement.device = card.device;
-        placement.cards.push_back({card.device, first, units.layers_on_card(), units.vram_bytes, kv_bytes(model, request, first, units.layers_on_card()), units.slots, units.slot_bytes});
+        placement.cards.push_back({card.device, first, units.layers_on_card(), units.vram_bytes, kv_bytes(model, request, first, units.layers_on_card()), units.slots, units.slot_bytes, cards.front().profile});
     }
     placement.device_layers = units.layers_on_card();
     placement.output_on_device = units.output_on_card;

@@ -54,6 +54,7 @@ struct PlacedCard {
     uint64_t kv_bytes = 0;    // of them
     uint32_t slots = 0;       // for uploads
     uint64_t slot_bytes = 0;  // of one
+    DeviceProfile profile{};  // what the predictions are made from, where there are upload slots
 };
 
 struct Placement {

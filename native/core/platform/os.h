@@ -33,6 +33,10 @@ struct VideoMemory {
 // knows no such card. Read anew on every call.
 std::optional<VideoMemory> video_memory(const std::string& description);
 
+// Version of the driver of a graphics card, by the card's description; empty where the system does not tell. Windows does for all
+// cards, Linux for NVIDIA's: what computes on others there are libraries of the distribution.
+std::string driver_version(const std::string& description);
+
 // How busy the processors were since some moment, for differences between two calls; all 0 where the system does not tell.
 struct ProcessorTimes {
     double all = 0;     // seconds, of all processors together, idle ones too

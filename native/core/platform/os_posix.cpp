@@ -106,6 +106,14 @@ std::optional<VideoMemory> video_memory(const std::string&) {
     return std::nullopt;
 }
 
+std::string driver_version(const std::string& description) {
+#if !defined(__APPLE__)
+    if (description.find("NVIDIA") != std::string::npos) return word_in("/sys/module/nvidia/version");
+#endif
+    (void)description;
+    return "";
+}
+
 bool saves_energy() {
 #if defined(__APPLE__)
     const CFTypeRef sources = IOPSCopyPowerSourcesInfo();

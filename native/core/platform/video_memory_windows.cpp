@@ -1,4 +1,4 @@
-// What Windows lets this process have of a graphics card's memory, from DXGI.
+// What Windows lets this process have of a graphics card's memory, and what it says of the card's driver, from DXGI.
 //
 // Drivers report what the card has free. Windows gives each process a budget of it, by what others want, and moves what is
 // beyond that to RAM without telling anybody: then every pass over the model waits for the bus.
@@ -41,6 +41,7 @@ class Com {
 
 struct Adapter {
     std::string description;
+    std::string driver;
     Com<IDXGIAdapter3> adapter;
 };
 
@@ -55,6 +56,16 @@ Com<IDXGIFactory1> make_factory() {
     return factory;
 }
 
+// Of the part that computes, with dots. The interface only decides which part is asked; it is the one that every driver has.
+// https://learn.microsoft.com/windows/win32/api/dxgi/nf-dxgi-idxgiadapter-checkinterfacesupport
+std::string driver_of(IDXGIAdapter1& adapter) {
+    LARGE_INTEGER version{};
+    if (FAILED(adapter.CheckInterfaceSupport(__uuidof(IDXGIDevice), &version))) return "";
+    std::string text;
+    for (int shift = 48; shift >= 0; shift -= 16) text += (text.empty() ? "" : ".") + std::to_string(version.QuadPart >> shift & 0xFFFF);
+    return text;
+}
+
 std::vector<Adapter> list_adapters(IDXGIFactory1& factory) {
     std::vector<Adapter> adapters;
     for (UINT i = 0;; ++i) {
@@ -66,24 +77,39 @@ std::vector<Adapter> list_adapters(IDXGIFactory1& factory) {
                                SUCCEEDED(any->QueryInterface(__uuidof(IDXGIAdapter3), adapter.adapter.out()));
         if (!is_usable) continue;
         adapter.description = narrow(description.Description);
+        adapter.driver = driver_of(*any.operator->());
         adapters.push_back(std::move(adapter));
     }
 }
 
-}  // namespace
+std::mutex adapters_mutex;
 
-std::optional<VideoMemory> video_memory(const std::string& description) {
-    static std::mutex mutex;
+// Listed with the first call. Under adapters_mutex.
+const std::vector<Adapter>& all_adapters() {
     static Com<IDXGIFactory1>& factory = *new Com<IDXGIFactory1>;  // drivers may be gone when statics are destroyed
     static std::vector<Adapter>& adapters = *new std::vector<Adapter>;
     static bool is_tried = false;
-    std::lock_guard lock(mutex);
     if (!std::exchange(is_tried, true)) {
         factory = make_factory();
         if (factory) adapters = list_adapters(*factory.operator->());
     }
+    return adapters;
+}
+
+}  // namespace
+
+std::string driver_version(const std::string& description) {
+    std::lock_guard lock(adapters_mutex);
+    for (const Adapter& adapter : all_adapters()) {
+        if (adapter.description == description) return adapter.driver;
+    }
+    return "";
+}
+
+std::optional<VideoMemory> video_memory(const std::string& description) {
+    std::lock_guard lock(adapters_mutex);
     std::optional<VideoMemory> least;
-    for (const Adapter& adapter : adapters) {
+    for (const Adapter& adapter : all_adapters()) {
         DXGI_QUERY_VIDEO_MEMORY_INFO info{};
         if (adapter.description != description) continue;
         if (FAILED(adapter.adapter->QueryVideoMemoryInfo(0, DXGI_MEMORY_SEGMENT_GROUP_LOCAL, &info))) continue;

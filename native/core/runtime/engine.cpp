@@ -7,6 +7,7 @@
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
 #include "runtime/measure_device.h"
+#include "runtime/speed_key.h"
 
 namespace nmos {
 
@@ -16,16 +17,6 @@ constexpr int32_t most_threads = 512;
 
 // Tokens.
 constexpr uint32_t widest_pass = 512;
-
-// In one line.
-std::string what_speed_depends_on(ggml_backend_dev_t card, int32_t threads) {
-    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    size_t free = 0;
-    size_t total = 0;
-    ggml_backend_dev_memory(card, &free, &total);
-    return std::string(ggml_version()) + " " + ggml_commit() + "; " + ggml_backend_dev_description(processor) + ", " + std::to_string(threads) +
-           " threads; " + ggml_backend_dev_name(card) + ", " + ggml_backend_dev_description(card) + ", " + std::to_string(total >> 20) + " MiB";
-}
 
 int32_t checked_threads(int32_t threads) {
     if (threads < 0 || threads > most_threads) {
@@ -65,12 +56,12 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
     request.ram_total = memory.total;
     request.ram_available = memory.available;
     if (!request.use_gpu) return request;
+    const std::vector<TypeShare> types = main_types(profile);
     for (const Device& device : list_devices()) {
         if (device.kind != DeviceKind::Cpu) {
             CardMemory card{device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated, std::nullopt};
             if (const auto used = options.vram_used.find(device.name); used != options.vram_used.end()) card.used = used->second;
-            std::lock_guard lock(mutex_);
-            if (const auto known = device_profiles_.find({device.name, checked_threads(options.threads)}); known != device_profiles_.end()) card.profile = known->second;
+            card.profile = profile_of(device.name, checked_threads(options.threads), types);
             request.cards.push_back(std::move(card));
         }
     }
@@ -86,10 +77,11 @@ Placement Engine::plan_measured(const PlanOptions& options, const ModelProfile& 
     const PlacementRequest request = placement_request(options, profile);
     Placement placement = plan_placement(profile, request);
     if (placement.device_layers == 0 || (placement.device_layers == placement.layers && !placement.units)) return placement;
+    const std::vector<TypeShare> types = main_types(profile);
     bool learnt = false;
     for (const CardMemory& card : request.cards) {
         const bool is_of_use = !card.integrated || card.device == placement.device;
-        if (is_of_use && !card.profile && measure(card.device, checked_threads(options.threads))) learnt = true;
+        if (is_of_use && !card.profile && measure(card.device, checked_threads(options.threads), types)) learnt = true;
     }
     return learnt ? plan_placement(profile, placement_request(options, profile)) : placement;
 }
@@ -99,18 +91,22 @@ Placement Engine::forecast(const PlanOptions& options) {
     Placement placement = plan_measured(options, profile);
     if (!placement.predictions.empty()) return placement;
     const int32_t threads = checked_threads(options.threads);
-    const DeviceProfile* device = profile_of(placement.device, threads);
-    if (!device && measure(placement.device, threads)) device = profile_of(placement.device, threads);
+    const std::vector<TypeShare> types = main_types(profile);
+    std::optional<DeviceProfile> device = profile_of(placement.device, threads, types);
+    if (!device && measure(placement.device, threads, types)) device = profile_of(placement.device, threads, types);
     if (!device) return placement;
     const UnitPlan layers = whole_layers(profile, placement.device_layers);
     for (const uint32_t width : predicted_widths(widest_pass)) placement.predictions.push_back({width, predict_pass(profile, *device, layers, width)});
     return placement;
 }
 
-const DeviceProfile* Engine::profile_of(const std::string& device, int32_t threads) const {
+std::optional<DeviceProfile> Engine::profile_of(const std::string& device, int32_t threads, std::span<const TypeShare> types) const {
+    const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
+    if (!card) return std::nullopt;
+    const std::string machine = speed_key(card, threads, card_state(card));
     std::lock_guard lock(mutex_);
-    const auto known = device_profiles_.find({device, threads});
-    return known == device_profiles_.end() ? nullptr : &known->second;
+    const auto known = measurements_.find(machine);
+    return known != measurements_.end() && known->second.device.covers(types) ? std::optional(known->second.device.profile_for(types)) : std::nullopt;
 }
 
 std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
@@ -119,6 +115,7 @@ std::shared_ptr<Model> Engine::load(const LoadOptions& options) {
         std::lock_guard lock(mutex_);
         running_.push_back(options.cancellation);
         if (closing_) return nullptr;
+        std::erase_if(measurements_, [](const auto& one) { return one.second.provisional; });
     }
     Placement placement = plan_measured(options.plan, profile);
     const bool is_exact = placement.exact_passes;
@@ -170,28 +167,33 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
     }
 }
 
-bool Engine::measure(const std::string& device, int32_t threads) {
+bool Engine::measure(const std::string& device, int32_t threads, std::span<const TypeShare> types) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
-    const std::string machine = what_speed_depends_on(card, threads);
-    if (const auto known = profile_cache_.find(device, machine)) {
+    const std::string machine = speed_key(card, threads, card_state(card));
+    MeasuredDevice known;
+    {
         std::lock_guard lock(mutex_);
-        device_profiles_[{device, threads}] = *known;
-        return true;
+        if (const auto before = measurements_.find(machine); before != measurements_.end() && !before->second.provisional) known = before->second.device;
     }
+    if (known.types.empty()) known = profile_cache_.find(device, machine).value_or(MeasuredDevice{});
+    const auto remember = [&](bool provisional) {
+        std::lock_guard lock(mutex_);
+        measurements_[machine] = {std::move(known), provisional};
+        return true;
+    };
+    if (known.covers(types)) return remember(false);
     // Not the threads that compute passes, which may be at work.
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
     const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
     try {
         const uint64_t before = passes_computed();
+        measure_device(known, card, {pool.get(), threads}, widest_pass, types);
+        // What was measured beside a pass, or while the charger was pulled out, is good enough for the time being only.
+        const bool provisional = passes_computed() != before || speed_key(card, threads, card_state(card)) != machine;
         const bool is_processor = ggml_backend_dev_type(card) == GGML_BACKEND_DEVICE_TYPE_CPU;
-        DeviceProfile profile = is_processor ? measure_processor({pool.get(), threads}, widest_pass)
-                                             : measure_device(card, {pool.get(), threads}, widest_pass);
-        // What was measured beside a pass is good enough for the time being only.
-        if (passes_computed() == before && !is_processor) profile_cache_.keep(device, machine, profile);
-        std::lock_guard lock(mutex_);
-        device_profiles_[{device, threads}] = std::move(profile);
-        return true;
+        if (!provisional && !is_processor) profile_cache_.keep(device, machine, known);
+        return remember(provisional);
     } catch (const std::exception& error) {
         // Drivers throw what they like; what is placed without that card's speed works, too.
         log(LogLevel::Warn, device + " is not measured: " + error.what());

@@ -9,7 +9,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,15 +62,20 @@ class Engine {
     void close();
 
   private:
+    struct Measurement {
+        MeasuredDevice device;
+        bool provisional = false;  // something else computed meanwhile: forgotten with the next load
+    };
+
     ComputeThreads compute_threads(int32_t count);
     // Plans anew, with less graphics memory each time, when the card refuses what it said was free. As `Model::load`.
     std::shared_ptr<Model> load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement);
     // Plans, and once more when the model is larger than a card and the speed of cards was not known.
     Placement plan_measured(const PlanOptions& options, const ModelProfile& profile);
-    // Finds out how fast the device is; false when it cannot be measured.
-    bool measure(const std::string& device, int32_t threads);
-    // Null when it was not measured.
-    const DeviceProfile* profile_of(const std::string& device, int32_t threads) const;
+    // Finds out how fast the device is with weights of these types; false when it cannot be measured.
+    bool measure(const std::string& device, int32_t threads, std::span<const TypeShare> types);
+    // None when it was not measured.
+    std::optional<DeviceProfile> profile_of(const std::string& device, int32_t threads, std::span<const TypeShare> types) const;
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
     // Remembers it for `cancel_running`. Throws CLOSED.
     void watch(const CancellationPtr& cancellation);
@@ -83,7 +90,7 @@ class Engine {
     std::vector<std::weak_ptr<Model>> models_;
     std::vector<std::weak_ptr<Cancellation>> running_;
     std::map<int32_t, ggml_threadpool_t> pools_;  // by number of threads
-    std::map<std::pair<std::string, int32_t>, DeviceProfile> device_profiles_;  // by the device's name and the processor's threads
+    std::map<std::string, Measurement> measurements_;  // by speed_key
     Scheduler scheduler_;
     Worker loader_;
     Worker desk_;

@@ -3,8 +3,10 @@
 #include <ggml-cpp.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "device/pinned_memory.h"
@@ -19,14 +21,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A matrix as large models have them, in the type most of their weights have.
+// A matrix as large models have them.
 constexpr int64_t columns = 4096;
 constexpr int64_t rows = 8192;
-constexpr ggml_type type = GGML_TYPE_Q4_K;
 
-// Together far beyond the caches of a processor, as the weights of a model are: of what is twice as large as a cache, it still
-// keeps a part.
-constexpr size_t matrices = 10;
+// So many, or fewer of a type with more bits, are together far beyond the caches of a processor, as the weights of a model are: of
+// what is twice as large as a cache, it still keeps a part.
+constexpr size_t most_matrices = 10;
+constexpr size_t matrices_bytes = 180 << 20;
+
+// The type that other times than those of weights are measured with.
+constexpr ggml_type usual_type = GGML_TYPE_Q4_K;
+
+// Where a type is measured at some widths only: one token, where the arithmetic begins to count, and wide passes.
+constexpr std::array<uint32_t, 5> some_widths{1, 4, 16, 64, 512};
 
 // From this width on the arithmetic takes the time and not the memory, so one matrix is enough.
 constexpr uint32_t arithmetic_width = 16;
@@ -43,10 +51,15 @@ double seconds_of(const std::function<void()>& work) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// The fastest of several: what disturbs a measurement only ever makes it slower.
-double best_of(int times, const std::function<void()>& work) {
+// The fastest of several: what disturbs a measurement only ever makes it slower. Ends early once all together took `enough` seconds.
+double best_of(int times, const std::function<void()>& work, double enough = std::numeric_limits<double>::infinity()) {
     double best = seconds_of(work);
-    while (--times > 0) best = std::min(best, seconds_of(work));
+    double all = best;
+    while (--times > 0 && all < enough) {
+        const double seconds = seconds_of(work);
+        best = std::min(best, seconds);
+        all += seconds;
+    }
     return best;
 }
 
@@ -65,7 +78,7 @@ ggml_backend_buffer_ptr allocate_for_copies(ggml_backend_dev_t card, size_t byte
 // Matrices in the memory of a device, and what multiplies them.
 class Multiplication {
   public:
-    Multiplication(ggml_backend_t backend, uint32_t width, size_t count) : backend_(backend) {
+    Multiplication(ggml_backend_t backend, ggml_type type, uint32_t width, size_t count) : backend_(backend) {
         context_.reset(ggml_init({3 * (count + 1) * ggml_tensor_overhead() + ggml_graph_overhead(), nullptr, true}));
         ggml_tensor* const input = ggml_new_tensor_2d(context_.get(), GGML_TYPE_F32, columns, width);
         graph_ = ggml_new_graph(context_.get());
@@ -84,9 +97,13 @@ class Multiplication {
         ggml_backend_synchronize(backend_);
     }
 
+    // Of types that a processor decodes slowly, one time says enough.
     double seconds_per_byte(int times) const {
-        compute(1);
-        return best_of(times, [this] { compute(1); }) / bytes_;
+        constexpr double enough = 0.25;
+        // A driver compiles kernels before it computes for the first time.
+        const bool compiles = ggml_backend_dev_type(ggml_backend_get_device(backend_)) != GGML_BACKEND_DEVICE_TYPE_CPU;
+        if (compiles) compute(1);
+        return best_of(compiles ? times : times + 1, [this] { compute(1); }, enough) / bytes_;
     }
 
   private:
@@ -97,11 +114,21 @@ class Multiplication {
     double bytes_ = 0;
 };
 
-WidthCurve measure_widths(ggml_backend_t backend, uint32_t widest_pass) {
+bool can_multiply(ggml_backend_t backend, ggml_type type) {
+    const ggml_context_ptr context(ggml_init({3 * ggml_tensor_overhead(), nullptr, true}));
+    ggml_tensor* const matrix = ggml_new_tensor_2d(context.get(), type, columns, rows);
+    ggml_tensor* const input = ggml_new_tensor_1d(context.get(), GGML_TYPE_F32, columns);
+    return ggml_backend_supports_op(backend, ggml_mul_mat(context.get(), matrix, input));
+}
+
+WidthCurve measure_widths(ggml_backend_t backend, ggml_type type, bool fine, uint32_t widest) {
+    const size_t matrix_bytes = ggml_row_size(type, columns) * rows;
+    const size_t matrices = std::min((matrices_bytes + matrix_bytes - 1) / matrix_bytes, most_matrices);
     std::vector<WidthCurve::Point> points;
-    for (const uint32_t width : predicted_widths(widest_pass)) {
+    for (const uint32_t width : predicted_widths(widest)) {
+        if (!fine && width != widest && std::ranges::find(some_widths, width) == some_widths.end()) continue;
         const bool arithmetic = width >= arithmetic_width;
-        const Multiplication multiplication(backend, width, arithmetic ? 1 : matrices);
+        const Multiplication multiplication(backend, type, width, arithmetic ? 1 : matrices);
         points.push_back({width, multiplication.seconds_per_byte(arithmetic ? 2 : 4)});
     }
     return WidthCurve(std::move(points));
@@ -143,7 +170,7 @@ void measure_bus(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProfile& p
     // Computations of about the same time, on another queue.
     const ggml_backend_ptr beside(ggml_backend_dev_init(card, nullptr));
     if (!beside) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no second queue.");
-    const Multiplication multiplication(queue, 1, 1);
+    const Multiplication multiplication(queue, usual_type, 1, 1);
     const double once = best_of(2, [&] { multiplication.compute(1); });
     const int times = std::max(1, static_cast<int>(whole / std::max(1e-9, once)));
     const double computing = best_of(3, [&] { multiplication.compute(times); });
@@ -212,27 +239,50 @@ void measure_latencies(ggml_backend_dev_t card, ggml_backend_t queue, DeviceProf
     profile.exchange_seconds = std::max(0.0, best_of(5, exchanged) / exchanges - chain_seconds);
 }
 
-}  // namespace
-
-DeviceProfile measure_device(ggml_backend_dev_t card, ComputeThreads threads, uint32_t widest_pass) {
-    DeviceProfile profile;
-    const ggml_backend_ptr on_card(ggml_backend_dev_init(card, nullptr));
-    if (!on_card) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(card) + " gives no queue.");
-    measure_bus(card, on_card.get(), profile);
-    measure_latencies(card, on_card.get(), profile);
-    profile.card = measure_widths(on_card.get(), widest_pass);
-    profile.processor = measure_processor(threads, widest_pass).processor;
-    return profile;
+ggml_type type_of(const std::string& name) {
+    for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
+        if (name == ggml_type_name(static_cast<ggml_type>(i))) return static_cast<ggml_type>(i);
+    }
+    throw EngineError(ErrorCode::ModelUnsupported, "The type of weights " + name + " is not known. Choose a model this version of llama.cpp supports.");
 }
 
-DeviceProfile measure_processor(ComputeThreads threads, uint32_t widest_pass) {
-    DeviceProfile profile;
-    const ggml_backend_dev_t processor = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    const ggml_backend_ptr on_processor(ggml_backend_dev_init(processor, nullptr));
+// On the card, if there is one, and on the processor.
+TypeSpeed measure_type(ggml_backend_t on_card, ggml_backend_t on_processor, const std::string& name, bool fine, uint32_t widest_pass) {
+    const ggml_type type = type_of(name);
+    if (!can_multiply(on_processor, type)) {
+        throw EngineError(ErrorCode::ModelUnsupported, "The processor cannot multiply with weights of the type " + name + ". Choose a model with other weights.");
+    }
+    TypeSpeed speed;
+    speed.fine = fine;
+    speed.processor = measure_widths(on_processor, type, fine, std::min(widest_pass, processor_widest));
+    // What a card cannot multiply with, ggml leaves to the processor.
+    if (on_card) speed.card = can_multiply(on_card, type) ? measure_widths(on_card, type, fine, widest_pass) : speed.processor;
+    return speed;
+}
+
+}  // namespace
+
+void measure_device(MeasuredDevice& known, ggml_backend_dev_t device, ComputeThreads threads, uint32_t widest_pass, std::span<const TypeShare> types) {
+    ggml_backend_ptr on_card;
+    if (ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU) {
+        on_card.reset(ggml_backend_dev_init(device, nullptr));
+        if (!on_card) throw EngineError(ErrorCode::BackendUnavailable, std::string("The device ") + ggml_backend_dev_name(device) + " gives no queue.");
+        if (known.bus.upload_bytes_per_second == 0) {
+            DeviceProfile bus;
+            measure_bus(device, on_card.get(), bus);
+            measure_latencies(device, on_card.get(), bus);
+            known.bus = std::move(bus);
+        }
+    }
+    const ggml_backend_ptr on_processor(ggml_backend_dev_init(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), nullptr));
     cpu_functions().set_threads(on_processor.get(), threads.count);
     cpu_functions().set_threadpool(on_processor.get(), threads.pool);
-    profile.processor = measure_widths(on_processor.get(), std::min(widest_pass, processor_widest));
-    return profile;
+    for (const TypeShare& share : types) {
+        const bool fine = &share == types.data();
+        const auto before = known.types.find(share.type);
+        if (before != known.types.end() && (before->second.fine || !fine)) continue;
+        known.types[share.type] = measure_type(on_card.get(), on_processor.get(), share.type, fine, widest_pass);
+    }
 }
 
 }  // namespace nmos

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "device/streaming_device.h"
+#include "plan/granted_slots.h"
 #include "plan/tensor_split.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
@@ -246,7 +247,14 @@ void Model::check_exactness(const CancellationPtr& cancellation) {
 
 void Model::reserve_slots() {
     for (const auto& [card, weights] : host_weights_) {
-        if (weights->largest_streamed() == 0 || device_of(*weights).reserve_slots(*weights, placement_.cards[card].slots)) continue;
+        if (weights->largest_streamed() == 0) continue;
+        const uint32_t planned = placement_.cards[card].slots;
+        const uint32_t granted = device_of(*weights).reserve_slots(*weights, planned);
+        if (granted > 0 && granted < planned) {
+            grant_slots(profile_, placement_, card, granted);
+            expect_predicted();
+        }
+        if (granted > 0) continue;
         throw EngineError(ErrorCode::OutOfMemory, placement_.cards[card].device + " has no room left for an upload slot of " +
                                                       std::to_string(weights->largest_streamed() >> 20) + " MiB. Lower the VRAM limit or close other programs.");
     }
@@ -257,9 +265,7 @@ Model::Model(llama_model* handle, std::vector<CardWeights> host_weights, const M
     const llama_vocab* vocab = llama_model_get_vocab(handle);
     vocabulary_.emplace(vocab);
     activity_.released.resize(placement_.cards.size());
-    if (placement_.units) {
-        for (const auto& [width, seconds] : placement_.units->predictions) speculation_.costs.predict(width, seconds);
-    }
+    expect_predicted();
     info_.path = profile_.path;
     info_.description = read_text([&](char* out, size_t size) { return llama_model_desc(handle, out, size); });
     info_.architecture = profile_.architecture;
@@ -272,6 +278,11 @@ Model::Model(llama_model* handle, std::vector<CardWeights> host_weights, const M
     info_.special_tokens = read_special_tokens(vocab);
     info_.adds_bos = llama_vocab_get_add_bos(vocab);
     info_.metadata = read_metadata(handle);
+}
+
+void Model::expect_predicted() {
+    if (!placement_.units) return;
+    for (const auto& [width, seconds] : placement_.units->predictions) speculation_.costs.predict(width, seconds);
 }
 
 Model::~Model() {

@@ -134,7 +134,10 @@ class Model {
 
     Model(llama_model* handle, std::vector<CardWeights> host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
+    // Makes the upload slots. With fewer than planned the placement says so. Throws OUT_OF_MEMORY when a card grants none.
     void reserve_slots();
+    // Tells what guesses are decided by how long passes will take.
+    void expect_predicted();
     void check_exactness(const CancellationPtr& cancellation);
     void free_weights();
     // To be called when weights were released or brought back, on any card.

@@ -1,0 +1,40 @@
+#include "plan/granted_slots.h"
+
+#include <string>
+#include <vector>
+
+#include "plan/several_cards.h"
+
+namespace nmos {
+
+namespace {
+
+// As the planner predicts it, with the slots that there are.
+void predict_again(const ModelProfile& model, Placement& placement) {
+    std::vector<CardBudget> cards;
+    SeveralCardsPlan plan;
+    plan.units = *placement.units;
+    for (const PlacedCard& card : placement.cards) {
+        plan.cards.push_back({cards.size(), card.first_layer, card.layers, card.slots, card.slot_bytes, card.bytes});
+        cards.push_back({card.device, card.profile, card.bytes});
+    }
+    for (PassPrediction& pass : placement.predictions) pass.seconds = predict_pass_over(model, cards, plan, pass.width);
+    placement.units->predictions = placement.predictions;
+}
+
+}  // namespace
+
+void grant_slots(const ModelProfile& model, Placement& placement, size_t card, uint32_t slots) {
+    PlacedCard& placed = placement.cards[card];
+    const uint32_t planned = placed.slots;
+    const uint64_t refused = (planned - slots) * placed.slot_bytes;
+    placed.slots = slots;
+    placed.bytes -= refused;
+    placement.device_bytes -= refused;
+    placement.units->vram_bytes -= refused;
+    if (placement.cards.size() == 1) placement.units->slots = slots;
+    predict_again(model, placement);
+    placement.explanation.push_back(placed.device + " grants memory for " + std::to_string(slots) + " of the " + std::to_string(planned) + " upload slots only, which makes passes slower.");
+}
+
+}  // namespace nmos
