@@ -100,7 +100,6 @@ Napi::Object card_to_js(Napi::Env env, const PlacedCard& card) {
 
 Napi::Object to_js(Napi::Env env, const Placement& placement) {
     const Napi::Object object = Napi::Object::New(env);
-    object.Set("device", placement.device);
     object.Set("layers", placement.layers);
     object.Set("deviceLayers", placement.device_layers);
     const Napi::Array cards = Napi::Array::New(env);

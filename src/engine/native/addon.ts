@@ -164,8 +164,6 @@ export interface LoadModelOptions extends PlanOptions {
 }
 
 export interface NativePlacement {
-  /** The card with the most of `deviceLayers`; `CPU` when there is none. */
-  device: string;
   layers: number;
   deviceLayers: number;
   /** In the order of their layers; none when there is nothing on a card. */
