@@ -136,7 +136,7 @@ export interface PlanOptions {
   vramLimitBytes?: number;
   /** Of that, what other models have, by the card's name. Default: nothing. */
   vramUsedBytes?: Readonly<Record<string, number>>;
-  /** Bytes of that, or of what is free, that stay free for another model. Default: 0. */
+  /** Bytes of that, or of what is free, that stay free for another model, on the card with the most of it. Default: 0. */
   vramReservedBytes?: number;
   /** Default: `f16`. */
   kvCacheType?: KvCacheType;
