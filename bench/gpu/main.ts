@@ -177,7 +177,7 @@ async function runSelfTest(run: Run): Promise<void> {
   const failed = found.steps.filter(({ ok }) => !ok).map(({ name, detail }) => `${name}: ${detail}`);
   if (failed.length > 0) throw new Error(failed.join("\n"));
   if (!found.devices.includes(run.device)) {
-    throw new Error(`Expected the model on ${run.device}, but it was on ${found.devices.join(", ") || "no device"}.`);
+    throw new Error(`Expected the model on ${run.device}, but it was on ${found.devices.join(", ") || "no card"}.`);
   }
 }
 

@@ -9,7 +9,7 @@ import { onlyCard } from "./only_card";
 
 export interface SelfTestReport {
   steps: SelfTestStep[];
-  /** Where the models were. */
+  /** The cards that models were on. */
   devices: string[];
   /** What the planner said of them. */
   explanations: string[];
@@ -42,7 +42,7 @@ export async function selfTest(
       text.replaceAll(`${dirname(model)}/`, "").replaceAll(seen.device, device);
     return {
       steps: steps.map((step) => ({ ...step, detail: asOutside(step.detail) })),
-      devices: [...new Set(models.map(({ placement }) => asOutside(placement.device)))],
+      devices: [...new Set(models.flatMap(({ placement }) => placement.cards.map(({ device }) => asOutside(device))))],
       explanations: models.flatMap(({ placement }) => placement.explanation.map(asOutside)),
     };
   } finally {

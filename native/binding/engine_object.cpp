@@ -78,7 +78,7 @@ Napi::Object layer_to_js(Napi::Env env, const Placement& placement, uint32_t lay
     network.Set("host", share(cut.early + cut.rest()));
     const Napi::Object object = Napi::Object::New(env);
     object.Set("attentionOnDevice", placement.units ? placement.units->layers[layer].on_card : whole);
-    const auto card = std::ranges::find_if(placement.cards, [&](const PlacedCard& of) { return layer >= of.first_layer && layer < of.first_layer + of.layers; });
+    const auto card = std::ranges::find_if(placement.cards, [&](const PlacedCard& of) { return of.has(layer); });
     object.Set("card", card != placement.cards.end() ? Napi::Value(Napi::String::New(env, card->device)) : env.Null());
     object.Set("network", network);
     return object;
@@ -100,7 +100,6 @@ Napi::Object card_to_js(Napi::Env env, const PlacedCard& card) {
 
 Napi::Object to_js(Napi::Env env, const Placement& placement) {
     const Napi::Object object = Napi::Object::New(env);
-    object.Set("device", placement.device);
     object.Set("layers", placement.layers);
     object.Set("deviceLayers", placement.device_layers);
     const Napi::Array cards = Napi::Array::New(env);

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <stdexcept>
 #include <unordered_map>
 
 #include "sim_clock.h"
@@ -172,6 +173,8 @@ struct SimDevice::Ggml {
 
 ggml_backend_buffer_t SimDevice::allocate(ggml_backend_buffer_type_t type, size_t size, bool host) {
     std::lock_guard lock(mutex_);
+    if (granted_allocations_ == 0) throw std::runtime_error(name_ + ": the device was lost");
+    if (granted_allocations_ > 0) --granted_allocations_;
     const bool fails = failing_allocation_ >= 0 && failing_allocation_-- == 0;
     if (host && (fails || (refused_pinned_ > 0 && ++pinned_requests_ % refused_pinned_ == 0))) {
         return ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), size);
@@ -552,6 +555,11 @@ void SimDevice::set_foreign_bytes(uint64_t bytes) {
 void SimDevice::fail_allocation(int after) {
     std::lock_guard lock(mutex_);
     failing_allocation_ = after;
+}
+
+void SimDevice::break_allocations(int after) {
+    std::lock_guard lock(mutex_);
+    granted_allocations_ = after;
 }
 
 void SimDevice::refuse_pinned(uint32_t one_in) {

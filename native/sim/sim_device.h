@@ -49,6 +49,8 @@ class SimDevice {
     void set_foreign_bytes(uint64_t bytes);
     // The next allocation but `after` fails; a negative number: none does.
     void fail_allocation(int after);
+    // Every allocation but the next `after` throws, as by drivers whose card was lost; a negative number: none does.
+    void break_allocations(int after);
     // Exact: copies of so many bytes to RAM are lost from now on; 0: none.
     void lose_downloads(size_t bytes);
     // Timed: computing takes so many times as long from now on, as on a card whose memory the system has moved to RAM.
@@ -107,6 +109,7 @@ class SimDevice {
     uint64_t used_ = 0;                     // bytes of VRAM
     uint64_t foreign_ = 0;                  // bytes of VRAM
     int failing_allocation_ = -1;
+    int granted_allocations_ = -1;          // until they throw; negative: they do not
     size_t lost_download_ = 0;              // bytes
     uint32_t refused_pinned_ = 0;           // one in so many
     uint32_t pinned_requests_ = 0;

@@ -158,6 +158,28 @@ TEST(placed_model, "survives a refusal of memory at any time with a smaller plan
     expect(survived >= 15 && survived + refused == 20, "most refusals to be survived");
 }
 
+TEST(placed_model, "is cut up by the measured speed of a card that refuses to hold all of it") {
+    const FastCards cache = fast_card(tight_options());
+    LoadOptions options = tight_options();
+    options.plan.vram_limit = 0;
+    int refused = 0;
+    for (const int after : {0, 1, 2, 4, 8, 16}) {
+        // One that knows no speed yet.
+        Engine engine(library_directory(), false, cache.path());
+        card().fail_allocation(after);
+        const std::shared_ptr<Model> model = engine.load(options);
+        card().fail_allocation(-1);
+        const Placement& placement = model->placement();
+        // Ordinary memory in place of pinned one is no refusal.
+        if (placement.networks_can_leave) continue;
+        ++refused;
+        expect(placement.units.has_value() && !placement.predictions.empty(), "the networks to be divided after " + show(after) + " allocations");
+        Passes passes(engine.create_session(model, {context, batch}, 1));
+        expect_equal(passes.behind({1, 2, 3}, model->vocabulary().size()).size(), model->vocabulary().size());
+    }
+    expect(refused >= 3, "half of the allocations, at least, to be of graphics memory, got " + show(refused));
+}
+
 TEST(placed_model, "gives all memory back when it is closed, whoever still knows it") {
     const LoadOptions options = tight_options();
     const FastCards cache = fast_card(options);

@@ -1,6 +1,7 @@
 #include "plan/placement.h"
 
 #include <algorithm>
+#include <functional>
 #include <random>
 
 #include "check.h"
@@ -28,6 +29,14 @@ ModelProfile ten_layers() {
 
 constexpr uint64_t head_and_buffers = 52 * mib;
 constexpr uint64_t layer_and_kv = 101 * mib;
+
+// What a card may be as fast as.
+DeviceProfile some_speed() {
+    DeviceProfile speed;
+    speed.card = speed.processor = WidthCurve({{1, 1e-9}});
+    speed.upload_bytes_per_second = speed.staged_bytes_per_second = 1e9;
+    return speed;
+}
 
 struct Machine {
     std::vector<uint64_t> cards_free;
@@ -205,6 +214,77 @@ TEST(placement, "computes exactly on the processor alone, with a quantised cache
 TEST(placement, "takes the card with the most free memory") {
     check({{2 * gib, 80 * gib, 4 * gib}}, 10, "Card1");
     check({{0, 0, margin + head_and_buffers + layer_and_kv}}, 1, "Card2");
+}
+
+TEST(placement, "takes the card on which the model may use the most memory") {
+    const ModelProfile model = ten_layers();
+    struct Given {
+        uint64_t free, used, most;
+    };
+    const auto check_best = [&](const std::vector<Given>& cards, uint64_t limit, uint64_t reserved, const std::string& device, uint32_t layers, Location at = Location::here()) {
+        PlacementRequest request = request_for({{}, limit});
+        request.vram_reserved = reserved;
+        for (const Given& card : cards) request.cards.push_back({"Card" + std::to_string(request.cards.size()), "a card", card.free, false, std::nullopt, card.used, card.most});
+        const Placement placement = plan_placement(model, request);
+        expect_equal(placement.device, device, at);
+        expect_equal(placement.device_layers, layers, at);
+    };
+    constexpr uint64_t all = UINT64_MAX;
+    const auto room = [](uint64_t layers) { return head_and_buffers + layers * layer_and_kv; };
+    // The limit holds for what other models have there, too.
+    check_best({{80 * gib, 0, all}, {margin + room(5), 0, all}}, room(7), 0, "Card0", 7);
+    check_best({{80 * gib, 3 * layer_and_kv, all}, {margin + room(5), 0, all}}, room(7), 0, "Card1", 5);
+    check_best({{80 * gib, room(7), all}, {40 * gib, 0, all}}, room(7), 0, "Card1", 7);
+    // A card that has refused memory.
+    check_best({{80 * gib, 0, room(3)}, {40 * gib, 0, all}}, 0, 0, "Card1", 10);
+    check_best({{80 * gib, 0, room(3)}, {40 * gib, 0, room(2)}}, 0, 0, "Card0", 3);
+    // What is kept for another model is on the card that it will go to.
+    check_best({{margin + room(8), 0, all}, {margin + room(6), 0, all}}, 0, layer_and_kv, "Card0", 7);
+    check_best({{margin + room(8), 0, all}, {margin + room(6), 0, all}}, 0, 4 * layer_and_kv, "Card1", 6);
+    check_best({{80 * gib, 4 * layer_and_kv, all}, {40 * gib, 0, all}}, room(8), 3 * layer_and_kv, "Card1", 5);
+    // With as much of it on both, the one with more free.
+    check_best({{40 * gib, 0, all}, {80 * gib, 0, all}}, room(8), 0, "Card1", 8);
+}
+
+TEST(placement, "asks for the speed of cards that have room for a part of a model that does not fit as a whole") {
+    ModelProfile model = ten_layers();
+    model.network_bytes.assign(10, 90 * mib);
+    model.network_pieces.assign(10, 9);
+    model.is_mixture.assign(10, false);
+    const auto check_asked = [&](std::vector<uint64_t> budgets, std::vector<std::string> expected, const std::function<void(PlacementRequest&)>& change = {}, Location at = Location::here()) {
+        for (uint64_t& budget : budgets) budget += margin;
+        PlacementRequest request = request_for({std::move(budgets)});
+        if (change) change(request);
+        expect_equal(cards_to_measure(model, request, plan_placement(model, request)), expected, at);
+    };
+    constexpr uint64_t buffers = 2 * mib;
+    constexpr uint64_t attention = 11 * mib;
+    const uint64_t whole = head_and_buffers + 10 * layer_and_kv;
+    check_asked({}, {});
+    check_asked({whole}, {});
+    check_asked({whole - 1}, {"Card0"});
+    check_asked({head_and_buffers + layer_and_kv}, {"Card0"});
+    // Not one whole layer fits.
+    check_asked({head_and_buffers + attention}, {"Card0"});
+    check_asked({head_and_buffers + attention - 1}, {});
+    // Of several cards, one has to take the output head.
+    check_asked({head_and_buffers + attention, buffers + attention}, {"Card0", "Card1"});
+    check_asked({buffers + attention, head_and_buffers + attention}, {"Card0", "Card1"});
+    check_asked({head_and_buffers + attention, buffers + attention - 1}, {"Card0"});
+    check_asked({buffers + attention, buffers + attention}, {});
+    check_asked({whole, whole - 1}, {});
+    check_asked({whole - 1, whole - 1}, {"Card1"}, [](PlacementRequest& request) { request.cards[0].profile = some_speed(); });
+    check_asked({whole - 1, whole - 2}, {"Card1"}, [](PlacementRequest& request) { request.cards[0].integrated = true; });
+    check_asked({whole - 1, 0}, {}, [](PlacementRequest& request) { request.use_gpu = false; });
+    // What the card may be used for counts, not what is free.
+    check_asked({whole, whole}, {"Card1"}, [](PlacementRequest& request) {
+        request.vram_limit = head_and_buffers + layer_and_kv;
+        request.cards[0].used = request.vram_limit;
+    });
+    check_asked({whole, whole}, {"Card0"}, [](PlacementRequest& request) {
+        request.cards[0].most = head_and_buffers + 9 * layer_and_kv;
+        request.cards[1].most = 0;
+    });
 }
 
 TEST(placement, "refuses what the machine cannot hold") {

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
+#include <string_view>
 #include <thread>
 
 #include "check.h"
@@ -208,6 +210,82 @@ TEST(several_cards_model, "survives a refusal of memory on either card with a sm
         }
     }
     expect(survived >= 4 && survived + refused == 6, "most refusals to be survived, got " + show(survived));
+}
+
+TEST(several_cards_model, "is placed without the one of two cards that fails meanwhile") {
+    LoadOptions options = tight_options();
+    const FastCards cache(options, cards());
+    Engine engine(library_directory(), false, cache.path());
+    const auto before = free_bytes();
+    const auto check_without = [&](size_t card, const std::string& how) {
+        const std::shared_ptr<Model> model = engine.load(options);
+        const std::vector<PlacedCard>& placed = model->placement().cards;
+        expect_equal(placed.size(), size_t{1});
+        expect_equal(placed.front().device, name_of(*cards()[1 - card]));
+        expect(placed.front().bytes > options.plan.vram_limit * 7 / 8, "all that the other card may give " + how + ", got " + show(placed.front().bytes));
+        Passes passes(engine.create_session(model, {context, batch}, 1));
+        expect_equal(passes.behind({1, 2, 3}, model->vocabulary().size()).size(), model->vocabulary().size());
+    };
+    for (const size_t card : {size_t{0}, size_t{1}}) {
+        for (const int after : {0, 1, 3, 8}) {
+            cards()[card]->break_allocations(after);
+            check_without(card, "when allocations throw after " + show(after));
+            cards()[card]->break_allocations(-1);
+            expect(free_bytes() == before, "all memory to be free");
+        }
+        options.on_progress = [&](float) { cards()[card]->set_foreign_bytes(UINT64_MAX >> 1); };
+        check_without(card, "when no memory at all is granted any more");
+        options.on_progress = nullptr;
+        cards()[card]->set_foreign_bytes(0);
+        expect(free_bytes() == before, "all memory to be free");
+    }
+    { expect_equal(engine.load(options)->placement().cards.size(), size_t{2}); }
+    // Nothing is left to go on with but an engine that is started anew.
+    for (sim::SimDevice* card : cards()) card->break_allocations(1);
+    bool is_told = false;
+    try {
+        engine.load(options);
+    } catch (const std::exception& error) {
+        is_told = std::string_view(error.what()).find("the device was lost") != std::string_view::npos;
+    }
+    for (sim::SimDevice* card : cards()) card->break_allocations(-1);
+    expect(is_told, "to be told what happened when all cards fail");
+    expect(free_bytes() == before, "all memory to be free");
+}
+
+TEST(several_cards_model, "gives memory back card by card and gets it again also when two cards hold all of it") {
+    cards();
+    const ModelProfile profile = read_model_profile(small_model_path());
+    const OneThread one;
+    Placement placement = whole_layers_over(profile, 13);
+    const auto expected = logits_of(load(profile, placement), one);
+    placement.networks_can_leave = true;
+    const std::shared_ptr<Model> model = load(profile, placement);
+    const auto networks_on = [&](const PlacedCard& card) {
+        const auto first = profile.network_bytes.begin() + card.first_layer;
+        return std::accumulate(first, first + card.layers, uint64_t{0});
+    };
+    const std::vector<uint64_t> networks{networks_on(placement.cards[0]), networks_on(placement.cards[1])};
+    struct Case {
+        std::string device;
+        std::vector<uint64_t> released;
+    };
+    for (const auto& [device, released] : {Case{placement.cards[0].device, {networks[0], 0}}, Case{placement.cards[1].device, {0, networks[1]}}, Case{"", networks}}) {
+        expect(logits_of(model, one) == expected, "the logits of weights that stay, before " + show(device) + " gives some back");
+        const auto before = free_bytes();
+        const uint64_t all = released[0] + released[1];
+        expect_equal(model->release(UINT64_MAX, device), all);
+        expect_equal(model->activity().released, released);
+        for (size_t card = 0; card < before.size(); ++card) expect_equal(free_bytes()[card], before[card] + released[card]);
+        const auto away = logits_of(model, one);
+        for (size_t i = 0; i < expected.size(); ++i) {
+            const float worse = expected[i][likeliest(expected[i])] - expected[i][likeliest(away[i])];
+            expect(worse < widest_tie, "about the same logits without the networks, got a token less likely by " + show(worse));
+        }
+        expect_equal(model->prefetch(std::make_shared<Cancellation>(), UINT64_MAX, device), all);
+        expect(free_bytes() == before, "as much memory in use as before");
+    }
+    expect(logits_of(model, one) == expected, "the same logits when all weights are back");
 }
 
 TEST(several_cards_model, "gives memory of one card or of both back and gets it again while passes run") {

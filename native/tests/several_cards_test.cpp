@@ -118,8 +118,14 @@ uint64_t bytes_on(const ModelProfile& model, const PlacementRequest& request, co
     return exchanges ? bytes + share_result_bytes(model, request.batch_size) : bytes;
 }
 
+// What is kept for another model is on the card with the most memory.
+uint64_t budget_on(const CardMemory& card, const PlacementRequest& request) {
+    const uint64_t allowed = request.vram_limit > 0 ? std::min(card.free - margin, request.vram_limit) : card.free - margin;
+    const bool is_roomiest = &card == &*std::ranges::max_element(request.cards, {}, &CardMemory::free);
+    return is_roomiest ? allowed - std::min(allowed, request.vram_reserved) : allowed;
+}
+
 void check_placement(const ModelProfile& model, const PlacementRequest& request, const Placement& placement) {
-    const auto best = std::ranges::max_element(request.cards, {}, &CardMemory::free);
     uint32_t next = model.layers - placement.device_layers;
     uint64_t all = 0;
     std::vector<std::string> names;
@@ -128,9 +134,7 @@ void check_placement(const ModelProfile& model, const PlacementRequest& request,
         const auto given = std::ranges::find(request.cards, card.device, &CardMemory::device);
         expect(given != request.cards.end() && std::ranges::find(names, card.device) == names.end(), "cards that are there, each once");
         names.push_back(card.device);
-        uint64_t budget = given->free - margin;
-        if (request.vram_limit > 0) budget = std::min(budget, request.vram_limit);
-        if (given == best) budget -= std::min(budget, request.vram_reserved);
+        const uint64_t budget = budget_on(*given, request);
         expect(card.bytes <= budget, "at most " + show(budget) + " bytes on " + card.device + ", got " + show(card.bytes));
         expect_equal(card.bytes, bytes_on(model, request, placement, i));
         expect_equal(card.first_layer, next);
@@ -181,12 +185,13 @@ TEST(several_cards, "never exceeds the budget of any card and is never predicted
         for (const CardMemory& card : request.cards) {
             PlacementRequest alone = request;
             alone.cards = {card};
-            const auto best = std::ranges::max_element(request.cards, {}, &CardMemory::free);
+            const auto best = std::ranges::max_element(request.cards, {}, [&](const CardMemory& one) { return std::pair(budget_on(one, request), one.free); });
             const bool is_best = card.device == best->device;
-            if (!is_best) alone.vram_reserved = 0;
+            alone.vram_limit = std::max<uint64_t>(1, budget_on(card, request));
+            alone.vram_reserved = 0;
             const Placement single = plan_placement(model, alone);
             if (single.predictions.empty() || placement.predictions.empty()) continue;
-            // Of another card than the one with the most memory, borders are searched for step by step.
+            // Of another card than the one with the most memory for the model, borders are searched for step by step.
             expect(typical(placement) <= typical(single) * (is_best ? 1 : 1.05), "at most the " + show(typical(single)) + " s of " + card.device + " alone, got " + show(typical(placement)));
         }
     }
@@ -241,11 +246,32 @@ TEST(several_cards, "holds a model that fits two cards as a whole there, and one
     const Placement two = place(1600, 1500);
     expect_equal(two.cards.size(), size_t{2});
     expect(two.device_layers == 20 && !two.units, "all layers as a whole on the cards");
+    expect(two.networks_can_leave, "networks to leave the cards when the memory is needed");
     expect_equal(two.host_bytes, model.embedding_bytes);
     const Placement one = place(2700, 2600);
     expect_equal(one.cards.size(), size_t{1});
     expect_equal(one.device, std::string("A"));
     expect_equal(one.device_layers, 20u);
+}
+
+TEST(several_cards, "goes beyond a card that has room for no layer to one that has") {
+    const ModelProfile model = layers_of(20);
+    const auto layers_on_second = [&](const std::function<void(PlacementRequest&)>& change) {
+        PlacementRequest request = request_for({card_of("A", 4000 * mib, usual_device()), card_of("B", 1200 * mib, usual_device())});
+        change(request);
+        const Placement placement = plan_placement(model, request);
+        expect_equal(placement.cards.size(), size_t{1});
+        expect_equal(placement.cards[0].device, std::string("B"));
+        expect(placement.explanation.front().starts_with("B "), "to be told of the card that is used, got " + show(placement.explanation.front()));
+        return placement.cards[0].layers;
+    };
+    PlacementRequest second = request_for({card_of("B", 1200 * mib, usual_device())});
+    const uint32_t expected = plan_placement(model, second).device_layers;
+    expect(expected > 0, "layers on the second card");
+    // Other models have all of the limit there, it has refused all, or it is kept for another model.
+    expect_equal(layers_on_second([](PlacementRequest& request) { request.vram_limit = request.cards[0].used = 1200 * mib; }), expected);
+    expect_equal(layers_on_second([](PlacementRequest& request) { request.cards[0].most = 0; }), expected);
+    expect_equal(layers_on_second([](PlacementRequest& request) { request.vram_reserved = 4000 * mib; }), expected);
 }
 
 TEST(several_cards, "mixes no integrated graphics with cards, and uses no card whose speed is not known") {
@@ -269,6 +295,34 @@ TEST(several_cards, "keeps to the limit on every card, beside what other models 
     for (const PlacedCard& card : placement.cards) expect(card.bytes <= (card.device == "A" ? 1000 : 600) * mib, "no more than the limit on " + card.device);
     request.cards[1].used = 1000 * mib;
     expect_equal(plan_placement(model, request).cards.size(), size_t{1});
+}
+
+TEST(several_cards, "is planned with the speed of uploads from memory that the weights find room in") {
+    const ModelProfile model = layers_of(20);
+    const uint64_t weights = model.weight_bytes();
+    const auto place = [&](double slowness_of_second, uint64_t in_ram_and_margins) {
+        PlacementRequest request = request_for({card_of("A", 1000 * mib, usual_device()), card_of("B", 900 * mib, slower(usual_device(), slowness_of_second))});
+        request.ram_available = in_ram_and_margins;
+        return plan_placement(model, request);
+    };
+    struct Case {
+        double slowness;
+        uint64_t ram;
+        bool copies;
+    };
+    // The second card takes its part of the weights off RAM only if it is worth having.
+    for (const auto& [slowness, ram, copies] : {Case{1, weights - 1900 * mib + 1100 * mib, true}, Case{200, weights - 1900 * mib + 1100 * mib, false},
+                                                Case{200, weights + 1100 * mib, true}, Case{1, weights - 1900 * mib, false}}) {
+        const Placement placement = place(slowness, ram);
+        expect_equal(placement.cards.size(), size_t{slowness > 1 ? 1u : 2u});
+        expect_equal(placement.copies_host_weights, copies);
+        // What is mapped is uploaded in pieces by way of pinned memory: as if there were no other speed.
+        PlacementRequest mapped = request_for({card_of("A", 1000 * mib, usual_device()), card_of("B", 900 * mib, slower(usual_device(), slowness))});
+        for (CardMemory& card : mapped.cards) card.profile->upload_bytes_per_second = std::min(card.profile->upload_bytes_per_second, card.profile->staged_bytes_per_second);
+        const double staged = typical(plan_placement(model, mapped));
+        if (copies) expect(typical(placement) < staged, "less than the " + show(staged) + " s from mapped memory, got " + show(typical(placement)));
+        else expect_equal(typical(placement), staged);
+    }
 }
 
 TEST(several_cards, "says which layers are where, and why") {

@@ -27,8 +27,9 @@ export function describeEngine(status: EngineStatus): string {
 
 /** Where a model was put, how much memory that takes, and why. */
 export function describePlacement({ name, sizeBytes, placement, sessions }: LoadedModel): string {
-  const { device, layers, deviceLayers, hostBytes, deviceBytes, kvBytes, contextLength, explanation } = placement;
-  const where = deviceLayers > 0 ? `${deviceLayers} of ${layers} layers on ${device}` : `all ${layers} layers in RAM`;
+  const { cards, layers, deviceLayers, hostBytes, deviceBytes, kvBytes, contextLength, explanation } = placement;
+  const names = cards.map(({ device }) => device).join(" and ");
+  const where = deviceLayers > 0 ? `${deviceLayers} of ${layers} layers on ${names}` : `all ${layers} layers in RAM`;
   const context = `${contextLength.toLocaleString("en")} tokens`;
   return [
     `Model    ${name} (${mib(sizeBytes)}): ${where}`,

@@ -149,8 +149,6 @@ export interface DeviceStatus {
 
 /** Where a loaded model lives and why. */
 export interface Placement {
-  /** The card with the most of the layers in `deviceLayers`; `CPU` when there is none. */
-  device: string;
   layers: number;
   deviceLayers: number;
   /** In the order of their layers; none when there is nothing on a card. */

@@ -118,7 +118,6 @@ describe("plan", () => {
   it("says where a model goes, without loading it", async () => {
     const placement = await engine.planModel({ ...plan, path: modelPath });
     expect(placement).toMatchObject({
-      device: "CPU",
       layers: 30,
       deviceLayers: 0,
       deviceBytes: 0,

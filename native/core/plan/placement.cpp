@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <functional>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "plan/several_cards.h"
@@ -36,8 +37,20 @@ uint64_t allowed_on(const CardMemory& card, const PlacementRequest& request) {
     return request.vram_limit > 0 ? std::min(less(request.vram_limit, card.used), free) : free;
 }
 
-uint64_t budget_of(const CardMemory& card, const PlacementRequest& request, uint64_t reserved) {
-    return std::min(less(allowed_on(card, request), reserved), card.most);
+// The card with the most of what `bytes_on` counts. An integrated one offers much of RAM as its memory and is slower all the
+// same.
+template <typename BytesOn> auto roomiest(const PlacementRequest& request, BytesOn bytes_on) {
+    return std::ranges::max_element(request.cards, {}, [&](const CardMemory& card) { return std::tuple(!card.integrated, bytes_on(card), card.free); });
+}
+
+// What is kept for another model, on the card that it will be placed on. `card` is one of the request's.
+uint64_t reserved_on(const CardMemory& card, const PlacementRequest& request) {
+    const auto of_other = roomiest(request, [&](const CardMemory& one) { return allowed_on(one, request); });
+    return &card == &*of_other ? request.vram_reserved : 0;
+}
+
+uint64_t budget_of(const CardMemory& card, const PlacementRequest& request) {
+    return std::min(less(allowed_on(card, request), reserved_on(card, request)), card.most);
 }
 
 // The most layers whose weights and KV cache fit into `budget` beside the output head and the compute buffers.
@@ -62,8 +75,9 @@ std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementReq
     return share.layers > 0 ? std::optional(share) : std::nullopt;
 }
 
-void explain_card(const PlacementRequest& request, const CardMemory& card, uint64_t reserved, Placement& placement) {
+void explain_card(const PlacementRequest& request, const CardMemory& card, Placement& placement) {
     const uint64_t allowed = allowed_on(card, request);
+    const uint64_t reserved = reserved_on(card, request);
     placement.explanation.push_back(
         card.device + " (" + card.description + ") has " + mib(card.free) + " free; " +
         (request.vram_limit > 0 && allowed == less(request.vram_limit, card.used)
@@ -137,14 +151,14 @@ uint64_t kv_bytes(const ModelProfile& model, const PlacementRequest& request, ui
 
 // The budgets of the cards that may hold a part of a model, the best one's first. Integrated graphics share their memory
 // and its bus with the processor and would gain nothing.
-std::vector<CardBudget> budgets(const PlacementRequest& request, const CardMemory& best, uint64_t budget) {
-    std::vector<CardBudget> all{{best.device, *best.profile, budget}};
+std::vector<CardBudget> budgets(const PlacementRequest& request, const CardMemory& best) {
+    std::vector<CardBudget> all{{best.device, *best.profile, budget_of(best, request)}};
     std::vector<const CardMemory*> others;
     for (const CardMemory& card : request.cards) {
         if (&card != &best && !card.integrated && card.profile) others.push_back(&card);
     }
     std::ranges::stable_sort(others, std::greater(), [](const CardMemory* card) { return card->free; });
-    for (const CardMemory* card : others) all.push_back({card->device, *card->profile, budget_of(*card, request, 0)});
+    for (const CardMemory* card : others) all.push_back({card->device, *card->profile, budget_of(*card, request)});
     return all;
 }
 
@@ -153,7 +167,7 @@ void place_over_cards(const ModelProfile& model, const PlacementRequest& request
     for (const CardLayers& part : parts) {
         if (part.card == 0) continue;
         const auto card = std::ranges::find(request.cards, given[part.card].device, &CardMemory::device);
-        explain_card(request, *card, 0, placement);
+        explain_card(request, *card, placement);
     }
     uint32_t most = 0;
     for (const CardLayers& part : parts) {
@@ -163,22 +177,45 @@ void place_over_cards(const ModelProfile& model, const PlacementRequest& request
     }
 }
 
-// Cuts up the layers of a model that does not fit as a whole.
-void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget, Placement& placement) {
-    std::vector<CardBudget> cards = budgets(request, card, budget);
+// Where the layers go of a model that does not fit as a whole.
+struct CutUp {
+    UnitPlan units;
+    std::vector<CardLayers> parts;  // over several cards, or on another one than the first; else none
+    uint64_t in_ram = 0;            // bytes of weights
+};
+
+// `copies`: what stays in RAM is in memory that the cards read by themselves.
+CutUp cut_up(const ModelProfile& model, const PlacementRequest& request, std::vector<CardBudget> cards, bool copies) {
+    for (CardBudget& card : cards) {
+        DeviceProfile& device = card.profile;
+        if (!copies) device.upload_bytes_per_second = std::min(device.upload_bytes_per_second, device.staged_bytes_per_second);
+    }
+    const PlanRequest alone{request.context_length, request.batch_size, cards.front().bytes};
+    CutUp plan{plan_units(model, cards.front().profile, alone), {}};
+    if (std::optional<SeveralCardsPlan> several = plan_several_cards(model, cards, alone, plan.units)) {
+        plan.units = std::move(several->units);
+        plan.parts = std::move(several->cards);
+    }
+    plan.in_ram = model.weight_bytes() - resident_weights(model, plan.units);
+    return plan;
+}
+
+void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, Placement& placement) {
+    const std::vector<CardBudget> cards = budgets(request, card);
     // As if the cards held nothing but weights: whatever the plan, no less remains.
     uint64_t least_in_ram = model.weight_bytes();
     for (const CardBudget& other : cards) least_in_ram = less(least_in_ram, other.bytes);
-    const bool copies = least_in_ram + 4 * ram_margin <= request.ram_available;
-    for (CardBudget& other : cards) {
-        DeviceProfile& device = other.profile;
-        if (!copies) device.upload_bytes_per_second = std::min(device.upload_bytes_per_second, device.staged_bytes_per_second);
+    const auto has_room = [&](uint64_t bytes, uint64_t margins) { return bytes + margins * ram_margin <= request.ram_available; };
+    bool copies = has_room(least_in_ram, 4);
+    CutUp plan = cut_up(model, request, cards, copies);
+    // Of several cards, not all need to have a part: far more may remain than was assumed.
+    if (copies && cards.size() > 1 && !has_room(plan.in_ram, 2)) {
+        copies = false;
+        plan = cut_up(model, request, cards, copies);
     }
-    const PlanRequest alone{request.context_length, request.batch_size, budget};
-    UnitPlan units = plan_units(model, cards.front().profile, alone);
-    if (std::optional<SeveralCardsPlan> several = plan_several_cards(model, cards, alone, units)) {
-        place_over_cards(model, request, cards, several->cards, placement);
-        units = std::move(several->units);
+    UnitPlan& units = plan.units;
+    if (!plan.parts.empty()) {
+        place_over_cards(model, request, cards, plan.parts, placement);
     } else if (units.networks_on_card().in_ram() == 0) {
         // Nothing is gained over whole layers.
         return;
@@ -190,12 +227,13 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.device_layers = units.layers_on_card();
     placement.output_on_device = units.output_on_card;
     placement.device_bytes = units.vram_bytes;
-    placement.host_bytes = model.weight_bytes() - resident_weights(model, units);
-    placement.copies_host_weights = copies && placement.host_bytes + 2 * ram_margin <= request.ram_available;
+    placement.host_bytes = plan.in_ram;
+    placement.copies_host_weights = copies && has_room(plan.in_ram, 2);
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
     placement.predictions = units.predictions;
     // Over several cards the layers may be whole.
     if (units.networks_on_card().in_ram() > 0) placement.units = std::move(units);
+    else placement.networks_can_leave = placement.device_layers == model.layers && has_divisible_network(model);
 }
 
 // Cards have other kernels for every width. Of the processor's, those that read a quantised cache work token by token.
@@ -220,18 +258,16 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
     placement.kv_bytes = model.kv_bytes(request.context_length);
     placement.host_bytes = model.weight_bytes();
 
-    // An integrated one offers much of RAM as its memory and is slower all the same.
-    const auto best = std::ranges::max_element(request.cards, {}, [](const CardMemory& card) { return std::pair(!card.integrated, card.free); });
+    const auto best = roomiest(request, [&](const CardMemory& card) { return budget_of(card, request); });
     if (!request.use_gpu) {
         placement.explanation.push_back("Graphics cards are switched off, so the processor computes all layers from RAM.");
     } else if (best == request.cards.end()) {
         placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
     } else {
-        const uint64_t budget = budget_of(*best, request, request.vram_reserved);
-        explain_card(request, *best, request.vram_reserved, placement);
-        const auto share = fill_card(model, request, budget);
+        explain_card(request, *best, placement);
+        const auto share = fill_card(model, request, budget_of(*best, request));
         const bool fits = share && share->layers == model.layers;
-        if (!fits && best->profile && !best->integrated) place_units(model, request, *best, budget, placement);
+        if (!fits && best->profile && !best->integrated) place_units(model, request, *best, placement);
         const bool is_planned = !placement.cards.empty();
         if (is_planned) {
             // Said by the plan.
@@ -259,6 +295,23 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
     if (model.kv_type != request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
     check_ram(model, request, placement);
     return placement;
+}
+
+std::vector<std::string> cards_to_measure(const ModelProfile& given, const PlacementRequest& request, const Placement& placement) {
+    const bool is_whole = placement.device_layers == placement.layers && !placement.units;
+    if (!request.use_gpu || is_whole) return {};
+    const ModelProfile model = given.with_kv(placement.kv_type);
+    const uint64_t buffers = compute_buffer_bytes(model, request.context_length, request.batch_size);
+    std::vector<uint64_t> attention;
+    for (uint32_t layer = 0; layer < model.layers; ++layer) attention.push_back(model.layer_bytes[layer] - model.network_bytes[layer] + kv_bytes(model, request, layer, 1));
+    const auto has_room = [&](const CardMemory& card, uint64_t bytes) { return !card.integrated && budget_of(card, request) >= buffers + bytes; };
+    const uint64_t last_and_head = attention.back() + model.output_bytes;
+    if (std::ranges::none_of(request.cards, [&](const CardMemory& card) { return has_room(card, last_and_head); })) return {};
+    std::vector<std::string> cards;
+    for (const CardMemory& card : request.cards) {
+        if (!card.profile && has_room(card, std::ranges::min(attention))) cards.push_back(card.device);
+    }
+    return cards;
 }
 
 }  // namespace nmos

@@ -1,6 +1,6 @@
 // Decides which layers of a model graphics cards hold and which the processor computes from RAM.
 //
-// A pure function: no I/O, no clock, no library calls. The card with the most memory has the model alone when it fits there.
+// Pure: no I/O, no clock, no library calls. The card on which the model may use the most memory has it alone when it fits there.
 // Of a card whose speed is known, a model that does not fit is placed unit by unit (unit_plan.h), and over further cards
 // whose speed is known where that is faster (several_cards.h). Of another one the split is static: whole layers, the last
 // ones on the card together with the output head, as llama.cpp's n_gpu_layers places them. Integrated graphics are used
@@ -37,7 +37,7 @@ struct PlacementRequest {
     uint32_t batch_size = 0;      // tokens of the widest pass
     bool use_gpu = true;
     uint64_t vram_limit = 0;      // bytes that all models may use of each card; 0: free memory less a margin
-    uint64_t vram_reserved = 0;   // bytes kept for another model, on the card with the most memory
+    uint64_t vram_reserved = 0;   // bytes kept for another model, on the card with the most memory that models may use
     KvType kv_type = KvType::F16;
     bool exact_passes = false;    // what a pass computes shall not depend on how many tokens it takes
     std::vector<CardMemory> cards;
@@ -55,6 +55,8 @@ struct PlacedCard {
     uint32_t slots = 0;       // for uploads
     uint64_t slot_bytes = 0;  // of one
     DeviceProfile profile{};  // what the predictions are made from, where there are upload slots
+
+    bool has(size_t layer) const { return layer >= first_layer && layer - first_layer < layers; }
 };
 
 struct Placement {
@@ -65,7 +67,7 @@ struct Placement {
     std::vector<PlacedCard> cards;  // in the order of their layers; none where the processor has all
     std::optional<UnitPlan> units;  // where the layers are cut up
     bool exact_passes = false;         // asked for, and possible here
-    bool networks_can_leave = false;   // on a card that holds all: their home is the mapped file, too, so that VRAM can be given back
+    bool networks_can_leave = false;   // on cards that hold all: their home is the mapped file, too, so that VRAM can be given back
     bool copies_host_weights = false;  // units in RAM are copied into memory that the card reads, not mapped
     uint64_t host_bytes = 0;     // weights in RAM
     uint64_t device_bytes = 0;   // weights, KV cache and compute buffers in VRAM, of all cards
@@ -78,6 +80,10 @@ struct Placement {
 
 // Throws OUT_OF_MEMORY when the machine cannot hold the model even without a card.
 Placement plan_placement(const ModelProfile& model, const PlacementRequest& request);
+
+// The cards whose speed is not known and without which that is the placement, though they have room for a part of the model: of
+// a layer's attention, at least. None where cards hold all of it.
+std::vector<std::string> cards_to_measure(const ModelProfile& model, const PlacementRequest& request, const Placement& placement);
 
 // Of all of its cards, for people.
 std::string card_names(const Placement& placement);

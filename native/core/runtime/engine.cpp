@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "platform/os.h"
+#include "runtime/card_answers.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
 #include "runtime/measure_device.h"
@@ -17,6 +18,20 @@ constexpr int32_t most_threads = 512;
 
 // Tokens.
 constexpr uint32_t widest_pass = 512;
+
+// Bytes of a card that has refused memory; with less it is left to the other cards, or to the processor alone.
+constexpr uint64_t least_of_use = 32 << 20;
+
+// Those of several cards that a model could not be placed on because they fail. None where all of them do: what happened is
+// said then, and an engine that is started anew may find them well.
+std::vector<std::string> failed_of_several(const std::vector<PlacedCard>& cards) {
+    std::vector<std::string> failed;
+    if (cards.size() < 2) return failed;
+    for (const PlacedCard& card : cards) {
+        if (!card_answers(card.device)) failed.push_back(card.device);
+    }
+    return failed.size() < cards.size() ? failed : std::vector<std::string>();
+}
 
 int32_t checked_threads(int32_t threads) {
     if (threads < 0 || threads > most_threads) {
@@ -38,7 +53,7 @@ Engine::~Engine() {
     close();
 }
 
-PlacementRequest Engine::placement_request(const PlanOptions& options, const ModelProfile& profile) const {
+PlacementRequest Engine::placement_request(const PlanOptions& options, const ModelProfile& profile, const Refusals& refusals) const {
     if (options.context_length == 0) throw EngineError(ErrorCode::InvalidArgument, "Expected contextLength of at least 1, got 0.");
     if (profile.trained_context > 0 && options.context_length > profile.trained_context) {
         throw EngineError(ErrorCode::ContextTooLong, "Expected a context of at most " + std::to_string(profile.trained_context) +
@@ -61,6 +76,8 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
         if (device.kind != DeviceKind::Cpu) {
             CardMemory card{device.name, device.description, device.memory_free, device.kind == DeviceKind::Integrated, std::nullopt};
             if (const auto used = options.vram_used.find(device.name); used != options.vram_used.end()) card.used = used->second;
+            if (const auto refused = refusals.find(device.name); refused != refusals.end()) card.most = refused->second;
+            if (card.most < least_of_use) continue;
             card.profile = profile_of(device.name, checked_threads(options.threads), types);
             request.cards.push_back(std::move(card));
         }
@@ -73,17 +90,15 @@ Placement Engine::plan(const PlanOptions& options) const {
     return plan_placement(profile, placement_request(options, profile));
 }
 
-Placement Engine::plan_measured(const PlanOptions& options, const ModelProfile& profile) {
-    const PlacementRequest request = placement_request(options, profile);
+Placement Engine::plan_measured(const PlanOptions& options, const ModelProfile& profile, const Refusals& refusals) {
+    const PlacementRequest request = placement_request(options, profile, refusals);
     Placement placement = plan_placement(profile, request);
-    if (placement.device_layers == 0 || (placement.device_layers == placement.layers && !placement.units)) return placement;
     const std::vector<TypeShare> types = main_types(profile);
     bool learnt = false;
-    for (const CardMemory& card : request.cards) {
-        const bool is_of_use = !card.integrated || card.device == placement.device;
-        if (is_of_use && !card.profile && measure(card.device, checked_threads(options.threads), types)) learnt = true;
+    for (const std::string& card : cards_to_measure(profile, request, placement)) {
+        if (measure(card, checked_threads(options.threads), types)) learnt = true;
     }
-    return learnt ? plan_placement(profile, placement_request(options, profile)) : placement;
+    return learnt ? plan_placement(profile, placement_request(options, profile, refusals)) : placement;
 }
 
 Placement Engine::forecast(const PlanOptions& options) {
@@ -145,25 +160,29 @@ uint64_t Engine::prefetch(Model& model, CancellationPtr cancellation, uint64_t m
 
 // Free memory is only what nobody else takes in the meantime, and a driver may refuse what it said was free.
 std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement) {
-    std::map<std::string, uint64_t> allowed;  // by the card's name, bytes that it has not refused
+    Refusals refusals;
     for (;;) {
-        const std::vector<PlacedCard> refused = placement.cards;
+        const std::vector<PlacedCard> cards = placement.cards;
         try {
             return Model::load(options, profile, std::move(placement));
-        } catch (const EngineError& error) {
-            if (error.code() != ErrorCode::OutOfMemory || refused.empty()) throw;
-            log(LogLevel::Warn, std::string(error.what()) + " A smaller part of the model is tried.");
+        } catch (const std::exception& error) {
+            // Drivers throw what they like.
+            const auto* const known = dynamic_cast<const EngineError*>(&error);
+            const std::vector<std::string> failed = failed_of_several(cards);
+            if (!failed.empty()) {
+                for (const std::string& card : failed) {
+                    log(LogLevel::Warn, card + " has failed, so the model is placed without it: " + error.what());
+                    refusals[card] = 0;
+                }
+            } else if (known && known->code() == ErrorCode::OutOfMemory && !cards.empty()) {
+                log(LogLevel::Warn, std::string(error.what()) + " A smaller part of the model is tried.");
+                // Which of several cards it was cannot be told from every error.
+                for (const PlacedCard& card : cards) refusals[card.device] = card.bytes - card.bytes / 4;
+            } else {
+                throw;
+            }
         }
-        // Which of several cards it was cannot be told from every error.
-        for (const PlacedCard& card : refused) allowed[card.device] = card.bytes - card.bytes / 4;
-        PlacementRequest request = placement_request(options.plan, profile);
-        // Next to nothing is left: the other cards, or the processor alone.
-        constexpr uint64_t least = 32 << 20;
-        std::erase_if(request.cards, [&](const CardMemory& card) { return allowed.contains(card.device) && allowed[card.device] < least; });
-        for (CardMemory& card : request.cards) {
-            if (const auto known = allowed.find(card.device); known != allowed.end()) card.most = known->second;
-        }
-        placement = plan_placement(profile, request);
+        placement = plan_measured(options.plan, profile, refusals);
     }
 }
 

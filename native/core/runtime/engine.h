@@ -68,15 +68,19 @@ class Engine {
     };
 
     ComputeThreads compute_threads(int32_t count);
-    // Plans anew, with less graphics memory each time, when the card refuses what it said was free. As `Model::load`.
+    // By the card's name, bytes that it has not refused while a model was placed; next to none of one that is not to be used.
+    using Refusals = std::map<std::string, uint64_t>;
+
+    // Plans anew, with less graphics memory each time, when a card refuses what it said was free, and without those of several
+    // cards that fail. As `Model::load`.
     std::shared_ptr<Model> load_smaller_until_it_fits(const LoadOptions& options, const ModelProfile& profile, Placement placement);
     // Plans, and once more when the model is larger than a card and the speed of cards was not known.
-    Placement plan_measured(const PlanOptions& options, const ModelProfile& profile);
+    Placement plan_measured(const PlanOptions& options, const ModelProfile& profile, const Refusals& refusals = {});
     // Finds out how fast the device is with weights of these types; false when it cannot be measured.
     bool measure(const std::string& device, int32_t threads, std::span<const TypeShare> types);
     // None when it was not measured.
     std::optional<DeviceProfile> profile_of(const std::string& device, int32_t threads, std::span<const TypeShare> types) const;
-    PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile) const;
+    PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile, const Refusals& refusals = {}) const;
     // Remembers it for `cancel_running`. Throws CLOSED.
     void watch(const CancellationPtr& cancellation);
     void cancel_running();

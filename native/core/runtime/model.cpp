@@ -90,7 +90,10 @@ std::optional<NetworkCut> cut_of(const ModelProfile& model, const Placement& pla
     // One that is on the card as a whole can leave it if it is gate, up and down.
     const uint32_t pieces = model.network_pieces[layer];
     const bool can_leave = pieces > 1 && !model.is_mixture[layer];
-    if (!placement.units) return placement.networks_can_leave && can_leave ? std::optional(NetworkCut{pieces, pieces}) : std::nullopt;
+    if (!placement.units) {
+        const bool leaves = placement.networks_can_leave && can_leave && placement.cards[card].has(layer);
+        return leaves ? std::optional(NetworkCut{pieces, pieces}) : std::nullopt;
+    }
     const LayerPlan& plan = placement.units->layers[layer];
     return plan.on_card && plan.card == card && (plan.network.in_ram() > 0 || can_leave) ? std::optional(plan.network) : std::nullopt;
 }

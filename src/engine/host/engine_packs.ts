@@ -3,7 +3,14 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import manifest from "../../../package.json";
 import { EngineError, toEngineError } from "../../shared/errors";
-import type { BackendStatus, EngineSettings, LoadedModel, NvidiaCard, PackReport } from "../../shared/protocol";
+import type {
+  BackendStatus,
+  EngineSettings,
+  LoadedModel,
+  NvidiaCard,
+  PackReport,
+  Placement,
+} from "../../shared/protocol";
 import type { DownloadOptions } from "../models/shared_downloads";
 import type { NativeBackend, NativeBackendPack } from "../native/addon";
 import { BackendTrial } from "../packs/backend_trial";
@@ -130,7 +137,8 @@ export class EnginePacks {
   /** To be called now and then: a backend with which a model has computed has proved itself. */
   settle(models: readonly LoadedModel[]): void {
     if (this.proven || !this.used) return;
-    if (!models.some(({ placement, activity }) => placement.device.startsWith("CUDA") && activity.passes > 0)) return;
+    const isOnCuda = ({ cards }: Placement) => cards.some(({ device }) => device.startsWith("CUDA"));
+    if (!models.some(({ placement, activity }) => isOnCuda(placement) && activity.passes > 0)) return;
     this.proven = true;
     this.trialOf(this.used).passed();
     this.markPrepared(this.used);

@@ -23,8 +23,8 @@ export function withSessions(placement: NativePlacement, sessions: number): Nati
 
 /**
  * How many further sessions fit into what is free, wherever the layers lie, and into what the user still allows of every
- * card, `vramLeftOn`; `vramReservedBytes` of both are kept for another model, on the card with the most free memory,
- * which an integrated one is only where there is no other.
+ * card, `vramLeftOn`; `vramReservedBytes` of both are kept for another model, on the card with the most of it, which an
+ * integrated one is only where there is no other.
  */
 export function roomForSessions(
   placement: NativePlacement,
@@ -38,11 +38,14 @@ export function roomForSessions(
   if (cards.length === 0) return inRam;
   const devices = engine.devices().filter(({ kind }) => kind !== "cpu");
   const cardFirst = ({ kind }: NativeDevice) => Number(kind !== "gpu");
-  const [roomiest] = devices.toSorted((a, b) => cardFirst(a) - cardFirst(b) || b.memoryFree - a.memoryFree);
+  const roomOn = ({ name, memoryFree }: NativeDevice) => Math.min(memoryFree - sessionMarginBytes, vramLeftOn(name));
+  const [roomiest] = devices.toSorted(
+    (a, b) => cardFirst(a) - cardFirst(b) || roomOn(b) - roomOn(a) || b.memoryFree - a.memoryFree,
+  );
   const onCard = cards.map(({ device, kvBytes }) => {
-    const free = devices.find(({ name }) => name === device)?.memoryFree ?? 0;
+    const card = devices.find(({ name }) => name === device);
     const reserved = device === roomiest?.name ? vramReservedBytes : 0;
-    return fitting(kvBytes, Math.min(free - sessionMarginBytes, vramLeftOn(device)) - reserved);
+    return fitting(kvBytes, card ? roomOn(card) - reserved : -1);
   });
   return Math.min(inRam, ...onCard);
 }

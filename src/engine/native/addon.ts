@@ -136,7 +136,7 @@ export interface PlanOptions {
   vramLimitBytes?: number;
   /** Of that, what other models have, by the card's name. Default: nothing. */
   vramUsedBytes?: Readonly<Record<string, number>>;
-  /** Bytes of that, or of what is free, that stay free for another model. Default: 0. */
+  /** Bytes of that, or of what is free, that stay free for another model, on the card with the most of it. Default: 0. */
   vramReservedBytes?: number;
   /** Default: `f16`. */
   kvCacheType?: KvCacheType;
@@ -164,8 +164,6 @@ export interface LoadModelOptions extends PlanOptions {
 }
 
 export interface NativePlacement {
-  /** The card with the most of `deviceLayers`; `CPU` when there is none. */
-  device: string;
   layers: number;
   deviceLayers: number;
   /** In the order of their layers; none when there is nothing on a card. */

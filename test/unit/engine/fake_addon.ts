@@ -142,7 +142,6 @@ class Session implements NativeSession {
 
 function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePlacement {
   return {
-    device: "CPU",
     layers: 2,
     deviceLayers: 0,
     cards: [],

@@ -106,7 +106,6 @@ export function manager({
     return {
       info: { ...fakeModelInfo(null), path, sizeBytes: sizeOf(path) },
       placement: {
-        device: "GPU",
         contextLength,
         layers: 2,
         deviceLayers,

@@ -35,7 +35,7 @@ describe("room for sessions", () => {
   function check(
     name: string,
     free: { a: number; b: number; ram?: number; integrated?: number },
-    left: number,
+    left: number | { A: number; B: number },
     kept: number,
     room: number,
   ) {
@@ -50,7 +50,8 @@ describe("room for sessions", () => {
           { name: "C", kind: "integrated", memoryFree: integrated * mib },
         ],
       } as unknown as NativeEngine;
-      expect(roomForSessions(overTwo, engine, () => left * mib, kept * mib)).toBe(room);
+      const leftOn = (device: string) => (typeof left === "number" ? left : device === "A" ? left.A : left.B) * mib;
+      expect(roomForSessions(overTwo, engine, leftOn, kept * mib)).toBe(room);
     });
   }
 
@@ -68,4 +69,5 @@ describe("room for sessions", () => {
     1,
   );
   check("and nothing on the other one", { a: 900, b: 90 }, Infinity, 200, 3);
+  check("and where the limit leaves the most of it", { a: 900, b: 300 }, { A: 130, B: 500 }, 200, 2);
 });

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { EnginePacks } from "../../../src/engine/host/engine_packs";
 import type { NativeBackend } from "../../../src/engine/native/addon";
-import type { EngineSettings, NvidiaCard } from "../../../src/shared/protocol";
+import type { EngineSettings, LoadedModel, NvidiaCard } from "../../../src/shared/protocol";
 import { temporaryDirectories } from "../models/temporary_directory";
-import { loadedModel } from "../support/engine_status";
+import { loadedModel, placedCard } from "../support/engine_status";
 import { makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
 
 const directory = temporaryDirectories();
@@ -25,7 +25,11 @@ const gtx1650: NvidiaCard = {
 };
 const cuda: NativeBackend = { name: "cuda", usable: true, reason: "" };
 const vulkan: NativeBackend = { name: "vulkan", usable: true, reason: "" };
-const onCuda = loadedModel({ placement: { device: "CUDA0" }, activity: { passes: 1 } });
+const onCuda = loadedOn(["CUDA0"], 1);
+
+function loadedOn(devices: string[], passes: number): LoadedModel {
+  return loadedModel({ placement: { cards: devices.map((device) => placedCard({ device })) }, activity: { passes } });
+}
 
 interface Machine {
   home: string;
@@ -203,12 +207,27 @@ describe("the native engine", () => {
     }
   });
 
+  test.each([[["CUDA0"]], [["Vulkan0", "CUDA0"]], [["CUDA1", "Vulkan0"]]])(
+    "has proved itself when a model computed on %j",
+    async (devices) => {
+      const on = machine();
+      await (await begin(on)).installFile(pack.path, {});
+      for (let start = 0; start < 4; ++start) {
+        const packs = await begin(on);
+        expect(packs.forEngine()).toHaveLength(1);
+        packs.settle([loadedOn(devices, 1)]);
+      }
+    },
+  );
+
   test("has proved nothing by computing elsewhere", async () => {
     const on = machine();
     await (await begin(on)).installFile(pack.path, {});
     const elsewhere = [
-      loadedModel({ placement: { device: "Vulkan0" }, activity: { passes: 9 } }),
-      loadedModel({ placement: { device: "CUDA0" }, activity: { passes: 0 } }),
+      loadedOn([], 9),
+      loadedOn(["Vulkan0"], 9),
+      loadedOn(["CUDA0"], 0),
+      loadedOn(["Vulkan0", "CUDA0"], 0),
     ];
     for (let start = 0; start < 2; ++start) {
       const packs = await begin(on);

@@ -238,7 +238,7 @@ describe("the layers", () => {
   );
   checkDescription(
     "by the processor alone",
-    { device: "CPU", cards: [], layerMap: [inRam], outputOnDevice: false },
+    { cards: [], layerMap: [inRam], outputOnDevice: false },
     "1 layer. Attention and KV cache of all: in RAM. Feed-forward networks: 100% computed by the processor. Output head: in RAM.",
   );
   checkDescription(

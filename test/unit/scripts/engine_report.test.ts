@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { noGuesses } from "../../../src/engine/guesses";
-import { describeEngine, describeSpeed } from "../../../scripts/terminal/engine_report";
-import type { Usage } from "../../../src/shared/protocol";
-import { engineStatus } from "../support/engine_status";
+import { describeEngine, describePlacement, describeSpeed } from "../../../scripts/terminal/engine_report";
+import type { Placement, Usage } from "../../../src/shared/protocol";
+import { engineStatus, loadedModel, overTwoCards } from "../support/engine_status";
 
 const usage: Usage = {
   promptTokens: 100,
@@ -61,4 +61,17 @@ describe("the engine", () => {
     const lines = describeEngine(engineStatus({ preparing: "The driver compiles." })).split("\n");
     expect(lines.at(-1)).toBe("         The driver compiles.");
   });
+});
+
+describe("where a model is", () => {
+  function check(name: string, placement: Partial<Placement>, expected: string): void {
+    test(name, () => {
+      const [first] = describePlacement(loadedModel({ placement })).split("\n");
+      expect(first).toBe(`Model    Model M (4,600 MiB): ${expected}`);
+    });
+  }
+
+  check("on a card, in part", {}, "2 of 4 layers on Vulkan0");
+  check("over two cards", overTwoCards, "3 of 4 layers on CUDA0 and Vulkan0");
+  check("in RAM", { deviceLayers: 0, cards: [] }, "all 4 layers in RAM");
 });

@@ -91,7 +91,6 @@ export function loadedModel(
     spill: null,
     ...given,
     placement: {
-      device: "Vulkan0",
       layers: 4,
       deviceLayers: 2,
       cards: [placedCard()],
