@@ -13,6 +13,7 @@ import { checkSuggestion } from "../../src/engine/completion/check_suggestion";
 import { completeCode, type Completion } from "../../src/engine/completion/complete_code";
 import { firstLines, lastLines } from "../../src/engine/completion/fim_prompt";
 import type { NativeModelHandle } from "../../src/engine/host/native_model_handle";
+import type { Speculation } from "../../src/shared/protocol";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { EnergyMeter } from "../harness/energy";
 import { physicalCores } from "../harness/machine";
@@ -30,13 +31,21 @@ export const checkedBenchmark: Benchmark = {
   run: runChecked,
 };
 
+interface Models {
+  fast: NativeModelHandle;
+  main: NativeModelHandle;
+  /** Of both. */
+  setting: { speculation: Speculation };
+}
+
 async function runChecked({ root, quick, stops, log }: BenchmarkContext): Promise<BenchmarkResult> {
   const cases = inAnyOrder(readCases(quick ? 24 : 100)).map(shortened);
+  const setting: Models["setting"] = { speculation: "auto" };
   const open = async (id: string) => {
     const conditions = { modelPath: await ensureModel(id), threads: physicalCores(), contextLength };
-    return openHandle(root, conditions, "auto", stops);
+    return openHandle(root, conditions, setting, stops);
   };
-  const models = { fast: await open(fastModel), main: await open(mainModel) };
+  const models = { fast: await open(fastModel), main: await open(mainModel), setting };
   const meter = EnergyMeter.find();
   // What passes cost is learned with the first answers, which do not count.
   const [first] = cases;
@@ -65,7 +74,7 @@ function shortened(one: CompletionCase): CompletionCase {
 
 /** `isAloneFirst`: the order in which the larger model checks and completes alone. */
 async function measure(
-  { fast, main }: { fast: NativeModelHandle; main: NativeModelHandle },
+  { fast, main, setting }: Models,
   one: CompletionCase,
   isAloneFirst: boolean,
   meter: EnergyMeter | null,
@@ -73,17 +82,25 @@ async function measure(
   const { signal } = new AbortController();
   const ofFast = lineOf(one, fast);
   const ofMain = lineOf(one, main);
+  /** What a model writes without the memory of what it wrote for this line before: an answer with guessing off has it forget. */
+  const written = async <T>(model: NativeModelHandle, write: () => Promise<T>) => {
+    setting.speculation = "off";
+    const { tokens } = await wholePrompt(model, lineOf(one, model));
+    await model.generate({ tokens, priority: "suggest", maxTokens: 1, signal });
+    setting.speculation = "auto";
+    return costOf(meter, write);
+  };
   const fastContext = await costOf(meter, () => computeContext(fast, one));
-  const suggested = await costOf(meter, () => completeCode(fast, ofFast, { signal }));
+  const suggested = await written(fast, () => completeCode(fast, ofFast, { signal }));
   const mainContext = await costOf(meter, () => computeContext(main, one));
   const { text: suggestion } = suggested.value;
   const check = () =>
-    costOf(meter, async () => {
+    written(main, async () => {
       const checked = await checkSuggestion(main, { ...ofMain, mainModel: main.ref, suggestion }, { signal });
       if (!checked) throw new Error("expected the context to be there, so that the suggestion is checked");
       return checked;
     });
-  const complete = () => costOf(meter, () => completeCode(main, ofMain, { signal }));
+  const complete = () => written(main, () => completeCode(main, ofMain, { signal }));
   let alone = isAloneFirst ? await complete() : null;
   // What is not shown is not checked.
   const checked = suggestion === "" ? null : await check();

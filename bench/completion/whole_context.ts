@@ -16,7 +16,7 @@ export type CompleteLine = (one: CompletionCase, extracts?: Extract[]) => Promis
  * suggestion that comes before that has a shorter one: right for somebody who waits, but not for judging what is suggested.
  */
 export async function openModel(root: string, conditions: Conditions, stops: Stops): Promise<CompleteLine> {
-  const handle = await openHandle(root, conditions, "off", stops);
+  const handle = await openHandle(root, conditions, { speculation: "off" }, stops);
   const { signal } = new AbortController();
   return async (one, extracts = []) => {
     const params = lineOf(one, handle, extracts);
@@ -26,11 +26,11 @@ export async function openModel(root: string, conditions: Conditions, stops: Sto
   };
 }
 
-/** The handle of a model in this process, on an engine of its own. */
+/** The handle of a model in this process, on an engine of its own. The setting may change meanwhile. */
 export async function openHandle(
   root: string,
   { modelPath, threads, contextLength }: Conditions,
-  speculation: Speculation,
+  setting: { speculation: Speculation },
   stops: Stops,
 ): Promise<NativeModelHandle> {
   const { addon, libraryDirectory } = loadAddon(root);
@@ -46,7 +46,7 @@ export async function openHandle(
     bytesPerToken: 1,
     withRoom: (create) => create(),
     takeBack: () => undefined,
-    speculation: () => speculation,
+    speculation: () => setting.speculation,
     draft: () => null,
   });
 }

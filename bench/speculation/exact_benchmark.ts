@@ -9,7 +9,7 @@ import { physicalCores } from "../harness/machine";
 import { comparisonRow, type Row } from "../harness/report";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { ask } from "../stack/nmos";
-import { workloads } from "./workloads";
+import { practice, workloads } from "./workloads";
 
 const models = { "0.5B": "qwen2.5-coder-0.5b", "1.5B": "qwen2.5-coder-1.5b" };
 const modes = ["auto", "exact"] as const;
@@ -49,16 +49,16 @@ async function measureModel(
   for (let round = 0; round < rounds; round++) {
     for (const mode of round % 2 === 0 ? modes : modes.toReversed()) {
       log(`${label}: ${mode}`);
-      // Loads the model anew, so that every prompt is computed, and what passes cost is learned with the first answers.
       await engine.client.updateSettings({ speculation: mode });
-      for (const isLearning of [true, false]) {
-        for (const { name, conversations } of workloads) {
-          for (const messages of conversations) {
-            const { usage } = (await ask(engine, model, messages, answerTokens)).result;
-            const computed = usage.promptTokens - usage.reusedTokens;
-            if (isLearning) prefill[mode].push((computed / usage.prefillMs) * 1000);
-            else decode.get(name)?.[mode].push((usage.completionTokens / usage.decodeMs) * 1000);
-          }
+      // Loaded anew, so that every prompt is computed, and no answer is written from the memory of an earlier one to the same.
+      await engine.client.request("engine/unload", {});
+      for (const messages of practice) await ask(engine, model, messages, answerTokens);
+      for (const { name, conversations } of workloads) {
+        for (const messages of conversations) {
+          const { usage } = (await ask(engine, model, messages, answerTokens)).result;
+          const computed = usage.promptTokens - usage.reusedTokens;
+          prefill[mode].push((computed / usage.prefillMs) * 1000);
+          decode.get(name)?.[mode].push((usage.completionTokens / usage.decodeMs) * 1000);
         }
       }
     }

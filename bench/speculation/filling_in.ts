@@ -6,7 +6,10 @@ import { speculationRows } from "./speculation_rows";
 const caseCount = 40;
 const leastGain = 1.1;
 
-/** Ghost text for cut lines, with guessed tokens and without in alternation: the time from the prompt to the last token. */
+/**
+ * Ghost text for cut lines, with guessed tokens and without in alternation: the time from the prompt to the last token. Every
+ * line is asked for once with guessed tokens, so that the model remembers its suggestions for other lines at most.
+ */
 export async function measureFillingIn(engine: EngineUnderTest, model: string, label: string): Promise<Row[]> {
   const speeds = { auto: [] as number[], off: [] as number[] };
   let same = 0;

@@ -13,6 +13,7 @@ import { median } from "../harness/statistics";
 import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { ask, type Answer } from "../stack/nmos";
 import { measureFillingIn } from "./filling_in";
+import { forgetAnswers } from "./forget_answers";
 import { duel, surveyPeers, type PeerSpeeds } from "./peers";
 import { speculationRows } from "./speculation_rows";
 import { workloads, type Workload } from "./workloads";
@@ -59,12 +60,17 @@ async function measurePair({ root, quick, stops, log }: BenchmarkContext, pair: 
   }
   if (!quick) {
     rows.push(...(await measureFillingIn(engine, modelPath, label)));
-    await engine.client.updateSettings({ speculation: "auto" });
     const peers = await surveyPeers({ conditions, draftPath, answerTokens, stops, log });
     const ours = async (messages: ChatMessage[]) =>
       tokensPerSecond(await ask(engine, modelPath, messages, answerTokens));
+    // The peers have just started, too.
+    const forget = async () => {
+      await forgetAnswers(engine, modelPath);
+      await engine.client.updateSettings({ speculation: "auto" });
+    };
     for (const workload of workloads) {
       log(`${label}: ${workload.name} against the fastest peer`);
+      await forget();
       rows.push(...(await compareWithPeers(workload, label, peers, ours)));
     }
   }
@@ -119,6 +125,7 @@ async function measure(
   for (let round = 0; round <= rounds; round++) {
     for (const messages of conversations) {
       const texts: string[] = [];
+      await forgetAnswers(engine, model);
       for (const speculation of round % 2 === 0 ? (["auto", "off"] as const) : (["off", "auto"] as const)) {
         await engine.client.updateSettings({ speculation });
         const answer = await ask(engine, model, messages, answerTokens);

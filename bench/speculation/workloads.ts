@@ -70,6 +70,22 @@ const queue = `export class TaskQueue {
 }
 `;
 
+const cache = `class Cache:
+    def __init__(self, size):
+        self.size = size
+        self.entries = {}
+
+    def get(self, key):
+        if key in self.entries:
+            return self.entries[key]
+        return None
+
+    def put(self, key, value):
+        if len(self.entries) >= self.size:
+            self.entries.pop(next(iter(self.entries)))
+        self.entries[key] = value
+`;
+
 const about = (question: string, code: string): ChatMessage[] => [
   { role: "system", content: "You are a helpful programming assistant." },
   { role: "user", content: `${question}\n\n\`\`\`\n${code}\`\`\`` },
@@ -112,6 +128,13 @@ export const workloads: readonly Workload[] = [
       story("Describe a market in a city that floats in the air, with its sounds and smells."),
     ],
   },
+];
+
+/** About something else than the workloads: asked before them, so that what passes cost is known. */
+export const practice: readonly ChatMessage[][] = [
+  about("Rename entries to values and add a method clear. Answer with the whole code only.", cache),
+  about("Explain what this code does and quote the lines that you speak of.", cache),
+  story("Tell of a gardener who grows clocks."),
 ];
 
 /** The conversation as the models of the benchmark are trained on it, up to where the answer begins. */

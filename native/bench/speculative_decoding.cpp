@@ -200,7 +200,11 @@ void replay(const std::vector<std::string>& words) {
             if (!stalled_before) stalled_before = stalled();
         });
         if (result.tokens != one.answer) throw std::runtime_error("The answer is not the one that was recorded.");
-        if (i == 0) continue;
+        if (i == 0) {
+            // No answer is written from the memory of the same one.
+            main->speculation().recent.forget();
+            continue;
+        }
         const SpeculationResult& speculation = result.speculation;
         std::printf("%s{\"tokens\":%zu,\"decodeMs\":%g,\"decodePasses\":%u,\"draftedTokens\":%u,\"acceptedTokens\":%u,\"draftModelTokens\":%u,"
                     "\"acceptedDraftModelTokens\":%u,\"draftModelPasses\":%u,\"draftModelMs\":%g,\"savedMs\":%g,\"stalledMs\":%g}",

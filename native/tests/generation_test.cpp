@@ -232,6 +232,7 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
         "{\"name\": \"a\", \"size\": 1},\n{\"name\": \"b\", \"size\": 2},\n{\"name\"",
     };
     uint32_t accepted = 0;
+    uint32_t accepted_again = 0;
     for (const std::string& prompt : prompts) {
         for (const auto& [temperature, penalty] : {std::pair(0.0f, 1.0f), std::pair(0.8f, 1.1f)}) {
             auto request = generate_request(small.tokens(prompt), 48);
@@ -239,10 +240,19 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
             request.decode->sampler.repeat_penalty = penalty;
             request.decode->sampler.seed = 7;
             const GenerationResult guessed = run(small, small.session(), request);
+            // Now from memory, and as if every guess were worth it.
+            const PassCosts costs = small.model->speculation().costs;
+            const auto session = small.session();
+            session->edit_logits([&](size_t, std::span<float>) { small.model->speculation().costs = same_costs(1); });
+            const GenerationResult again = run(small, session, request);
+            small.model->speculation().costs = costs;
             request.decode->speculate = Speculate::Off;
             const GenerationResult plain = run(small, small.session(), request);
             expect_equal(guessed.text, plain.text);
             expect_equal(guessed.tokens, plain.tokens);
+            expect_equal(again.tokens, plain.tokens);
+            expect_equal(again.decode_passes + again.speculation.accepted_tokens, plain.decode_passes);
+            accepted_again += again.speculation.accepted_tokens;
             expect_equal(plain.speculation.drafted_tokens, 0u);
             expect_equal(guessed.decode_passes + guessed.speculation.accepted_tokens, plain.decode_passes);
             accepted += guessed.speculation.accepted_tokens;
@@ -250,6 +260,7 @@ TEST(generation, "answers the same whether it guesses ahead or not") {
     }
     // How many passes are worth it depends on how long they take here and now.
     expect(accepted > 0, "guesses that were right");
+    expect(accepted_again > prompts.size() * 2 * 30, "most tokens to be guessed from memory, got " + show(accepted_again));
 }
 
 TEST(generation, "verifies a draft that came with the request in one pass, and goes on by itself where that is wrong") {

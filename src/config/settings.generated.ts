@@ -113,7 +113,7 @@ export interface EngineSettings {
   contextLength: number;
   /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
   kvCacheType: "f16" | "q8_0";
-  /** Guess several tokens ahead, from the text at hand or with the model of ghost text, and check them in one pass where that is faster. */
+  /** Guess several tokens ahead, from the text at hand, from recent answers or with the model of ghost text, and check them in one pass where that is faster. Recent answers are remembered in RAM only, until the model is unloaded. */
   speculation: "auto" | "exact" | "off";
   /** Compute while you pause what a request will need next: the text around the cursor, the suggestion after the one on the screen, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
   computeAhead: "auto" | "always" | "off";

@@ -13,7 +13,7 @@ const stops = new Stops();
 let main: NativeModelHandle;
 beforeAll(async () => {
   const conditions = { modelPath: await ensureModel(model), threads: 2, contextLength: 1024 };
-  main = await openHandle(".", conditions, "auto", stops);
+  main = await openHandle(".", conditions, { speculation: "auto" }, stops);
 });
 afterAll(() => stops.run());
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { NativeModel, NativeSession } from "../../src/engine/native/addon";
+import type { GenerateOptions, NativeModel, NativeSession } from "../../src/engine/native/addon";
 import { expectCode, loadModel, openBench, openEngine } from "./support";
 
 const engine = openEngine();
@@ -22,6 +22,38 @@ it("has another model guess an answer, which stays what it is", async () => {
   expect(await session.generate({ ...asked, draft })).toMatchObject({ draftModelPasses: 0, text: plain.text });
   await draftModel.close();
   await session.close();
+});
+
+/**
+ * Guessed tokens of an answer that repeats nothing, and of the same one when it is asked for again after `between`. The model is
+ * loaded anew, so that nothing says yet that a pass over several tokens is too dear here.
+ */
+async function askedAgain(between: (session: NativeSession, asked: GenerateOptions) => Promise<unknown>) {
+  const bench = await openBench(engine);
+  const session = await bench.session();
+  const tokens = await bench.tokens("The three largest cities of Europe are");
+  const asked = { tokens, priority: "chat", maxTokens: 48 } as const;
+  const plain = await session.generate({ ...asked, speculation: "off" });
+  const first = await session.generate(asked);
+  await between(session, asked);
+  const again = await session.generate(asked);
+  for (const { tokens: answer, decodePasses, acceptedTokens } of [first, again]) {
+    expect(answer).toEqual(plain.tokens);
+    expect(decodePasses + acceptedTokens).toBe(plain.decodePasses);
+  }
+  await bench.model.close();
+  return { first: first.draftedTokens, again: again.draftedTokens };
+}
+
+it("guesses from earlier answers when it is asked again", async () => {
+  const { first, again } = await askedAgain(() => Promise.resolve());
+  expect(first).toBe(0);
+  expect(again).toBeGreaterThan(0);
+});
+
+it("forgets earlier answers when speculation is off", async () => {
+  const { again } = await askedAgain((session, asked) => session.generate({ ...asked, speculation: "off" }));
+  expect(again).toBe(0);
 });
 
 it("refuses what does not draft for the model", async () => {

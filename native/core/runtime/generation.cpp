@@ -147,6 +147,8 @@ void Generation::end_prefill() {
     // Not before: while a long prompt is computed others may use the draft model's session.
     if (speculates()) {
         speculator_.emplace(*session_, request_.decode->draft_tokens, request_.decode->draft, request_.prompt, request_.cancellation);
+    } else {
+        session_->model().speculation().recent.forget();
     }
 }
 

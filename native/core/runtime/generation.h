@@ -26,7 +26,7 @@ namespace nmos {
 enum class Speculate : uint8_t {
     Auto,   // where that is faster; an answer may differ where passes of several tokens round in another way
     Exact,  // where it is faster and passes compute the same, bit for bit: Placement::exact_passes
-    Off,
+    Off,    // and the model forgets what it has answered lately
 };
 
 struct DecodeOptions {

@@ -418,6 +418,8 @@ void Model::close() {
     for (const auto& weak : sessions) {
         if (const auto session = weak.lock()) session->close();
     }
+    // No answer is under way any more.
+    speculation_.recent.forget();
     free_weights();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <utility>
 
 #include "runtime/log.h"
 
@@ -31,6 +32,15 @@ Speculator::Speculator(const Session& main, std::vector<llama_token> given, std:
       from_text_(prompt),
       from_model_(hold(std::move(draft_session), prompt, request)) {}
 
+Speculator::~Speculator() {
+    try {
+        learned_.recent.add(from_text_.text().last(answered_));
+    } catch (const std::exception&) {
+        // There is no memory for it.
+        learned_.recent.forget();
+    }
+}
+
 void Speculator::append(llama_token token) {
     given_.append(token);
     from_text_.append(token);
@@ -41,17 +51,33 @@ void Speculator::append(llama_token token) {
 void Speculator::begin(size_t left, const Sampler& sampler) {
     most_ = std::min<size_t>({left, widest_verification - 1, main_.batch_size() - 1});
     ready_ = true;
-    draft_ = given_.draft(most_);
-    if (draft_.empty()) draft_ = from_text_.draft(most_);
-    const DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs);
-    if (choice.length == 0 && !draft_.empty()) learned_.control.decline(draft_.certainties.front());
-    draft_.cut(choice.length);
+    const double gain = draft_from_texts();
     if (from_model_ && !from_model_->usable(most_)) drop_model();
     if (!from_model_ || most_ == 0 || !learned_.costs.known()) return;
-    if (from_model_->costs().known() && !is_model_worth(choice.gain, left)) return;
+    if (from_model_->costs().known() && !is_model_worth(gain, left)) return;
     draft_.cut(0);
     rehearsal_.emplace(sampler.copy(std::min(vocabulary_.size(), from_model_->vocabulary_size())));
     ready_ = false;
+}
+
+double Speculator::draft_from_texts() {
+    draft_.cut(0);
+    DraftControl::Choice best;
+    const auto offer = [&](Draft draft) {
+        if (draft.empty()) return;
+        const DraftControl::Choice choice = learned_.control.best(draft, learned_.costs);
+        if (choice.length == 0) learned_.control.decline(draft.certainties.front());
+        if (choice.gain <= best.gain) return;
+        best = choice;
+        draft.cut(choice.length);
+        draft_ = std::move(draft);
+    };
+    offer(given_.draft(most_));
+    // What is given for the answer comes before what is like it, unless it is not worth a pass.
+    if (!draft_.empty()) return best.gain;
+    offer(from_text_.draft(most_));
+    offer(learned_.recent.draft(from_text_.text(), from_text_.matched(), most_));
+    return best.gain;
 }
 
 double Speculator::price() const {

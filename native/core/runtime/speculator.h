@@ -1,5 +1,5 @@
-// Drafts what the next pass of a generation verifies: what came with the request, else from the text, or with a draft model
-// where that is worth its time.
+// Drafts what the next pass of a generation verifies: what came with the request, else from the text or from recent answers,
+// or with a draft model where that is worth its time.
 //
 // The draft never decides what the answer is: the generation draws every token from the main model's logits. Drafts of a model
 // are drawn with a copy of the generation's own sampler, which has the same random numbers coming, so that they agree as often
@@ -47,6 +47,10 @@ class Speculator {
     // use, or that was closed, counts as none.
     Speculator(const Session& main, std::vector<llama_token> given, std::shared_ptr<Session> draft_session, std::span<const llama_token> prompt,
                const CancellationPtr& request);
+    // The model remembers what was answered, however that ended.
+    ~Speculator();
+    Speculator(const Speculator&) = delete;
+    Speculator& operator=(const Speculator&) = delete;
 
     void append(llama_token token);
     // Begins a draft of what comes next, as `sampler` would choose it; at most `left` tokens are still to come.
@@ -63,6 +67,8 @@ class Speculator {
     SpeculationResult end();
 
   private:
+    // The best part of what is drafted without a model; returns its gain.
+    double draft_from_texts();
     // Whether the draft model promises more than `gain` and what it has to compute first is worth it.
     bool is_model_worth(double gain, size_t left) const;
     void draft_from_model();

@@ -12,8 +12,8 @@
 namespace nmos {
 
 // Drafted tokens of one certainty are right equally often, which is what is learned of them. A number below `certainties`:
-// first those of texts, by the length of the match, and of drafts that came with the request, then those of draft models, by
-// the probability that they gave the token.
+// first those of texts, by the length of the match, of drafts that came with the request, and of recent answers, by the length of
+// the match, then those of draft models, by the probability that they gave the token.
 using Certainty = uint8_t;
 
 // The text that is being rewritten goes on without a match; matches of up to so many tokens; longer ones.
@@ -23,11 +23,16 @@ constexpr std::array<double, 7> probability_bounds{0.1, 0.2, 0.35, 0.5, 0.7, 0.8
 
 // The answer has been like the draft that came with the request so far.
 constexpr Certainty certainty_of_given = match_bounds.size() + 1;
-constexpr size_t text_certainties = certainty_of_given + 1;
+// Matches in recent answers have at least one token.
+constexpr size_t text_certainties = certainty_of_given + 1 + match_bounds.size();
 constexpr size_t certainties = text_certainties + probability_bounds.size() + 1;
 
 inline Certainty certainty_of_match(size_t matched) {
     return static_cast<Certainty>(std::ranges::lower_bound(match_bounds, matched) - match_bounds.begin());
+}
+
+inline Certainty certainty_of_recent(size_t matched) {
+    return static_cast<Certainty>(certainty_of_given + certainty_of_match(matched));
 }
 
 inline Certainty certainty_of_probability(double probability) {

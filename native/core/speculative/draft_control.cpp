@@ -23,11 +23,11 @@ DraftControl::DraftControl() : of_model_{assumed_of_model * assumed_tries, assum
     for (size_t i = 0; i < certainties; ++i) rates_[i] = assumed(static_cast<Certainty>(i));
 }
 
-// The longer the match, the likelier is the guess; what another model wrote is right as often as a long one, and a draft model
-// is believed what it says.
+// The longer the match, the likelier is the guess, in recent answers as in the text at hand; what another model wrote is right as
+// often as a long one, and a draft model is believed what it says.
 DraftControl::Rate DraftControl::assumed(Certainty certainty) {
-    constexpr std::array<Rate, text_certainties> of_texts{{{2, 4}, {1, 4}, {2, 5}, {3, 5}, {4, 5}, {9, 10}, {4, 5}}};
-    if (!is_of_model(certainty)) return of_texts[certainty];
+    constexpr std::array<Rate, certainty_of_given + 1> of_texts{{{2, 4}, {1, 4}, {2, 5}, {3, 5}, {4, 5}, {9, 10}, {4, 5}}};
+    if (!is_of_model(certainty)) return of_texts[certainty > certainty_of_given ? certainty - certainty_of_given : certainty];
     const size_t bin = certainty - text_certainties;
     const double low = bin == 0 ? 0 : probability_bounds[bin - 1];
     const double high = bin == probability_bounds.size() ? 1 : probability_bounds[bin];

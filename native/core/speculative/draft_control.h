@@ -10,6 +10,7 @@
 #include "speculative/answer_lengths.h"
 #include "speculative/draft.h"
 #include "speculative/pass_costs.h"
+#include "speculative/recent_answers.h"
 
 namespace nmos {
 
@@ -60,6 +61,7 @@ struct Speculation {
     PassCosts costs;
     DraftControl control;
     AnswerLengths lengths;
+    RecentAnswers recent;
 };
 
 }  // namespace nmos

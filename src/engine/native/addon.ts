@@ -353,7 +353,7 @@ export interface GenerateOptions extends PrefillOptions {
   beginWith?: string;
   /**
    * Default: `auto`. `exact` guesses only where passes are exact (`PlanOptions.exactPasses`); with it the text is the same,
-   * bit for bit, as with `off`.
+   * bit for bit, as with `off`. Where nothing is guessed, the model also forgets its earlier answers.
    */
   speculation?: Speculation;
   /** What the whole answer may be, `beginWith` included; verified, several tokens a pass, before anything else is guessed. */
