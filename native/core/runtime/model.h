@@ -41,6 +41,8 @@ struct ModelInfo {
     // Text of special tokens by role ("bos", "eos", "fimPrefix", …); a role the vocabulary lacks has none.
     std::map<std::string, std::optional<std::string>> special_tokens;
     bool adds_bos = false;
+    // Its memory forgets tokens as if they had never been computed, without which none are guessed. Recurrent ones cannot.
+    bool takes_tokens_back = false;
     std::map<std::string, std::string> metadata;  // without the long arrays
 };
 
@@ -135,7 +137,7 @@ class Model {
     Model(llama_model* handle, std::vector<CardWeights> host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
     void reserve_slots();
-    void check_exactness(const CancellationPtr& cancellation);
+    void check_guesses(const LoadOptions& options);
     void free_weights();
     // To be called when weights were released or brought back, on any card.
     void weights_moved();

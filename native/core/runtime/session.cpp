@@ -34,7 +34,7 @@ uint32_t default_batch_size(const Placement& placement) {
 }
 
 bool forgets_exactly(const Model& model) {
-    return !llama_model_is_recurrent(model.handle()) && !llama_model_is_hybrid(model.handle());
+    return model.info().takes_tokens_back;
 }
 
 void check_draft(const Model& draft, const Model& main) {
