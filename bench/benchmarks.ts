@@ -3,6 +3,7 @@ import { checkedBenchmark } from "./completion/checked_benchmark";
 import { completionBenchmark, largerCompletionBenchmark } from "./completion/completion_benchmark";
 import { confidenceBenchmark } from "./completion/confidence_benchmark";
 import { contextBenchmark } from "./completion/context_benchmark";
+import { draftingBenchmark } from "./drafting/drafting_benchmark";
 import { firstRunBenchmark } from "./first_run/first_run_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { healingBenchmark } from "./healing/healing_benchmark";
@@ -27,6 +28,7 @@ export const benchmarks: readonly Benchmark[] = [
   firstTokenBenchmark,
   firstRunBenchmark,
   healingBenchmark,
+  draftingBenchmark,
   confidenceBenchmark,
   contextBenchmark,
   replayBenchmark,

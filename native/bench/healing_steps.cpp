@@ -21,36 +21,12 @@
 #include "runtime/log.h"
 #include "runtime/sampler.h"
 #include "runtime/vocabulary.h"
+#include "step_times.h"
 
 using namespace nmos;
+using namespace nmos::bench;
 
 namespace {
-
-// More than the last level of a processor's caches.
-constexpr size_t flushed_bytes = size_t{128} << 20;
-
-class OtherMemory {
-  public:
-    // Reads all of it.
-    void visit() {
-        for (size_t i = 0; i < words_.size(); i += 8) sum_ += words_[i]++;
-    }
-    uint64_t sum() const { return sum_; }
-
-  private:
-    std::vector<uint64_t> words_ = std::vector<uint64_t>(flushed_bytes / sizeof(uint64_t), 1);
-    uint64_t sum_ = 0;
-};
-
-double microseconds_since(std::chrono::steady_clock::time_point begin) {
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
-}
-
-void print(const char* name, const std::vector<double>& values, const char* end) {
-    std::printf("\"%s\": [", name);
-    for (size_t i = 0; i < values.size(); ++i) std::printf("%s%.2f", i > 0 ? ", " : "", values[i]);
-    std::printf("]%s", end);
-}
 
 void measure(const Vocabulary& vocabulary) {
     OtherMemory others;
@@ -77,9 +53,8 @@ void measure(const Vocabulary& vocabulary) {
         }
     }
     std::printf("{\"vocabulary\": %zu, ", vocabulary.size());
-    print("find", find_us, ", ");
-    print("choose", choose_us, ", ");
-    // So that no compiler leaves the work out.
+    print_times("find", find_us, ", ");
+    print_times("choose", choose_us, ", ");
     std::printf("\"check\": %llu}\n", static_cast<unsigned long long>(chosen ^ others.sum()));
 }
 

@@ -98,6 +98,7 @@ Napi::Value ModelObject::info_(const Napi::CallbackInfo& call) {
     for (const auto& [role, text] : info.special_tokens) special.Set(role, text_or_null(env, text));
     object.Set("specialTokens", special);
     object.Set("addsBos", info.adds_bos);
+    object.Set("takesTokensBack", info.takes_tokens_back);
     const Napi::Object metadata = Napi::Object::New(env);
     for (const auto& [key, text] : info.metadata) metadata.Set(key, text);
     object.Set("metadata", metadata);

@@ -2,10 +2,10 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <numeric>
 #include <thread>
 
 #include "check.h"
+#include "chi_square.h"
 #include "gguf_file.h"
 #include "runtime/speculator.h"
 #include "small_model.h"
@@ -139,17 +139,6 @@ TEST(model_draft, "a draft model that is always wrong changes no token, and is s
     }
 }
 
-// Pearson's statistic of how far counts are from what was to be expected; by chance above 23.5 once in 10,000 times for five.
-double chi_square(const std::array<double, 5>& counts, const std::array<double, 5>& probabilities) {
-    const double all = std::accumulate(counts.begin(), counts.end(), 0.0);
-    double sum = 0;
-    for (size_t i = 0; i < counts.size(); ++i) {
-        const double expected = all * probabilities[i];
-        sum += (counts[i] - expected) * (counts[i] - expected) / expected;
-    }
-    return sum;
-}
-
 TEST(model_draft, "drawn tokens are distributed as the main model says, not as the draft model does") {
     const TemporaryFile file;
     synthetic::write_model(*synthetic::find_shape("tiny"), small_model_path(), file.path());
@@ -226,6 +215,24 @@ TEST(model_draft, "a draft model that is as slow as the main one is not asked") 
         passes += run(pair.small, pair.small.session(), request).speculation.draft_passes;
     }
     expect_equal(passes, 2u);  // to find out how slow it is
+}
+
+TEST(model_draft, "choosing a token is a part of what a guess costs") {
+    Pair pair(small_model_path());
+    const auto draft_session = pair.draft_session();
+    double known = 0;
+    draft_session->edit_logits([&](size_t, std::span<float>) { known = std::max(known, pair.small.model->speculation().costs.choice_seconds()); });
+    expect(pair.drafted(prompts[1], draft_session, drawn).speculation.draft_passes > 2, "a draft model that is asked");
+    expect(known > 0, "choosing to be timed");
+    const auto session = pair.slow_session();
+    session->edit_logits([&](size_t, std::span<float>) {
+        PassCosts costs = same_costs(1);
+        for (int i = 0; i < 2; ++i) costs.observe_choice(0.9);
+        pair.small.model->speculation().costs = costs;
+        pair.draft->speculation().costs = same_costs(0.1);
+    });
+    const auto request = pair.request(prompts[1], [&](DecodeOptions& decode) { decode.draft = draft_session; });
+    expect_equal(run(pair.small, session, request).speculation.draft_passes, 0u);
 }
 
 TEST(model_draft, "the draft model's cache follows the text") {

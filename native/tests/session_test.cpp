@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "check.h"
+#include "simulated_cards.h"
 #include "small_model.h"
 
 using namespace nmos;
@@ -175,6 +176,36 @@ TEST(session, "cancels its job when it is closed, and waits for it") {
     const bool waited = released;
     job.join();
     expect(waited, "close to wait for the job");
+}
+
+TEST(session, "goes by the time of a pass over a card only where nobody else computed before its end") {
+    exact_card();
+    Engine with_card(library_directory(), false);
+    LoadOptions options;
+    options.plan.path = small_model_path();
+    options.plan.context_length = 512;
+    const auto on_card = with_card.load(options);
+    expect(on_card->placement().device_layers > 0, "a model on the card");
+    SmallModel small;
+    const Held other(small.session());
+    const auto compute = [&](const Held& session, bool disturbed) {
+        expect(session->compute({{1}}, 1), "a pass");
+        if (disturbed) expect(other->compute({{1}}, 1), "another pass");
+        session->logits();
+    };
+    const Held session(with_card.create_session(on_card, {.context_length = 512}, 1));
+    for (int i = 0; i < 4; ++i) compute(session, true);
+    expect(!on_card->speculation().costs.known(), "passes that others disturbed to tell nothing");
+    expect_equal(on_card->activity().passes, uint64_t{4});
+    expect_equal(on_card->activity().last_seconds, 0.0);
+    for (int i = 0; i < 2; ++i) compute(session, false);
+    expect(on_card->speculation().costs.known(), "passes that nobody disturbed to tell");
+    expect(on_card->activity().last_seconds > 0, "their time to be known");
+    // The processor computes a pass within the call.
+    const auto on_processor = small.load(small_model_path());
+    const Held without_card(small.engine.create_session(on_processor, {.context_length = 512}, 1));
+    for (int i = 0; i < 2; ++i) compute(without_card, true);
+    expect(on_processor->speculation().costs.known(), "passes over the processor to tell in any case");
 }
 
 TEST(session, "has the size that was asked for") {

@@ -168,6 +168,7 @@ TEST(speculative, "knows the cost of passes it has not seen from those it has") 
 TEST(speculative, "corrects what was predicted of passes by what they take") {
     PassCosts costs;
     expect_equal(costs.seconds(), 0.0);
+    expect_equal(costs.relative(3), 2.0);
     for (const auto& [width, seconds] : {std::pair(1u, 2.0), std::pair(4u, 6.0), std::pair(16u, 6.0)}) costs.predict(width, seconds);
     expect_equal(costs.seconds(), 2.0);
     expect(std::abs(costs.relative(2) - 5.0 / 3.0) < 1e-9, "a third of the way from one to four tokens");
@@ -248,6 +249,24 @@ TEST(speculative, "tries a width again that looked dear long ago, and believes w
         for (int i = 0; i < 600; ++i) costs.observe(8, 40);
         expect_equal(costs.relative(8), 40.0);
     }
+}
+
+TEST(speculative, "knows what choosing a drafted token takes, and forgets it while none is drafted") {
+    PassCosts costs = costs_of(0.1);
+    expect_equal(costs.choice_seconds(), 0.0);
+    costs.observe_choice(9);
+    expect_equal(costs.choice_seconds(), 0.0);
+    // The first one also makes room for what later ones use.
+    costs.observe_choice(0.25);
+    expect_equal(costs.choice_seconds(), 0.25);
+    costs.observe_choice(100'000);
+    expect(costs.choice_seconds() < 0.5, "hardly more where something held one up, got " + show(costs.choice_seconds()));
+    for (int i = 0; i < 60; ++i) costs.observe(1, 1);
+    expect(costs.choice_seconds() > 0.25, "to be known still");
+    for (int i = 0; i < 600; ++i) costs.observe(1, 1);
+    expect_equal(costs.choice_seconds(), 0.0);
+    costs.observe_choice(0.5);
+    expect_equal(costs.choice_seconds(), 0.5);
 }
 
 TEST(speculative, "expects an answer to go on as earlier ones did") {

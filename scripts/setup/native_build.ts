@@ -28,6 +28,7 @@ export async function buildCoreTests(): Promise<void> {
 
 /** Builds the programs that benchmarks run; resolves with their paths. */
 export async function buildBenchPrograms(): Promise<{
+  draftingSteps: string;
   healingSteps: string;
   passTimes: string;
   speculativeDecoding: string;
@@ -37,6 +38,7 @@ export async function buildBenchPrograms(): Promise<{
   const program = (name: string): string =>
     resolve(buildDirectory, process.platform === "win32" ? `${name}.exe` : name);
   return {
+    draftingSteps: program("drafting_steps"),
     healingSteps: program("healing_steps"),
     passTimes: program("pass_times"),
     speculativeDecoding: program("speculative_decoding"),

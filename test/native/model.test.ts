@@ -17,6 +17,7 @@ describe("info", () => {
       layers: 30,
       vocabularySize: 49152,
       trainedContextLength: 8192,
+      takesTokensBack: true,
     });
     expect(info.description).toContain("Q4_1");
     expect(info.parameters).toBeGreaterThan(130e6);

@@ -15,9 +15,9 @@
 
 namespace nmos {
 
-// Computes some sixty tokens with a cache of KvType::Q8_0, on the calling thread alone, because several of them would wait for
-// each other while other models compute: seconds for a large model. Any thread. False also when there is no memory for it, or
-// when it was cancelled. `cancellation` may be null.
+// Computes some 150 tokens, one by one and in passes of every width that verifies guesses, with a cache of KvType::Q8_0, on the
+// calling thread alone, because several of them would wait for each other while other models compute: seconds for a large model.
+// Any thread. False also when there is no memory for it, or when it was cancelled. `cancellation` may be null.
 bool computes_exactly(llama_model* model, const CancellationPtr& cancellation);
 
 }  // namespace nmos

@@ -237,12 +237,17 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
         ++settled;
     }
     model->reserve_slots();
-    if (options.plan.exact_passes) model->check_exactness(options.cancellation);
+    model->check_guesses(options);
     return model;
 }
 
-void Model::check_exactness(const CancellationPtr& cancellation) {
-    placement_.exact_passes = placement_.exact_passes && computes_exactly(handle_.get(), cancellation);
+void Model::check_guesses(const LoadOptions& options) {
+    placement_.exact_passes = placement_.exact_passes && info_.takes_tokens_back && computes_exactly(handle_.get(), options.cancellation);
+    if (!info_.takes_tokens_back) {
+        placement_.explanation.push_back("No tokens are guessed: a memory like this model's cannot take back those that turn out to be wrong.");
+        return;
+    }
+    if (!options.plan.exact_passes) return;
     placement_.explanation.push_back(placement_.exact_passes
                                          ? "Passes compute the same, bit for bit, however many tokens they take, so that guessed tokens change no answer."
                                          : "No tokens are guessed: passes over several tokens round in their own way here, and exactly the same answers are asked for.");
@@ -280,6 +285,7 @@ Model::Model(llama_model* handle, std::vector<CardWeights> host_weights, const M
     if (const char* source = llama_model_chat_template(handle, nullptr)) info_.chat_template = source;
     info_.special_tokens = read_special_tokens(vocab);
     info_.adds_bos = llama_vocab_get_add_bos(vocab);
+    info_.takes_tokens_back = !llama_model_is_recurrent(handle) && !llama_model_is_hybrid(handle);
     info_.metadata = read_metadata(handle);
 }
 

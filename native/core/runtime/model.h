@@ -41,6 +41,8 @@ struct ModelInfo {
     // Text of special tokens by role ("bos", "eos", "fimPrefix", …); a role the vocabulary lacks has none.
     std::map<std::string, std::optional<std::string>> special_tokens;
     bool adds_bos = false;
+    // Its memory forgets tokens as if they had never been computed, without which none are guessed. Recurrent ones cannot.
+    bool takes_tokens_back = false;
     std::map<std::string, std::string> metadata;  // without the long arrays
 };
 
@@ -138,7 +140,7 @@ class Model {
     void reserve_slots();
     // Tells what guesses are decided by how long passes will take.
     void expect_predicted();
-    void check_exactness(const CancellationPtr& cancellation);
+    void check_guesses(const LoadOptions& options);
     void free_weights();
     // To be called when weights were released or brought back, on any card.
     void weights_moved();

@@ -34,7 +34,7 @@ uint32_t default_batch_size(const Placement& placement) {
 }
 
 bool forgets_exactly(const Model& model) {
-    return !llama_model_is_recurrent(model.handle()) && !llama_model_is_hybrid(model.handle());
+    return model.info().takes_tokens_back;
 }
 
 void check_draft(const Model& draft, const Model& main) {
@@ -226,9 +226,11 @@ const float* Session::logits(size_t row) {
     }
     if (width_ > 0) {
         seconds_ += seconds_since(begin);
-        const double predicted = model_->count_pass(width_, seconds_);
+        // While others computed a card went on with the pass, and nobody knows for how long.
+        const bool is_timed = pass_ == passes_ || model_->placement().device_layers == 0;
+        const double predicted = model_->count_pass(width_, is_timed ? seconds_ : 0);
         // The last part of a prompt has logits for one of its tokens only, and is cheaper for it.
-        if (width_ == outputs_wanted_ && width_ <= widest_verification) {
+        if (is_timed && width_ == outputs_wanted_ && width_ <= widest_verification) {
             model_->speculation().costs.observe(width_, seconds_);
             model_->watch().observe(width_, seconds_, predicted);
         }
@@ -254,6 +256,7 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     watched_ = running_.get();
     const auto begin = std::chrono::steady_clock::now();
     ErrorCapture errors;
+    pass_ = ++passes_;
     constexpr int32_t thrown = -100;
     int32_t status = thrown;
     std::string why;

@@ -6,6 +6,7 @@
 
 #include <llama.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -104,6 +105,8 @@ class Session {
     std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only
     CancellationPtr running_;          // guarded by mutex_; null when no job holds the session
     bool closed_ = false;              // guarded by mutex_
+    static inline std::atomic<uint64_t> passes_{0};  // of all sessions so far
+    uint64_t pass_ = 0;                            // the number of the last one among them; compute thread only
     double seconds_ = 0;                           // of the last pass whose logits were wanted; compute thread only
     uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
     uint32_t outputs_wanted_ = 0;                  // of that pass; compute thread only

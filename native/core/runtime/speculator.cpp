@@ -11,6 +11,12 @@ namespace nmos {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
 // What others use, or what was closed meanwhile, drafts nothing.
 std::unique_ptr<ModelDrafter> hold(std::shared_ptr<Session> session, std::span<const llama_token> prompt, const CancellationPtr& request) {
     if (!session) return nullptr;
@@ -81,7 +87,7 @@ double Speculator::draft_from_texts() {
 }
 
 double Speculator::price() const {
-    return from_model_->costs().seconds() / learned_.costs.seconds();
+    return (from_model_->costs().seconds() + learned_.costs.choice_seconds()) / learned_.costs.seconds();
 }
 
 bool Speculator::is_model_worth(double gain, size_t left) const {
@@ -98,21 +104,21 @@ bool Speculator::is_model_worth(double gain, size_t left) const {
 
 bool Speculator::step() {
     if (ready_) return true;
+    const auto begin = Clock::now();
     try {
         draft_from_model();
     } catch (const std::exception& error) {
         log(LogLevel::Warn, std::string("The draft model is no longer used for this answer: ") + error.what());
         drop_model();
     }
+    result_.draft_seconds += seconds_since(begin);
     return false;
 }
 
 void Speculator::draft_from_model() {
-    const auto begin = std::chrono::steady_clock::now();
     const bool known = from_model_->costs().known();
     const bool computed = from_model_->compute();
     ++result_.draft_passes;
-    result_.draft_seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     if (!computed) {
         // With the whole request, or because the session is wanted back.
         drop_model();
@@ -120,7 +126,9 @@ void Speculator::draft_from_model() {
         // That was to find out what a pass costs.
         finish_model_draft();
     } else if (from_model_->ready()) {
+        const auto begin = Clock::now();
         const auto drafted = from_model_->draft(*rehearsal_);
+        learned_.costs.observe_choice(seconds_since(begin));
         // The pass over what comes before tells of an end, too.
         const bool ends = !drafted || llama_vocab_is_eog(vocabulary_.handle(), drafted->token);
         if (!ends) draft_.push_back(drafted->token, drafted->certainty);

@@ -38,7 +38,7 @@ struct SpeculationResult {
     uint32_t model_drafted_tokens = 0;  // of both, the draft model's
     uint32_t model_accepted_tokens = 0;
     uint32_t draft_passes = 0;     // over the draft model
-    double draft_seconds = 0;      // those took
+    double draft_seconds = 0;      // those took, and what was done with their logits
 };
 
 class Speculator {

@@ -37,26 +37,51 @@ double interpolate(const std::map<uint32_t, double>& points, uint32_t width) {
     return below->second + share * (above->second - below->second);
 }
 
+// No pass is cheaper than one of a single token.
+template <typename Relative, typename Cost> Relative at_every_width(Cost cost) {
+    Relative relative;
+    for (uint32_t width = 0; width < relative.size(); ++width) relative[width] = width <= 1 ? 1 : std::max(1.0, cost(width));
+    return relative;
+}
+
 }  // namespace
 
 bool PassCosts::Average::tells() const {
     return passes >= telling_passes;
 }
 
+void PassCosts::Average::add(double latest) {
+    const double weight = std::max(weight_of_latest, doubt());
+    unseen = 0;
+    if (++passes == 1) seconds = latest;
+    else if (passes == telling_passes) seconds = std::min(seconds, latest);
+    else seconds += weight * (std::min(latest, most_surprising * seconds) - seconds);
+}
+
+void PassCosts::Average::pass_by() {
+    unseen = std::min(unseen + 1, believed_passes + forgetting_passes);
+}
+
 double PassCosts::Average::doubt() const {
     return static_cast<double>(std::max(unseen, believed_passes) - believed_passes) / forgetting_passes;
 }
 
+void PassCosts::predict(uint32_t width, double seconds) {
+    relative_.reset();
+    predicted_[width] = seconds;
+}
+
 void PassCosts::observe(uint32_t width, double seconds) {
+    relative_.reset();
     for (auto& [other, average] : observed_) {
-        if (other != 1) average.unseen = std::min(average.unseen + 1, believed_passes + forgetting_passes);
+        if (other != 1) average.pass_by();
     }
-    Average& average = observed_[width];
-    const double weight = std::max(weight_of_latest, average.doubt());
-    average.unseen = 0;
-    if (++average.passes == 1) average.seconds = seconds;
-    else if (average.passes == telling_passes) average.seconds = std::min(average.seconds, seconds);
-    else average.seconds += weight * (std::min(seconds, most_surprising * average.seconds) - average.seconds);
+    choice_.pass_by();
+    observed_[width].add(seconds);
+}
+
+void PassCosts::observe_choice(double seconds) {
+    choice_.add(seconds);
 }
 
 void PassCosts::observe_prefill(size_t tokens, double seconds) {
@@ -84,8 +109,12 @@ double PassCosts::seconds() const {
 }
 
 double PassCosts::relative(uint32_t width) const {
-    if (width <= 1) return 1;
-    return std::max(1.0, predicted_.empty() ? from_observed(width) : from_predicted(width));
+    if (!relative_) relative_ = predicted_.empty() ? from_observed() : from_predicted();
+    return relative_->at(width);
+}
+
+double PassCosts::choice_seconds() const {
+    return choice_.tells() ? std::lerp(choice_.seconds, 0.0, choice_.doubt()) : 0;
 }
 
 double PassCosts::prefill_seconds(size_t tokens) const {
@@ -93,30 +122,32 @@ double PassCosts::prefill_seconds(size_t tokens) const {
     return each * static_cast<double>(tokens);
 }
 
-double PassCosts::from_observed(uint32_t width) const {
+PassCosts::Relative PassCosts::from_observed() const {
     const auto guess = [](uint32_t of) { return 1 + assumed_slope * (of - 1); };
-    if (!known()) return guess(width);
+    if (!known()) return at_every_width<Relative>(guess);
     const double single = seconds();
     const std::map<uint32_t, double> told = this->told([&](uint32_t of) { return guess(of) * single; });
     const auto cost = [&](auto entry) { return entry->second / single; };
-    const auto above = told.lower_bound(width);
-    if (above == told.end()) {
-        const auto widest = std::prev(above);
-        // As between the first and the widest one.
-        return widest->first == 1 ? guess(width) : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
-    }
-    const auto below = std::prev(above);
-    const double share = static_cast<double>(width - below->first) / static_cast<double>(above->first - below->first);
-    return cost(below) + share * (cost(above) - cost(below));
+    return at_every_width<Relative>([&](uint32_t width) {
+        const auto above = told.lower_bound(width);
+        if (above == told.end()) {
+            const auto widest = std::prev(above);
+            // As between the first and the widest one.
+            return widest->first == 1 ? guess(width) : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
+        }
+        const auto below = std::prev(above);
+        const double share = static_cast<double>(width - below->first) / static_cast<double>(above->first - below->first);
+        return cost(below) + share * (cost(above) - cost(below));
+    });
 }
 
-double PassCosts::from_predicted(uint32_t width) const {
+PassCosts::Relative PassCosts::from_predicted() const {
     const auto single = observed_.find(1);
     const double of_single = single != observed_.end() && single->second.tells() ? single->second.seconds / interpolate(predicted_, 1) : 1;
     std::map<uint32_t, double> corrections{{1, 1.0}};
     for (const auto& [seen, seconds] : told([&](uint32_t of) { return interpolate(predicted_, of) * of_single; })) corrections[seen] = seconds / interpolate(predicted_, seen);
     const auto corrected = [&](uint32_t of) { return interpolate(predicted_, of) * interpolate(corrections, of); };
-    return corrected(width) / corrected(1);
+    return at_every_width<Relative>([&](uint32_t width) { return corrected(width) / corrected(1); });
 }
 
 }  // namespace nmos

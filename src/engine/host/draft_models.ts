@@ -77,6 +77,6 @@ export class DraftModels {
   private isGuessed({ roles, handle }: ModelEntry): boolean {
     const { speculation } = this.options.settings();
     const isAllowed = speculation === "auto" || (speculation === "exact" && handle.model.placement.exactPasses);
-    return isAllowed && !roles.has("fast");
+    return isAllowed && handle.info.takesTokensBack && !roles.has("fast");
   }
 }

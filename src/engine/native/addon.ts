@@ -263,6 +263,8 @@ export interface NativeModelInfo {
     fimPad: string | null;
   };
   addsBos: boolean;
+  /** It can forget tokens that turn out to be wrong, without which none are guessed; recurrent and hybrid models cannot. */
+  takesTokensBack: boolean;
   /** The file's metadata, long arrays left out. */
   metadata: Record<string, string>;
 }

@@ -75,6 +75,17 @@ describe("the model of ghost text guesses the answers of the main one", () => {
     ["load f", "generate f", "generate f", "generate f", "generate f"],
   );
   check(
+    "unless the main one cannot take wrong guesses back",
+    { fast: "f", deviceLayers: 2, takesTokensBack: false },
+    [
+      ["m", "main"],
+      ["f", "fast"],
+      ["m", "main"],
+      ["m", "main"],
+    ],
+    ["load m", "generate m", "load f", "generate f", "generate m", "generate m"],
+  );
+  check(
     "unless the settings say that nothing is guessed",
     { fast: "f", deviceLayers: 2, settings: { speculation: "off" } },
     [

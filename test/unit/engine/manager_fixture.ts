@@ -46,6 +46,8 @@ export interface Machine {
   mainBytes?: number;
   /** Whether the models share a vocabulary. */
   mayDraft?: boolean;
+  /** Whether they can forget wrong guesses. */
+  takesTokensBack?: boolean;
   /** The manager's clock. */
   now?: () => number;
 }
@@ -74,6 +76,7 @@ export function manager({
   refusals = 0,
   mainBytes = 10,
   mayDraft = true,
+  takesTokensBack = true,
   now,
 }: Machine = {}) {
   /** Of every loaded model, until it gives something back. */
@@ -104,7 +107,7 @@ export function manager({
     events.push(`load ${path} ${String(contextLength)}`);
     let releasedBytes = 0;
     return {
-      info: { ...fakeModelInfo(null), path, sizeBytes: sizeOf(path) },
+      info: { ...fakeModelInfo(null), path, sizeBytes: sizeOf(path), takesTokensBack },
       placement: {
         contextLength,
         layers: 2,

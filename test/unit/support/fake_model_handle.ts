@@ -33,6 +33,7 @@ export function fakeModelInfo(chatTemplate: string | null, given: Partial<Specia
       ...given,
     },
     addsBos: given.bos !== undefined,
+    takesTokensBack: true,
     metadata: {},
   };
 }
