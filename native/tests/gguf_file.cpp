@@ -1,5 +1,6 @@
 #include "gguf_file.h"
 
+#include <bit>
 #include <fstream>
 #include <random>
 
@@ -14,6 +15,7 @@ namespace {
 constexpr uint32_t type_u16 = 2;
 constexpr uint32_t type_u32 = 4;
 constexpr uint32_t type_i32 = 5;
+constexpr uint32_t type_f32 = 6;
 constexpr uint32_t type_text = 8;
 constexpr uint32_t type_array = 9;
 constexpr uint32_t type_u64 = 10;
@@ -103,6 +105,11 @@ GgufFile& GgufFile::u64(std::string_view name, uint64_t value) {
 
 GgufFile& GgufFile::i32(std::string_view name, int32_t value) {
     key(name, type_i32).value_bytes_ += number(value);
+    return *this;
+}
+
+GgufFile& GgufFile::f32(std::string_view name, float value) {
+    key(name, type_f32).value_bytes_ += number(std::bit_cast<uint32_t>(value));
     return *this;
 }
 

@@ -49,6 +49,7 @@ class GgufFile {
     GgufFile& u32(std::string_view key, uint32_t value);
     GgufFile& u64(std::string_view key, uint64_t value);
     GgufFile& i32(std::string_view key, int32_t value);
+    GgufFile& f32(std::string_view key, float value);
     GgufFile& i32s(std::string_view key, const std::vector<int32_t>& values);
     GgufFile& texts(std::string_view key, const std::vector<std::string>& values);
     // A tensor of floats; its data are zeros.

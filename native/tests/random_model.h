@@ -1,0 +1,22 @@
+// A file of a small model with weights of K-quants at random, which leave many tokens almost equally likely, and the small model's
+// vocabulary.
+#pragma once
+
+#include <string>
+
+#include "gguf_file.h"
+#include "small_model.h"
+#include "synthetic_model.h"
+
+namespace nmos::testing {
+
+class RandomModel {
+  public:
+    RandomModel() { synthetic::write_model(*synthetic::find_shape("tiny"), small_model_path(), file_.path()); }
+    std::string path() const { return file_.path(); }
+
+  private:
+    TemporaryFile file_;
+};
+
+}  // namespace nmos::testing

@@ -1,0 +1,109 @@
+// Guesses from the text, verified by a model.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <random>
+
+#include "check.h"
+#include "chi_square.h"
+#include "gguf_file.h"
+#include "random_model.h"
+#include "small_model.h"
+
+using namespace nmos;
+using namespace nmos::testing;
+
+namespace {
+
+constexpr size_t length = 5;
+constexpr llama_token first = 300;
+const std::array<double, 5> wanted{0.4, 0.3, 0.15, 0.1, 0.05};
+
+// Five tokens in any order, so that whatever comes was there before; they are likely there where the model seldom draws them.
+std::vector<llama_token> prompt_of(std::mt19937& random) {
+    std::discrete_distribution<llama_token> next{0.05, 0.1, 0.15, 0.3, 0.4};
+    std::vector<llama_token> prompt(400);
+    for (llama_token& token : prompt) token = first + next(random);
+    return prompt;
+}
+
+// Drawn tokens by place, and what came of the guesses.
+void check_distribution(bool given, Location at = Location::here()) {
+    const RandomModel file;
+    SmallModel small(file.path());
+    const auto session = small.session();
+    session->edit_logits([&](size_t, std::span<float> logits) {
+        std::ranges::fill(logits, -100.0f);
+        for (size_t i = 0; i < wanted.size(); ++i) logits[first + i] = static_cast<float>(std::log(wanted[i]));
+        small.model->speculation().costs = same_costs(1);
+    });
+    std::mt19937 random(1);
+    const std::vector<llama_token> prompt = prompt_of(random);
+    std::array<std::array<double, 5>, length> counts{};
+    uint32_t drafted = 0;
+    uint32_t accepted = 0;
+    for (uint32_t seed = 1; seed <= 600; ++seed) {
+        auto request = generate_request(prompt, length);
+        request.decode->sampler.temperature = 1;
+        request.decode->sampler.seed = seed;
+        // The place decides which of the model's tokens it is, not the seed.
+        if (given) request.decode->draft_tokens = {first, first + 1, first, first + 4, first + 1};
+        const GenerationResult result = run(small, session, request);
+        for (size_t place = 0; place < length; ++place) ++counts[place][static_cast<size_t>(result.tokens[place] - first)];
+        drafted += result.speculation.drafted_tokens;
+        accepted += result.speculation.accepted_tokens;
+    }
+    for (const auto& of_place : counts) {
+        expect(chi_square(of_place, wanted) < 23.5, "a distribution as wanted, got one off by " + show(chi_square(of_place, wanted)), at);
+    }
+    expect(drafted > 300 && accepted > 60, "guesses to be verified, got " + show(drafted) + " and " + show(accepted) + " right ones", at);
+    expect(accepted < drafted * 3 / 4, "wrong ones among them, got " + show(drafted - accepted), at);
+}
+
+// A recurrent model of one layer, whose weights are zeros.
+std::string recurrent_model() {
+    constexpr uint32_t width = 32;
+    constexpr uint32_t inner = 2 * width;
+    constexpr uint32_t state = 16;
+    constexpr uint32_t kernel = 4;
+    constexpr uint32_t rank = 2;
+    const std::vector<std::string> tokens{"<unk>", "a", "b", "c"};
+    GgufFile file;
+    file.text("general.architecture", "mamba").text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "default");
+    file.texts("tokenizer.ggml.tokens", tokens).i32s("tokenizer.ggml.token_type", std::vector<int32_t>(tokens.size(), 1)).texts("tokenizer.ggml.merges", {});
+    file.u32("mamba.context_length", 1024).u32("mamba.embedding_length", width).u32("mamba.block_count", 1);
+    file.u32("mamba.feed_forward_length", 0).u32("mamba.attention.head_count", 0).f32("mamba.attention.layer_norm_rms_epsilon", 1e-5f);
+    file.u32("mamba.ssm.conv_kernel", kernel).u32("mamba.ssm.inner_size", inner).u32("mamba.ssm.state_size", state).u32("mamba.ssm.time_step_rank", rank);
+    file.tensor("token_embd.weight", width, tokens.size()).tensor("output_norm.weight", width).tensor("blk.0.attn_norm.weight", width);
+    file.tensor("blk.0.ssm_in.weight", width, 2 * inner).tensor("blk.0.ssm_conv1d.weight", kernel, inner).tensor("blk.0.ssm_conv1d.bias", inner);
+    file.tensor("blk.0.ssm_x.weight", inner, rank + 2 * state).tensor("blk.0.ssm_dt.weight", rank, inner).tensor("blk.0.ssm_dt.bias", inner);
+    file.tensor("blk.0.ssm_a", state, inner).tensor("blk.0.ssm_d", inner).tensor("blk.0.ssm_out.weight", inner, width);
+    return file.bytes();
+}
+
+}  // namespace
+
+TEST(text_draft, "drawn tokens are distributed as the model says, not as the text does that guesses come from") {
+    check_distribution(false);
+}
+
+TEST(text_draft, "drawn tokens are distributed as the model says, whatever came with the request") {
+    check_distribution(true);
+}
+
+TEST(text_draft, "nothing is guessed for a model whose memory takes no tokens back, and its placement says so") {
+    const TemporaryFile file(recurrent_model());
+    for (const bool exact : {false, true}) {
+        SmallModel small(file.path(), exact);
+        expect(!small.model->info().takes_tokens_back, "a memory that takes no tokens back");
+        const Placement& placement = small.model->placement();
+        const auto says = [](const std::string& sentence) { return sentence.starts_with("No tokens are guessed"); };
+        expect_equal(std::ranges::count_if(placement.explanation, says), std::ptrdiff_t{1});
+        expect(!placement.exact_passes, "no price to be paid for exact passes");
+        const auto session = small.session();
+        session->edit_logits([&](size_t, std::span<float>) { small.model->speculation().costs = same_costs(1); });
+        const GenerationResult result = run(small, session, generate_request({1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2}, 12));
+        expect_equal(result.tokens.size(), size_t{12});
+        expect_equal(result.speculation.drafted_tokens, 0u);
+    }
+}
