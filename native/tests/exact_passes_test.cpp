@@ -78,7 +78,7 @@ class Answers {
         session_->edit_logits([this](size_t place, std::span<float> logits) {
             if (copies_) logits[static_cast<size_t>(prompt_[place % prompt_.size()])] = *std::ranges::max_element(logits) + 4;
             small_.model->speculation().costs = same_costs(1);
-            draft_->speculation().costs = same_costs(0.01);
+            draft_->speculation().costs = same_costs(0.1);
         });
         draft_session_ = small_.engine.create_session(draft_, {1024, 0, small_.model}, threads);
     }
@@ -169,7 +169,7 @@ TEST(exact_passes, "answers that two threads compute are the same") {
     Answers answers(file.path(), 2);
     const std::vector<std::string> all = prompts();
     SpeculationResult sum;
-    for (size_t i = 0; i < all.size(); i += 60) {
+    for (size_t i = 0; i < all.size(); i += 100) {
         answers.plain(all[i], greedy);
         for (const Drafter drafter : {Drafter::Model, Drafter::Given}) answers.check(drafter, sum);
     }
@@ -185,7 +185,7 @@ TEST(exact_passes, "answers behind long prompts are the same, where kernels shar
         while (prompt.size() < 2600) prompt += code;
         for (const auto& change : {greedy, drawn}) {
             answers.plain(prompt, change);
-            answers.check(Drafter::Model, sum);
+            answers.check(Drafter::Given, sum);
         }
     }
     expect(sum.accepted_tokens > 4, "guesses that are right, got " + show(sum.accepted_tokens));
