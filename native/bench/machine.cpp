@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device/offload_width.h"
 #include "plan/placement.h"
 #include "platform/os.h"
 #include "runtime/backends.h"
@@ -19,7 +20,10 @@ Machine::Machine(const std::string& libraries, const std::string& cards, int thr
     cards_ = open_cards(libraries, cards);
     threads_ = make_threads(threads);
     const double begin = sim::now();
-    for (const Card& card : cards_) profiles_.push_back(measure_device(card.handle, threads_, widest_pass));
+    for (const Card& card : cards_) {
+        profiles_.push_back(measure_device(card.handle, threads_, widest_pass));
+        profiles_.back().offload_from_width = offload_width(card.handle, widest_pass);
+    }
     measure_seconds_ = sim::now() - begin;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "device/offload_width.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
 #include "runtime/log.h"
@@ -174,11 +175,13 @@ bool Engine::measure(const std::string& device, int32_t threads) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
     const std::string machine = what_speed_depends_on(card, threads);
-    if (const auto known = profile_cache_.find(device, machine)) {
+    const auto keep = [&](DeviceProfile profile) {
+        profile.offload_from_width = offload_width(card, widest_pass);
         std::lock_guard lock(mutex_);
-        device_profiles_[{device, threads}] = *known;
+        device_profiles_[{device, threads}] = std::move(profile);
         return true;
-    }
+    };
+    if (const auto known = profile_cache_.find(device, machine)) return keep(*known);
     // Not the threads that compute passes, which may be at work.
     ggml_threadpool_params params = ggml_threadpool_params_default(threads);
     const std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool_t)> pool(cpu_functions().threadpool_new(&params), cpu_functions().threadpool_free);
@@ -189,9 +192,7 @@ bool Engine::measure(const std::string& device, int32_t threads) {
                                              : measure_device(card, {pool.get(), threads}, widest_pass);
         // What was measured beside a pass is good enough for the time being only.
         if (passes_computed() == before && !is_processor) profile_cache_.keep(device, machine, profile);
-        std::lock_guard lock(mutex_);
-        device_profiles_[{device, threads}] = std::move(profile);
-        return true;
+        return keep(std::move(profile));
     } catch (const std::exception& error) {
         // Drivers throw what they like; what is placed without that card's speed works, too.
         log(LogLevel::Warn, device + " is not measured: " + error.what());
