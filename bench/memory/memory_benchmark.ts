@@ -14,13 +14,22 @@ import { physicalCores } from "../harness/machine";
 import { comparisonRow, type Row } from "../harness/report";
 import { median } from "../harness/statistics";
 import { cardScenarios } from "./real_card";
-import { contextLength, measureScenario, restoreRows, type Scenario } from "./scenario";
+import { defaultContextLength, measureScenario, restoreRows, type Scenario } from "./scenario";
 import { describeSplit, promptWidth } from "./static_splits";
 import { timePasses, type PassTimesReport, type Setting, type StaticSplit } from "./pass_times";
 
 const scenarios: readonly Scenario[] = [
   { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "gtx1650-4gb", decodeTarget: 1.6, ramLimit: 8 },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "gtx1650-4gb", decodeTarget: 1.3 },
+  // The product's own context, with which not even all KV cache fits the card.
+  {
+    shape: "qwen2.5-coder-14b",
+    label: "14B",
+    layers: 48,
+    card: "gtx1650-4gb",
+    contextLength: 8192,
+    decodeTarget: 1,
+  },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "rtx4060-laptop-8gb", decodeTarget: 1.3 },
   { shape: "olmoe-1b-7b", label: "7B of 64 experts", layers: 16, card: "gtx1650-4gb", decodeTarget: 1 },
 ];
@@ -54,7 +63,8 @@ async function runMemory(context: BenchmarkContext): Promise<BenchmarkResult> {
   if (!quick && !card) {
     const model = await ensureSyntheticModel("qwen2.5-coder-3b");
     for (const { label, layers, card } of plainScenarios) {
-      const setting = { program: passTimes, libraries, model, card, threads: physicalCores(), contextLength };
+      const threads = physicalCores();
+      const setting = { program: passTimes, libraries, model, card, threads, contextLength: defaultContextLength };
       rows.push(...(await measurePlain(context, label, { layers, memory: "mapped" }, setting)));
     }
   }

@@ -13,6 +13,8 @@ export interface Scenario {
   layers: number;
   /** As in Setting. */
   card: string;
+  /** Tokens; {@link defaultContextLength} where it is left out, else rows are named with it. */
+  contextLength?: number;
   decodeTarget: number;
   /** GB of RAM that the process may take at most. */
   ramLimit?: number;
@@ -25,12 +27,17 @@ export interface MemoryTools {
   model: (shape: SyntheticShape) => Promise<string>;
 }
 
-export const contextLength = 2048;
+export const defaultContextLength = 2048;
 const draftWidths = [4, 8, 16];
 const prefill = [promptWidth, 512];
 /** Takes so long that the other widths are measured more often. */
 const longPrefill = 2048;
 export const rounds = 3;
+
+/** What the names of all its rows begin with. */
+export function scenarioName({ label, card, contextLength }: Omit<Scenario, "shape">): string {
+  return `${label} ${card}${contextLength === undefined ? "" : ` context ${contextLength}`}`;
+}
 
 /**
  * All rows of one model on one card. With `quick` those of a real one come from one round without the longest prompt; of
@@ -41,11 +48,11 @@ export async function measureScenario(
   scenario: Scenario,
   { passTimes, libraries, model }: MemoryTools,
 ): Promise<Row[]> {
-  const { card, shape } = scenario;
+  const { card, shape, contextLength = defaultContextLength } = scenario;
   const threads = physicalCores();
   const setting = { program: passTimes, libraries, model: await model(shape), card, threads, contextLength };
   const isBrief = quick && isRealCard(card);
-  const name = `${scenario.label} ${card}`;
+  const name = scenarioName(scenario);
   log(`${name}: looking for llama.cpp's best split`);
   const splits = await bestSplits(scenario.layers, setting, stops, log, name);
   const ours: PassTimesReport[] = [];

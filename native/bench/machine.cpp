@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "device/offload_width.h"
 #include "plan/placement.h"
 #include "platform/os.h"
 #include "runtime/backends.h"
@@ -23,6 +24,7 @@ Machine::Machine(const std::string& libraries, const std::string& cards, int thr
         MeasuredDevice measured;
         measure_device(measured, card.handle, threads_, widest_pass, types);
         profiles_.push_back(measured.profile_for(types));
+        profiles_.back().offload_from_width = offload_width(card.handle, widest_pass);
     }
     measure_seconds_ = sim::now() - begin;
 }

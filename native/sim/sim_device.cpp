@@ -311,6 +311,7 @@ void SimDevice::transfer_now(Direction direction, void* to, const void* from, si
     {
         std::lock_guard lock(mutex_);
         if (mode_ == Mode::Exact) {
+            if (direction == Direction::Up) traffic_.uploaded += size;
             std::memcpy(to, from, size);
             return;
         }
@@ -506,7 +507,13 @@ SimDevice::Ggml::Ggml(SimDevice& owner) {
     // As CUDA's and Vulkan's devices do: ggml's scheduler then copies weights from host memory for passes this wide.
     to.offload_op = [](ggml_backend_dev_t, const ggml_tensor* node) {
         constexpr int64_t least_width = 32;
-        return (node->op == GGML_OP_MUL_MAT && node->ne[1] >= least_width) || (node->op == GGML_OP_MUL_MAT_ID && node->ne[2] >= least_width);
+        switch (node->op) {
+            case GGML_OP_GET_ROWS: return false;
+            case GGML_OP_MUL_MAT: return node->ne[1] >= least_width;
+            case GGML_OP_MUL_MAT_ID:
+            case GGML_OP_ROPE: return node->ne[2] >= least_width;
+            default: return ggml_nrows(node) >= least_width;
+        }
     };
     to.supports_buft = [](ggml_backend_dev_t of, ggml_backend_buffer_type_t type) { return type == &self(of).ggml_->memory; };
     to.event_new = [](ggml_backend_dev_t of) {

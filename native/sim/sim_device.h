@@ -30,7 +30,7 @@ enum class Mode : uint8_t { Timed, Exact };
 
 struct Traffic {
     uint64_t uploaded = 0;         // bytes
-    uint64_t downloaded = 0;       // bytes
+    uint64_t downloaded = 0;       // bytes; exact: without what is read by no queue, as results are
     double computing_seconds = 0;  // of the engine, simulated
     double uploading_seconds = 0;  // of the copy engine, simulated
     double stalled_seconds = 0;    // computations that could have begun waited so long for events of other queues, simulated

@@ -29,6 +29,9 @@ ModelProfile ten_layers() {
 
 constexpr uint64_t head_and_buffers = 52 * mib;
 constexpr uint64_t layer_and_kv = 101 * mib;
+// Where the processor has layers, the KV cache of one of them is copied to the card at a time.
+constexpr uint64_t copies = mib;
+constexpr uint64_t all_but_layers = head_and_buffers + copies;
 
 // What a card may be as fast as.
 DeviceProfile some_speed() {
@@ -69,7 +72,8 @@ void check(const Machine& machine, uint32_t device_layers, const std::string& de
     expect_equal(placement.layers, 10u, at);
     expect_equal(placement.context_length, 1024u, at);
     expect_equal(placement.kv_bytes, 10 * mib, at);
-    expect_equal(placement.device_bytes, device_layers > 0 ? head_and_buffers + device_layers * layer_and_kv : 0, at);
+    const uint64_t copied = device_layers < 10 ? copies : 0;
+    expect_equal(placement.device_bytes, device_layers > 0 ? head_and_buffers + copied + device_layers * layer_and_kv : 0, at);
     const uint64_t on_host = 60 * mib + (10 - device_layers) * 100 * mib + (device_layers > 0 ? 0 : 50 * mib);
     expect_equal(placement.host_bytes, on_host, at);
     expect(!placement.explanation.empty(), "an explanation", at);
@@ -103,6 +107,7 @@ ModelProfile random_model(std::mt19937_64& random) {
     model.vocabulary = static_cast<uint32_t>(between(random, 100, 200000));
     model.embedding_bytes = between(random, 0, 500 * mib);
     model.output_bytes = between(random, 0, 500 * mib);
+    model.largest_weight = between(random, 0, 200 * mib);
     return model;
 }
 
@@ -137,11 +142,12 @@ void check_within_budget(const ModelProfile& model, const PlacementRequest& requ
         expect_equal(placement.device_bytes, uint64_t{0}, at);
         return;
     }
-    expect_equal(placement.device_bytes, weights + kv + compute_buffer_bytes(model, request.context_length, request.batch_size), at);
-    if (placement.device_layers == model.layers) return;
-    const uint32_t next = model.layers - placement.device_layers - 1;
-    expect(placement.device_bytes + model.layer_bytes[next] + model.kv_bytes_per_token[next] * request.context_length > most,
-           "no room for one more layer", at);
+    const uint32_t below = model.layers - placement.device_layers;
+    const uint64_t buffers = compute_buffer_bytes(model, request.context_length, request.batch_size);
+    expect_equal(placement.device_bytes, weights + kv + buffers + offload_bytes(model, request.context_length, below), at);
+    if (below == 0) return;
+    const uint64_t one_more = model.layer_bytes[below - 1] + model.kv_bytes_per_token[below - 1] * request.context_length;
+    expect(weights + kv + buffers + one_more + offload_bytes(model, request.context_length, below - 1) > most, "no room for one more layer", at);
 }
 
 }  // namespace
@@ -152,19 +158,19 @@ TEST(placement, "fills the card with whole layers") {
     check({{0}}, 0, "CPU");
     check({{margin}}, 0, "CPU");
     check({{margin + head_and_buffers}}, 0, "CPU");
-    check({{margin + head_and_buffers + layer_and_kv - 1}}, 0, "CPU");
-    check({{margin + head_and_buffers + layer_and_kv}}, 1, "Card0");
-    check({{margin + head_and_buffers + 3 * layer_and_kv}}, 3, "Card0");
-    check({{margin + head_and_buffers + 4 * layer_and_kv - 1}}, 3, "Card0");
+    check({{margin + all_but_layers + layer_and_kv - 1}}, 0, "CPU");
+    check({{margin + all_but_layers + layer_and_kv}}, 1, "Card0");
+    check({{margin + all_but_layers + 3 * layer_and_kv}}, 3, "Card0");
+    check({{margin + all_but_layers + 4 * layer_and_kv - 1}}, 3, "Card0");
     check({{margin + head_and_buffers + 10 * layer_and_kv}}, 10, "Card0");
     check({{80 * gib}}, 10, "Card0");
 }
 
 TEST(placement, "keeps to the limit of the settings and to what is free, whichever is less") {
-    check({{80 * gib}, head_and_buffers + 2 * layer_and_kv}, 2, "Card0");
-    check({{80 * gib}, head_and_buffers + 3 * layer_and_kv - 1}, 2, "Card0");
+    check({{80 * gib}, all_but_layers + 2 * layer_and_kv}, 2, "Card0");
+    check({{80 * gib}, all_but_layers + 3 * layer_and_kv - 1}, 2, "Card0");
     check({{80 * gib}, 1}, 0, "CPU");
-    check({{margin + head_and_buffers + layer_and_kv}, 80 * gib}, 1, "Card0");
+    check({{margin + all_but_layers + layer_and_kv}, 80 * gib}, 1, "Card0");
     check({{}, 80 * gib}, 0, "CPU");
 }
 
@@ -174,15 +180,15 @@ TEST(placement, "leaves what another model needs") {
         request.vram_reserved = reserved;
         return plan_placement(ten_layers(), request).device_layers;
     };
-    expect_equal(layers(margin + head_and_buffers + 5 * layer_and_kv, 0, 2 * layer_and_kv), 3u);
-    expect_equal(layers(80 * gib, head_and_buffers + 5 * layer_and_kv, layer_and_kv), 4u);
-    expect_equal(layers(80 * gib, head_and_buffers + 5 * layer_and_kv, gib), 0u);
+    expect_equal(layers(margin + all_but_layers + 5 * layer_and_kv, 0, 2 * layer_and_kv), 3u);
+    expect_equal(layers(80 * gib, all_but_layers + 5 * layer_and_kv, layer_and_kv), 4u);
+    expect_equal(layers(80 * gib, all_but_layers + 5 * layer_and_kv, gib), 0u);
 }
 
 TEST(placement, "puts more layers on a card with a quantised KV cache") {
     ModelProfile model = ten_layers();
     model.kv_bytes_per_token.assign(10, 64 << 10);  // 64 MiB a layer
-    PlacementRequest request = request_for({{margin + head_and_buffers + 5 * 164 * mib}});
+    PlacementRequest request = request_for({{margin + head_and_buffers + 64 * mib + 5 * 164 * mib}});
     request.kv_type = KvType::Q8_0;
     const Placement refused = plan_placement(model, request);
     expect_equal(refused.kv_type, KvType::F16);
@@ -213,7 +219,7 @@ TEST(placement, "computes exactly on the processor alone, with a quantised cache
 
 TEST(placement, "takes the card with the most free memory") {
     check({{2 * gib, 80 * gib, 4 * gib}}, 10, "Card1");
-    check({{0, 0, margin + head_and_buffers + layer_and_kv}}, 1, "Card2");
+    check({{0, 0, margin + all_but_layers + layer_and_kv}}, 1, "Card2");
 }
 
 TEST(placement, "takes the card on which the model may use the most memory") {
@@ -303,9 +309,9 @@ TEST(placement, "says what decided") {
     check_explained({}, "No usable graphics card was found");
     check_explained({{16 * gib}, 0, false}, "switched off");
     check_explained({{margin}}, "Not even one layer fits");
-    check_explained({{margin + head_and_buffers + 3 * layer_and_kv}}, "3 layers of 10");
-    check_explained({{margin + head_and_buffers + layer_and_kv}}, "1 layer of 10");
-    check_explained({{margin + head_and_buffers + 9 * layer_and_kv}}, "the other 1 layer from RAM");
+    check_explained({{margin + all_but_layers + 3 * layer_and_kv}}, "3 layers of 10");
+    check_explained({{margin + all_but_layers + layer_and_kv}}, "1 layer of 10");
+    check_explained({{margin + all_but_layers + 9 * layer_and_kv}}, "the other 1 layer from RAM");
     check_explained({{80 * gib}, 500 * mib}, "this model may use 500 MiB");
     check_explained({{1 * gib}, 80 * gib}, "640 MiB are used at most");
     check_explained({}, "KV cache for 1024 tokens: 10 MiB");
@@ -350,7 +356,7 @@ TEST(placement, "lets networks leave a card of its own that holds all of the mod
     model.network_pieces[4] = 8;
     expect(can_leave(80 * gib, false), "one that can be divided to leave");
     expect(!can_leave(80 * gib, true), "nothing to be gained where graphics memory is RAM");
-    expect(!can_leave(margin + head_and_buffers + 9 * layer_and_kv, false), "nothing to leave a card that holds a part");
+    expect(!can_leave(margin + all_but_layers + 9 * layer_and_kv, false), "nothing to leave a card that holds a part");
     model.is_mixture[4] = true;
     expect(!can_leave(80 * gib, false), "experts to stay");
 }

@@ -25,6 +25,8 @@ inline DeviceProfile random_device(std::mt19937_64& random) {
     device.upload_seconds = between(random, 0, 20e-6);
     device.exchange_seconds = between(random, 0, 100e-6);
     device.launch_seconds = between(random, 0, 10e-6);
+    // Most cards.
+    if (device.launch_seconds > 3e-6) device.offload_from_width = 32;
     return device;
 }
 

@@ -107,6 +107,8 @@ uint64_t bytes_on(const ModelProfile& model, const PlacementRequest& request, co
     const PlacedCard& card = placement.cards[i];
     uint64_t bytes = compute_buffer_bytes(model, request.context_length, request.batch_size) + card.slots * card.slot_bytes;
     if (i + 1 == placement.cards.size()) bytes += model.output_bytes;
+    const DeviceProfile& profile = *std::ranges::find(request.cards, card.device, &CardMemory::device)->profile;
+    if (i == 0 && profile.offload_from_width != never_streamed) bytes += offload_bytes(model, request.context_length, card.first_layer);
     bool exchanges = false;
     for (uint32_t layer = card.first_layer; layer < card.first_layer + card.layers; ++layer) {
         const uint32_t pieces = model.network_pieces[layer];

@@ -78,6 +78,7 @@ ModelProfile random_model(std::mt19937_64& random) {
     model.feed_forward = model.embedding * 3;
     model.vocabulary = 32000;
     model.output_bytes = static_cast<uint64_t>(between(random, 1, 500) * mib);
+    model.largest_weight = static_cast<uint64_t>(network * 0.4 * mib);
     return model;
 }
 
@@ -85,9 +86,11 @@ PlanRequest random_request(std::mt19937_64& random) {
     return {static_cast<uint32_t>(128 + random() % 16384), 512, static_cast<uint64_t>(between(random, 0, 12000) * mib)};
 }
 
-uint64_t vram_of(const ModelProfile& model, const PlanRequest& request, const UnitPlan& plan) {
+uint64_t vram_of(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request, const UnitPlan& plan) {
     if (plan.layers_on_card() == 0) return 0;
-    uint64_t bytes = model.output_bytes + compute_buffer_bytes(model, request.context_length, request.widest_pass) + plan.slots * plan.slot_bytes;
+    const bool offloads = device.offload_from_width != never_streamed;
+    uint64_t bytes = offloads ? offload_bytes(model, request.context_length, model.layers - plan.layers_on_card()) : 0;
+    bytes += model.output_bytes + compute_buffer_bytes(model, request.context_length, request.widest_pass) + plan.slots * plan.slot_bytes;
     if (plan.networks_on_card().in_ram() > 0) bytes += share_result_bytes(model, request.widest_pass);
     for (size_t i = 0; i < plan.layers.size(); ++i) {
         if (plan.layers[i].on_card) bytes += model.layer_bytes[i] - model.network_bytes[i] + model.kv_bytes_per_token[i] * request.context_length;
@@ -99,7 +102,7 @@ uint64_t vram_of(const ModelProfile& model, const PlanRequest& request, const Un
 
 void check_plan(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) {
     const UnitPlan plan = plan_units(model, device, request);
-    expect_equal(plan.vram_bytes, vram_of(model, request, plan));
+    expect_equal(plan.vram_bytes, vram_of(model, device, request, plan));
     expect(plan.vram_bytes <= request.vram_bytes || plan.layers_on_card() == 0, "no more than " + show(request.vram_bytes) + " bytes, got " + show(plan.vram_bytes));
     expect(plan.request_seconds <= plan.static_split_request_seconds, "no slower than the best static split");
     bool below = true;
@@ -112,9 +115,14 @@ void check_plan(const ModelProfile& model, const DeviceProfile& device, const Pl
         expect(network.resident + network.streamed + network.early <= network.pieces, "no more shares than pieces");
         if (!layer.on_card) {
             expect(network.resident + network.streamed + network.early == 0 && network.stream_rest_from_width == never_streamed, "nothing of a network on the card below it");
+            if (layer.stream_from_width == never_streamed) continue;
+            expect(layer.stream_from_width == device.offload_from_width && !model.is_mixture[i], "wide passes to upload what the card wants");
+            const uint64_t largest = std::max(model.network_bytes[i], model.layer_bytes[i] - model.network_bytes[i]);
+            expect(plan.slots > 0 && plan.slot_bytes >= largest, "a slot that a layer below the card fits in");
             continue;
         }
         if (model.is_mixture[i] && network.pieces > 1) expect(network.streamed + network.early == 0, "no experts that are uploaded whether they are chosen or not");
+        expect_equal(layer.stream_from_width, never_streamed);
         const uint64_t piece = model.network_bytes[i] / network.pieces;
         if (network.streamed > 0) expect(plan.slots > 0 && plan.slot_bytes >= piece * network.streamed, "a slot that the streamed share fits in");
         expect(network.early > 0 || network.stream_early_from_width == never_streamed, "no width for a share that is not there");
@@ -218,6 +226,69 @@ TEST(unit_plan, "counts what is exchanged with the processor by the width of a p
         // Twice 5000 bytes a token at 2 ns a byte, or at 1 ns.
         expect(std::abs(seconds - faster - width * 10e-6) < 1e-9, show(width * 10) + " us more over the slower bus, got " + show((seconds - faster) * 1e6));
     }
+}
+
+TEST(unit_plan, "copies for a wide pass what the scheduler offers the card, one behind the other") {
+    DeviceProfile device = simple_device();
+    device.staged_bytes_per_second = 0.25e9;
+    device.upload_seconds = 0.0001;
+    PassStep step;
+    step.copied = 1'000'000;
+    step.copies = 3;
+    const double alone = seconds_over(device, std::vector{step}, 1, 0);
+    // 4 ns a byte for the copies and 1 for the card, and the beginning of each copy.
+    expect(std::abs(alone - 0.0053) < 1e-9, "5.3 ms, got " + show(alone));
+    const double both = seconds_over(device, std::vector{step, PassStep{1'000'000}}, 1, 0);
+    expect(std::abs(both - 0.0063) < 1e-9, "6.3 ms, got " + show(both));
+    // Half of the experts: half of the bytes.
+    step.read = 0.5;
+    const double half = seconds_over(device, std::vector{step}, 1, 0);
+    expect(std::abs(half - 0.0028) < 1e-9, "2.8 ms, got " + show(half));
+}
+
+TEST(unit_plan, "lets small copies to the card wait for what is being uploaded before them") {
+    const auto seconds = [](uint32_t copies) {
+        PassStep behind{1'000'000};
+        behind.copies = copies;
+        return seconds_over(simple_device(), std::vector{PassStep{0, {1'000'000}}, behind}, 1, 2);
+    };
+    // The slot is filled again, in 2 ms, from when the card has computed with it for 1 ms.
+    expect(std::abs(seconds(0) - 2e-3) < 1e-9, "2 ms, got " + show(seconds(0) * 1e3));
+    expect(std::abs(seconds(1) - 4e-3) < 1e-9, "4 ms, got " + show(seconds(1) * 1e3));
+}
+
+TEST(unit_plan, "predicts passes over layers below the card from the width where the card wants their weights") {
+    ModelProfile model;
+    model.layers = 10;
+    model.layer_bytes.assign(10, 120 * mib);
+    model.network_bytes.assign(10, 100 * mib);
+    model.is_mixture.assign(10, false);
+    model.network_pieces.assign(10, 50);
+    model.kv_bytes_per_token.assign(10, 64 * 1024);
+    model.output_bytes = 100 * mib;
+    model.largest_weight = 40 * mib;
+    DeviceProfile device;
+    device.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
+    device.processor = WidthCurve({{1, 0.03e-9}, {512, 15e-9}});
+    device.upload_bytes_per_second = device.staged_bytes_per_second = 5e9;
+    device.offload_from_width = 32;
+    // Room for the attention of half of the layers.
+    const PlanRequest request{4096, 512, 1900 * mib};
+    const UnitPlan plan = plan_units(model, device, request);
+    expect(plan.layers_on_card() > 0 && plan.layers_on_card() < 10, "layers below the card, got " + show(10 - plan.layers_on_card()));
+    const double before = predict_pass(model, device, plan, 31);
+    const double from = predict_pass(model, device, plan, 32);
+    const auto below = static_cast<double>((10 - plan.layers_on_card()) * 120 * mib);
+    expect(from < before, "a pass that is offered to be faster than one that is not");
+    expect(from >= below / 5e9, "at least the time of the uploads");
+    // As upstream does: whole layers, and one weight copied after the other.
+    const UnitPlan whole = whole_layers(model, 3);
+    const double copied = 7.0 * 120 * mib / 5e9;
+    const double wide = predict_pass(model, device, whole, 64);
+    expect(wide > copied && wide < copied + 0.1, "about the time of the copies, " + show(copied) + " s, got " + show(wide));
+    device.offload_from_width = never_streamed;
+    expect(predict_pass(model, device, whole, 64) > 5 * wide, "the processor to take much longer");
+    expect(plan.request_seconds < plan_units(model, device, request).request_seconds, "a request that takes less time than without");
 }
 
 TEST(unit_plan, "lets the processor's result wait for what is being uploaded before it") {

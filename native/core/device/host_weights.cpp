@@ -293,7 +293,10 @@ void HostWeights::pin(HostUnit& unit) {
 
 bool HostWeights::settle(const std::function<bool(float)>& go_on) {
     if (options_.memory == HostMemory::Pinned) {
-        for (auto& [id, unit] : units_) pin(unit);
+        for (auto& [id, unit] : units_) {
+            if (!go_on(0)) return false;
+            pin(unit);
+        }
     }
     uint64_t in_ram = 0;
     uint64_t all = 0;

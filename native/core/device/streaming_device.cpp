@@ -464,6 +464,8 @@ StreamingDevice::Ggml::Ggml(StreamingDevice& owner) : device{}, registry{} {
     device.iface.get_host_buffer_type = [](ggml_backend_dev_t of) { return ggml_backend_dev_host_buffer_type(self(of).card_); };
     device.iface.supports_op = &supports_op;
     device.iface.supports_buft = &supports_type;
+    // Layers in RAM that have no unit here: ggml copies their weights for passes for which the card wants that.
+    device.iface.offload_op = [](ggml_backend_dev_t of, const ggml_tensor* node) { return !host_weight_of_node(node) && ggml_backend_dev_offload_op(self(of).card_, node); };
     if (const ggml_backend_device_i& card = owner.card_->iface; card.event_new && card.event_free && card.event_synchronize) {
         device.iface.event_new = [](ggml_backend_dev_t of) { return ggml_backend_event_new(self(of).card_); };
         device.iface.event_free = [](ggml_backend_dev_t, ggml_backend_event_t event) { ggml_backend_event_free(event); };

@@ -3,7 +3,8 @@
 // Activations, the KV cache and resident weights are ordinary buffers of the wrapped device, the card. Weights in a
 // HostWeights buffer are uploaded, unit by unit, while the card computes with the unit before: the graph is cut where the
 // unit changes, and for the time of the call the weights point into an upload slot. Passes that are narrower than a unit's
-// `stream_from_width` are declined by `supports_op`, so that ggml's scheduler gives them to the processor.
+// `stream_from_width` are declined by `supports_op`, so that ggml's scheduler gives them to the processor. Weights in other host
+// memory are offered as the card offers them: ggml copies them there for wide passes.
 //
 // Made once for a card and never destroyed, as ggml never forgets a device. Any thread may call; passes take turns.
 #pragma once

@@ -198,6 +198,8 @@ void UploadRing::done(const HostUnit& unit, ggml_backend_t compute) {
 void UploadRing::prefetch_behind(const HostWeights& weights, const HostUnit& unit, uint32_t width) {
     if (!uploader_) return;
     std::vector<const HostUnit*> needed;
+    // The products of an attention may be given one by one, because ggml computes between them with weights of its own.
+    if (unit.id.group == UnitGroup::Attention) needed.push_back(&unit);
     const HostUnit* next = &unit;
     while (needed.size() < slots_.size()) {
         const HostUnit* const last = next;

@@ -36,6 +36,7 @@ struct DeviceProfile {
     double upload_seconds = 0;           // of a copy, beside its bytes
     double exchange_seconds = 0;         // from the card to the processor and back, around what the processor computes
     double launch_seconds = 0;           // of an operation on the card, beside what its bytes take
+    uint32_t offload_from_width = UINT32_MAX;  // tokens of passes for which ggml copies weights in RAM to the card; UINT32_MAX: none
 };
 
 }  // namespace nmos

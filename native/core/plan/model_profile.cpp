@@ -126,6 +126,7 @@ void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
             if (unit->layer >= profile.layers) continue;
             profile.layer_bytes[unit->layer] += bytes;
             profile.type_bytes[type] += bytes;
+            profile.largest_weight = std::max(profile.largest_weight, bytes);
             if (unit->group == UnitGroup::Experts && profile.experts > 0 && !profile.is_mixture[unit->layer]) {
                 // The router and an expert for all tokens are no part of what can be placed.
                 profile.is_mixture[unit->layer] = true;

@@ -31,6 +31,7 @@ struct ModelProfile {
     std::vector<uint64_t> network_bytes;       // (layer) those of them in the feed-forward network, or in the experts
     std::vector<uint32_t> network_pieces;      // (layer) that the network can be cut into, or experts; 1: only as a whole, 0: there is none
     std::vector<bool> is_mixture;              // (layer) the network is a mixture of experts
+    uint64_t largest_weight = 0;               // bytes of the largest tensor of any layer
     std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token
     KvType kv_type = KvType::F16;
     bool can_quantise_kv = false;              // keys and values divide into the blocks of quantised types

@@ -99,6 +99,12 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<c
             const double beside = static_cast<double>(step.processor) * profile.processor.at(tokens) * step.read;
             const double alone = static_cast<double>(step.card) * per_byte;
             const double launches = step.operations * profile.launch_seconds + step.copies * profile.upload_seconds;
+            if (step.copied > 0) {
+                const double bytes_per_second = profile.staged_bytes_per_second > 0 ? profile.staged_bytes_per_second : profile.upload_bytes_per_second;
+                now = std::max(now, uploading) + launches + static_cast<double>(step.copied) * (step.read / bytes_per_second + per_byte);
+                was_on_processor = false;
+                continue;
+            }
             if (step.drawn > 0 && step.card > 0 && step.processor > 0) {
                 const double share = static_cast<double>(step.card) / static_cast<double>(step.card + step.processor);
                 const double on_card = std::clamp(std::round(share * step.experts), 1.0, step.experts - 1.0);
@@ -109,7 +115,8 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<c
             double processor = now + exchange + beside;
             // The result gets to the card behind what was being uploaded when the step began.
             if (with_card && step.processor > 0) processor = std::max(processor, uploading);
-            double card = now + alone + launches;
+            // ggml's small copies get to the card behind what is being uploaded.
+            double card = (step.copies > 0 && step.drawn == 0 ? std::max(now, uploading) : now) + alone + launches;
             for (const uint64_t bytes : step.streamed) {
                 if (bytes == 0) continue;
                 const double lost = profile.upload_share_of_card * (profile.upload_seconds + static_cast<double>(bytes) / profile.upload_bytes_per_second);

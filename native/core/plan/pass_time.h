@@ -23,6 +23,7 @@ struct PassStep {
     uint32_t experts = 0;     // of a mixture; 0: no mixture
     uint32_t drawn = 0;       // those that any token chooses, of which by chance more or fewer are on the card
     uint32_t where = 0;       // which card, where there are several
+    uint64_t copied = 0;      // for the card by ggml, which waits for it before each copy and computes behind it; nothing else then
 };
 
 // A card that takes part in a pass, and how many upload slots it has.

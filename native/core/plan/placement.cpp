@@ -60,19 +60,22 @@ struct CardShare {
     uint64_t bytes = 0;
 };
 
-std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementRequest& request, uint64_t budget) {
+std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget) {
+    // Of a card that was not asked, it is assumed.
+    const bool offloads = !card.profile || card.profile->offload_from_width != never_streamed;
+    std::optional<CardShare> most;
     CardShare share;
     share.weights = model.output_bytes;
     share.bytes = model.output_bytes + compute_buffer_bytes(model, request.context_length, request.batch_size);
-    while (share.layers < model.layers) {
-        const size_t layer = model.layers - 1 - share.layers;
-        const uint64_t kv = model.kv_bytes_per_token[layer] * request.context_length;
-        if (share.bytes + model.layer_bytes[layer] + kv > budget) break;
-        share.bytes += model.layer_bytes[layer] + kv;
+    while (share.layers < model.layers && share.bytes <= budget) {
+        const uint32_t layer = model.layers - 1 - share.layers;
+        share.bytes += model.layer_bytes[layer] + model.kv_bytes_per_token[layer] * request.context_length;
         share.weights += model.layer_bytes[layer];
         ++share.layers;
+        const uint64_t copies = offloads ? offload_bytes(model, request.context_length, layer) : 0;
+        if (share.bytes + copies <= budget) most = {share.layers, share.weights, share.bytes + copies};
     }
-    return share.layers > 0 ? std::optional(share) : std::nullopt;
+    return most;
 }
 
 void explain_card(const PlacementRequest& request, const CardMemory& card, Placement& placement) {
@@ -123,6 +126,12 @@ uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length
     const uint64_t activations = uint64_t{batch_size} * (std::max(uint64_t{model.feed_forward} * 3, mixture) + uint64_t{model.embedding} * 8) * sizeof(float);
     const uint64_t mask = uint64_t{batch_size} * context_length * sizeof(float);
     return activations + mask + uint64_t{model.vocabulary} * sizeof(float) * 2;
+}
+
+uint64_t offload_bytes(const ModelProfile& model, uint32_t context_length, uint32_t layers_below) {
+    uint64_t most = layers_below > 0 ? model.largest_weight : 0;
+    for (uint32_t layer = 0; layer < layers_below; ++layer) most = std::max(most, model.kv_bytes_per_token[layer] * context_length);
+    return most;
 }
 
 uint64_t share_result_bytes(const ModelProfile& model, uint32_t batch_size) {
@@ -216,8 +225,9 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     UnitPlan& units = plan.units;
     if (!plan.parts.empty()) {
         place_over_cards(model, request, cards, plan.parts, placement);
-    } else if (units.networks_on_card().in_ram() == 0) {
+    } else if (!units.is_divided()) {
         // Nothing is gained over whole layers.
+        placement.predictions = units.predictions;
         return;
     } else {
         const uint32_t first = model.layers - units.layers_on_card();
@@ -232,7 +242,7 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
     placement.predictions = units.predictions;
     // Over several cards the layers may be whole.
-    if (units.networks_on_card().in_ram() > 0) placement.units = std::move(units);
+    if (units.is_divided()) placement.units = std::move(units);
     else placement.networks_can_leave = placement.device_layers == model.layers && has_divisible_network(model);
 }
 
@@ -265,7 +275,7 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
         placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
     } else {
         explain_card(request, *best, placement);
-        const auto share = fill_card(model, request, budget_of(*best, request));
+        const auto share = fill_card(model, request, *best, budget_of(*best, request));
         const bool fits = share && share->layers == model.layers;
         if (!fits && best->profile && !best->integrated) place_units(model, request, *best, placement);
         const bool is_planned = !placement.cards.empty();

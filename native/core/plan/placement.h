@@ -91,6 +91,10 @@ std::string card_names(const Placement& placement);
 // Bytes of the buffers that hold activations during a pass of `batch_size` tokens; an estimate from above.
 uint64_t compute_buffer_bytes(const ModelProfile& model, uint32_t context_length, uint32_t batch_size);
 
+// Bytes that the buffers on the card hold, too, where ggml copies layers in RAM there for wide passes: one weight, or the KV cache of
+// one layer, at a time.
+uint64_t offload_bytes(const ModelProfile& model, uint32_t context_length, uint32_t layers_below);
+
 // Of the card's memory for the results of a network's shares, before they are added up.
 uint64_t share_result_bytes(const ModelProfile& model, uint32_t batch_size);
 

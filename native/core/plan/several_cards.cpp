@@ -154,10 +154,13 @@ class BorderSearch {
     const UnitPlan& part(const Division& division, size_t i) {
         const uint32_t first = division.begins[i];
         const uint32_t end = end_of(division, i);
-        const auto [known, added] = parts_.try_emplace({division.order[i], first, end});
+        // ggml asks the first card whether it computes the layers before its own in wide passes.
+        const CardBudget& card = cards_[division.order[i]];
+        const bool offloads = i == 0 && card.profile.offload_from_width != never_streamed;
+        const uint64_t offloaded = offloads ? offload_bytes(model_, request_.context_length, first) : 0;
+        const auto [known, added] = parts_.try_emplace({division.order[i], first, end, offloaded});
         if (added) {
-            const CardBudget& card = cards_[division.order[i]];
-            known->second = plan_units(part_of(model_, first, end), card.profile, {request_.context_length, request_.widest_pass, card.bytes, true});
+            known->second = plan_units(part_of(model_, first, end), card.profile, {request_.context_length, request_.widest_pass, card.bytes, true, offloaded});
         }
         return known->second;
     }
@@ -165,7 +168,7 @@ class BorderSearch {
     const ModelProfile& model_;
     const std::span<const CardBudget> cards_;
     const PlanRequest& request_;
-    std::map<std::tuple<size_t, uint32_t, uint32_t>, UnitPlan> parts_;  // by card, first layer and end
+    std::map<std::tuple<size_t, uint32_t, uint32_t, uint64_t>, UnitPlan> parts_;  // by card, first layer, end and what is copied of layers before
 };
 
 std::string number(double value) {
@@ -196,6 +199,9 @@ void explain(std::span<const CardBudget> cards, SeveralCardsPlan& plan) {
     const auto layers = [](uint32_t count) { return std::to_string(count) + (count == 1 ? " layer" : " layers"); };
     const uint32_t before = plan.cards.front().first;
     if (before > 0) sentences.push_back("The processor computes the first " + layers(before) + " from RAM.");
+    if (const uint32_t from = cards[plan.cards.front().card].profile.offload_from_width; before > 0 && from != never_streamed) {
+        sentences.push_back("For passes of " + std::to_string(from) + " tokens and more they are uploaded, and " + name(plan.cards.front()) + " computes them, too.");
+    }
     std::string where;
     for (const CardLayers& part : plan.cards) {
         const bool is_last = &part == &plan.cards.back();

@@ -24,6 +24,12 @@ constexpr uint32_t longest_draft = 32;
 constexpr uint32_t attention_operations = 20;
 constexpr uint32_t share_operations = 4;
 
+// Of a layer in RAM that the card computes: ggml's copies of weights, large ones and small ones, and of the KV cache, and the
+// small ones alone.
+constexpr uint32_t attention_copies = 10;
+constexpr uint32_t network_copies = 4;
+constexpr uint32_t small_copies = 6;
+
 // Of a mixture: choosing experts and weighing them, and putting the rows of card and processor into their order. Besides, the
 // results of a token's experts are added up one by one.
 constexpr uint32_t router_operations = 8;
@@ -107,7 +113,8 @@ class Search {
         for (size_t layer = 0; layer < model_.layers; ++layer) plan.layers[layer].network.pieces = model_.network_pieces[layer];
         if (on_card == 0) return plan;
         plan.output_on_card = true;
-        plan.vram_bytes = model_.output_bytes + compute_buffer_bytes(model_, request_.context_length, request_.widest_pass);
+        plan.vram_bytes = model_.output_bytes + compute_buffer_bytes(model_, request_.context_length, request_.widest_pass) + request_.offload_bytes;
+        if (device_.offload_from_width != never_streamed) plan.vram_bytes += offload_bytes(model_, request_.context_length, model_.layers - on_card);
         for (size_t layer = model_.layers - on_card; layer < model_.layers; ++layer) {
             plan.layers[layer].on_card = true;
             plan.vram_bytes += model_.layer_bytes[layer] - model_.network_bytes[layer] + kv_bytes(layer);
@@ -184,9 +191,21 @@ class Search {
             plan.vram_bytes += resident_bytes(model_, plan, layer);
             if (slots > 0) plan.slot_bytes = std::max(plan.slot_bytes, bytes_of(model_, plan, layer, std::max(network.streamed, network.rest())));
         }
+        if (slots > 0) stream_below(plan);
         plan.vram_bytes += slots * plan.slot_bytes;
         if (plan.networks_on_card().in_ram() > 0) plan.vram_bytes += share_result_bytes(model_, request_.widest_pass);
         return plan;
+    }
+
+    // Lets wide passes upload the layers below the card through the slots instead of having them copied by ggml, but for mixtures, of
+    // which ggml copies only the experts that are chosen.
+    void stream_below(UnitPlan& plan) const {
+        if (plan.layers_on_card() == 0 || device_.offload_from_width == never_streamed) return;
+        for (size_t layer = 0; layer < plan.layers.size() && !plan.layers[layer].on_card; ++layer) {
+            if (model_.is_mixture[layer]) continue;
+            plan.layers[layer].stream_from_width = device_.offload_from_width;
+            plan.slot_bytes = std::max({plan.slot_bytes, model_.network_bytes[layer], model_.layer_bytes[layer] - model_.network_bytes[layer]});
+        }
     }
 
     // Divides what the processor computes for one token into an earlier and a later share, and chooses for each the width
@@ -250,13 +269,19 @@ std::string sentence(const char* format, double first, double second = 0) {
     return text;
 }
 
-void explain(const ModelProfile& model, UnitPlan& plan) {
+void explain(const ModelProfile& model, const DeviceProfile& device, UnitPlan& plan) {
     const double mib = 1 << 20;
     if (plan.layers_on_card() == 0) {
         plan.explanation.push_back("The card has no room for a layer beside the output head and the compute buffers, so the processor computes all.");
         return;
     }
     plan.explanation.push_back(sentence("The attention of %.0f of %.0f layers and the output head are on the card.", plan.layers_on_card(), model.layers));
+    if (const uint32_t below = model.layers - plan.layers_on_card(); below > 0) {
+        plan.explanation.push_back(sentence("The processor computes the first %.0f layers from RAM.", below));
+        if (device.offload_from_width != never_streamed) {
+            plan.explanation.push_back(sentence("For passes of %.0f tokens and more they are uploaded, and the card computes them, too.", device.offload_from_width));
+        }
+    }
     const NetworkCut all = plan.networks_on_card();
     const auto percent = [&](uint32_t pieces) { return 100.0 * pieces / std::max(1u, all.pieces); };
     plan.explanation.push_back(sentence("%.0f%% of their feed-forward networks stay there, too; in all %.0f MiB of graphics memory are used.",
@@ -276,6 +301,10 @@ void explain(const ModelProfile& model, UnitPlan& plan) {
 
 uint32_t UnitPlan::layers_on_card() const {
     return static_cast<uint32_t>(std::ranges::count_if(layers, &LayerPlan::on_card));
+}
+
+bool UnitPlan::is_divided() const {
+    return networks_on_card().in_ram() > 0 || std::ranges::any_of(layers, [](const LayerPlan& layer) { return layer.stream_from_width != never_streamed; });
 }
 
 NetworkCut UnitPlan::networks_on_card() const {
@@ -309,10 +338,15 @@ double predict_pass(const ModelProfile& model, const DeviceProfile& device, cons
 
 double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, const UnitPlan& plan, uint32_t width) {
     std::vector<PassStep> steps;
+    const uint32_t offload_from_width = plan.layers_on_card() > 0 ? cards.front().profile->offload_from_width : never_streamed;
     for (size_t i = 0; i < plan.layers.size(); ++i) {
         const LayerPlan& layer = plan.layers[i];
         const uint64_t attention = model.layer_bytes[i] - model.network_bytes[i];
+        const bool uploaded = width >= layer.stream_from_width;
+        const bool copied = !layer.on_card && !uploaded && width >= offload_from_width;
         steps.push_back(layer.on_card ? PassStep{attention, {}, 0, 0, attention_operations} : PassStep{0, {}, attention});
+        if (uploaded) steps.back() = {0, {attention}, 0, 0, attention_operations, 0, 1, small_copies};
+        if (copied) steps.back() = {0, {}, 0, 0, attention_operations, 0, 1, attention_copies, 0, 0, 0, attention};
         steps.back().where = layer.card;
         if (const NetworkCut& network = layer.network; network.pieces > 0) {
             const auto bytes = [&](uint32_t pieces) { return bytes_of(model, plan, i, pieces); };
@@ -321,6 +355,8 @@ double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, 
             const auto shares = static_cast<uint32_t>((network.resident > 0) + (network.streamed > 0) + (network.early > 0) + (network.rest() > 0));
             PassStep step{bytes(network.resident), {bytes(network.streamed), early, rest}, bytes(network.on_processor(width)), 0,
                           layer.on_card ? shares * share_operations : 0};
+            if (uploaded) step = {0, {model.network_bytes[i]}, 0, 0, share_operations};
+            if (copied) step = {0, {}, 0, 0, share_operations, 0, 1, network_copies, 0, 0, 0, model.network_bytes[i]};
             // The network's input and its result.
             if (layer.on_card && step.processor > 0) step.exchanged = model.embedding * static_cast<uint32_t>(sizeof(float));
             if (model.is_mixture[i]) {
@@ -372,7 +408,7 @@ double typical_request_seconds(uint32_t widest_pass, const std::function<double(
 
 UnitPlan plan_units(const ModelProfile& model, const DeviceProfile& device, const PlanRequest& request) {
     UnitPlan plan = Search(model, device, request).best();
-    explain(model, plan);
+    explain(model, device, plan);
     return plan;
 }
 

@@ -1,7 +1,9 @@
 // Decides for every unit of a model where its weights live and who computes with them, so that passes are as short as the
 // machine allows. Pure: no I/O, no clock, no library calls.
 //
-// Attention stays on the card together with the KV cache, for the last layers first; what VRAM is left goes to
+// Attention stays on the card together with the KV cache, for the last layers first. Layers for which there is no room are computed by
+// the processor, in wide passes by the card: through the upload slots if there are any, else with what ggml copies there, one
+// weight after the other, from the width on where the card asks for it. What VRAM is left goes to
 // feed-forward networks, or experts, and upload slots. Every network of these layers is cut into a share that stays on the card, one that
 // every pass uploads, and a rest, which the processor computes at the same time and wide passes upload, too, from the width
 // on where that is faster. Networks that cannot be cut are one of the three. Of a mixture, some experts stay on the card and the
@@ -28,12 +30,14 @@ struct PlanRequest {
     uint32_t widest_pass = 0;     // tokens
     uint64_t vram_bytes = 0;      // for weights, KV cache, compute buffers and upload slots
     bool all_or_none = false;     // the attention of every layer is on the card, or of no layer
+    uint64_t offload_bytes = 0;   // of `vram_bytes`, kept for what is copied of layers that are no part of the model here
 };
 
 struct LayerPlan {
     bool on_card = false;  // attention and KV cache
-    NetworkCut network;    // below the card nothing is resident or streamed: the processor computes all of the layer
+    NetworkCut network;    // below the card nothing is resident or streamed: the processor computes all of the layer in narrow passes
     uint32_t card = 0;     // which one, where there are several (several_cards.h)
+    uint32_t stream_from_width = never_streamed;  // below the card: passes at least so wide upload the weights of all the layer
 };
 
 struct PassPrediction {
@@ -53,6 +57,8 @@ struct UnitPlan {
     std::vector<std::string> explanation;      // a sentence each
 
     uint32_t layers_on_card() const;
+    // Whether anything is uploaded or computed in shares, so that it is no placement by whole layers.
+    bool is_divided() const;
     // Of all networks of the layers on the card.
     NetworkCut networks_on_card() const;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "device/offload_width.h"
 #include "platform/os.h"
 #include "runtime/card_answers.h"
 #include "runtime/engine_error.h"
@@ -121,7 +122,10 @@ std::optional<DeviceProfile> Engine::profile_of(const std::string& device, int32
     const std::string machine = speed_key(card, threads, card_state(card));
     std::lock_guard lock(mutex_);
     const auto known = measurements_.find(machine);
-    return known != measurements_.end() && known->second.device.covers(types) ? std::optional(known->second.device.profile_for(types)) : std::nullopt;
+    if (known == measurements_.end() || !known->second.device.covers(types)) return std::nullopt;
+    DeviceProfile profile = known->second.device.profile_for(types);
+    profile.offload_from_width = offload_width(card, widest_pass);
+    return profile;
 }
 
 std::shared_ptr<Model> Engine::load(const LoadOptions& options) {

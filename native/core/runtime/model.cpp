@@ -98,6 +98,13 @@ std::optional<NetworkCut> cut_of(const ModelProfile& model, const Placement& pla
     return plan.on_card && plan.card == card && (plan.network.in_ram() > 0 || can_leave) ? std::optional(plan.network) : std::nullopt;
 }
 
+// From which width on a layer below those of the cards is uploaded to one of them.
+uint32_t stream_below_from_width(const Placement& placement, uint32_t card, size_t layer) {
+    if (!placement.units) return never_streamed;
+    const LayerPlan& plan = placement.units->layers[layer];
+    return !plan.on_card && plan.card == card ? plan.stream_from_width : never_streamed;
+}
+
 // Tells llama.cpp which tensors belong into RAM. Lives as long as the loading.
 class Overrides {
   public:
@@ -112,6 +119,11 @@ class Overrides {
             }
             if (!layers.empty()) add("^blk\\.(" + layers + ")\\.ffn_(gate|up|gate_up|down)" + (mixture ? "_exps" : "") + "\\.weight$", ram);
         }
+        std::string below;
+        for (size_t i = 0; i < model.layers; ++i) {
+            if (stream_below_from_width(placement, card, i) != never_streamed) below += (below.empty() ? "" : "|") + std::to_string(i);
+        }
+        if (!below.empty()) add("^blk\\.(" + below + ")\\.(attn_(q|k|v|qkv|output)|ffn_(gate|up|down))\\.weight$", ram);
     }
     // Of no tensor. Where there is any override, llama.cpp keeps no several copies of what goes from card to card, which takes
     // memory that no plan counts, for passes that are not waited for, of which there are none here.
@@ -180,6 +192,9 @@ std::unique_ptr<HostWeights> make_host_weights(const ModelProfile& model, const 
     options.memory = placement.copies_host_weights ? HostMemory::Pinned : HostMemory::Mapped;
     options.output_layer = placement.layers;
     for (uint32_t i = 0; i < model.layers; ++i) {
+        if (const uint32_t width = stream_below_from_width(placement, card, i); width != never_streamed) {
+            options.stream_from_width[{i, UnitGroup::Attention}] = options.stream_from_width[{i, UnitGroup::FeedForward}] = width;
+        }
         const std::optional<NetworkCut> network = cut_of(model, placement, card, i);
         if (!network) continue;
         if (network->pieces > 1) (model.is_mixture[i] ? options.mixtures : options.networks)[i] = *network;

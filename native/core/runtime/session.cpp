@@ -17,11 +17,11 @@ constexpr uint32_t host_batch_size = 64;
 constexpr uint32_t device_batch_size = 512;
 
 // With weights that are uploaded, the narrowest pass that is nearly as fast per token as the best one.
-uint32_t batch_size_of(const UnitPlan& plan) {
+uint32_t batch_size_of(const std::vector<PassPrediction>& predictions) {
     constexpr double nearly = 1.1;
     const auto seconds_per_token = [](const PassPrediction& pass) { return pass.seconds / pass.width; };
-    const double best = std::ranges::min(plan.predictions | std::views::transform(seconds_per_token));
-    return std::ranges::find_if(plan.predictions, [&](const PassPrediction& pass) { return seconds_per_token(pass) <= nearly * best; })->width;
+    const double best = std::ranges::min(predictions | std::views::transform(seconds_per_token));
+    return std::ranges::find_if(predictions, [&](const PassPrediction& pass) { return seconds_per_token(pass) <= nearly * best; })->width;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
@@ -29,8 +29,10 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 }
 
 uint32_t default_batch_size(const Placement& placement) {
-    if (placement.units) return std::max(host_batch_size, batch_size_of(*placement.units));
-    return placement.device_layers == placement.layers ? device_batch_size : host_batch_size;
+    const bool is_whole = placement.device_layers == placement.layers && !placement.units;
+    if (is_whole) return device_batch_size;
+    const bool is_predicted = placement.device_layers > 0 && !placement.predictions.empty();
+    return is_predicted ? std::max(host_batch_size, batch_size_of(placement.predictions)) : host_batch_size;
 }
 
 bool forgets_exactly(const Model& model) {

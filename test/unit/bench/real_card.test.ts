@@ -1,5 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import { cardScenarios, isRealCard, parseCard } from "../../../bench/memory/real_card";
+import { scenarioName } from "../../../bench/memory/scenario";
 import { firstThat } from "../../../bench/memory/static_splits";
 import { toEngineError } from "../../../src/shared/errors";
 
@@ -37,6 +38,12 @@ it("has scenarios with the limit, told from those of simulated cards", () => {
   ]);
   expect(scenarios.every(({ card }) => isRealCard(card))).toBe(true);
   expect(["gtx1650-4gb", "none"].some(isRealCard)).toBe(false);
+});
+
+it("names rows with the context where it is not the usual one", () => {
+  const scenario = { label: "14B", layers: 48, card: "gtx1650-4gb", decodeTarget: 1 };
+  expect(scenarioName(scenario)).toBe("14B gtx1650-4gb");
+  expect(scenarioName({ ...scenario, contextLength: 8192 })).toBe("14B gtx1650-4gb context 8192");
 });
 
 describe("the first split that fits is found", () => {
