@@ -42,7 +42,11 @@ struct Pair {
         return asked;
     }
 
-    GenerationResult answer(GenerationRequest asked) { return run(small, session, std::move(asked)); }
+    // Not from memory of an answer before, which needs no draft model.
+    GenerationResult answer(GenerationRequest asked) {
+        small.model->speculation().recent.forget();
+        return run(small, session, std::move(asked));
+    }
     GenerationResult plain(float temperature = 0) { return answer(request(nullptr, temperature)); }
 
     const RandomModel file;

@@ -163,7 +163,7 @@ TEST(placed_model, "is cut up by the measured speed of a card that refuses to ho
     LoadOptions options = tight_options();
     options.plan.vram_limit = 0;
     int refused = 0;
-    for (const int after : {0, 1, 2, 4, 8, 16}) {
+    for (const int after : {0, 1, 2, 3, 4, 6, 8, 12, 16}) {
         // One that knows no speed yet.
         Engine engine(library_directory(), false, cache.path());
         card().fail_allocation(after);
@@ -177,7 +177,7 @@ TEST(placed_model, "is cut up by the measured speed of a card that refuses to ho
         Passes passes(engine.create_session(model, {context, batch}, 1));
         expect_equal(passes.behind({1, 2, 3}, model->vocabulary().size()).size(), model->vocabulary().size());
     }
-    expect(refused >= 3, "half of the allocations, at least, to be of graphics memory, got " + show(refused));
+    expect(refused >= 3, "some of the allocations to be of graphics memory, got " + show(refused));
 }
 
 TEST(placed_model, "gives all memory back when it is closed, whoever still knows it") {

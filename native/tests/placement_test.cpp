@@ -236,7 +236,7 @@ TEST(placement, "takes the card on which the model may use the most memory") {
         expect_equal(placement.device_layers, layers, at);
     };
     constexpr uint64_t all = UINT64_MAX;
-    const auto room = [](uint64_t layers) { return head_and_buffers + layers * layer_and_kv; };
+    const auto room = [](uint64_t layers) { return all_but_layers + layers * layer_and_kv; };
     // The limit holds for what other models have there, too.
     check_best({{80 * gib, 0, all}, {margin + room(5), 0, all}}, room(7), 0, "Card0", 7);
     check_best({{80 * gib, 3 * layer_and_kv, all}, {margin + room(5), 0, all}}, room(7), 0, "Card1", 5);
