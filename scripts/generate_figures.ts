@@ -53,10 +53,18 @@ export function readReports(directory = join(root, "bench", "results")): Report[
     .map((file) => JSON.parse(readFileSync(join(directory, file), "utf8")) as Report);
 }
 
+/** Benchmarks whose own figures are of interest where nothing is to be compared with. */
+const shownWhole = new Set(["first-run"]);
+
 /** What stands between the markers: for each benchmark a table of what is compared with something, and its conditions. */
 export function figures(reports: readonly Report[]): string {
   if (reports.length === 0) return "No results are committed yet.";
-  return reports.map((report) => `### ${report.name}\n\n${tableOf(report.rows)}\n\n${conditions(report)}`).join("\n\n");
+  return reports
+    .map(({ rows, ...report }) => {
+      const shown = shownWhole.has(report.name) ? rows : rows.filter(({ peer }) => peer !== null);
+      return `### ${report.name}\n\n${tableOf(shown)}\n\n${conditions(report)}`;
+    })
+    .join("\n\n");
 }
 
 /** Throws where a headline has no row: a benchmark has another name or other rows now. */
@@ -80,7 +88,7 @@ export function withFigures(readme: string, content: string): string {
 }
 
 function tableOf(rows: readonly Row[]): string {
-  const lines = rows.filter(({ peer }) => peer !== null).map((row) => `| ${cells(row).join(" | ")} |`);
+  const lines = rows.map((row) => `| ${cells(row).join(" | ")} |`);
   return ["| measured | NMOS | compared with | | ratio |", "| --- | ---: | --- | ---: | ---: |", ...lines].join("\n");
 }
 
@@ -92,7 +100,7 @@ function cells({ id, value, unit, peer, peerValue, ratio }: Row): string[] {
   return [id, `${value} ${unit}`, peer ?? "", theirs, shown];
 }
 
-function conditions({ command, commit, machine }: Report): string {
+function conditions({ command, commit, machine }: Omit<Report, "rows">): string {
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version.replace(/^v/, "")}`);
   const disturbed = machine.disturbedSamples ?? 0;
   return [

@@ -31,10 +31,11 @@ void OpenEngines::close_all() const {
 }
 
 EngineContext::EngineContext(Napi::Env env, const std::string& library_directory, bool cpu_only, std::string cache_directory,
-                             const std::vector<BackendPack>& packs, const Callback& on_log, std::shared_ptr<MainThread> main,
-                             std::shared_ptr<OpenEngines> siblings)
+                             const std::vector<BackendPack>& packs, const std::vector<std::string>& left_out, const Callback& on_log,
+                             std::shared_ptr<MainThread> main, std::shared_ptr<OpenEngines> siblings)
     : env_(env), main_(std::move(main)), log_sink_(on_log ? add_log_sink(sink_for(on_log, main_)) : nullptr),
-      engine_(std::make_unique<Engine>(library_directory, cpu_only, std::move(cache_directory), packs)), closer_("nmos-closer"), siblings_(std::move(siblings)) {
+      engine_(std::make_unique<Engine>(library_directory, cpu_only, std::move(cache_directory), packs, left_out)), closer_("nmos-closer"),
+      siblings_(std::move(siblings)) {
     siblings_->add(this);
     napi_add_env_cleanup_hook(env_, &EngineContext::on_node_exit, this);
 }

@@ -31,8 +31,8 @@ class OpenEngines {
 class EngineContext : public std::enable_shared_from_this<EngineContext> {
   public:
     EngineContext(Napi::Env env, const std::string& library_directory, bool cpu_only, std::string cache_directory,
-                  const std::vector<BackendPack>& packs, const Callback& on_log, std::shared_ptr<MainThread> main,
-                  std::shared_ptr<OpenEngines> siblings);
+                  const std::vector<BackendPack>& packs, const std::vector<std::string>& left_out, const Callback& on_log,
+                  std::shared_ptr<MainThread> main, std::shared_ptr<OpenEngines> siblings);
     ~EngineContext();
     EngineContext(const EngineContext&) = delete;
     EngineContext& operator=(const EngineContext&) = delete;

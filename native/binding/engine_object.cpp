@@ -154,7 +154,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
         const auto log = options.function("onLog");
         const bool cpu_only = options.choice("backends", {"all", "cpu"}) == "cpu";
         context_ = std::make_shared<EngineContext>(info.Env(), options.text("libraryDirectory"), cpu_only, options.optional_text("cacheDirectory").value_or(""),
-                                                   backend_packs(options), log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
+                                                   backend_packs(options), options.texts("leftOut"), log ? hold_callback(main, *log) : nullptr, main, AddonData::of(info.Env()).engines);
         return info.Env().Undefined();
     });
 }

@@ -1,6 +1,8 @@
 #include "runtime/backends.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "check.h"
 #include "gguf_file.h"
@@ -24,6 +26,12 @@ void check_repeated(const std::vector<CardIdentity>& cards, const std::vector<bo
         expect(repeated[i] == expected[i], "device " + std::to_string(i) + (expected[i] ? " to be left out" : " to stay"), at);
     }
 }
+
+#if defined(_WIN32)
+constexpr const char* broken_backend = "ggml-broken.dll";
+#else
+constexpr const char* broken_backend = "libggml-broken.so";
+#endif
 
 const CardIdentity cpu{"CPU", "", "GTX 1650", false};
 const CardIdentity cuda{"CUDA", "0000:01:00.0", "GTX 1650"};
@@ -49,6 +57,20 @@ TEST(backends, "a pack that lacks a library is left out, too") {
     const size_t tried = backend_states().size();
     load_backends(library_directory(), false, {{text.path(), {}}});
     expect_equal(backend_states().size(), tried);
+}
+
+TEST(backends, "a backend of the folder is not touched when it is named among those to leave out") {
+    load_backends(library_directory(), true);
+    const TemporaryFolder folder;
+    std::filesystem::create_directory(folder.path());
+    const std::filesystem::path file = std::filesystem::path(folder.path()) / broken_backend;
+    std::ofstream(file) << "this is no library";
+    const size_t before = backend_states().size();
+    load_backends(folder.path(), false, {}, {"other", "broken"});
+    expect_equal(backend_states().size(), before);
+    load_backends(folder.path(), false, {}, {"other"});
+    const auto states = new_states(before);
+    expect(states.size() == 1 && states[0].name == "broken" && !states[0].usable, "the backend to be tried");
 }
 
 TEST(backends, "the same card of two backends is one device, CUDA's") {

@@ -41,14 +41,19 @@ export function readElfBinary(path: string): NativeBinary {
   const texts = (...tags: bigint[]) =>
     entries.filter(({ tag }) => tags.includes(tag)).map(({ value }) => dynamic.nameAt(value));
 
-  /** Such as `GLIBC_2.34`: a list for every library, which are linked by distances in bytes. */
+  /**
+   * Such as `GLIBC_2.34`: a list for every library, which are linked by distances in bytes. Libraries of NVIDIA have one version
+   * only, called as the library is, which says nothing beyond its name.
+   */
   function neededVersions(): string[] {
     const section = sectionOf(versionNeedSection);
     const names: string[] = [];
     for (let file = 0, at = section.offset; file < section.info; ++file, at += bytes.readUInt32LE(at + 12)) {
+      const library = section.nameAt(bytes.readUInt32LE(at + 4));
       let need = at + bytes.readUInt32LE(at + 8);
       for (let count = bytes.readUInt16LE(at + 2); count > 0; --count, need += bytes.readUInt32LE(need + 12)) {
-        names.push(section.nameAt(bytes.readUInt32LE(need + 8)));
+        const name = section.nameAt(bytes.readUInt32LE(need + 8));
+        if (name !== library) names.push(name);
       }
     }
     return names;

@@ -10,6 +10,7 @@ import recipes from "../../native/engine_packs.json";
 import { packCatalogue, type PackArchive } from "../../src/engine/packs/pack_catalogue";
 import { ensureNpmPackage, type PinnedPackage } from "./npm_package";
 import { ensureWheel, type PinnedWheel } from "./python_wheel";
+import { checkPack } from "./system_baseline";
 import { expectArchive, writePack, type PackContent } from "./write_pack";
 
 /** Names in the pack by paths in the source. */
@@ -48,6 +49,8 @@ export async function buildPack(
   if (!known) throw new Error(`src/engine/packs/pack_catalogue.json has no entry for ${id} on ${platform}: add one.`);
   const contents: PackContent[] = [];
   for (const source of recipe.sources) contents.push(...(await contentsOf(source)));
+  const isLibrary = ({ name }: PackContent) => name === recipe.backend || recipe.libraries.includes(name);
+  checkPack(`The pack ${id} for ${platform}`, contents.filter(isLibrary), platform);
   contents.push({ name: "licenses/llama.cpp.txt", path: join(root, "native/licenses/llama.cpp.txt") });
   const artifacts = join(root, "artifacts");
   mkdirSync(artifacts, { recursive: true });

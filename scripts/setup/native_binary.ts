@@ -10,12 +10,14 @@ export interface NativeBinary {
   searchPaths: string[];
   /** The oldest versions of parts of the system that will do; of one part there may be several. */
   versions: { of: string; version: string }[];
+  /** What it takes from each library, where its format tells; elsewhere versions do. */
+  functions?: { library: string; names: string[] }[];
 }
 
 /** Reads a library of the platform, `<platform>-<arch>`, on any system. */
 export function readNativeBinary(path: string, platform: string): NativeBinary {
   if (platform.startsWith("linux-")) return readElfBinary(path);
   if (platform.startsWith("darwin-")) return readMachBinary(path);
-  const { imports, windowsVersion } = readWindowsBinary(path);
-  return { imports, searchPaths: [], versions: [{ of: "Windows", version: windowsVersion }] };
+  const { imports, functions, windowsVersion } = readWindowsBinary(path);
+  return { imports, functions, searchPaths: [], versions: [{ of: "Windows", version: windowsVersion }] };
 }

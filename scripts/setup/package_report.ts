@@ -8,7 +8,8 @@ import { dirname } from "node:path";
 const file = "artifacts/package_report.json";
 
 export interface PackageReport {
-  vsix: { file: string; bytes: number };
+  /** Packages by the platform they are for. */
+  vsix: Partial<Record<string, { file: string; bytes: number }>>;
   activation: {
     /** Milliseconds, of all windows: VS Code's own figure, which counts loading the code and calling `activate`. */
     medianMs: number;
@@ -23,10 +24,15 @@ export interface PackageReport {
   };
 }
 
+/** A report with a part of it replaced; of packages, only those that are named. */
+export function withPart(before: Partial<PackageReport>, part: Partial<PackageReport>): Partial<PackageReport> {
+  return { ...before, ...part, ...(part.vsix ? { vsix: { ...before.vsix, ...part.vsix } } : {}) };
+}
+
 /** Replaces a part of the report and prints it. */
 export function reportPackage(part: Partial<PackageReport>): void {
   const before = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Partial<PackageReport>) : {};
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify({ ...before, ...part }, undefined, 2)}\n`);
+  writeFileSync(file, `${JSON.stringify(withPart(before, part), undefined, 2)}\n`);
   for (const [name, figures] of Object.entries(part)) console.log(`${name}: ${JSON.stringify(figures)}`);
 }

@@ -5,6 +5,7 @@
 import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import baselines from "../../native/system_baseline.json";
+import windowsFunctions from "../../native/windows_functions.json";
 import { readNativeBinary, type NativeBinary } from "./native_binary";
 
 export interface SystemBaseline {
@@ -14,8 +15,23 @@ export interface SystemBaseline {
   libraries: string[];
   /** Further ones by the backend that needs them, which is left out where they are not there. */
   drivers: Record<string, string[]>;
+  /** Of the package, those that libraries of engine packs find loaded. */
+  package: string[];
   /** Newest versions that may be asked for. */
   versions: Record<string, string>;
+}
+
+/**
+ * Functions that the oldest supported Windows is known to have, of those of its libraries whose names carry no version (API
+ * sets do, and msvcrt.dll does not change): nothing else tells that one came later. By the library's name in small letters.
+ */
+const knownFunctions = new Map(
+  Object.entries(windowsFunctions as Record<string, string[]>).map(([library, names]) => [library, new Set(names)]),
+);
+
+function unknownFunctions(library: string, names: readonly string[]): string[] {
+  const known = knownFunctions.get(library.toLowerCase());
+  return known ? names.filter((name) => !known.has(name)).map((name) => `${name} of ${library}`) : [];
 }
 
 export function baselineOf(platform: string): SystemBaseline {
@@ -28,17 +44,36 @@ export function baselineOf(platform: string): SystemBaseline {
 
 /** Throws, naming everything that a system of the baseline could not load, when there is something in the folder. */
 export function checkAgainstBaseline(directory: string, platform: string): void {
-  const binaries = new Map(
-    readdirSync(directory).map((name) => [name, readNativeBinary(join(directory, name), platform)] as const),
-  );
-  const problems = problemsOf(binaries, baselineOf(platform));
-  if (problems.length > 0) throw new Error(`${directory} cannot be loaded everywhere:\n${problems.join("\n")}`);
+  const files = readdirSync(directory).map((name) => ({ name, path: join(directory, name) }));
+  check(directory, files, platform, baselineOf(platform));
+}
+
+/** The same for the libraries of an engine pack. */
+export function checkPack(title: string, files: readonly { name: string; path: string }[], platform: string): void {
+  check(title, files, platform, packBaselineOf(platform));
+}
+
+/** What libraries of an engine pack find there: what the system has, and what is loaded of the package. */
+export function packBaselineOf(platform: string): SystemBaseline {
+  const baseline = baselineOf(platform);
+  return { ...baseline, libraries: [...baseline.libraries, ...baseline.package] };
+}
+
+function check(
+  title: string,
+  files: readonly { name: string; path: string }[],
+  platform: string,
+  baseline: SystemBaseline,
+): void {
+  const binaries = new Map(files.map(({ name, path }) => [name, readNativeBinary(path, platform)] as const));
+  const problems = problemsOf(binaries, baseline);
+  if (problems.length > 0) throw new Error(`${title} cannot be loaded everywhere:\n${problems.join("\n")}`);
 }
 
 /** One sentence for everything that is wrong. */
 export function problemsOf(binaries: ReadonlyMap<string, NativeBinary>, baseline: SystemBaseline): string[] {
   const packaged = new Set([...binaries.keys()].map((name) => name.toLowerCase()));
-  return [...binaries].flatMap(([file, { imports, searchPaths, versions }]) => {
+  return [...binaries].flatMap(([file, { imports, searchPaths, versions, functions = [] }]) => {
     const known = [...baseline.libraries, ...(baseline.drivers[file] ?? [])].map(pattern);
     const isThere = (name: string): boolean =>
       known.some((one) => one.test(name)) || packaged.has(basename(name).toLowerCase());
@@ -49,6 +84,12 @@ export function problemsOf(binaries: ReadonlyMap<string, NativeBinary>, baseline
       ...imports
         .filter((name) => !isThere(name))
         .map((name) => `${file} needs ${name}, which is neither in the package nor part of ${baseline.system}.`),
+      ...functions
+        .flatMap(({ library, names }) => unknownFunctions(library, names))
+        .map(
+          (name) =>
+            `${file} takes ${name}, of which it is not known that ${baseline.system} has it. Look in Microsoft's documentation: where it has, add it to native/windows_functions.json, else look for it when it is needed (GetProcAddress).`,
+        ),
       ...versions
         .filter(({ of, version }) => isNewer(version, baseline.versions[of] ?? "0"))
         .map(

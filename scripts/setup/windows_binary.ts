@@ -5,6 +5,8 @@ export interface WindowsBinary {
   exports: string[];
   /** Names of the DLLs it imports from, as written in the file. Delayed imports are not among them. */
   imports: string[];
+  /** What it takes from each of them; `#12` where it asks for the twelfth function and not for a name. */
+  functions: { library: string; names: string[] }[];
   /** The oldest one that loads it, such as `10.0`. */
   windowsVersion: string;
 }
@@ -57,19 +59,31 @@ export function readWindowsBinary(path: string): WindowsBinary {
     return Array.from({ length: count }, (_, index) => textAt(bytes.readUInt32LE(names + 4 * index)));
   }
 
-  function importedLibraries(table: number): string[] {
-    const names: string[] = [];
-    // The table ends with an entry of zeros.
+  /** The tables of libraries and of functions end with an entry of zeros. */
+  function importedFunctions(table: number): WindowsBinary["functions"] {
+    const libraries: WindowsBinary["functions"] = [];
     for (let entry = offsetOf(table); bytes.readUInt32LE(entry + 12) !== 0; entry += 20) {
-      names.push(textAt(bytes.readUInt32LE(entry + 12)));
+      const names: string[] = [];
+      // Some linkers write the table of names only where the addresses will be.
+      const functions = bytes.readUInt32LE(entry) || bytes.readUInt32LE(entry + 16);
+      for (let at = offsetOf(functions); bytes.readBigUInt64LE(at) !== 0n; at += 8) names.push(importedName(at));
+      libraries.push({ library: textAt(bytes.readUInt32LE(entry + 12)), names });
     }
-    return names;
+    return libraries;
+  }
+
+  function importedName(at: number): string {
+    const [low, high] = [bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4)];
+    const isOrdinal = high >= 0x80000000;
+    return isOrdinal ? `#${String(low & 0xffff)}` : textAt(low + 2);
   }
 
   const [exports, imports] = [directory(0), directory(1)];
+  const functions = imports === 0 ? [] : importedFunctions(imports);
   return {
     exports: exports === 0 ? [] : exportedNames(exports),
-    imports: imports === 0 ? [] : importedLibraries(imports),
+    imports: functions.map(({ library }) => library),
+    functions,
     windowsVersion: [48, 50].map((field) => bytes.readUInt16LE(optionalHeader + field)).join("."),
   };
 }

@@ -7,7 +7,7 @@ import { formatBytes, recommendedModel } from "./model_text";
 import { firstOffer } from "./pack_text";
 
 const askedKey = "nmos.firstRun.asked";
-/** Version that has looked whether CUDA can be offered: another one may need another pack. */
+/** Version that knows whether CUDA can be offered: another one may need another pack. */
 const lookedKey = "nmos.cuda.lookedIn";
 const declinedKey = "nmos.cuda.declined";
 
@@ -36,8 +36,10 @@ async function offerAll(context: vscode.ExtensionContext, engine: EngineClient):
 
 async function offerCuda(context: vscode.ExtensionContext, engine: EngineClient, version: string): Promise<void> {
   if (readEngineSettings().cuda === "off" || readEngineSettings().gpu === "off") return;
-  const offer = firstOffer(await engine.request("packs/list", null), context.globalState.get(declinedKey) === true);
-  await context.globalState.update(lookedKey, version);
+  const report = await engine.request("packs/list", null);
+  const offer = firstOffer(report, context.globalState.get(declinedKey) === true);
+  // With a driver that is too old it is looked again in the next window, which may find a new one.
+  if (!report.needsDriver) await context.globalState.update(lookedKey, version);
   if (offer === undefined) return;
   const install = "Install …";
   const decline = "No";

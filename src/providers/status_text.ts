@@ -83,12 +83,15 @@ export function statusText(facts: StatusFacts): StatusText {
   return { text: "$(sparkle) NMOS", tooltip: [ready, ...graphicsNotes(facts.status)].join(" "), severity: "none" };
 }
 
-/** What the card does not do, or not yet, although CUDA is installed, and what became of its memory. */
+/** What the card does not do, or not yet, although CUDA is installed or it is there, and what became of its memory. */
 function graphicsNotes(status: EngineStatus | undefined): string[] {
   if (!status) return [];
-  const cuda = status.backends.find(({ name, usable }) => name === "cuda" && !usable);
+  const unused = status.backends.filter(({ name, usable, isMissed }) => !usable && (name === "cuda" || isMissed));
   const card = status.devices.find(({ kind }) => kind !== "cpu");
   const instead = card ? `${card.name} computes instead` : "the processor computes";
-  const fallback = cuda ? [`CUDA is not used, ${instead}: ${cuda.reason.replace(/\.$/, "")}.`] : [];
-  return [...fallback, ...(status.preparing === "" ? [] : [status.preparing]), ...spillTexts(status.models)];
+  const fallbacks = unused.map(({ name, reason }) => {
+    const title = name === "cuda" ? "CUDA" : "Vulkan";
+    return `${title} is not used, ${instead}: ${reason.replace(/\.$/, "")}.`;
+  });
+  return [...fallbacks, ...(status.preparing === "" ? [] : [status.preparing]), ...spillTexts(status.models)];
 }

@@ -407,6 +407,8 @@ export interface PackReport {
   suitable: string | null;
   /** Why that one, or why none; a sentence or two. */
   reason: string;
+  /** None is for it now, but one would be with a newer driver. */
+  needsDriver: boolean;
 }
 
 /** What came of installing or removing a pack. */
@@ -422,6 +424,8 @@ export interface BackendStatus {
   usable: boolean;
   /** Why it is not usable, else empty. */
   reason: string;
+  /** A card would be used if it were: worth telling who did not ask. */
+  isMissed?: boolean;
 }
 
 /** What one generation cost. */

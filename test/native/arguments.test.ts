@@ -94,6 +94,7 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
     ["libraryDirectory", noText],
     ["backends", [null, 1, "gpu", {}]],
     ["cacheDirectory", [null, 1, {}]],
+    ["leftOut", [null, "vulkan", {}, [1], [null]]],
     ["packs", [null, "a", {}, [1], [{}], [{ backend: 1 }], [{ backend: "a", libraries: "b" }]]],
     ["onLog", noFunction],
   ],

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import pins from "../../native/engine_libraries.json";
 import {
@@ -111,6 +111,21 @@ describe("backends of packs", () => {
     const plain = new addon.Engine({ libraryDirectory, backends: "cpu", packs: [{ backend, libraries: [] }] });
     expect(plain.backends()).toHaveLength(before);
     await plain.close();
+  });
+});
+
+describe("a backend of the folder", () => {
+  it("is not touched when it is named among those to leave out", async () => {
+    const file = process.platform === "win32" ? "ggml-unwanted.dll" : "libggml-unwanted.so";
+    const folder = dirname(files.write(file, "this is no library"));
+    const tried = async (leftOut: string[]) => {
+      const one = new addon.Engine({ libraryDirectory: folder, leftOut });
+      const states = one.backends().filter(({ name }) => name === "unwanted");
+      await one.close();
+      return states.length;
+    };
+    expect(await tried(["vulkan", "unwanted"])).toBe(0);
+    expect(await tried(["vulkan"])).toBe(1);
   });
 });
 

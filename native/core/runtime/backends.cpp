@@ -84,7 +84,7 @@ ggml_backend_reg_t open_backend(const std::string& path, std::string& error) {
 
 struct BackendFiles {
     std::string best_cpu;
-    std::vector<std::string> others;
+    std::map<std::string, std::string> others;  // paths by name
 };
 
 BackendFiles find_backends(const std::string& directory) {
@@ -96,7 +96,7 @@ BackendFiles find_backends(const std::string& directory) {
         if (name.empty()) continue;
         const std::string path = utf8(folder / std::u8string(file.begin(), file.end()));
         if (!is_cpu(name)) {
-            files.others.push_back(path);
+            files.others[name] = path;
         } else if (const int score = score_of(path); score > best) {
             best = score;
             files.best_cpu = path;
@@ -171,7 +171,7 @@ BackendState load_card_backend(const BackendPack& pack) {
 
 }  // namespace
 
-void load_backends(const std::string& directory, bool cpu_only, const std::vector<BackendPack>& packs) {
+void load_backends(const std::string& directory, bool cpu_only, const std::vector<BackendPack>& packs, const std::vector<std::string>& left_out) {
     Backends& known = backends();
     std::lock_guard lock(known.mutex);
     const BackendFiles files = find_backends(directory);
@@ -195,7 +195,9 @@ void load_backends(const std::string& directory, bool cpu_only, const std::vecto
         known.order.push_back(pack.backend);
     };
     std::ranges::for_each(packs, load);
-    for (const std::string& path : files.others) load({path, {}});
+    for (const auto& [name, path] : files.others) {
+        if (std::ranges::find(left_out, name) == left_out.end()) load({path, {}});
+    }
 }
 
 std::vector<BackendState> backend_states() {

@@ -39,8 +39,10 @@ struct BackendState {
 
 // Loads from `directory` (absolute, UTF-8) the variant of the CPU backend that suits this processor best and, unless
 // `cpu_only`, the packs and every other backend whose driver is on the machine. A card's backend that cannot be loaded is
-// logged and left out, `backend_states` says why. Throws BACKEND_UNAVAILABLE when there is no CPU backend.
-void load_backends(const std::string& directory, bool cpu_only, const std::vector<BackendPack>& packs = {});
+// logged and left out, `backend_states` says why. Those of the folder that are named in `left_out` are not touched at all.
+// Throws BACKEND_UNAVAILABLE when there is no CPU backend.
+void load_backends(const std::string& directory, bool cpu_only, const std::vector<BackendPack>& packs = {},
+                   const std::vector<std::string>& left_out = {});
 
 // Of every card's backend that was tried in this process, in the order of trying.
 std::vector<BackendState> backend_states();

@@ -44,10 +44,11 @@ int32_t checked_threads(int32_t threads) {
 
 }  // namespace
 
-Engine::Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory, const std::vector<BackendPack>& packs)
+Engine::Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory, const std::vector<BackendPack>& packs,
+               const std::vector<std::string>& left_out)
     : cpu_only_(cpu_only), profile_cache_(std::move(cache_directory)), loader_("nmos-loader"), desk_("nmos-desk") {
     take_over_library_log();
-    load_backends(library_directory, cpu_only, packs);
+    load_backends(library_directory, cpu_only, packs, left_out);
 }
 
 Engine::~Engine() {

@@ -29,8 +29,10 @@ namespace nmos {
 class Engine {
   public:
     // `cache_directory` is a folder for what takes long to find out about this machine; empty: it is found out anew. `packs`
-    // are backends beside those of `library_directory`. Throws BACKEND_UNAVAILABLE.
-    Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory = "", const std::vector<BackendPack>& packs = {});
+    // are backends beside those of `library_directory`, `left_out` names some of those that are not to be loaded. Throws
+    // BACKEND_UNAVAILABLE.
+    Engine(const std::string& library_directory, bool cpu_only, std::string cache_directory = "", const std::vector<BackendPack>& packs = {},
+           const std::vector<std::string>& left_out = {});
     // As `close`.
     ~Engine();
     Engine(const Engine&) = delete;

@@ -3,16 +3,9 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import manifest from "../../../package.json";
 import { EngineError, toEngineError } from "../../shared/errors";
-import type {
-  BackendStatus,
-  EngineSettings,
-  LoadedModel,
-  NvidiaCard,
-  PackReport,
-  Placement,
-} from "../../shared/protocol";
+import type { BackendStatus, EngineSettings, LoadedModel, NvidiaCard, PackReport } from "../../shared/protocol";
 import type { DownloadOptions } from "../models/shared_downloads";
-import type { NativeBackend, NativeBackendPack } from "../native/addon";
+import type { NativeBackend, NativeBackendPack, NativeDevice } from "../native/addon";
 import { BackendTrial } from "../packs/backend_trial";
 import { choosePack, isCompiledAtFirstUse } from "../packs/choose_pack";
 import { findNvidiaCards } from "../packs/nvidia_cards";
@@ -20,6 +13,7 @@ import type { InstalledPack } from "../packs/pack_folders";
 import { releasesUrl } from "../packs/pack_catalogue";
 import { PackStore } from "../packs/pack_store";
 import { enginePaths } from "../paths";
+import { hasComputed, liesOn, VulkanTrial, vulkanBackend } from "./vulkan_trial";
 
 export interface EnginePacksOptions {
   store: PackStore;
@@ -28,6 +22,8 @@ export interface EnginePacksOptions {
   settings: () => Pick<EngineSettings, "cuda" | "gpu">;
   /** For what the driver compiles. */
   cacheDirectory: string;
+  /** Remembers how the package's own backend fares. Another version of NMOS has another one. */
+  vulkanTrialFile: string;
   log: (line: string) => void;
   onChanged: () => void;
   findCards?: () => Promise<NvidiaCard[]>;
@@ -49,7 +45,8 @@ export function createEnginePacks(options: {
   };
   const { version, log } = options;
   const store = new PackStore({ directory, platform, version, releases: releasesUrl(manifest), settings, log });
-  return new EnginePacks({ ...options, store, platform, cacheDirectory });
+  const vulkanTrialFile = join(cacheDirectory, `vulkan-${version}.trial`);
+  return new EnginePacks({ ...options, store, platform, cacheDirectory, vulkanTrialFile });
 }
 
 /** Name of the backend that all packs are of. */
@@ -61,7 +58,7 @@ const compiledBytes = String(2 ** 31);
 /** How long the first request may wait for the cards to be known; NVIDIA's program may have to wake them. */
 const longestWaitMs = 3_000;
 
-/** Which packs the native engine gets, and what became of them. */
+/** Which packs and which of the package's own backends the native engine gets, and what became of them. */
 export class EnginePacks {
   private readonly store: PackStore;
   /**
@@ -75,17 +72,20 @@ export class EnginePacks {
   private proven = false;
   /** Why an installed pack was not even tried. */
   private refusal: string | null = null;
+  private readonly vulkan: VulkanTrial;
+  private hasDevice = true;
 
   constructor(private readonly options: EnginePacksOptions) {
     this.store = options.store;
+    this.vulkan = new VulkanTrial(new BackendTrial(options.vulkanTrialFile, options.log));
     this.ready = this.store.installed() ? this.awaitCards() : Promise.resolve();
   }
 
   async report(): Promise<PackReport> {
     const { platform } = this.options;
     const cards = await this.findCards();
-    const { pack, reason } = choosePack(platform, cards, this.store.entries);
-    return { cards, packs: this.store.list(), suitable: pack?.id ?? null, reason };
+    const { pack, reason, needsDriver } = choosePack(platform, cards, this.store.entries);
+    return { cards, packs: this.store.list(), suitable: pack?.id ?? null, reason, needsDriver };
   }
 
   async install(id: string, options: DownloadOptions): Promise<void> {
@@ -119,10 +119,43 @@ export class EnginePacks {
     return [{ backend: pack.backend, libraries: pack.libraries }];
   }
 
+  /** Names of the package's own backends that the native engine is not to load. To be asked after `forEngine`. */
+  leftOut(): string[] {
+    return this.vulkan.leaveOut({ isSuspect: this.used === null }) ? [vulkanBackend] : [];
+  }
+
+  /** The native engine was made and has found these devices. */
+  made(devices: readonly NativeDevice[]): void {
+    const isUsed = this.options.settings().gpu !== "off";
+    this.vulkan.made(devices, { isUsed });
+    if (this.used && !devices.some(({ name }) => name.startsWith("CUDA"))) {
+      // It was left out without a crash: Vulkan computes in its place.
+      this.trialOf(this.used).passed();
+      this.vulkan.suspect();
+    }
+    this.hasDevice = !isUsed || devices.some(({ kind }) => kind !== "cpu");
+    if (this.hasDevice || this.cards) return;
+    // There may be a card all the same, of which nobody has asked yet.
+    this.findCards().then(this.options.onChanged, (thrown: unknown) => {
+      this.options.log(`NVIDIA's cards cannot be looked for: ${String(thrown)}`);
+    });
+  }
+
   /** What the native engine says of its backends, and why one was kept from it. */
   status(backends: readonly NativeBackend[]): BackendStatus[] {
-    const refused = this.refusal === null ? [] : [{ name: backend, usable: false, reason: this.refusal }];
-    return [...refused, ...backends];
+    const left: BackendStatus[] = [];
+    if (this.refusal !== null) left.push({ name: backend, usable: false, reason: this.refusal });
+    const reason = this.vulkan.refusal;
+    const isMissed = this.options.settings().gpu !== "off";
+    if (reason !== null) left.push({ name: vulkanBackend, usable: false, reason, isMissed });
+    return [...left, ...backends.map((one) => this.missed(one))];
+  }
+
+  /** A card that NVIDIA's driver knows, but no backend: something is wrong with the installation of one of them. */
+  private missed(state: NativeBackend): BackendStatus {
+    const [card] = this.cards ?? [];
+    if (this.hasDevice || !card || state.usable || state.name !== vulkanBackend) return state;
+    return { ...state, reason: `${card.name} is there, but ${state.reason}`, isMissed: true };
   }
 
   /** A sentence while the driver has to compile first; else empty. */
@@ -136,21 +169,35 @@ export class EnginePacks {
 
   /** To be called now and then: a backend with which a model has computed has proved itself. */
   settle(models: readonly LoadedModel[]): void {
-    if (this.proven || !this.used) return;
-    const isOnCuda = ({ cards }: Placement) => cards.some(({ device }) => device.startsWith("CUDA"));
-    if (!models.some(({ placement, activity }) => isOnCuda(placement) && activity.passes > 0)) return;
+    this.vulkan.settle(models);
+    if (this.proven || !this.used || !hasComputed(models, "CUDA")) return;
     this.proven = true;
     this.trialOf(this.used).passed();
     this.markPrepared(this.used);
+    this.vulkan.suspect();
+    this.vulkan.settle(models);
     this.options.onChanged();
   }
 
   /**
    * The engine ends in an orderly way, or was not made at all: that says nothing against the backend. To be called before
-   * anything that may hang in the driver. `isFailure`: it ends because a card failed, which stays on the backend's record.
+   * anything that may hang in the driver. `isFailure`: it ends because a card failed, which stays on the record of the
+   * backend on whose cards these models lie, CUDA's where they lie on both.
    */
-  close({ isFailure = false } = {}): void {
-    if (this.used && !isFailure) this.trialOf(this.used).passed();
+  close({ isFailure = false, models = [] }: { isFailure?: boolean; models?: readonly LoadedModel[] } = {}): void {
+    const isVulkans = !models.some((model) => liesOn(model, "CUDA")) && models.some((model) => liesOn(model, "Vulkan"));
+    if (isFailure && this.used && isVulkans) {
+      this.trialOf(this.used).passed();
+      this.vulkan.suspect();
+    }
+    if (isFailure) return;
+    if (this.used) this.trialOf(this.used).passed();
+    this.vulkan.end();
+  }
+
+  /** The user has the engine started anew: what was left out because of crashes is tried again then. */
+  restart(): void {
+    this.vulkan.tryAgain();
   }
 
   /** One search at a time: where the driver hangs, every one of them leaves a program behind. */

@@ -16,9 +16,13 @@ export interface MemoryReliefOptions {
   log: (line: string) => void;
 }
 
+/** A model is in use for so long after its last request, in milliseconds. */
+const recentMs = 30_000;
+
 /** Gives memory of models back that were idle for the times of the settings, and graphics memory that others need. */
 export class MemoryRelief {
   private isLooking = false;
+  private spillLook: Promise<void> | null = null;
 
   constructor(private readonly options: MemoryReliefOptions) {}
 
@@ -31,13 +35,36 @@ export class MemoryRelief {
     if (this.isLooking) return;
     this.isLooking = true;
     try {
+      if (this.spillLook) await this.spillLook;
       const { entries, spills } = this.options;
       await this.giveIdleBack(now);
-      await this.relieveCards();
+      await this.relieveCards((card) => card.kind === "gpu");
       await Promise.all([...entries].map((entry) => spills.check(entry)));
     } finally {
       this.isLooking = false;
     }
+  }
+
+  /**
+   * As `look`, but only for what slows down somebody who is waiting: memory of a card that the system has moved to RAM. To be
+   * called every few seconds; asks nothing of the driver while no model is in use.
+   */
+  async lookForSpills(now: number): Promise<void> {
+    if (this.isLooking || this.spillLook) return;
+    const used = [...this.options.entries].filter(({ users, lastUsed }) => users > 0 || now - lastUsed < recentMs);
+    if (used.length === 0) return;
+    const looking = this.relieveSpills(used);
+    this.spillLook = looking.catch(() => undefined);
+    try {
+      await looking;
+    } finally {
+      this.spillLook = null;
+    }
+  }
+
+  private async relieveSpills(used: readonly ModelEntry[]): Promise<void> {
+    await this.relieveCards((card) => card.kind === "gpu" && card.memoryBeyond > 0);
+    await Promise.all(used.map((entry) => this.options.spills.check(entry)));
   }
 
   private async giveIdleBack(now: number): Promise<void> {
@@ -58,11 +85,11 @@ export class MemoryRelief {
   }
 
   /** A card that others have filled gets memory of ours back: of models that were not used for the longest time first. */
-  private async relieveCards(): Promise<void> {
+  private async relieveCards(isConcerned: (card: NativeDevice) => boolean): Promise<void> {
     const { entries, spills, devices } = this.options;
     if (entries.size === 0) return;
     for (const card of devices()) {
-      let missing = card.kind === "gpu" ? missingBytes(card) : 0;
+      let missing = isConcerned(card) ? missingBytes(card) : 0;
       const isThere = ({ handle }: ModelEntry) =>
         handle.model.placement.cards.some(({ device }) => device === card.name);
       const there = [...entries].filter(isThere);

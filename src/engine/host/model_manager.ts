@@ -253,6 +253,11 @@ export class ModelManager {
     return this.relief.look(now);
   }
 
+  /** To be called every few seconds: sees to graphics memory of models in use that the system has moved to RAM. */
+  lookForSpills(now: number): Promise<void> {
+    return this.relief.lookForSpills(now);
+  }
+
   private devices(): NativeDevice[] {
     return this.options.runtime().engine.devices();
   }

@@ -28,6 +28,8 @@ export interface NativeEngineOptions {
   backends?: "all" | "cpu";
   /** Backends that lie elsewhere. Loaded before the others; one that cannot be loaded is left out. */
   packs?: NativeBackendPack[];
+  /** Names of backends in the folder that are not touched at all, such as `vulkan`. */
+  leftOut?: string[];
   onLog?: (level: "debug" | "info" | "warn" | "error", text: string) => void;
 }
 

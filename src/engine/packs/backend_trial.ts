@@ -21,10 +21,15 @@ export class BackendTrial {
     private readonly now: () => number = Date.now,
   ) {}
 
+  /** It is not to be loaded. */
+  hasFailed(): boolean {
+    return this.read().length >= mostFailures;
+  }
+
   /** Before the backend is loaded. False: it has failed too often, do not load it. */
   begin(): boolean {
+    if (this.hasFailed()) return false;
     const starts = this.read();
-    if (starts.length >= mostFailures) return false;
     const now = this.now();
     const recent = starts.filter((start) => now - start < spanMs);
     try {

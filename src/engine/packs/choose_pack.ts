@@ -8,6 +8,8 @@ export interface PackChoice {
   cards: NvidiaCard[];
   /** A sentence or two for people. */
   reason: string;
+  /** None suits now, but one would with a newer driver. */
+  needsDriver: boolean;
 }
 
 /** CUDA itself takes some hundred MiB of a card, so a small one holds more of a model through Vulkan. */
@@ -32,17 +34,21 @@ export function choosePack(
     packs.find((one) => large.length > 0 && large.every(runsOn(one))) ?? packs.find((one) => large.some(runsOn(one)));
   if (pack) {
     const suitable = large.filter(runsOn(pack));
-    return { pack, cards: suitable, reason: reasonFor(pack, suitable, cards) };
+    return { pack, cards: suitable, reason: reasonFor(pack, suitable, cards), needsDriver: false };
   }
   const [card] = cards;
   const reasons = card ? packs.map((one) => objection(one, card)) : [];
-  return none(bestReason(reasons.filter((reason) => reason !== null)));
+  const needsDriver = packs.some((one) => cards.some((each) => objection(one, each)?.rank === driverRank));
+  return { ...none(bestReason(reasons.filter((reason) => reason !== null))), needsDriver };
 }
 
 /** Whether the driver compiles a pack's code for this card before it runs there for the first time. */
 export function isCompiledAtFirstUse(pack: Pick<PackEntry, "machineCode">, { capability }: NvidiaCard): boolean {
   return capability !== null && !pack.machineCode.includes(capability);
 }
+
+/** Of an objection that a newer driver removes. */
+const driverRank = 0;
 
 interface Objection {
   text: string;
@@ -65,7 +71,7 @@ function objection(pack: PackEntry, card: NvidiaCard): Objection | null {
   const needed = hasMachineCode ? pack.machineCodeDriver : pack.compileDriver;
   if (branchOf(driver) >= needed) return null;
   return {
-    rank: 0,
+    rank: driverRank,
     text: `${pack.title} needs NVIDIA's driver ${String(needed)} or later, this machine has ${driver}: install a newer driver.`,
   };
 }
@@ -98,5 +104,5 @@ function namesOf(cards: readonly NvidiaCard[]): string {
 }
 
 function none(reason: string): PackChoice {
-  return { pack: null, cards: [], reason };
+  return { pack: null, cards: [], reason, needsDriver: false };
 }

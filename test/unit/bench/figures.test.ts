@@ -44,6 +44,11 @@ test("a table of what is compared, and its conditions", () => {
   ]);
 });
 
+test("of the first run all that was measured is shown", () => {
+  const rows = report.rows.map((row) => ({ ...row, target: null }));
+  expect(figures([{ ...report, name: "first-run", rows }])).toContain("| cancel median | 8 ms |  |  |  |");
+});
+
 test("headlines are rows under other names, and missing ones are an error", () => {
   const headline = { label: "one token", report: "stack", id: "decode" };
   expect(headlineTable([report], [headline])).toContain(

@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { EngineService, type EngineServiceOptions } from "../../../src/engine/host/engine_service";
 import type { EnginePacks } from "../../../src/engine/host/engine_packs";
-import type { LoadModelOptions } from "../../../src/engine/native/addon";
+import type { LoadModelOptions, NativeEngineOptions } from "../../../src/engine/native/addon";
 import { temporaryDirectories } from "../models/temporary_directory";
 import { Cancellation, Engine } from "./fake_addon";
 
 const temporaryDirectory = temporaryDirectories();
 
-const machine = vi.hoisted(() => ({ happened: [] as string[], engine: {} }));
+const machine = vi.hoisted(() => ({ happened: [] as string[], engine: {}, packsChanged: (): void => undefined }));
 
 vi.mock("../../../src/engine/native/load_addon", () => ({
   loadAddon: () => ({ addon: { Engine: machine.engine, Cancellation }, libraryDirectory: "" }),
@@ -17,11 +17,19 @@ vi.mock("../../../src/engine/native/load_addon", () => ({
 
 /** Of the packs, only what the life of an engine does with them. */
 vi.mock("../../../src/engine/host/engine_packs", () => ({
-  createEnginePacks: () => {
+  createEnginePacks: ({ onChanged }: { onChanged: () => void }) => {
+    machine.packsChanged = onChanged;
     const packs: Partial<EnginePacks> = {
       forEngine: () => {
         machine.happened.push("trial begins");
         return [];
+      },
+      leftOut: () => ["vulkan"],
+      made: () => {
+        machine.happened.push("engine made");
+      },
+      restart: () => {
+        machine.happened.push("trials begin anew");
       },
       close: (ending) => {
         machine.happened.push(ending?.isFailure ? "trial failed" : "trial withdrawn");
@@ -69,7 +77,7 @@ test("an engine that hangs while it closes is no crash of its backend", async ()
   const one = service();
   await one.handlers()["engine/status"]({ startEngine: true }, context);
   void one.close();
-  expect(machine.happened).toEqual(["trial begins", "trial withdrawn", "engine closes"]);
+  expect(machine.happened).toEqual(["trial begins", "engine made", "trial withdrawn", "engine closes"]);
 });
 
 test("an engine that ends because a card failed has failed its trial", async () => {
@@ -77,7 +85,7 @@ test("an engine that ends because a card failed has failed its trial", async () 
   const one = service();
   await one.handlers()["engine/status"]({ startEngine: true }, context);
   await one.close({ isFailure: true });
-  expect(machine.happened).toEqual(["trial begins", "trial failed"]);
+  expect(machine.happened).toEqual(["trial begins", "engine made", "trial failed"]);
 });
 
 test("an engine that cannot be made is no crash of its backend", async () => {
@@ -89,6 +97,36 @@ test("an engine that cannot be made is no crash of its backend", async () => {
   await expect(status()).rejects.toThrow("no processor");
   expect(machine.happened).toEqual(["trial begins", "trial withdrawn"]);
   await one.close();
+});
+
+test("a backend that is left out is kept from the engine, until a client has it end", async () => {
+  const given: unknown[] = [];
+  machine.engine = class extends Engine {
+    constructor({ leftOut }: NativeEngineOptions) {
+      super();
+      given.push(leftOut);
+    }
+  };
+  const one = service();
+  await one.handlers()["engine/status"]({ startEngine: true }, context);
+  expect(given).toEqual([["vulkan"]]);
+  await one.handlers()["engine/shutdown"](null, context);
+  expect(machine.happened).toEqual(["trial begins", "engine made", "trials begin anew"]);
+  await one.close();
+});
+
+test("what is found out about cards after the end is told to nobody, and asks nothing of the engine", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  machine.engine = Engine;
+  const told: unknown[] = [];
+  const one = service({ onStatusChanged: (status) => told.push(status) });
+  machine.packsChanged();
+  vi.advanceTimersByTime(1_000);
+  expect(told).toHaveLength(1);
+  await one.close();
+  machine.packsChanged();
+  vi.advanceTimersByTime(1_000);
+  expect(told).toHaveLength(1);
 });
 
 test("no engine is made for a request that comes while the host ends", async () => {
@@ -186,13 +224,18 @@ test.each([
   await one.close();
 });
 
-test("graphics memory that was given up for good does not keep idle work away, but for a while it does", async () => {
+test.each([
+  ["others fill the card", 0, 30_000],
+  ["the system grants less", 1, 3_000],
+])("memory given up for good does not keep idle work away, that given for a while does: %s", async (_, beyond, ms) => {
   const bytes = 100 * 2 ** 20;
   const activity = { releasedBytes: 0, releasedOfCards: [0], timesAsLong: null as number | null };
   const card = { device: "GPU", firstLayer: 0, layers: 2, bytes, kvBytes: 0, slots: 0, slotBytes: 0 };
   machine.engine = class extends Engine {
     override devices() {
-      return [{ name: "GPU", kind: "gpu", memoryFree: 0, memoryBeyond: 0 }] as unknown as ReturnType<Engine["devices"]>;
+      return [{ name: "GPU", kind: "gpu", memoryFree: 0, memoryBeyond: beyond }] as unknown as ReturnType<
+        Engine["devices"]
+      >;
     }
     override async loadModel(options: LoadModelOptions) {
       const model = await super.loadModel(options);
@@ -224,7 +267,7 @@ test("graphics memory that was given up for good does not keep idle work away, b
   expect(activity.releasedBytes).toBe(bytes / 2);
   expect(await ahead()).not.toBeNull();
   // The card is full: what else there is goes for a while.
-  vi.advanceTimersByTime(30_000);
+  vi.advanceTimersByTime(ms);
   await vi.waitUntil(() => activity.releasedBytes === bytes);
   expect(await ahead()).toBeNull();
   await one.close();

@@ -79,6 +79,17 @@ it("memory beyond what the system grants is told to the user as well", async () 
   expect(one.loaded()[0]?.spill).toEqual({ occasion: 1, timesAsLong: null, givenBackBytes: 484 * mib });
 });
 
+it.each([
+  ["is seen soon while a model is in use", 0, 100, ["load a 8192", "release a 484"]],
+  ["is left to the next look when none is", 60_000, 100, ["load a 8192"]],
+  ["is not what other programs fill", 0, 0, ["load a 8192"]],
+])("memory beyond what the system grants %s", async (_, idleMs, beyondMib, expected) => {
+  const { one, card, events } = await loaded({ releasable: 800 * mib });
+  Object.assign(card, { memoryFree: 0, memoryBeyond: beyondMib * mib });
+  await one.lookForSpills(Date.now() + idleMs);
+  expect(events).toEqual(expected);
+});
+
 it("memory that was filled again is no longer told to the user, and counts once", async () => {
   const { one, card, events } = await loaded({ releasable: 800 * mib });
   for (let time = 0; time < 2; time++) {

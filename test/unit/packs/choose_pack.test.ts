@@ -23,6 +23,7 @@ describe("the pack for a machine", () => {
       );
       expect([choice.pack?.id ?? null, choice.pack?.platform ?? on]).toEqual([pack, on]);
       expect(choice.reason).toContain(reason);
+      expect(choice.needsDriver).toBe(choice.reason.endsWith("install a newer driver."));
     });
   }
 

@@ -52,6 +52,7 @@ async function begin(
     platform,
     settings: () => settings,
     cacheDirectory: join(home, "cache"),
+    vulkanTrialFile: join(home, "vulkan.trial"),
     log: () => undefined,
     onChanged: () => undefined,
     findCards,

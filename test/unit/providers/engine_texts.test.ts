@@ -67,6 +67,24 @@ describe("the status bar", () => {
     "$(sparkle) NMOS",
     "CUDA is not used, the processor computes: the driver is too old.",
   );
+  const withoutVulkan = { name: "vulkan", usable: false, reason: "the engine ended.", isMissed: true };
+  check(
+    "Vulkan that crashed",
+    { status: { ...status, devices: status.devices.slice(0, 1), backends: [withoutVulkan] } },
+    "$(sparkle) NMOS",
+    "Ready. Loaded: Model M. Vulkan is not used, the processor computes: the engine ended.",
+  );
+  check(
+    "CUDA and Vulkan that crashed",
+    { status: { ...withoutCuda, devices: [], backends: [...withoutCuda.backends, withoutVulkan] } },
+    "$(sparkle) NMOS",
+    "CUDA is not used, the processor computes: the driver is too old. Vulkan is not used, the processor computes:",
+  );
+  test("a machine without a card that lacks Vulkan is told nothing", () => {
+    const backends = [{ name: "vulkan", usable: false, reason: "no driver" }];
+    const shown = statusText({ ...ready, status: { ...status, devices: status.devices.slice(0, 1), backends } });
+    expect(shown.tooltip).toBe("Ready. Loaded: Model M.");
+  });
   check(
     "a card that is prepared",
     { status: { ...status, preparing: "The driver compiles." }, suggesting: true },

@@ -77,6 +77,28 @@ describe("the first window", () => {
   });
 });
 
+describe("a driver that is too old for every pack", () => {
+  const reason = "CUDA 12 needs NVIDIA's driver 550: install a newer driver.";
+  const old = packReport({}, { suitable: null, needsDriver: true, reason });
+
+  test("is looked at in every window, until there is a newer one", async () => {
+    const memory: Memory = new Map();
+    await open(memory, old);
+    expect(await open(memory, old)).toEqual(["packs/list"]);
+    expect(fake.messages).toEqual([]);
+    await open(memory, packReport());
+    expect(fake.messages).toEqual([offer]);
+    expect(await open(memory, packReport())).toEqual([]);
+  });
+
+  test("a card that no driver makes suitable is looked at once", async () => {
+    const memory: Memory = new Map();
+    const small = packReport({}, { suitable: null, reason: "GTX 750 has too little memory." });
+    await open(memory, small);
+    expect(await open(memory, small)).toEqual([]);
+  });
+});
+
 describe("a new version", () => {
   test("looks again, and leaves who said no alone", async () => {
     const memory: Memory = new Map();

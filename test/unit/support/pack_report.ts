@@ -22,6 +22,7 @@ export function packReport(pack: Partial<PackState> = {}, report: Partial<PackRe
     ],
     suitable: "cuda13",
     reason: "CUDA 13 runs on GTX 1650.",
+    needsDriver: false,
     ...report,
   };
 }
