@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "alike_layers.h"
 #include "check.h"
 #include "plan/unit_plan.h"
 #include "random_device.h"
@@ -37,20 +38,6 @@ void check_types(const std::map<std::string, uint64_t>& type_bytes, const std::v
         expect_equal(types[i].type, expected[i].first, at);
         expect(std::abs(types[i].share - expected[i].second) < 1e-12, show(expected[i].second) + " of " + types[i].type + ", got " + show(types[i].share), at);
     }
-}
-
-// A dense model whose networks can be cut, and which is larger than the card.
-ModelProfile large_model() {
-    ModelProfile model;
-    model.layers = 12;
-    model.layer_bytes.assign(12, 120 * mib);
-    model.network_bytes.assign(12, 100 * mib);
-    model.is_mixture.assign(12, false);
-    model.network_pieces.assign(12, 50);
-    model.kv_bytes_per_token.assign(12, 1024);
-    model.embedding = 2048;
-    model.output_bytes = 100 * mib;
-    return model;
 }
 
 size_t files_in(const std::string& folder) {
@@ -125,7 +112,7 @@ TEST(measured_device, "is for a model of several types the mean over its bytes, 
 
 TEST(measured_device, "lets predictions lie between those for the types of a model, the nearer to one the more of it there is") {
     std::mt19937_64 random(3);
-    const ModelProfile model = large_model();
+    const ModelProfile model = alike_layers(12);
     for (int i = 0; i < 10; ++i) {
         MeasuredDevice measured = random_measured(random, {"q4_K", "q8_0"});
         // Slower everywhere.

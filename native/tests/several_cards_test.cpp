@@ -4,6 +4,7 @@
 #include <functional>
 #include <random>
 
+#include "alike_layers.h"
 #include "check.h"
 #include "plan/placement.h"
 #include "plan/tensor_split.h"
@@ -17,23 +18,8 @@ namespace {
 constexpr uint64_t mib = 1ull << 20;
 constexpr uint64_t margin = vram_margin;
 
-// Layers that are alike, of a network of 100 MiB and an attention of 20.
-ModelProfile layers_of(uint32_t layers) {
-    ModelProfile model;
-    model.layers = layers;
-    model.layer_bytes.assign(layers, 120 * mib);
-    model.network_bytes.assign(layers, 100 * mib);
-    model.is_mixture.assign(layers, false);
-    model.network_pieces.assign(layers, 50);
-    model.kv_bytes_per_token.assign(layers, 1024);
-    model.embedding = 2048;
-    model.embedding_bytes = 60 * mib;
-    model.output_bytes = 100 * mib;
-    return model;
-}
-
 ModelProfile random_model(std::mt19937_64& random) {
-    ModelProfile model = layers_of(2 + random() % 30);
+    ModelProfile model = alike_layers(2 + random() % 30);
     const auto pieces = static_cast<uint32_t>(1 + random() % 60);
     for (uint32_t i = 0; i < model.layers; ++i) {
         model.network_bytes[i] = static_cast<uint64_t>(between(random, 20, 200) * mib);
@@ -220,7 +206,7 @@ TEST(several_cards, "is not slower with more memory on any card") {
 }
 
 TEST(several_cards, "uses a second card as far as it helps") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     const auto layers_on = [&](const Placement& placement, const std::string& device) {
         const auto card = std::ranges::find(placement.cards, device, &PlacedCard::device);
         return card == placement.cards.end() ? 0 : card->layers;
@@ -240,7 +226,7 @@ TEST(several_cards, "uses a second card as far as it helps") {
 }
 
 TEST(several_cards, "holds a model that fits two cards as a whole there, and one that fits a single card on it alone") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     // With a processor that can be of no help.
     DeviceProfile device = usual_device();
     device.processor = WidthCurve({{1, 1e-9}});
@@ -257,7 +243,7 @@ TEST(several_cards, "holds a model that fits two cards as a whole there, and one
 }
 
 TEST(several_cards, "goes beyond a card that has room for no layer to one that has") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     const auto layers_on_second = [&](const std::function<void(PlacementRequest&)>& change) {
         PlacementRequest request = request_for({card_of("A", 4000 * mib, usual_device()), card_of("B", 1200 * mib, usual_device())});
         change(request);
@@ -277,7 +263,7 @@ TEST(several_cards, "goes beyond a card that has room for no layer to one that h
 }
 
 TEST(several_cards, "mixes no integrated graphics with cards, and uses no card whose speed is not known") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     PlacementRequest request = request_for({card_of("A", 1200 * mib, usual_device()), card_of("B", 1100 * mib, usual_device())});
     expect_equal(plan_placement(model, request).cards.size(), size_t{2});
     request.cards[1].integrated = true;
@@ -288,7 +274,7 @@ TEST(several_cards, "mixes no integrated graphics with cards, and uses no card w
 }
 
 TEST(several_cards, "keeps to the limit on every card, beside what other models have there") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     PlacementRequest request = request_for({card_of("A", 3000 * mib, usual_device()), card_of("B", 2900 * mib, usual_device())});
     request.vram_limit = 1000 * mib;
     request.cards[1].used = 400 * mib;
@@ -300,7 +286,7 @@ TEST(several_cards, "keeps to the limit on every card, beside what other models 
 }
 
 TEST(several_cards, "is planned with the speed of uploads from memory that the weights find room in") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     const uint64_t weights = model.weight_bytes();
     const auto place = [&](double slowness_of_second, uint64_t in_ram_and_margins) {
         PlacementRequest request = request_for({card_of("A", 1000 * mib, usual_device()), card_of("B", 900 * mib, slower(usual_device(), slowness_of_second))});
@@ -328,7 +314,7 @@ TEST(several_cards, "is planned with the speed of uploads from memory that the w
 }
 
 TEST(several_cards, "says which layers are where, and why") {
-    const ModelProfile model = layers_of(20);
+    const ModelProfile model = alike_layers(20);
     const Placement placement = plan_placement(model, request_for({card_of("A", 1200 * mib, usual_device()), card_of("B", 1000 * mib, usual_device())}));
     std::string all;
     for (const std::string& sentence : placement.explanation) all += sentence + " ";

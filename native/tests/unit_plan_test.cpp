@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "alike_layers.h"
 #include "check.h"
 #include "plan/pass_time.h"
 #include "plan/placement.h"
@@ -258,14 +259,8 @@ TEST(unit_plan, "lets small copies to the card wait for what is being uploaded b
 }
 
 TEST(unit_plan, "predicts passes over layers below the card from the width where the card wants their weights") {
-    ModelProfile model;
-    model.layers = 10;
-    model.layer_bytes.assign(10, 120 * mib);
-    model.network_bytes.assign(10, 100 * mib);
-    model.is_mixture.assign(10, false);
-    model.network_pieces.assign(10, 50);
+    ModelProfile model = alike_layers(10);
     model.kv_bytes_per_token.assign(10, 64 * 1024);
-    model.output_bytes = 100 * mib;
     model.largest_weight = 40 * mib;
     DeviceProfile device;
     device.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
@@ -299,14 +294,7 @@ TEST(unit_plan, "lets the processor's result wait for what is being uploaded bef
 }
 
 TEST(unit_plan, "uploads in wide passes what the processor computes in narrow ones") {
-    ModelProfile model;
-    model.layers = 10;
-    model.layer_bytes.assign(10, 120 * mib);
-    model.network_bytes.assign(10, 100 * mib);
-    model.is_mixture.assign(10, false);
-    model.network_pieces.assign(10, 50);
-    model.kv_bytes_per_token.assign(10, 1024);
-    model.output_bytes = 100 * mib;
+    const ModelProfile model = alike_layers(10);
     DeviceProfile device;
     device.card = WidthCurve({{1, 0.01e-9}, {512, 0.2e-9}});
     device.processor = WidthCurve({{1, 0.03e-9}, {512, 15e-9}});

@@ -2,16 +2,9 @@ import { describe, expect, test } from "vitest";
 import { choosePack, isCompiledAtFirstUse } from "../../../src/engine/packs/choose_pack";
 import { packCatalogue } from "../../../src/engine/packs/pack_catalogue";
 import type { NvidiaCard } from "../../../src/shared/protocol";
+import { gtx1650 } from "./pack_fixture";
 
 const gib = 2 ** 30;
-const gtx1650: NvidiaCard = {
-  name: "GTX 1650",
-  driver: "591.44",
-  capability: "7.5",
-  uuid: "GPU-1650",
-  memoryBytes: 4 * gib,
-  freeBytes: 3 * gib,
-};
 
 describe("the pack for a machine", () => {
   function check(what: string, cards: Partial<NvidiaCard>[], pack: string | null, reason: string, on = "win32-x64") {

@@ -6,7 +6,7 @@ import type { NativeBackend } from "../../../src/engine/native/addon";
 import type { EngineSettings, LoadedModel, NvidiaCard } from "../../../src/shared/protocol";
 import { temporaryDirectories } from "../models/temporary_directory";
 import { loadedModel, placedCard } from "../support/engine_status";
-import { makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
+import { gtx1650, makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
 
 const directory = temporaryDirectories();
 let pack: TestPack;
@@ -15,14 +15,6 @@ beforeAll(async () => {
   pack = await makePack(directory());
 });
 
-const gtx1650: NvidiaCard = {
-  name: "GTX 1650",
-  driver: "591.44",
-  capability: "7.5",
-  uuid: "GPU-1650",
-  memoryBytes: 2 ** 32,
-  freeBytes: 2 ** 31,
-};
 const cuda: NativeBackend = { name: "cuda", usable: true, reason: "" };
 const vulkan: NativeBackend = { name: "vulkan", usable: true, reason: "" };
 const onCuda = loadedOn(["CUDA0"], 1);

@@ -6,9 +6,19 @@ import { buffer } from "node:stream/consumers";
 import { writePack } from "../../../scripts/setup/write_pack";
 import type { PackArchive, PackEntry } from "../../../src/engine/packs/pack_catalogue";
 import { PackStore, type PackStoreOptions } from "../../../src/engine/packs/pack_store";
+import type { NvidiaCard } from "../../../src/shared/protocol";
 import { patient, sha256Hex } from "../models/run_download";
 
 export const platform = "linux-x64";
+
+export const gtx1650: NvidiaCard = {
+  name: "GTX 1650",
+  driver: "591.44",
+  capability: "7.5",
+  uuid: "GPU-1650",
+  memoryBytes: 2 ** 32,
+  freeBytes: 2 ** 31,
+};
 
 /** Requirements as those of the product's packs. */
 const requirements = {

@@ -5,7 +5,7 @@ import type { NativeBackend, NativeDevice } from "../../../src/engine/native/add
 import type { LoadedModel, NvidiaCard } from "../../../src/shared/protocol";
 import { temporaryDirectories } from "../models/temporary_directory";
 import { loadedModel, overTwoCards, placedCard } from "../support/engine_status";
-import { makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
+import { gtx1650, makePack, packStoreOf, platform, type TestPack } from "./pack_fixture";
 
 const directory = temporaryDirectories();
 let pack: TestPack;
@@ -13,15 +13,6 @@ let pack: TestPack;
 beforeAll(async () => {
   pack = await makePack(directory());
 });
-
-const gtx1650: NvidiaCard = {
-  name: "GTX 1650",
-  driver: "591.44",
-  capability: "7.5",
-  uuid: "GPU-1650",
-  memoryBytes: 2 ** 32,
-  freeBytes: 2 ** 31,
-};
 
 function device(name: string): NativeDevice {
   return {
