@@ -13,16 +13,16 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <iterator>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "card.h"
@@ -111,18 +111,14 @@ std::vector<double> time_passes(int repeats, const std::function<void()>& pass) 
 
 // Seconds of passes that begin while graphics memory that was released is filled again.
 std::vector<double> passes_beside(Model& model, const std::function<void()>& pass) {
-    std::atomic<bool> restored = false;
-    std::thread restoring([&] {
-        model.prefetch(nullptr);
-        restored = true;
-    });
+    std::future<void> restored = std::async(std::launch::async, [&] { model.prefetch(nullptr); });
     std::vector<double> seconds;
-    while (!restored) {
+    while (restored.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
         const double begin = sim::now();
         pass();
         seconds.push_back(sim::now() - begin);
     }
-    restoring.join();
+    restored.get();
     return seconds;
 }
 
@@ -200,7 +196,7 @@ void run_nmos(const Arguments& arguments) {
         const std::vector<llama_token> tokens = tokens_of(width);
         const sim::Traffic before = traffic_of(cards);
         const auto seconds = time_passes(width > widest_repeated ? 1 : arguments.repeats, [&] { pass(tokens); });
-        print_pass(first, width, seconds, before, traffic_of(cards), placement.units ? predicted_seconds(*placement.units, width) : 0);
+        print_pass(first, width, seconds, before, traffic_of(cards), placement.predictions.empty() ? 0 : predicted_seconds(placement.predictions, width));
         first = false;
     }
     uint64_t simulated = 0;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <random>
 
+#include "alike_layers.h"
 #include "check.h"
 
 using namespace nmos;
@@ -250,6 +251,21 @@ TEST(placement, "takes the card on which the model may use the most memory") {
     check_best({{80 * gib, 4 * layer_and_kv, all}, {40 * gib, 0, all}}, room(8), 3 * layer_and_kv, "Card1", 5);
     // With as much of it on both, the one with more free.
     check_best({{40 * gib, 0, all}, {80 * gib, 0, all}}, room(8), 0, "Card1", 8);
+}
+
+TEST(placement, "predicts what it places where the card is slower than the processor") {
+    const ModelProfile model = alike_layers(10);
+    DeviceProfile slow;
+    slow.card = WidthCurve({{1, 10e-9}, {512, 1000e-9}});
+    slow.processor = WidthCurve({{1, 0.1e-9}, {512, 10e-9}});
+    slow.upload_bytes_per_second = slow.staged_bytes_per_second = 5e9;
+    for (const uint64_t budget : {400 * mib, 800 * mib}) {
+        PlacementRequest request = request_for({{budget + margin}});
+        request.cards[0].profile = slow;
+        const Placement placement = plan_placement(model, request);
+        expect(!placement.units && placement.device_layers > 0 && !placement.predictions.empty(), "whole layers on the card, got " + show(placement.device_layers));
+        for (const auto& [width, seconds] : placement.predictions) expect_equal(seconds, predict_pass(model, slow, whole_layers(model, placement.device_layers), width));
+    }
 }
 
 TEST(placement, "asks for the speed of cards that have room for a part of a model that does not fit as a whole") {

@@ -83,9 +83,7 @@ PlacementRequest random_request(std::mt19937_64& random, size_t cards) {
 }
 
 double typical(const Placement& placement) {
-    UnitPlan plan;
-    plan.predictions = placement.predictions;
-    return typical_request_seconds(512, [&](uint32_t width) { return predicted_seconds(plan, width); });
+    return typical_request_seconds(512, [&](uint32_t width) { return predicted_seconds(placement.predictions, width); });
 }
 
 // What is on the i-th card, counted anew.
@@ -311,6 +309,14 @@ TEST(several_cards, "is planned with the speed of uploads from memory that the w
         if (copies) expect(typical(placement) < staged, "less than the " + show(staged) + " s from mapped memory, got " + show(typical(placement)));
         else expect_equal(typical(placement), staged);
     }
+    // On one card the KV cache takes the place of weights, of which more stay in RAM than was assumed.
+    PlacementRequest request = request_for({card_of("A", 1000 * mib, usual_device())});
+    request.context_length = 100'000;
+    request.ram_available = weights - 1000 * mib + 1024 * mib;
+    const Placement placement = plan_placement(model, request);
+    expect(placement.cards.size() == 1 && !placement.copies_host_weights, "weights that stay in the file");
+    request.cards[0].profile->upload_bytes_per_second = request.cards[0].profile->staged_bytes_per_second;
+    expect_equal(typical(placement), typical(plan_placement(model, request)));
 }
 
 TEST(several_cards, "says which layers are where, and why") {

@@ -157,7 +157,7 @@ TEST(slow_passes, "are how things are when the weights have moved, or when it la
 TEST(slow_passes, "are compared with what was planned only while all weights are where they were planned") {
     Placement placement;
     placement.layers = placement.device_layers = 10;
-    placement.units.emplace().predictions = {{1, usual_seconds}};
+    placement.predictions = {{1, usual_seconds}};
     PassWatch watch(placement);
     os::ProcessorTimes times{0, 0, processors};
     watch.look_by([&] {

@@ -19,7 +19,6 @@ void predict_again(const ModelProfile& model, Placement& placement) {
         cards.push_back({card.device, card.profile, card.bytes});
     }
     for (PassPrediction& pass : placement.predictions) pass.seconds = predict_pass_over(model, cards, plan, pass.width);
-    placement.units->predictions = placement.predictions;
 }
 
 }  // namespace

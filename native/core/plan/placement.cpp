@@ -193,12 +193,7 @@ struct CutUp {
     uint64_t in_ram = 0;            // bytes of weights
 };
 
-// `copies`: what stays in RAM is in memory that the cards read by themselves.
-CutUp cut_up(const ModelProfile& model, const PlacementRequest& request, std::vector<CardBudget> cards, bool copies) {
-    for (CardBudget& card : cards) {
-        DeviceProfile& device = card.profile;
-        if (!copies) device.upload_bytes_per_second = std::min(device.upload_bytes_per_second, device.staged_bytes_per_second);
-    }
+CutUp cut_up(const ModelProfile& model, const PlacementRequest& request, std::span<const CardBudget> cards) {
     const PlanRequest alone{request.context_length, request.batch_size, cards.front().bytes};
     CutUp plan{plan_units(model, cards.front().profile, alone), {}};
     if (std::optional<SeveralCardsPlan> several = plan_several_cards(model, cards, alone, plan.units)) {
@@ -210,24 +205,31 @@ CutUp cut_up(const ModelProfile& model, const PlacementRequest& request, std::ve
 }
 
 void place_units(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, Placement& placement) {
-    const std::vector<CardBudget> cards = budgets(request, card);
+    std::vector<CardBudget> cards = budgets(request, card);
     // As if the cards held nothing but weights: whatever the plan, no less remains.
     uint64_t least_in_ram = model.weight_bytes();
     for (const CardBudget& other : cards) least_in_ram = less(least_in_ram, other.bytes);
     const auto has_room = [&](uint64_t bytes, uint64_t margins) { return bytes + margins * ram_margin <= request.ram_available; };
+    // Whether what stays in RAM is in memory that the cards read by themselves.
     bool copies = has_room(least_in_ram, 4);
-    CutUp plan = cut_up(model, request, cards, copies);
-    // Of several cards, not all need to have a part: far more may remain than was assumed.
-    if (copies && cards.size() > 1 && !has_room(plan.in_ram, 2)) {
+    const auto upload_by_stages = [&] {
+        for (CardBudget& other : cards) other.profile.upload_bytes_per_second = std::min(other.profile.upload_bytes_per_second, other.profile.staged_bytes_per_second);
+    };
+    if (!copies) upload_by_stages();
+    CutUp plan = cut_up(model, request, cards);
+    // KV cache, buffers and slots take the place of weights, too, and of several cards not all need to have a part: far more may
+    // remain than was assumed.
+    if (copies && !has_room(plan.in_ram, 2)) {
         copies = false;
-        plan = cut_up(model, request, cards, copies);
+        upload_by_stages();
+        plan = cut_up(model, request, cards);
     }
     UnitPlan& units = plan.units;
     if (!plan.parts.empty()) {
         place_over_cards(model, request, cards, plan.parts, placement);
     } else if (!units.is_divided()) {
         // Nothing is gained over whole layers.
-        placement.predictions = units.predictions;
+        placement.predictions = std::move(units.predictions);
         return;
     } else {
         const uint32_t first = model.layers - units.layers_on_card();
@@ -238,9 +240,9 @@ void place_units(const ModelProfile& model, const PlacementRequest& request, con
     placement.output_on_device = units.output_on_card;
     placement.device_bytes = units.vram_bytes;
     placement.host_bytes = plan.in_ram;
-    placement.copies_host_weights = copies && has_room(plan.in_ram, 2);
+    placement.copies_host_weights = copies;
     placement.explanation.insert(placement.explanation.end(), units.explanation.begin(), units.explanation.end());
-    placement.predictions = units.predictions;
+    placement.predictions = std::move(units.predictions);
     // Over several cards the layers may be whole.
     if (units.is_divided()) placement.units = std::move(units);
     else placement.networks_can_leave = placement.device_layers == model.layers && has_divisible_network(model);
@@ -294,6 +296,10 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
                                             " and the output head with their KV cache take " + mib(share->bytes) + " of it.");
         } else {
             placement.explanation.push_back("Not even one layer fits there beside the output head and the compute buffers.");
+        }
+        // The plan was for as many layers as are best; whole ones are on the card as far as there is room.
+        for (PassPrediction& pass : placement.predictions) {
+            if (!is_planned) pass.seconds = predict_pass(model, *best->profile, whole_layers(model, placement.device_layers), pass.width);
         }
         if (!is_planned && placement.device_layers < model.layers) {
             placement.explanation.push_back("The processor computes the other " + count(model.layers - placement.device_layers, "layer") +

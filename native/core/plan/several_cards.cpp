@@ -227,7 +227,7 @@ double predict_pass_over(const ModelProfile& model, std::span<const CardBudget> 
 
 std::optional<SeveralCardsPlan> plan_several_cards(const ModelProfile& model, std::span<const CardBudget> cards, const PlanRequest& request, const UnitPlan& alone) {
     BorderSearch search(model, cards, request);
-    double least = typical_request_seconds(request.widest_pass, [&](uint32_t width) { return predicted_seconds(alone, width); });
+    double least = typical_request_seconds(request.widest_pass, [&](uint32_t width) { return predicted_seconds(alone.predictions, width); });
     std::vector<size_t> order{0};
     std::optional<Division> best;
     const auto keep_fastest = [&](const std::vector<std::vector<size_t>>& orders) {

@@ -277,7 +277,7 @@ void explain(const ModelProfile& model, const DeviceProfile& device, UnitPlan& p
     }
     plan.explanation.push_back(sentence("The attention of %.0f of %.0f layers and the output head are on the card.", plan.layers_on_card(), model.layers));
     if (const uint32_t below = model.layers - plan.layers_on_card(); below > 0) {
-        plan.explanation.push_back(sentence("The processor computes the first %.0f layers from RAM.", below));
+        plan.explanation.push_back(below == 1 ? "The processor computes the first layer from RAM." : sentence("The processor computes the first %.0f layers from RAM.", below));
         if (device.offload_from_width != never_streamed) {
             plan.explanation.push_back(sentence("For passes of %.0f tokens and more they are uploaded, and the card computes them, too.", device.offload_from_width));
         }
@@ -395,9 +395,9 @@ UnitPlan whole_layers(const ModelProfile& model, uint32_t on_card) {
     return plan;
 }
 
-double predicted_seconds(const UnitPlan& plan, uint32_t width) {
+double predicted_seconds(std::span<const PassPrediction> predictions, uint32_t width) {
     std::vector<WidthCurve::Point> points;
-    for (const PassPrediction& prediction : plan.predictions) points.push_back({prediction.width, prediction.seconds});
+    for (const PassPrediction& prediction : predictions) points.push_back({prediction.width, prediction.seconds});
     return WidthCurve(std::move(points)).at(width);
 }
 

@@ -2,7 +2,7 @@
 // machine allows. Pure: no I/O, no clock, no library calls.
 //
 // Attention stays on the card together with the KV cache, for the last layers first. Layers for which there is no room are computed by
-// the processor, in wide passes by the card: through the upload slots if there are any, else with what ggml copies there, one
+// the processor, in wide passes by the card: through the upload slots of a single card that has any, but for mixtures, else with what ggml copies there, one
 // weight after the other, from the width on where the card asks for it. What VRAM is left goes to
 // feed-forward networks, or experts, and upload slots. Every network of these layers is cut into a share that stays on the card, one that
 // every pass uploads, and a rest, which the processor computes at the same time and wide passes upload, too, from the width
@@ -66,8 +66,8 @@ struct UnitPlan {
 // The widths that a plan predicts.
 std::vector<uint32_t> predicted_widths(uint32_t widest_pass);
 
-// Between the widths of the plan's predictions, linear.
-double predicted_seconds(const UnitPlan& plan, uint32_t width);
+// Between the widths of the predictions, of which there is one at least, linear.
+double predicted_seconds(std::span<const PassPrediction> predictions, uint32_t width);
 
 // Seconds of a typical request, a prompt and its answer, when a pass of so many tokens takes `seconds_of`.
 double typical_request_seconds(uint32_t widest_pass, const std::function<double(uint32_t)>& seconds_of);

@@ -305,8 +305,7 @@ Model::Model(llama_model* handle, std::vector<CardWeights> host_weights, const M
 }
 
 void Model::expect_predicted() {
-    if (!placement_.units) return;
-    for (const auto& [width, seconds] : placement_.units->predictions) speculation_.costs.predict(width, seconds);
+    for (const auto& [width, seconds] : placement_.predictions) speculation_.costs.predict(width, seconds);
 }
 
 Model::~Model() {
@@ -385,7 +384,7 @@ void Model::use_threadpool(ggml_threadpool_t pool) {
 }
 
 double Model::count_pass(uint32_t tokens, double seconds) {
-    const double predicted = seconds > 0 && placement_.units ? predicted_seconds(*placement_.units, tokens) : 0;
+    const double predicted = seconds > 0 && !placement_.predictions.empty() ? predicted_seconds(placement_.predictions, tokens) : 0;
     std::lock_guard lock(activity_mutex_);
     ++activity_.passes;
     if (seconds <= 0) return predicted;
