@@ -95,6 +95,8 @@ class Answers {
 
     // The same answer once more; adds what came of the guesses.
     void check(Drafter drafter, SpeculationResult& sum, Location at = Location::here()) {
+        // Only one of them has what was answered before.
+        if (drafter != Drafter::Memory) small_.model->speculation().recent.forget();
         auto asked = request(Speculate::Exact);
         if (drafter == Drafter::Model) asked.decode->draft = draft_session_;
         if (drafter == Drafter::Given) asked.decode->draft_tokens = spoiled(plain_.tokens);

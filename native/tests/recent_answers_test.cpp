@@ -46,6 +46,7 @@ class Halves {
         size_t longest = std::max<size_t>(longer_than, 2);
         for (const Tokens* half : {&newer_, &older_}) {
             for (size_t place = half->size(); place > 0; --place) {
+                if (place == half->size() || (*half)[place] == LLAMA_TOKEN_NULL) continue;
                 size_t same = 0;
                 while (same < std::min({place, text.size(), size_t{64}}) && (*half)[place - 1 - same] == text[text.size() - 1 - same]) ++same;
                 if (same <= longest) continue;
@@ -126,6 +127,8 @@ TEST(recent_answers, "guess what came behind the same text in an earlier answer"
     check_draft({"abcdef", "ghijkl"}, "def", "");
     check_draft({"abcdef", "ghijkl"}, "cde", "f");
     check_draft({"abcdef", "ghijkl"}, "efghi", "jkl");
+    // One that was called off hides none that went on.
+    check_draft({"abcdefgh", "abcd"}, "abcd", "efgh", certainty_of_recent(4));
     // The longest match, and of equal ones the latest.
     check_draft({"1abcX", "2abcY"}, "1abc", "X", certainty_of_recent(4));
     check_draft({"1abcX", "2abcY"}, "3abc", "Y");

@@ -198,6 +198,13 @@ TEST(session, "goes by the time of a pass over a card only where nobody else com
     expect(!on_card->speculation().costs.known(), "passes that others disturbed to tell nothing");
     expect_equal(on_card->activity().passes, uint64_t{4});
     expect_equal(on_card->activity().last_seconds, 0.0);
+    // Nor what is still under way when they begin.
+    for (int i = 0; i < 4; ++i) {
+        expect(other->compute({{1}}, 1), "another pass");
+        compute(session, false);
+        other->logits();
+    }
+    expect(!on_card->speculation().costs.known(), "passes behind those of others to tell nothing");
     for (int i = 0; i < 2; ++i) compute(session, false);
     expect(on_card->speculation().costs.known(), "passes that nobody disturbed to tell");
     expect(on_card->activity().last_seconds > 0, "their time to be known");

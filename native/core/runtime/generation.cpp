@@ -18,9 +18,6 @@ double milliseconds(std::chrono::steady_clock::duration duration) {
 constexpr double longest_warm_step_ms = 240;
 constexpr size_t shortest_warm_step = 16;
 
-// A prompt of fewer tokens tells nothing about the cost of longer ones.
-constexpr size_t telling_prefill = 2 * widest_verification;
-
 void validate(const Session& session, const GenerationRequest& request) {
     const auto refuse = [](const std::string& message) { throw EngineError(ErrorCode::InvalidArgument, message); };
     if (request.prompt.empty()) refuse("Expected a prompt of at least one token, got none.");
@@ -155,7 +152,7 @@ void Generation::end_prefill() {
 bool Generation::speculates() const {
     const bool is_asked = request_.decode->speculate == Speculate::Auto ||
                           (request_.decode->speculate == Speculate::Exact && session_->model().placement().exact_passes);
-    return is_asked && session_->forgets_exactly();
+    return is_asked && session_->model().info().takes_tokens_back;
 }
 
 size_t Generation::step_size() const {

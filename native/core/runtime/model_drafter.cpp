@@ -7,9 +7,6 @@ namespace nmos {
 
 namespace {
 
-// A prompt of fewer tokens tells nothing about the cost of longer ones.
-constexpr size_t telling_prefill = 2 * widest_verification;
-
 // What a model thinks of a token. Logits that are so far below the best one add nothing that could be seen.
 double probability_of(llama_token token, const float* logits, size_t count) {
     constexpr float negligible = 16;

@@ -122,7 +122,7 @@ llama_token Sampler::pick(const float* logits, std::span<const llama_token> allo
         llama_sampler_apply(grammar_.get(), &list);
         // Of a few tokens it may forbid all; of the whole vocabulary never, because then an answer ends.
         const auto is_forbidden = [](const llama_token_data& one) { return one.logit == -std::numeric_limits<float>::infinity(); };
-        if (std::all_of(list.data, list.data + list.size, is_forbidden)) {
+        if (!allowed.empty() && std::all_of(list.data, list.data + list.size, is_forbidden)) {
             throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the grammar allows.");
         }
     }

@@ -16,7 +16,7 @@ namespace {
 constexpr uint32_t host_batch_size = 64;
 constexpr uint32_t device_batch_size = 512;
 
-// With weights that are uploaded, the narrowest pass that is nearly as fast per token as the best one.
+// Where passes are predicted, the narrowest one that is nearly as fast per token as the best one.
 uint32_t batch_size_of(const std::vector<PassPrediction>& predictions) {
     constexpr double nearly = 1.1;
     const auto seconds_per_token = [](const PassPrediction& pass) { return pass.seconds / pass.width; };
@@ -35,17 +35,13 @@ uint32_t default_batch_size(const Placement& placement) {
     return is_predicted ? std::max(host_batch_size, batch_size_of(placement.predictions)) : host_batch_size;
 }
 
-bool forgets_exactly(const Model& model) {
-    return model.info().takes_tokens_back;
-}
-
 void check_draft(const Model& draft, const Model& main) {
     const auto refuse = [&](const std::string& why) {
         throw EngineError(ErrorCode::InvalidArgument, "Expected a draft model that goes with " + main.info().description + ", got " + draft.info().description +
                                                           ": " + why + ". Choose a smaller model of the same family.");
     };
     if (&draft == &main) refuse("it is the same model");
-    if (!forgets_exactly(draft)) refuse("it cannot take tokens back that turn out to be wrong");
+    if (!draft.info().takes_tokens_back) refuse("it cannot take tokens back that turn out to be wrong");
     if (const std::string difference = main.vocabulary().difference_to(draft.vocabulary()); !difference.empty()) refuse("their vocabularies differ, " + difference);
 }
 
@@ -213,10 +209,6 @@ void Session::restore(const Snapshot& snapshot) {
     cached_ = snapshot.tokens;
 }
 
-bool Session::forgets_exactly() const {
-    return nmos::forgets_exactly(*model_);
-}
-
 const float* Session::logits(size_t row) {
     const auto begin = std::chrono::steady_clock::now();
     float* logits = nullptr;
@@ -228,8 +220,9 @@ const float* Session::logits(size_t row) {
     }
     if (width_ > 0) {
         seconds_ += seconds_since(begin);
-        // While others computed a card went on with the pass, and nobody knows for how long.
-        const bool is_timed = pass_ == passes_ || model_->placement().device_layers == 0;
+        // While others computed a card went on with the pass, or with theirs before it, and nobody knows for how long.
+        const bool is_timed = (alone_ && pass_ == passes_) || model_->placement().device_layers == 0;
+        awaited_ = pass_;
         const double predicted = model_->count_pass(width_, is_timed ? seconds_ : 0);
         // The last part of a prompt has logits for one of its tokens only, and is cheaper for it.
         if (is_timed && width_ == outputs_wanted_ && width_ <= widest_verification) {
@@ -258,6 +251,7 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     watched_ = running_.get();
     const auto begin = std::chrono::steady_clock::now();
     ErrorCapture errors;
+    alone_ = awaited_ == passes_ || pass_ == passes_;
     pass_ = ++passes_;
     constexpr int32_t thrown = -100;
     int32_t status = thrown;

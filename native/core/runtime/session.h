@@ -82,8 +82,6 @@ class Session {
     // Makes the cache hold exactly what the snapshot does. Throws INVALID_ARGUMENT (of another model) and CONTEXT_TOO_LONG,
     // which leave the cache as it was, and INTERNAL, which leaves it empty.
     void restore(const Snapshot& snapshot);
-    // Whether `keep` forgets as if the tokens had never been computed; recurrent memories cannot.
-    bool forgets_exactly() const;
 
   private:
     struct Free {
@@ -105,9 +103,11 @@ class Session {
     std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only
     CancellationPtr running_;          // guarded by mutex_; null when no job holds the session
     bool closed_ = false;              // guarded by mutex_
-    static inline std::atomic<uint64_t> passes_{0};  // of all sessions so far
+    static inline std::atomic<uint64_t> passes_{0};   // of all sessions so far
+    static inline std::atomic<uint64_t> awaited_{0};  // the number of the last one whose end was waited for
     uint64_t pass_ = 0;                            // the number of the last one among them; compute thread only
     double seconds_ = 0;                           // of the last pass whose logits were wanted; compute thread only
+    bool alone_ = false;                           // no other session's pass may have been under way when it began; compute thread only
     uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
     uint32_t outputs_wanted_ = 0;                  // of that pass; compute thread only
     int32_t first_output_ = 0;                     // position in that pass; compute thread only

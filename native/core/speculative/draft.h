@@ -43,6 +43,9 @@ inline bool is_of_model(Certainty certainty) {
     return certainty >= text_certainties;
 }
 
+// Tokens within which a text that the answer follows is looked for again behind a difference.
+constexpr size_t realignment = 12;
+
 struct Draft {
     std::vector<llama_token> tokens;
     std::vector<Certainty> certainties;  // (tokens)

@@ -4,13 +4,6 @@
 
 namespace nmos {
 
-namespace {
-
-// Tokens within which the answer is looked for again behind a difference.
-constexpr size_t realignment = 12;
-
-}  // namespace
-
 void GivenDraft::append(llama_token token) {
     const auto from = tokens_.begin() + static_cast<std::ptrdiff_t>(next_);
     const auto to = from + static_cast<std::ptrdiff_t>(std::min(realignment, tokens_.size() - next_));

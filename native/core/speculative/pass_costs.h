@@ -13,6 +13,9 @@ namespace nmos {
 // The widest pass that verifies a draft: the draft and the token before it.
 constexpr uint32_t widest_verification = 16;
 
+// A prompt of fewer tokens tells nothing about the cost of longer ones.
+constexpr uint32_t telling_prefill = 2 * widest_verification;
+
 class PassCosts {
   public:
     // A pass so wide is predicted to take so long. What was observed corrects it.

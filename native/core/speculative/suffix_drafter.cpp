@@ -9,9 +9,6 @@ namespace {
 // A match that is no chance: the answer follows the text there.
 constexpr size_t telling_match = 8;
 
-// Tokens within which a rewritten text is looked for again behind a difference.
-constexpr size_t realignment = 12;
-
 }  // namespace
 
 SuffixDrafter::SuffixDrafter(std::span<const llama_token> text) {

@@ -44,6 +44,8 @@ TextIndex::Match TextIndex::find_own_end(size_t preferred) const {
 TextIndex::Match TextIndex::search(size_t place, std::span<const llama_token> other, size_t preferred) const {
     Match best;
     for (size_t looked_at = 0; place != none && looked_at < most_places; place = place_before_[place - 1], ++looked_at) {
+        // Nothing goes on there.
+        if (place == text_.size() || text_[place] == LLAMA_TOKEN_NULL) continue;
         const size_t length = matched_before(place, other);
         best.compared += length + 1;
         // What only has the same hash is shorter.

@@ -28,18 +28,19 @@ class TextIndex {
     struct Match {
         size_t place = none;  // behind the tokens that are the same
         size_t length = 0;    // of them
-        size_t compared = 0;  // tokens that the search has looked at
+        size_t compared = 0;  // tokens that the search has looked at, by which tests hold its bound
     };
 
     // Room for so many tokens.
     void reserve(size_t tokens) { text_.reserve(tokens); }
     void append(llama_token token);
-    // Gives the memory back.
+    // Gives the memory back, but for the table's buckets.
     void clear() noexcept;
     // Until the next one is added.
     std::span<const llama_token> text() const { return text_; }
 
-    // The longest match of the end of another text: the latest of equal ones.
+    // The longest match of the end of another text that this one goes on behind: the latest of equal ones. It goes on behind its last
+    // token nowhere, nor where LLAMA_TOKEN_NULL is next.
     Match find(std::span<const llama_token> other) const;
     // Of this text's own end, before it: `preferred` among equal ones, or else the latest.
     Match find_own_end(size_t preferred) const;
