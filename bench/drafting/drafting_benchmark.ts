@@ -1,5 +1,5 @@
 /**
- * What guessing adds to a step of an answer, beside passes: drafting from the text, and the controller's decisions. The prompt is
+ * What guessing adds to a step of an answer, beside passes: drafting from the text and from earlier answers, and the controller's decisions. The prompt is
  * source files, the answer one of them with another name in it, as when code is rewritten.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -8,16 +8,15 @@ import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
 import { buildBenchPrograms } from "../../scripts/setup/native_build";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
-import { limitRow, plainRow } from "../harness/report";
+import { percentileRows, plainRow } from "../harness/report";
 import { programOutput } from "../harness/run_program";
-import { quantile } from "../harness/statistics";
 
 const model = "qwen2.5-coder-0.5b";
 
 /** Microseconds. */
 const limits = { draft: 20, decision: 50 };
 
-/** Bytes of a long prompt, some thousand tokens. */
+/** Characters of a long prompt, some thousand tokens. */
 const longestPrompt = 40_000;
 
 export const draftingBenchmark: Benchmark = {
@@ -43,17 +42,12 @@ async function runDrafting({ root, quick, stops }: BenchmarkContext): Promise<Be
   const rows = [
     plainRow({ id: `steps, behind a prompt of ${String(promptTokens)} tokens`, unit: "", value: draft.length }),
   ];
-  for (const [name, values, limit] of [
+  for (const [id, values, limit] of [
     ["drafting from the text", draft, limits.draft],
     ["deciding about a pass", pass, limits.decision],
     ["deciding about a token of a draft model", draftToken, limits.decision],
   ] as const) {
-    for (const [quantileName, q] of [
-      ["p50", 0.5],
-      ["p99", 0.99],
-    ] as const) {
-      rows.push(limitRow({ id: `${name}, ${quantileName}`, unit: "µs", value: quantile(values, q), limit }));
-    }
+    rows.push(...percentileRows({ id, unit: "µs", values, limit }));
   }
   return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }

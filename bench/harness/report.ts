@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Machine } from "./machine";
-import { median, medianRatio } from "./statistics";
+import { median, medianRatio, quantile } from "./statistics";
 
 /** One figure. `value` and `peerValue` are in `unit`; `ratio` is better when larger, whatever the unit. */
 export interface Row {
@@ -65,6 +65,24 @@ export function singleRow({
 /** A row for a value that must stay under `limit`: the ratio says how many times smaller it is. */
 export function limitRow({ id, unit, value, limit }: { id: string; unit: string; value: number; limit: number }): Row {
   return finish({ id, value, unit, peer: "limit", peerValue: limit, ratio: limit / value, target: 1 });
+}
+
+/** The median and the 99th percentile, which must stay under `limit`; null: they are only reported. */
+export function percentileRows({
+  id,
+  values,
+  limit,
+  ...row
+}: {
+  id: string;
+  unit: string;
+  values: readonly number[];
+  limit: number | null;
+}): Row[] {
+  return [0.5, 0.99].map((q) => {
+    const one = { ...row, id: `${id}, p${String(100 * q)}`, value: quantile(values, q) };
+    return limit === null ? plainRow(one) : limitRow({ ...one, limit });
+  });
 }
 
 /** A row that is only reported. */

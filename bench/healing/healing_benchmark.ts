@@ -9,9 +9,9 @@ import { ensureModel } from "../../scripts/fetch_model";
 import { buildBenchPrograms } from "../../scripts/setup/native_build";
 import { healPrefix } from "../../src/engine/completion/token_healing";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
-import { limitRow, plainRow } from "../harness/report";
+import { percentileRows, plainRow } from "../harness/report";
 import { programOutput } from "../harness/run_program";
-import { quantile, seededRandom } from "../harness/statistics";
+import { seededRandom } from "../harness/statistics";
 
 const model = "qwen2.5-coder-0.5b";
 
@@ -39,15 +39,13 @@ async function runHealing({ root, quick, stops }: BenchmarkContext): Promise<Ben
   const rows = [
     plainRow({ id: `steps, of a vocabulary of ${String(vocabulary)} tokens`, unit: "", value: find.length }),
   ];
-  const steps = find.map((one, index) => one + (choose[index] ?? 0));
-  for (const [name, q] of [
-    ["p50", 0.5],
-    ["p99", 0.99],
+  const steps = find.map((one, index) => one + (choose[index] ?? NaN));
+  for (const [id, values, limit] of [
+    ["a step of token healing", steps, longestStep],
+    ["finding the tokens that heal", find, null],
+    ["choosing among them", choose, null],
   ] as const) {
-    const value = quantile(steps, q);
-    rows.push(limitRow({ id: `a step of token healing, ${name}`, unit: "µs", value, limit: longestStep }));
-    rows.push(plainRow({ id: `finding the tokens that heal, ${name}`, unit: "µs", value: quantile(find, q) }));
-    rows.push(plainRow({ id: `choosing among them, ${name}`, unit: "µs", value: quantile(choose, q) }));
+    rows.push(...percentileRows({ id, unit: "µs", values, limit }));
   }
   return { rows, versions: { "llama.cpp": pins.llamaCpp.version } };
 }

@@ -32,10 +32,14 @@ const draftWidths = [4, 8, 16];
 const prefill = [promptWidth, 512];
 /** Takes so long that the other widths are measured more often. */
 const longPrefill = 2048;
-export const rounds = 3;
+const rounds = 3;
 
 /** What the names of all its rows begin with. */
-export function scenarioName({ label, card, contextLength }: Omit<Scenario, "shape">): string {
+export function scenarioName({
+  label,
+  card,
+  contextLength,
+}: Pick<Scenario, "label" | "card" | "contextLength">): string {
   return `${label} ${card}${contextLength === undefined ? "" : ` context ${contextLength}`}`;
 }
 

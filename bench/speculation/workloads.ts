@@ -107,9 +107,10 @@ export const workloads: readonly Workload[] = [
       ),
       about("Add type hints to all methods. Answer with the whole code only.", inventory),
       about(
-        "Rename waiting to pending and add a method size that returns its length. Answer with the whole code only.",
+        "Make push refuse what is no function with a TypeError, and the constructor a limit below one with a RangeError. Answer with the whole code only.",
         queue,
       ),
+      about("Translate this to TypeScript. Answer with the whole code only.", inventory),
     ],
   },
   {

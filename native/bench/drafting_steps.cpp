@@ -3,7 +3,7 @@
 //   drafting_steps MODEL PROMPT_BYTES SAMPLES < TEXT
 //
 // The first bytes of TEXT are a prompt, the others an answer. At so many of its tokens prints the microseconds of three steps as
-// JSON: adding the token to the text and drafting what comes next; what the controller is asked about a pass; and what it is asked
+// JSON: adding the token to the text and drafting what comes next from that and from earlier answers; what the controller is asked about a pass; and what it is asked
 // about one more token of a draft model. As in use the processor's caches have seen other memory before.
 #include <llama.h>
 
@@ -21,6 +21,7 @@
 #include "runtime/log.h"
 #include "runtime/vocabulary.h"
 #include "speculative/draft_control.h"
+#include "speculative/recent_answers.h"
 #include "speculative/suffix_drafter.h"
 #include "step_times.h"
 
@@ -63,9 +64,18 @@ size_t right_ones(const Draft& draft, std::span<const llama_token> next) {
     return static_cast<size_t>(std::ranges::mismatch(draft.tokens, next).in1 - draft.tokens.begin());
 }
 
+// As many earlier answers as are remembered: parts of the answer, so that its words are everywhere among them.
+RecentAnswers full_of(std::span<const llama_token> answer) {
+    RecentAnswers recent;
+    const size_t half = answer.size() / 2;
+    for (size_t added = 0; added < 2 * RecentAnswers::usual_half; added += half) recent.add(answer.subspan(added % half, half));
+    return recent;
+}
+
 Steps measure(std::span<const llama_token> prompt, std::span<const llama_token> answer, size_t samples) {
     OtherMemory others;
     SuffixDrafter drafter(prompt);
+    const RecentAnswers recent = full_of(answer);
     PassCosts costs = known_costs();
     DraftControl control;
     Draft of_model;
@@ -80,13 +90,19 @@ Steps measure(std::span<const llama_token> prompt, std::span<const llama_token> 
         auto begin = Clock::now();
         drafter.append(answer[i]);
         const Draft draft = drafter.draft(longest_draft);
+        const Draft remembered = recent.draft(drafter.text(), drafter.matched(), longest_draft);
         steps.draft_us.push_back(microseconds_since(begin));
         const size_t right = right_ones(draft, answer.subspan(i + 1));
 
         others.visit();
         begin = Clock::now();
-        const DraftControl::Choice choice = control.best(draft, costs);
-        if (choice.length == 0 && !draft.empty()) control.decline(draft.certainties.front());
+        DraftControl::Choice choice;
+        for (const Draft* offered : {&draft, &remembered}) {
+            if (offered->empty()) continue;
+            const DraftControl::Choice one = control.best(*offered, costs);
+            if (one.length == 0) control.decline(offered->certainties.front());
+            if (one.gain > choice.gain) choice = one;
+        }
         steps.check += control.forecast({}, longest_draft, price, costs);
         control.learn(draft, right);
         const auto width = static_cast<uint32_t>(1 + choice.length);
