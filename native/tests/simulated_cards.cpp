@@ -54,7 +54,10 @@ LoadOptions tight_options(uint64_t vram_limit) {
 FastCards::FastCards(const LoadOptions& options, std::span<sim::SimDevice* const> cards) {
     const MeasuredDevice fast = fast_device(main_types(read_model_profile(options.plan.path)));
     const int32_t threads = options.plan.threads > 0 ? options.plan.threads : static_cast<int32_t>(os::physical_cores());
-    for (const sim::SimDevice* card : cards) ProfileCache(folder_.path()).keep(name_of(*card), speed_key(card->handle(), threads, card_state(card->handle())), fast);
+    for (const sim::SimDevice* card : cards) {
+        const CardState state = card_state(card->handle());
+        ProfileCache(folder_.path()).keep(cache_name(name_of(*card), state), speed_key(card->handle(), threads, state), fast);
+    }
 }
 
 OneThread::OneThread() : pool(nullptr, cpu_functions().threadpool_free) {

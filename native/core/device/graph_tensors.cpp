@@ -54,6 +54,12 @@ ggml_tensor leaf_like(const ggml_tensor& like, const Memory& memory) {
     return tensor;
 }
 
+void become(ggml_tensor& leaf, ggml_op op, std::initializer_list<ggml_tensor*> operands) {
+    leaf.op = op;
+    leaf.flags = GGML_TENSOR_FLAG_COMPUTE;
+    std::ranges::copy(operands, std::begin(leaf.src));
+}
+
 void mimic(ggml_tensor& tensor, const ggml_tensor* node, int64_t columns, int64_t rows, int64_t slices, const Memory& memory, std::initializer_list<ggml_tensor*> operands) {
     tensor = *node;
     set_shape(tensor, columns, rows, slices);
@@ -72,10 +78,7 @@ ggml_cgraph* Sum::graph(const ggml_tensor& like, const Memory& a, const Memory& 
     first_ = leaf_like(like, a);
     second_ = leaf_like(like, b);
     total_ = leaf_like(like, target);
-    total_.op = GGML_OP_ADD;
-    total_.flags = GGML_TENSOR_FLAG_COMPUTE;
-    total_.src[0] = &first_;
-    total_.src[1] = &second_;
+    become(total_, GGML_OP_ADD, {&first_, &second_});
     if (!graph_) graph_ = new_graph(context_, 3, &total_);
     return graph_;
 }

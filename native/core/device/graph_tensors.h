@@ -30,6 +30,8 @@ void place(ggml_tensor& tensor, const Memory& memory);
 ggml_tensor leaf(ggml_type type, int64_t columns, int64_t rows, int64_t slices, const Memory& memory);
 // A leaf of the same shape as `like` somewhere else, with rows as far apart as those.
 ggml_tensor leaf_like(const ggml_tensor& like, const Memory& memory);
+// A leaf becomes the result of an operation, to be computed.
+void become(ggml_tensor& leaf, ggml_op op, std::initializer_list<ggml_tensor*> operands);
 // The operation of a model's node in another shape, with other operands.
 void mimic(ggml_tensor& tensor, const ggml_tensor* node, int64_t columns, int64_t rows, int64_t slices, const Memory& memory, std::initializer_list<ggml_tensor*> operands);
 // A graph of at most so many tensors that ends with `last`, in a context made for it.

@@ -76,10 +76,7 @@ ggml_cgraph* MixtureComputer::Selection::select(const Memory& source, const ggml
     from = leaf(GGML_TYPE_F32, like.ne[0], source_rows, 1, source);
     rows = leaf(GGML_TYPE_I32, count, 1, 1, which);
     to = leaf(GGML_TYPE_F32, like.ne[0], count, 1, target);
-    to.op = GGML_OP_GET_ROWS;
-    to.flags = GGML_TENSOR_FLAG_COMPUTE;
-    to.src[0] = &from;
-    to.src[1] = &rows;
+    become(to, GGML_OP_GET_ROWS, {&from, &rows});
     if (!graph) graph = new_graph(context, 3, &to);
     return graph;
 }

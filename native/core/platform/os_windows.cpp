@@ -69,6 +69,11 @@ std::wstring own_file() {
     constexpr size_t longest = 32'768;
     std::wstring path(longest, L'\0');
     path.resize(GetModuleFileNameW(module, path.data(), longest));
+    // As it was loaded, and Node loads addons by paths that begin so, which not all functions of the system take.
+    const std::wstring_view of_server = L"\\\\?\\UNC\\";
+    const std::wstring_view of_drive = L"\\\\?\\";
+    if (path.starts_with(of_server)) path.replace(0, of_server.size(), L"\\\\");
+    else if (path.starts_with(of_drive)) path.erase(0, of_drive.size());
     return path;
 }
 

@@ -121,10 +121,13 @@ std::optional<DeviceProfile> Engine::profile_of(const std::string& device, int32
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return std::nullopt;
     const std::string machine = speed_key(card, threads, card_state(card));
-    std::lock_guard lock(mutex_);
-    const auto known = measurements_.find(machine);
-    if (known == measurements_.end() || !known->second.device.covers(types)) return std::nullopt;
-    DeviceProfile profile = known->second.device.profile_for(types);
+    DeviceProfile profile;
+    {
+        std::lock_guard lock(mutex_);
+        const auto known = measurements_.find(machine);
+        if (known == measurements_.end() || !known->second.device.covers(types)) return std::nullopt;
+        profile = known->second.device.profile_for(types);
+    }
     profile.offload_from_width = offload_width(card, widest_pass);
     return profile;
 }
@@ -176,7 +179,7 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
             const std::vector<std::string> failed = failed_of_several(cards);
             if (!failed.empty()) {
                 for (const std::string& card : failed) {
-                    log(LogLevel::Warn, card + " has failed, so the model is placed without it: " + error.what());
+                    log(LogLevel::Warn, card + " does not answer, so the model is placed without it: " + error.what());
                     refusals[card] = 0;
                 }
             } else if (known && known->code() == ErrorCode::OutOfMemory && !cards.empty()) {
@@ -194,13 +197,15 @@ std::shared_ptr<Model> Engine::load_smaller_until_it_fits(const LoadOptions& opt
 bool Engine::measure(const std::string& device, int32_t threads, std::span<const TypeShare> types) {
     const ggml_backend_dev_t card = ggml_backend_dev_by_name(device.c_str());
     if (!card) return false;
-    const std::string machine = speed_key(card, threads, card_state(card));
+    const CardState state = card_state(card);
+    const std::string machine = speed_key(card, threads, state);
+    const std::string file = cache_name(device, state);
     MeasuredDevice known;
     {
         std::lock_guard lock(mutex_);
         if (const auto before = measurements_.find(machine); before != measurements_.end() && !before->second.provisional) known = before->second.device;
     }
-    if (known.types.empty()) known = profile_cache_.find(device, machine).value_or(MeasuredDevice{});
+    if (known.types.empty()) known = profile_cache_.find(file, machine).value_or(MeasuredDevice{});
     const auto remember = [&](bool provisional) {
         std::lock_guard lock(mutex_);
         measurements_[machine] = {std::move(known), provisional};
@@ -216,7 +221,7 @@ bool Engine::measure(const std::string& device, int32_t threads, std::span<const
         // What was measured beside a pass, or while the charger was pulled out, is good enough for the time being only.
         const bool provisional = passes_computed() != before || speed_key(card, threads, card_state(card)) != machine;
         const bool is_processor = ggml_backend_dev_type(card) == GGML_BACKEND_DEVICE_TYPE_CPU;
-        if (!provisional && !is_processor) profile_cache_.keep(device, machine, known);
+        if (!provisional && !is_processor) profile_cache_.keep(file, machine, known);
         return remember(provisional);
     } catch (const std::exception& error) {
         // Drivers throw what they like; what is placed without that card's speed works, too.

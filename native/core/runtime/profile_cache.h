@@ -1,6 +1,6 @@
 // Remembers on disk how fast a card and the processor beside it are, because measuring takes seconds.
 //
-// A file a device, with all types of weights that were measured there. What was measured holds as long as speed_key.h says, and
+// A file for each name of a device, with all types of weights that were measured there. What was measured holds as long as speed_key.h says, and
 // not for ever, because not every system tells the version of a driver. A file that cannot be read, or that says anything else, counts as none; one that
 // cannot be written is only logged. Any thread; two processes may write at the same time.
 #pragma once

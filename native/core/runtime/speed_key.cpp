@@ -21,4 +21,8 @@ std::string speed_key(ggml_backend_dev_t card, int32_t threads, const CardState&
            (state.driver.empty() ? "" : ", driver " + state.driver) + (state.saves_energy ? "; saving energy" : "");
 }
 
+std::string cache_name(const std::string& device, const CardState& state) {
+    return device + (state.saves_energy ? " saving energy" : "");
+}
+
 }  // namespace nmos
