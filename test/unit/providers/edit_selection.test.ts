@@ -20,11 +20,16 @@ vi.mock("../../../src/providers/code_context", () => ({
 }));
 
 const { registerEditSelection } = await import("../../../src/providers/edit_selection");
+const { registerSelectionAhead } = await import("../../../src/providers/selection_ahead");
+
+/** Milliseconds after which a selection has settled. */
+const settling = 400;
 
 let answer: { text: string; finish: string };
 let asked: ChatParams[];
 let prefills: { wake: boolean; text: string; signal: AbortSignal }[];
 let proposed: string[];
+let ahead: ChatAhead;
 let registered: { dispose(): void };
 
 beforeEach(() => {
@@ -47,7 +52,7 @@ beforeEach(() => {
       proposed.push(await write(new AbortController().signal, () => undefined));
     },
   };
-  const ahead = new ChatAhead(engine as EngineClient);
+  ahead = new ChatAhead(engine as EngineClient);
   registered = registerEditSelection(engine as EngineClient, review as EditReview, ahead);
 });
 
@@ -109,6 +114,29 @@ describe("while the user writes what is to change", () => {
     expect(asked).toHaveLength(expected);
     // What was computed is how the request begins.
     for (const { messages } of asked) expect(messages.at(-1)?.content).toBe(`${prefills[0]?.text}${instruction}`);
+  });
+
+  test("selected code that settles meanwhile does not end that, but a new selection does", async () => {
+    vi.useFakeTimers();
+    const selecting = registerSelectionAhead(ahead, { prepareFor: () => () => undefined });
+    try {
+      fake.input = () => new Promise(() => undefined);
+      fake.show(fake.open("/ws/a.ts", "let a;\nlet b;"), 0);
+      fake.select(0, 6);
+      void commands.executeCommand("nmos.edit");
+      await vi.advanceTimersByTimeAsync(settling);
+      expect(prefills.map(({ wake, signal }) => [wake, signal.aborted])).toEqual([[true, false]]);
+      fake.select(0, 3);
+      await vi.advanceTimersByTimeAsync(settling);
+      expect(prefills.map(({ wake, signal }) => [wake, signal.aborted])).toEqual([
+        [true, true],
+        [false, false],
+      ]);
+    } finally {
+      selecting.dispose();
+      vi.useRealTimers();
+    }
+    expect(prefills.at(-1)?.signal.aborted).toBe(true);
   });
 
   test("a command that brings its instruction has nothing to wait for", async () => {
