@@ -5,12 +5,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { reachHost } from "../../../src/engine/client/reach_host";
 import { Silence } from "../../../src/engine/host/silence";
-import { newNonce, proofOf } from "../../../src/engine/ipc/mutual_proof";
+import { proofOf } from "../../../src/engine/ipc/mutual_proof";
 import { processExists } from "../../../src/engine/process_identity";
 import { toEngineError } from "../../../src/shared/errors";
-import { PROTOCOL_VERSION } from "../../../src/shared/protocol";
 import { HostFixture } from "./host_fixture";
-import { rawConnection } from "./raw_connection";
+import { rawConnection, sayHello } from "./raw_connection";
 
 /** Of waiting for a process to go; a host that closes gives a driver ten seconds. */
 const patience = { timeout: 25_000, interval: 20 };
@@ -63,9 +62,7 @@ describe("a host whose event loop hangs", () => {
     const program = { extensionRoot: resolve("."), execPath: process.execPath };
     (await reachHost(fixture.paths, { ...program, env: fixture.env, logFile, directory })).destroy();
     const raw = await rawConnection(fixture.paths.endpoint);
-    const nonce = newNonce();
-    const hello = await raw.request("hello", { protocolVersion: PROTOCOL_VERSION, nonce });
-    const nonces = { host: hello.nonce, client: nonce };
+    const { nonces } = await sayHello(raw.request);
     const proof = proofOf("client", readFileSync(fixture.paths.tokenFile, "utf8"), nonces);
     pid = (await raw.request("initialize", { proof, client: { name: "window", pid: clientPid } })).hostPid;
     return raw;
