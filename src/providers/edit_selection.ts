@@ -10,19 +10,17 @@ import { codeContext, type CodeContext } from "./code_context";
 import type { EditReview } from "./edit_review";
 import { registerCommand } from "./report_failure";
 
-/** Edit by instruction, fix and document: the model rewrites the code, and the user accepts or rejects the diff. */
+/**
+ * Edit by instruction, fix and document: the model rewrites the code, and the user accepts or rejects the diff. `ahead` is
+ * that of the selection (selection_ahead.ts), which also ends it.
+ */
 export function registerEditSelection(engine: EngineClient, review: EditReview, ahead: ChatAhead): Disposable {
   const stack = new DisposableStack();
-  stack.add({
-    dispose: () => {
-      ahead.stop();
-    },
-  });
 
   /** The model reads the code while the user writes what is to become of it. */
   async function ask(context: CodeContext): Promise<string | undefined> {
     const { model, maxTokens } = readChatSettings();
-    const stop = ahead.start({ model, messages: rewritingBegin(context), maxTokens, wake: true });
+    const stop = ahead.hold({ model, messages: rewritingBegin(context), maxTokens, wake: true });
     try {
       return await askInstruction(context);
     } finally {

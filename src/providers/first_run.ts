@@ -14,7 +14,7 @@ const declinedKey = "nmos.cuda.declined";
 /**
  * Offers the recommended model in one message, once, when none is installed, and CUDA support where a card can use it; and
  * keeps the context key that the walkthrough's download step waits for. The only feature that starts the engine without
- * being asked, and only until it has once seen what is installed.
+ * being asked, and only until it has once seen what is installed; with a driver too old for CUDA, every window asks.
  */
 export function registerFirstRun(context: vscode.ExtensionContext, engine: EngineClient, view: EngineView): Disposable {
   const listener = view.onChanged(() => {

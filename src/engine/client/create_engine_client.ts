@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
@@ -273,9 +273,14 @@ class HostClient implements ConfigurableEngineClient {
     const answer = await call(connection, "hello", hello, { died: () => this.diedError() });
     const nonces = { host: answer.nonce, client };
     const { endpoint, tokenFile } = this.paths;
-    // Where there is no host, there may be no token either, and a token that everybody can guess proves nothing.
-    const token = existsSync(tokenFile) ? readFileSync(tokenFile, "utf8") : "";
-    if (token !== "" && isProof(answer.proof, "host", token, nonces)) return proofOf("client", token, nonces);
+    const token = tokenIn(tokenFile);
+    if (token === "") {
+      throw new EngineError(
+        "UNAUTHORIZED",
+        `The token in ${tokenFile} is missing or cannot be read, so nothing that answers on ${endpoint} can be believed. A running engine writes it again within seconds: try again.`,
+      );
+    }
+    if (isProof(answer.proof, "host", token, nonces)) return proofOf("client", token, nonces);
     throw new EngineError(
       "UNAUTHORIZED",
       `Another program has taken ${endpoint}, the place of the engine host: it does not know the token in ${tokenFile}. It was told nothing. End that program, or set NMOS_HOME to a folder of your own.`,
@@ -349,5 +354,14 @@ function killIfThere(pid: number): void {
     process.kill(pid, "SIGKILL");
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown;
+  }
+}
+
+/** Empty: there is none. Where there is no host, there may be no token either, and one that everybody can guess proves nothing. */
+function tokenIn(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
   }
 }

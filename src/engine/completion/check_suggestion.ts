@@ -17,7 +17,7 @@ export async function checkSuggestion(
 ): Promise<Completion | null> {
   if (!(await fimFormat(model))) return null;
   const plain = withPlainLineEnds(params);
-  // A shorter context would have the better model judge by less than the other one has seen.
+  // Never a brief one; how much a whole one is follows the speed of the model that checks.
   const prompt = await wholePrompt(model, plain);
   if (!isInTime(model, prompt)) return null;
   return completePrompt(model, plain, prompt, { signal, priority: "warm", draft: params.suggestion });

@@ -28,6 +28,8 @@ export interface EngineHostOptions {
   /** The host ends when it has had no client for so long. */
   graceMs: number;
   log: (line: string) => void;
+  /** Called when a client has proved itself, before any of its requests is served. */
+  onClient: () => void;
   /**
    * Called once, when nothing is left to be done. `isClosed`: the native engine is closed; else it hangs, in a driver or in a
    * driver's compiler, and an ordinary exit would wait for its threads.
@@ -253,6 +255,7 @@ export class EngineHost {
     if (this.ending) throw new EngineError("CLOSED", "The engine host is ending.");
     if (params.settings) await this.service.configure(params.settings);
     this.initialized.set(connection, params.client.pid);
+    this.options.onClient();
     this.options.log(`client ${params.client.name} (process ${String(params.client.pid)}) connected`);
     this.service.announceStatus();
     return {

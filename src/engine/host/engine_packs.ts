@@ -13,7 +13,8 @@ import type { InstalledPack } from "../packs/pack_folders";
 import { releasesUrl } from "../packs/pack_catalogue";
 import { PackStore } from "../packs/pack_store";
 import { enginePaths } from "../paths";
-import { hasComputed, liesOn, VulkanTrial, vulkanBackend } from "./vulkan_trial";
+import { hasCardOf, hasComputed, liesOn } from "./computed_on";
+import { VulkanTrial, vulkanBackend } from "./vulkan_trial";
 
 export interface EnginePacksOptions {
   store: PackStore;
@@ -128,7 +129,7 @@ export class EnginePacks {
   made(devices: readonly NativeDevice[]): void {
     const isUsed = this.options.settings().gpu !== "off";
     this.vulkan.made(devices, { isUsed });
-    if (this.used && !devices.some(({ name }) => name.startsWith("CUDA"))) {
+    if (this.used && !hasCardOf(devices, "CUDA")) {
       // It was left out without a crash: Vulkan computes in its place.
       this.trialOf(this.used).passed();
       this.vulkan.suspect();
@@ -175,7 +176,6 @@ export class EnginePacks {
     this.trialOf(this.used).passed();
     this.markPrepared(this.used);
     this.vulkan.suspect();
-    this.vulkan.settle(models);
     this.options.onChanged();
   }
 

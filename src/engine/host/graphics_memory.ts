@@ -62,6 +62,7 @@ interface GivenMemory {
 /** The graphics memory of one model: given back while it is idle or others need it, and filled again for its requests. */
 export class GraphicsMemory {
   private filling: NativeCancellation | null = null;
+  private isReadingCut = false;
   /** Operations during which nothing is filled. */
   private holders = 0;
   private readonly cards: readonly CardMemory[];
@@ -76,6 +77,11 @@ export class GraphicsMemory {
       floor: 0,
       tooFewBytes: 0,
     }));
+  }
+
+  /** The last reading in of what the system had put away was ended before it was done. */
+  get isCutShort(): boolean {
+    return this.isReadingCut;
   }
 
   /** Belongs on the cards and is not there at present. */
@@ -268,6 +274,7 @@ export class GraphicsMemory {
     } catch (thrown) {
       this.logFailure(thrown);
     }
+    this.isReadingCut = cancellation.cancelled;
     this.filling = null;
     this.fill();
   }

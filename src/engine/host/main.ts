@@ -22,31 +22,35 @@ const log = (line: string): void => {
   hostLog.write(line);
 };
 
-function millisecondsOf(variable: string, usual: number): number {
+function millisecondsOf(variable: string, usual: number, least = 0): number {
   const given = Number(process.env[variable] || usual);
-  return Number.isFinite(given) && given >= 0 ? given : usual;
+  return Number.isFinite(given) && given >= least ? given : usual;
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { "extension-root": { type: "string" } } });
   const extensionRoot = values["extension-root"];
   if (!extensionRoot) throw new Error("Expected --extension-root DIR.");
+  let beat = (): void => undefined;
   const host = await EngineHost.start({
     paths,
     extensionRoot,
     hostVersion: version,
     graceMs: millisecondsOf("NMOS_HOST_GRACE_MS", usualGraceMs),
     log,
+    onClient: () => {
+      beat();
+    },
     onEnd: (isClosed) => {
       if (isClosed) process.exit(0);
       endAtOnce();
     },
   });
   if (!host) process.exit(0);
-  startWatchdog({
+  beat = startWatchdog({
     script: resolve(extensionRoot, "dist", "host_watchdog.cjs"),
     logFile: paths.logFile,
-    hungMs: millisecondsOf("NMOS_HOST_HUNG_MS", usualHungMs),
+    hungMs: millisecondsOf("NMOS_HOST_HUNG_MS", usualHungMs, 1),
     clients: () => host.clientProcesses(),
     log,
   });

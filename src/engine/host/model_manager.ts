@@ -46,6 +46,7 @@ export interface ModelManagerOptions {
 export interface UseOptions extends WaitOptions {
   /** Nobody is at it: it counts as no use, so that an idle model still gives its memory back, and brings none back. */
   isIdle?: boolean;
+  /** Nobody asks yet, but is about to: what the system may have put away is read in before. */
   isAhead?: boolean;
 }
 

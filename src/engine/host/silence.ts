@@ -18,8 +18,8 @@ export class Silence {
     this.clients = clients;
   }
 
-  /** To be called every `passedMs`. True: it hangs and the last of those it served has gone. */
-  isHopeless(passedMs: number): boolean {
+  /** Counts time without a sign of life. True: it hangs and the last of those it served has gone. */
+  pass(passedMs: number): boolean {
     this.silentMs += passedMs;
     return this.silentMs >= this.hungMs && !this.clients.some(this.isThere);
   }

@@ -1,22 +1,10 @@
 import type { LoadedModel } from "../../shared/protocol";
 import type { NativeDevice } from "../native/addon";
 import type { BackendTrial } from "../packs/backend_trial";
+import { hasCardOf, hasComputed } from "./computed_on";
 
 /** As the native engine names it. */
 export const vulkanBackend = "vulkan";
-
-/** Devices of a backend by what their names begin with. */
-export type DevicePrefix = "CUDA" | "Vulkan";
-
-/** Whether a model has weights on a card of the backend, also where other cards have more of it. */
-export function liesOn({ placement }: LoadedModel, prefix: DevicePrefix): boolean {
-  return placement.cards.some(({ device, bytes }) => bytes > 0 && device.startsWith(prefix));
-}
-
-/** Whether a model has computed on a card of the backend. */
-export function hasComputed(models: readonly LoadedModel[], prefix: DevicePrefix): boolean {
-  return models.some((model) => model.activity.passes > 0 && liesOn(model, prefix));
-}
 
 /**
  * Whether the package's own backend for cards is loaded: not when the host has twice ended unexpectedly with it. One backend
@@ -26,6 +14,8 @@ export class VulkanTrial {
   private isOpen = false;
   private isLeftOut = false;
   private hasCard = false;
+  /** It has computed in this host: a card that is lost later says nothing against it. */
+  private hasProved = false;
 
   constructor(private readonly trial: BackendTrial) {}
 
@@ -38,17 +28,21 @@ export class VulkanTrial {
 
   /** The native engine was made. Where nothing will compute over Vulkan, nothing more can come of it. */
   made(devices: readonly NativeDevice[], { isUsed }: { isUsed: boolean }): void {
-    this.hasCard = isUsed && devices.some(({ name }) => name.startsWith("Vulkan"));
+    this.hasCard = isUsed && hasCardOf(devices, "Vulkan");
     if (!this.hasCard) this.end();
   }
 
   /** The pack has proved itself: what crashes from now on is a card of Vulkan's, if there is one. */
   suspect(): void {
-    if (this.hasCard && !this.isLeftOut && !this.isOpen) this.isOpen = this.trial.begin();
+    if (this.hasCard && !this.isLeftOut && !this.isOpen && !this.hasProved) this.isOpen = this.trial.begin();
   }
 
+  /** To be called now and then: also while another backend is suspected, it may prove itself. */
   settle(models: readonly LoadedModel[]): void {
-    if (this.isOpen && hasComputed(models, "Vulkan")) this.end();
+    if (this.hasProved || !hasComputed(models, "Vulkan")) return;
+    this.hasProved = true;
+    this.isOpen = false;
+    this.trial.passed();
   }
 
   /** The engine ends in an orderly way: that says nothing against it. */
@@ -57,9 +51,9 @@ export class VulkanTrial {
     this.isOpen = false;
   }
 
-  /** The user has the engine started anew. */
+  /** The user has the engine started anew, maybe before this host has made one. What is tried now is not forgotten. */
   tryAgain(): void {
-    if (this.isLeftOut) this.trial.passed();
+    if (!this.isOpen) this.trial.passed();
   }
 
   /** Why Vulkan is kept from the engine; null: it is not. */

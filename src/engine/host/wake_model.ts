@@ -17,7 +17,8 @@ const longIdle = 2 * 60_000;
 /** Somebody is at a model: what it gave back is filled, what was put away is read in, and its draft model is made ready. */
 export function wakeModel(entry: ModelEntry, { role, isAhead, now, entries }: Waking): void {
   entry.graphics.fill();
-  if (isAhead && now - entry.lastUsed >= longIdle) entry.graphics.pageIn();
+  const mayBePutAway = entry.graphics.isCutShort || now - entry.lastUsed >= longIdle;
+  if (isAhead && mayBePutAway) entry.graphics.pageIn();
   // So that it is there when the answer begins.
   entry.draft.prepare();
   if (role !== "fast") return;

@@ -17,7 +17,7 @@ parentPort?.on("message", (clients: number[]) => {
   silence.heard(clients);
 });
 setInterval(() => {
-  if (!silence.isHopeless(lookMs)) return;
+  if (!silence.pass(lookMs)) return;
   new HostLog({ path: logFile }).write(`hangs for ${String(hungMs)} ms and has no client left: ended by its watchdog`);
   process.kill(process.pid, "SIGKILL");
 }, lookMs);

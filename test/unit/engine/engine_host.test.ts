@@ -25,7 +25,7 @@ import {
   type ParamsOf,
 } from "../../../src/shared/protocol";
 import { HostFixture, type TestClient } from "./host_fixture";
-import { rawConnection } from "./raw_connection";
+import { rawConnection, sayHello } from "./raw_connection";
 
 const patience = { timeout: 20_000, interval: 20 };
 
@@ -182,11 +182,9 @@ describe("handshake", () => {
   /** Says hello on a new connection; the host has proved itself. */
   async function meet() {
     const raw = await rawConnection(fixture.paths.endpoint);
-    const { nonce: client, ...rest } = hello();
-    const { nonce: host, proof } = await raw.request("hello", { ...rest, nonce: client });
-    const nonces: Nonces = { host, client };
-    expect(isProof(proof, "host", token(), nonces)).toBe(true);
-    return { raw, nonces, hostProof: proof };
+    const { nonces, hostProof } = await sayHello(raw.request);
+    expect(isProof(hostProof, "host", token(), nonces)).toBe(true);
+    return { raw, nonces, hostProof };
   }
 
   const another = newNonce();

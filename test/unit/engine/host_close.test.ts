@@ -35,6 +35,7 @@ async function start() {
   const ends: boolean[] = [];
   const host = await EngineHost.start({
     ...{ paths, extensionRoot: "", hostVersion: "0", graceMs: 60_000, log: () => undefined },
+    onClient: () => undefined,
     onEnd: (isClosed) => ends.push(isClosed),
   });
   return { host, ends, hasLock: () => existsSync(paths.lockFile) };

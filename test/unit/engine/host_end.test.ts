@@ -1,15 +1,15 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { reachHost } from "../../../src/engine/client/reach_host";
 import { Silence } from "../../../src/engine/host/silence";
-import { newNonce, proofOf } from "../../../src/engine/ipc/mutual_proof";
+import { proofOf } from "../../../src/engine/ipc/mutual_proof";
 import { processExists } from "../../../src/engine/process_identity";
 import { toEngineError } from "../../../src/shared/errors";
-import { PROTOCOL_VERSION } from "../../../src/shared/protocol";
 import { HostFixture } from "./host_fixture";
-import { rawConnection } from "./raw_connection";
+import { rawConnection, sayHello } from "./raw_connection";
 
 /** Of waiting for a process to go; a host that closes gives a driver ten seconds. */
 const patience = { timeout: 25_000, interval: 20 };
@@ -20,6 +20,7 @@ let pid = 0;
 afterEach(() => {
   // Also one that has given its lock up and does not end.
   if (pid > 0 && processExists(pid)) process.kill(pid, "SIGKILL");
+  pid = 0;
   fixture.dispose();
 });
 
@@ -61,9 +62,7 @@ describe("a host whose event loop hangs", () => {
     const program = { extensionRoot: resolve("."), execPath: process.execPath };
     (await reachHost(fixture.paths, { ...program, env: fixture.env, logFile, directory })).destroy();
     const raw = await rawConnection(fixture.paths.endpoint);
-    const nonce = newNonce();
-    const hello = await raw.request("hello", { protocolVersion: PROTOCOL_VERSION, nonce });
-    const nonces = { host: hello.nonce, client: nonce };
+    const { nonces } = await sayHello(raw.request);
     const proof = proofOf("client", readFileSync(fixture.paths.tokenFile, "utf8"), nonces);
     pid = (await raw.request("initialize", { proof, client: { name: "window", pid: clientPid } })).hostPid;
     return raw;
@@ -76,6 +75,29 @@ describe("a host whose event loop hangs", () => {
     expect((await failed)?.code).toBe("ENGINE_DIED");
     expect(fixture.log()).toContain("hangs for 3000 ms and has no client left");
   });
+
+  it("stays while the process of a client lives, which asks right after it was let in", async () => {
+    const living = spawn(process.execPath, ["-e", "setInterval(() => undefined, 1000)"], { stdio: "ignore" });
+    try {
+      const window = await windowOf(Number(living.pid));
+      const failed = window.request("chat/generate", fixture.chat("/hang")).then(() => null, toEngineError);
+      await delay(5_000);
+      expect(processExists(pid)).toBe(true);
+      living.kill("SIGKILL");
+      await goes();
+      expect((await failed)?.code).toBe("ENGINE_DIED");
+    } finally {
+      living.kill("SIGKILL");
+    }
+  });
+
+  it("may not be told to hang for no time at all", async () => {
+    const client = await start({ NMOS_HOST_GRACE_MS: "", NMOS_HOST_HUNG_MS: "0" });
+    client.dispose();
+    // Longer than the watchdog waits between two looks.
+    await delay(2_000);
+    expect(processExists(pid)).toBe(true);
+  });
 });
 
 describe("silence of an event loop", () => {
@@ -83,21 +105,16 @@ describe("silence of an event loop", () => {
   const isThere = (process: number) => process === here;
 
   it.each<[what: string, clients: number[], beats: (silence: Silence) => boolean[], expected: boolean[]]>([
-    ["is hopeless after its time", [], (of) => [1000, 1000, 1000].map((ms) => of.isHopeless(ms)), [false, false, true]],
-    ["is so with clients that have gone", [gone], (of) => [of.isHopeless(3000)], [true]],
-    [
-      "is not while one of them is there",
-      [gone, here],
-      (of) => [of.isHopeless(3000), of.isHopeless(9000)],
-      [false, false],
-    ],
+    ["is hopeless after its time", [], (of) => [1000, 1000, 1000].map((ms) => of.pass(ms)), [false, false, true]],
+    ["is so with clients that have gone", [gone], (of) => [of.pass(3000)], [true]],
+    ["is not while one of them is there", [gone, here], (of) => [of.pass(3000), of.pass(9000)], [false, false]],
     [
       "begins anew with a sign of life",
       [],
       (of) => {
-        const before = of.isHopeless(2000);
+        const before = of.pass(2000);
         of.heard([]);
-        return [before, of.isHopeless(2000)];
+        return [before, of.pass(2000)];
       },
       [false, false],
     ],

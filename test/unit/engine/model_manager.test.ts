@@ -686,4 +686,22 @@ describe("what the system may have put away", () => {
     await settled();
     expect([...events.slice(2), ...stoppedFillings]).toEqual(["page in a", "page in b", "a"]);
   });
+
+  it("is read in further when somebody is at the chat again, until it is there", async () => {
+    const filling = gate();
+    const { one, events, clock } = bench({ filling: filling.opened });
+    await one.use("a", "main", nothing);
+    await one.use("b", "fast", nothing);
+    clock.time = 10 * minute;
+    await one.use("a", "main", nothing, { isAhead: true });
+    await one.use("b", "fast", nothing, { isAhead: true });
+    await settled();
+    filling.open();
+    await settled();
+    for (let times = 0; times < 2; ++times) {
+      await one.use("a", "main", nothing, { isAhead: true });
+      await settled();
+    }
+    expect(events.slice(2)).toEqual(["page in a", "page in b", "page in a"]);
+  });
 });

@@ -1,7 +1,8 @@
 import { createConnection } from "node:net";
+import { newNonce, type Nonces } from "../../../src/engine/ipc/mutual_proof";
 import { call, connect } from "../../../src/engine/ipc/rpc";
 import { EngineError } from "../../../src/shared/errors";
-import type { Method, ParamsOf, ResultOf } from "../../../src/shared/protocol";
+import { PROTOCOL_VERSION, type Method, type ParamsOf, type ResultOf } from "../../../src/shared/protocol";
 
 /** Requests on a connection of their own, without the client's introduction. */
 export async function rawConnection(endpoint: string) {
@@ -17,4 +18,13 @@ export async function rawConnection(endpoint: string) {
     write: (text: string) => socket.write(text),
     destroy: () => socket.destroy(),
   };
+}
+
+type Request = Awaited<ReturnType<typeof rawConnection>>["request"];
+
+/** The first half of the introduction. Resolves with the nonces of both sides and with what the host says proves it. */
+export async function sayHello(request: Request): Promise<{ nonces: Nonces; hostProof: string }> {
+  const client = newNonce();
+  const { nonce: host, proof } = await request("hello", { protocolVersion: PROTOCOL_VERSION, nonce: client });
+  return { nonces: { host, client }, hostProof: proof };
 }

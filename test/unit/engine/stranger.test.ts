@@ -66,6 +66,32 @@ it.each<[what: string, answer: ((hello: HelloParams) => unknown) | null, hasToke
   expect(fixture.hostPid()).toBeNull();
 });
 
+it.each<[what: string, spoil: (tokenFile: string) => void]>([
+  ["is not there", () => undefined],
+  [
+    "is empty",
+    (tokenFile) => {
+      writeFileSync(tokenFile, "");
+    },
+  ],
+  [
+    "cannot be read",
+    (tokenFile) => {
+      mkdirSync(tokenFile);
+    },
+  ],
+])("where the token %s, nobody is believed, and the user learns why", async (_, spoil) => {
+  await listen(({ nonce: client }) => proved("", client), false);
+  const { tokenFile, endpoint } = fixture.paths;
+  spoil(tokenFile);
+  const refused = await fixture
+    .client()
+    .request("engine/status", { startEngine: false })
+    .then(() => null, toEngineError);
+  expect(refused?.code).toBe("UNAUTHORIZED");
+  for (const part of [tokenFile, endpoint, "is missing", "try again"]) expect(refused?.message).toContain(part);
+});
+
 it("who knows the token is answered", async () => {
   await listen(({ nonce: client }) => proved(token, client), true);
   const client = fixture.client();

@@ -39,24 +39,29 @@ interface Machine {
   gpu?: "auto" | "off";
 }
 
-/** A host on the machine that makes its native engine; ends as by a crash unless it is told otherwise. */
-async function start({ home, devices, cards = [], gpu = "auto" }: Machine) {
-  const changes = { count: 0 };
-  const packs = new EnginePacks({
+/** Of a host on the machine that has made no native engine yet. */
+function packsOf({ home, cards = [], gpu = "auto" }: Machine, onChanged: () => void = () => undefined): EnginePacks {
+  return new EnginePacks({
     store: packStoreOf([pack], join(home, "packs"), ""),
     platform,
     settings: () => ({ cuda: "auto", gpu }),
     cacheDirectory: join(home, "cache"),
     vulkanTrialFile: join(home, "cache", "vulkan.trial"),
     log: () => undefined,
-    onChanged: () => (changes.count += 1),
+    onChanged,
     findCards: () => Promise.resolve(cards),
     env: {},
   });
+}
+
+/** A host on the machine that makes its native engine; ends as by a crash unless it is told otherwise. */
+async function start(on: Machine) {
+  const changes = { count: 0 };
+  const packs = packsOf(on, () => (changes.count += 1));
   await packs.ready;
   const hasPack = packs.forEngine().length > 0;
   const leftOut = packs.leftOut();
-  const found = devices.filter((name) => (name.startsWith("Vulkan") ? leftOut.length === 0 : true));
+  const found = on.devices.filter((name) => (name.startsWith("Vulkan") ? leftOut.length === 0 : true));
   packs.made(found.filter((name) => (name.startsWith("CUDA") ? hasPack : true)).map(device));
   await new Promise(setImmediate);
   return { packs, hasPack, hasVulkan: leftOut.length === 0, changes };
@@ -146,6 +151,25 @@ describe("Vulkan", () => {
     for (let count = 0; count < 2; ++count) settled(onCuda)((await start(on)).packs);
     const third = await start(on);
     expect([third.hasPack, third.hasVulkan]).toEqual([true, false]);
+  });
+
+  test("is tried anew, too, by a host that has made no engine when the user has it started anew", async () => {
+    const on = machine("Vulkan0");
+    await crash(on, 2);
+    packsOf(on).restart();
+    expect((await start(on)).hasVulkan).toBe(true);
+  });
+
+  test("that has computed beside CUDA is not left out when its card is lost later", async () => {
+    const on = { ...machine("CUDA0", "Vulkan1"), cards: [gtx1650] };
+    await install(on);
+    for (let count = 0; count < 2; ++count) {
+      const { packs } = await start(on);
+      settled(onVulkan)(packs);
+      packs.close({ isFailure: true, models: [onVulkan] });
+    }
+    const third = await start(on);
+    expect([third.hasPack, third.hasVulkan]).toEqual([true, true]);
   });
 
   test("whose card fails is no mark against CUDA, on whose card nothing lies", async () => {

@@ -20,39 +20,55 @@ vi.mock("../../../src/providers/code_context", () => ({
 }));
 
 const { registerEditSelection } = await import("../../../src/providers/edit_selection");
+const { registerSelectionAhead } = await import("../../../src/providers/selection_ahead");
 
-/** Runs the command; the model answers so. Resolves with what it was asked and what was proposed. */
-async function edit(
-  command: string,
-  answer: { text: string; finish: string },
-): Promise<{ asked: ChatParams | undefined; proposed: string | undefined }> {
-  let asked: ChatParams | undefined;
-  let proposed: string | undefined;
+/** Milliseconds after which a selection has settled. */
+const settling = 400;
+
+let answer: { text: string; finish: string };
+let asked: ChatParams[];
+let prefills: { wake: boolean; text: string; signal: AbortSignal }[];
+let proposed: string[];
+let ahead: ChatAhead;
+let registered: { dispose(): void };
+
+beforeEach(() => {
+  fake.reset();
+  code = "let a;";
+  answer = { text: "let b;", finish: "stop" };
+  asked = [];
+  prefills = [];
+  proposed = [];
   const engine: unknown = {
-    request: (_: string, params: ChatParams) => {
-      asked = params;
+    state: { kind: "running" },
+    request: (method: string, params: ChatPrefillParams, { signal }: { signal: AbortSignal }) => {
+      if (method === "chat/generate") asked.push(params);
+      else prefills.push({ wake: params.wake, text: params.messages.at(-1)?.content ?? "", signal });
       return Promise.resolve(answer);
     },
   };
   const review: unknown = {
     propose: async (_: unknown, __: string, write: WriteReplacement) => {
-      proposed = await write(new AbortController().signal, () => undefined);
+      proposed.push(await write(new AbortController().signal, () => undefined));
     },
   };
-  const registered = registerEditSelection(
-    engine as EngineClient,
-    review as EditReview,
-    new ChatAhead(engine as EngineClient),
-  );
-  await commands.executeCommand(command, "make it a constant");
-  registered.dispose();
-  return { asked, proposed };
-}
-
-beforeEach(() => {
-  fake.reset();
-  code = "let a;";
+  ahead = new ChatAhead(engine as EngineClient);
+  registered = registerEditSelection(engine as EngineClient, review as EditReview, ahead);
 });
+
+afterEach(() => {
+  registered.dispose();
+});
+
+/** Runs the command; the model answers so. Resolves with what it was asked last and what was proposed. */
+async function edit(
+  command: string,
+  given: typeof answer,
+): Promise<{ asked: ChatParams | undefined; proposed: string | undefined }> {
+  answer = given;
+  await commands.executeCommand(command, "make it a constant");
+  return { asked: asked.at(-1), proposed: proposed.at(-1) };
+}
 
 describe("commands that change code", () => {
   function check(command: string, task: string): void {
@@ -82,53 +98,45 @@ describe("commands that change code", () => {
 });
 
 describe("while the user writes what is to change", () => {
-  const prefills: { wake: boolean; text: string; signal: AbortSignal }[] = [];
-  const asked: ChatParams[] = [];
-  let registered: { dispose(): void };
-
-  beforeEach(() => {
-    prefills.length = 0;
-    asked.length = 0;
-    const engine: unknown = {
-      state: { kind: "running" },
-      request: (method: string, params: ChatPrefillParams, { signal }: { signal: AbortSignal }) => {
-        if (method === "chat/generate") asked.push(params);
-        else prefills.push({ wake: params.wake, text: params.messages.at(-1)?.content ?? "", signal });
-        return Promise.resolve({ text: "let b;", finish: "stop" });
-      },
-    };
-    const review: unknown = {
-      propose: async (_: unknown, __: string, write: WriteReplacement) => {
-        await write(new AbortController().signal, () => undefined);
-      },
-    };
-    registered = registerEditSelection(
-      engine as EngineClient,
-      review as EditReview,
-      new ChatAhead(engine as EngineClient),
-    );
-  });
-
-  afterEach(() => {
-    registered.dispose();
-  });
-
   test.each<[name: string, instruction: string | undefined, asked: number]>([
     ["until it is written", "make it a constant", 1],
     ["until the user thinks better of it", undefined, 0],
   ])("the model reads the code, %s", async (_, instruction, expected) => {
-    let answer: (text: string | undefined) => void = () => undefined;
-    fake.input = () => new Promise((resolve) => (answer = resolve));
+    let write: (text: string | undefined) => void = () => undefined;
+    fake.input = () => new Promise((resolve) => (write = resolve));
     const edited = commands.executeCommand("nmos.edit");
     await vi.waitUntil(() => prefills.length === 1);
     expect(prefills).toMatchObject([{ wake: true, text: "```typescript\nlet a;\n```\n\nTask: " }]);
     expect(prefills[0]?.signal.aborted).toBe(false);
-    answer(instruction);
+    write(instruction);
     await edited;
     expect(prefills[0]?.signal.aborted).toBe(true);
     expect(asked).toHaveLength(expected);
     // What was computed is how the request begins.
     for (const { messages } of asked) expect(messages.at(-1)?.content).toBe(`${prefills[0]?.text}${instruction}`);
+  });
+
+  test("selected code that settles meanwhile does not end that, but a new selection does", async () => {
+    vi.useFakeTimers();
+    const selecting = registerSelectionAhead(ahead, { prepareFor: () => () => undefined });
+    try {
+      fake.input = () => new Promise(() => undefined);
+      fake.show(fake.open("/ws/a.ts", "let a;\nlet b;"), 0);
+      fake.select(0, 6);
+      void commands.executeCommand("nmos.edit");
+      await vi.advanceTimersByTimeAsync(settling);
+      expect(prefills.map(({ wake, signal }) => [wake, signal.aborted])).toEqual([[true, false]]);
+      fake.select(0, 3);
+      await vi.advanceTimersByTimeAsync(settling);
+      expect(prefills.map(({ wake, signal }) => [wake, signal.aborted])).toEqual([
+        [true, true],
+        [false, false],
+      ]);
+    } finally {
+      selecting.dispose();
+      vi.useRealTimers();
+    }
+    expect(prefills.at(-1)?.signal.aborted).toBe(true);
   });
 
   test("a command that brings its instruction has nothing to wait for", async () => {
