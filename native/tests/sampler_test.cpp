@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
+#include <random>
 
 #include "check.h"
 #include "small_model.h"
@@ -105,6 +107,31 @@ TEST(sampler, "takes the best token when greedy") {
     std::vector<float> at_the_end(vocabulary->size(), 0.0f);
     at_the_end.back() = 1.0f;
     expect_equal(sampler.choose(at_the_end.data()), last);
+}
+
+TEST(sampler, "takes the first of equally good tokens, of however many") {
+    const VocabularyOnly vocabulary;
+    Sampler sampler(*vocabulary, {}, {});
+    std::mt19937 random(7);
+    std::uniform_int_distribution<size_t> length(1, 3000);
+    std::uniform_int_distribution<int> logit(-40, 40);
+    std::vector<float> logits(vocabulary->size());
+    Tokens all(vocabulary->size());
+    std::iota(all.begin(), all.end(), 0);
+    for (int round = 0; round < 200; ++round) {
+        for (float& one : logits) one = static_cast<float>(logit(random));
+        std::shuffle(all.begin(), all.end(), random);
+        const Tokens allowed(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(length(random)));
+        // Sometimes only a few are possible at all, or none.
+        if (round % 4 == 0) {
+            for (const llama_token token : allowed) logits[static_cast<size_t>(token)] = -std::numeric_limits<float>::infinity();
+            if (round % 8 == 0) logits[static_cast<size_t>(allowed.back())] = -1e30f;
+        }
+        const auto is_worse = [&](llama_token a, llama_token b) { return logits[static_cast<size_t>(a)] < logits[static_cast<size_t>(b)]; };
+        expect_equal(sampler.choose(logits.data(), allowed), *std::max_element(allowed.begin(), allowed.end(), is_worse));
+        const auto best = static_cast<llama_token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+        expect_equal(sampler.choose(logits.data()), best);
+    }
 }
 
 TEST(sampler, "tells the probability of a token") {

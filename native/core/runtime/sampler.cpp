@@ -1,6 +1,7 @@
 #include "runtime/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -20,8 +21,35 @@ bool is_plain_greedy(const SamplerOptions& options) {
     return options.temperature <= 0.0f && options.repeat_penalty == 1.0f;
 }
 
-llama_token argmax(const float* logits, size_t count) {
-    return static_cast<llama_token>(std::max_element(logits, logits + count) - logits);
+// The first of the largest of `value(0)` to `value(count - 1)`. In lanes that do not wait for each other, which compilers make vector
+// instructions of; what a block has only matters when it has the largest so far.
+template <typename Value>
+size_t first_largest(size_t count, const Value& value) {
+    constexpr size_t lanes = 16;
+    constexpr size_t block = 32 * lanes;
+    constexpr float least = -std::numeric_limits<float>::infinity();
+    const auto larger = [](float a, float b) { return a > b ? a : b; };
+    float best = least;
+    size_t best_block = 0;
+    for (size_t begin = 0; begin < count; begin += block) {
+        const size_t end = std::min(count, begin + block);
+        std::array<float, lanes> largest;
+        largest.fill(least);
+        size_t i = begin;
+        for (; i + lanes <= end; i += lanes) {
+            for (size_t lane = 0; lane < lanes; ++lane) largest[lane] = larger(value(i + lane), largest[lane]);
+        }
+        for (; i < end; ++i) largest[0] = larger(value(i), largest[0]);
+        const float found = *std::max_element(largest.begin(), largest.end());
+        if (found > best) {
+            best = found;
+            best_block = begin;
+        }
+    }
+    for (size_t i = best_block; i < count; ++i) {
+        if (value(i) == best) return i;
+    }
+    return best_block;
 }
 
 }  // namespace
@@ -45,7 +73,7 @@ double log_probability(std::span<const float> logits, llama_token token, std::sp
         if (logit > best - negligible) sum += std::exp(logit - best);
     };
     if (allowed.empty()) {
-        best = *std::max_element(logits.begin(), logits.end());
+        best = logits[first_largest(logits.size(), [&](size_t i) { return logits[i]; })];
         for (const float logit : logits) add(logit);
     } else {
         for (const llama_token one : allowed) best = std::max(best, logits[static_cast<size_t>(one)]);
@@ -108,8 +136,8 @@ std::optional<llama_token> Sampler::choose_if_allowed(const float* logits) {
 
 llama_token Sampler::pick(const float* logits, std::span<const llama_token> allowed, bool obey_grammar) {
     if (!chain_ && !obey_grammar) {
-        if (allowed.empty()) return argmax(logits, vocabulary_size_);
-        return *std::max_element(allowed.begin(), allowed.end(), [&](llama_token a, llama_token b) { return logits[a] < logits[b]; });
+        if (allowed.empty()) return static_cast<llama_token>(first_largest(vocabulary_size_, [&](size_t i) { return logits[i]; }));
+        return allowed[first_largest(allowed.size(), [&](size_t i) { return logits[static_cast<size_t>(allowed[i])]; })];
     }
     candidates_.clear();
     if (allowed.empty()) {
