@@ -7,8 +7,8 @@ import type { EngineClient } from "../../src/engine/client/engine_client";
 import { newNonce, proofOf } from "../../src/engine/ipc/mutual_proof";
 import { connect } from "../../src/engine/ipc/rpc";
 import { enginePaths, thisMachine } from "../../src/engine/paths";
+import { DEFAULT_ENGINE_SETTINGS } from "../../src/shared/engine_settings";
 import { toEngineError } from "../../src/shared/errors";
-import { DEFAULT_ENGINE_SETTINGS } from "../../src/shared/protocol";
 import { rawConnection, sayHello } from "../unit/engine/raw_connection";
 import { observe, probeInput } from "./observe";
 

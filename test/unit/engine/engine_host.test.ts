@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { DEFAULT_ENGINE_SETTINGS, type ParamsOf } from "../../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS } from "../../../src/shared/engine_settings";
+import type { ParamsOf } from "../../../src/shared/protocol";
 import { codeOf, hostScene, patience } from "./host_scene";
 
 const { start, fixture } = hostScene();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ChatMessage } from "../../../src/shared/protocol";
+import type { ChatMessage } from "../../../src/shared/chat";
 import type { TestClient } from "./host_fixture";
 import { hostScene } from "./host_scene";
 

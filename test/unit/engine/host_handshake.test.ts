@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isProof, newNonce, proofOf, type Nonces } from "../../../src/engine/ipc/mutual_proof";
+import type { EngineSettings } from "../../../src/shared/engine_settings";
 import type { ErrorCode } from "../../../src/shared/errors";
-import { PROTOCOL_VERSION, type EngineSettings, type HelloParams, type InitializeParams } from "../../../src/shared/protocol";
+import type { HelloParams, InitializeParams } from "../../../src/shared/introduction";
+import { PROTOCOL_VERSION } from "../../../src/shared/protocol";
 import { codeOf, hostScene } from "./host_scene";
 import { rawConnection, sayHello } from "./raw_connection";
 

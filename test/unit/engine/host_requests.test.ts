@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
+import type { ChatMessage } from "../../../src/shared/chat";
 import type { ErrorCode } from "../../../src/shared/errors";
-import type { ChatMessage } from "../../../src/shared/protocol";
 import type { TestClient } from "./host_fixture";
 import { codeOf, hostScene, patience } from "./host_scene";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/engine_settings";
 import type { TestClient } from "./host_fixture";
 import { codeOf, hostScene } from "./host_scene";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { EngineSettings } from "../../../src/shared/engine_settings";
 import { toEngineError } from "../../../src/shared/errors";
-import type { EngineSettings } from "../../../src/shared/protocol";
 import { gate } from "./gate";
 import { begun, manager, nothing, type Machine } from "./manager_fixture";
 

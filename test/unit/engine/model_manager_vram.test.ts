@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { ModelManager } from "../../../src/engine/host/model_manager";
 import type { PlanOptions } from "../../../src/engine/native/addon";
-import type { ModelRole } from "../../../src/shared/protocol";
+import type { ModelRole } from "../../../src/shared/models";
 import { gate } from "./gate";
 import { manager, mib, nothing, type Machine } from "./manager_fixture";
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/protocol";
+import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/quantise";
 import { HostFixture } from "./host_fixture";
 import { codeOf, patience } from "./host_scene";
 
