@@ -56,8 +56,9 @@ describe("unloading", () => {
   it("waits for the requests in progress, and later ones load again", async () => {
     const { one, events } = manager();
     const { opened, open } = gate();
-    const inUse = one.use("a", "main", () => opened);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const { opened: used, open: use } = gate();
+    const inUse = one.use("a", "main", () => (use(), opened));
+    await used;
     expect(await one.unload()).toEqual({ freedBytes: 0 });
     expect(events).toEqual(["load a 8192"]);
     const later = one.use("a", "main", nothing);
@@ -138,8 +139,9 @@ describe("unloading", () => {
     const { one, events } = manager({ closing, settings: { idleReleaseMinutes: 0 } });
     for (const model of ["a", "b"]) await one.use(model, "main", nothing);
     const givingBack = one.giveBack(Date.now() + 16 * minutes);
-    const using = one.use("b", "main", () => working);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    const { opened: used, open: use } = gate();
+    const using = one.use("b", "main", () => (use(), working));
+    await used;
     close();
     await givingBack;
     expect(events).toEqual(["load a 8192", "load b 8192", "close a"]);
