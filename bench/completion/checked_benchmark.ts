@@ -13,7 +13,7 @@ import { checkSuggestion } from "../../src/engine/completion/check_suggestion";
 import { completeCode, type Completion } from "../../src/engine/completion/complete_code";
 import { firstLines, lastLines } from "../../src/engine/completion/fim_prompt";
 import type { NativeModelHandle } from "../../src/engine/host/native_model_handle";
-import type { Speculation } from "../../src/shared/protocol";
+import type { Speculation } from "../../src/shared/engine_settings";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { EnergyMeter } from "../harness/energy";
 import { physicalCores } from "../harness/machine";

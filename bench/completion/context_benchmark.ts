@@ -4,7 +4,7 @@
  */
 import { ensureModel } from "../../scripts/fetch_model";
 import { ensureEngineLibraries } from "../../scripts/setup/engine_libraries";
-import type { Extract } from "../../src/shared/protocol";
+import type { Extract } from "../../src/shared/completion";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, extname, join, sep } from "node:path";
-import type { Extract } from "../../src/shared/protocol";
+import type { Extract } from "../../src/shared/completion";
 import type { CompletionCase } from "./cases";
 
 /** How extracts of other files are chosen. */

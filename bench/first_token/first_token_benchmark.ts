@@ -14,7 +14,8 @@ import {
   rewritingBegin,
   type CodeExcerpt,
 } from "../../src/engine/chat/edit_prompts";
-import type { AheadResult, ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
+import type { AheadResult } from "../../src/shared/generation";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { comparisonRow, limitRow } from "../harness/report";

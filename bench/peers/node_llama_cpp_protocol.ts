@@ -1,5 +1,5 @@
 /** What the benchmark and its node-llama-cpp process say to each other over Node's own channel. */
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 import type { Conditions } from "../stack/contender";
 
 export interface WorkerRequest {

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 import type { WorkerAnswer, WorkerReply, WorkerRequest, WorkerStart } from "./node_llama_cpp_protocol";
 
 /** Opaque. */

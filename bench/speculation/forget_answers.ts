@@ -1,4 +1,4 @@
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 import type { EngineUnderTest } from "../stack/engine_under_test";
 import { ask } from "../stack/nmos";
 

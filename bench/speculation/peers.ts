@@ -1,6 +1,6 @@
 import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
 import { ensureNodeLlamaCpp } from "../../scripts/setup/node_llama_cpp";
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 import type { BenchmarkContext } from "../benchmark";
 import { LlamaServer } from "../peers/llama_server";
 import { NodeLlamaCppProcess } from "../peers/node_llama_cpp_process";

@@ -5,7 +5,7 @@
  */
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { comparisonRow, plainRow, type Row } from "../harness/report";

@@ -1,4 +1,4 @@
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 
 /** What a model is asked to write, by how much of it stands in the prompt already. */
 export interface Workload {

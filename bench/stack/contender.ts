@@ -1,4 +1,4 @@
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 
 /** What all contenders of a run have in common. */
 export interface Conditions {

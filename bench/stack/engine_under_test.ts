@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createEngineClient, type ConfigurableEngineClient } from "../../src/engine/client/create_engine_client";
-import { DEFAULT_ENGINE_SETTINGS } from "../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS } from "../../src/shared/engine_settings";
 import type { Stops } from "../harness/stops";
 import type { Conditions } from "./contender";
 

@@ -1,4 +1,4 @@
-import type { ChatMessage, ChatResult } from "../../src/shared/protocol";
+import type { ChatMessage, ChatResult } from "../../src/shared/chat";
 import type { Stops } from "../harness/stops";
 import { untilLongEnough, warmUpTokens, type Conditions, type Contender, type PrefillSample } from "./contender";
 import { startEngine, type EngineUnderTest } from "./engine_under_test";

@@ -3,7 +3,7 @@
  * that nothing of an earlier one is left in a KV cache.
  */
 import { seededRandom } from "../harness/statistics";
-import type { ChatMessage } from "../../src/shared/protocol";
+import type { ChatMessage } from "../../src/shared/chat";
 import type { Prompt } from "./contender";
 
 /** Words that are one token each, with the blank before them, in the vocabularies of current models. */

@@ -1,4 +1,5 @@
-import type { DeviceStatus, EngineStatus, LoadedModel, Usage } from "../../src/shared/protocol";
+import type { DeviceStatus, EngineStatus, LoadedModel } from "../../src/shared/engine_status";
+import type { Usage } from "../../src/shared/generation";
 
 const kinds: Record<DeviceStatus["kind"], string> = {
   cpu: "processor",

@@ -1,8 +1,10 @@
 /** NMOS in a terminal, through the same client and engine host as in VS Code. */
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
+import type { ChatMessage } from "../../src/shared/chat";
+import type { CompletionResult } from "../../src/shared/completion";
 import { EngineError } from "../../src/shared/errors";
-import type { ChatMessage, CompletionResult, ModelRef } from "../../src/shared/protocol";
+import type { ModelRef } from "../../src/shared/models";
 import { askLine } from "./ask_line";
 import { describeEngine, describePlacement, describeSpeed } from "./engine_report";
 import { Interruption } from "./interruption";

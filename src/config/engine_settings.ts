@@ -1,5 +1,5 @@
 import * as vscode from "vscode";
-import type { EngineSettings } from "../shared/protocol";
+import type { EngineSettings } from "../shared/engine_settings";
 import { readDownloadSettings, readEngineSettings } from "./settings.generated";
 import { stringList, stringValue } from "./setting_values";
 

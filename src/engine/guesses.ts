@@ -1,4 +1,4 @@
-import type { Guesses } from "../shared/protocol";
+import type { Guesses } from "../shared/generation";
 
 export const noGuesses: Guesses = {
   draftedTokens: 0,

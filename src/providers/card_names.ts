@@ -1,4 +1,4 @@
-import type { Placement } from "../shared/protocol";
+import type { Placement } from "../shared/placement";
 
 /** `CUDA0`, `CUDA0 and CUDA1`, `CUDA0, CUDA1 and Vulkan0`: the cards that hold a model, in the order of its layers. */
 export function cardNames({ cards }: Pick<Placement, "cards">): string {

@@ -1,5 +1,5 @@
 import type * as vscode from "vscode";
-import type { DownloadProgress } from "../shared/protocol";
+import type { DownloadProgress } from "../shared/download_progress";
 import { progressMessage } from "./model_text";
 
 /** Shows a download in a notification. */

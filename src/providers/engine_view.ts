@@ -1,8 +1,9 @@
 import * as vscode from "vscode";
 import type { EngineClient, EngineState } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
+import type { EngineStatus } from "../shared/engine_status";
 import { toEngineError, type EngineError } from "../shared/errors";
-import type { EngineStatus, ModelState } from "../shared/protocol";
+import type { ModelState } from "../shared/models";
 
 /** Milliseconds after which a suggestion counts as slow: an indicator that flickers with every keystroke tells nothing. */
 const patience = 300;

@@ -5,7 +5,7 @@ import { fateOf, hasFirstLine, type Fate, type ShownSuggestion } from "../engine
 import { SuggestionCache } from "../engine/completion/suggestion_cache";
 import { featuresOf, fittedModel, probabilityOf } from "../engine/completion/suggestion_score";
 import type { Clock } from "../engine/editor_loop/clock";
-import type { CompletionResult } from "../shared/protocol";
+import type { CompletionResult } from "../shared/completion";
 import { suggestionOf, SuggestionSource, type Complete, type Pause, type SuggestionQuery } from "./suggestion_source";
 
 export interface GhostTextOptions {

@@ -1,9 +1,11 @@
 import * as vscode from "vscode";
 import { readChatSettings, readEngineSettings } from "../config/settings.generated";
 import type { EngineClient } from "../engine/client/engine_client";
+import type { ChatMessage } from "../shared/chat";
 import { DisposableStack, type Disposable } from "../shared/disposable";
+import { DEFAULT_CONTEXT_LENGTH } from "../shared/engine_settings";
 import { toEngineError } from "../shared/errors";
-import { DEFAULT_CONTEXT_LENGTH, type ChatMessage, type ModelState } from "../shared/protocol";
+import type { ModelState } from "../shared/models";
 import { withAbortSignal } from "./abort_signal";
 import type { EngineView } from "./engine_view";
 import { samplingFromOptions } from "./model_options";

@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import type { ModelRef, ModelRole, ModelState } from "../shared/protocol";
+import type { ModelRef, ModelRole, ModelState } from "../shared/models";
 import { downloadModel } from "./model_download";
 import { byUsefulness, formatBytes, modelDetail, modelNote, removable } from "./model_text";
 import { registerCommand } from "./report_failure";

@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import { toEngineError } from "../shared/errors";
-import type { ModelState } from "../shared/protocol";
+import type { ModelState } from "../shared/models";
 import { progressReporter } from "./download_progress";
 import { formatBytes } from "./model_text";
 

@@ -1,4 +1,4 @@
-import type { SamplingOptions } from "../shared/protocol";
+import type { SamplingOptions } from "../shared/chat";
 
 type Options = Readonly<Record<string, unknown>>;
 

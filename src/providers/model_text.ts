@@ -1,4 +1,6 @@
-import type { DownloadProgress, EngineStatus, ModelState } from "../shared/protocol";
+import type { DownloadProgress } from "../shared/download_progress";
+import type { EngineStatus } from "../shared/engine_status";
+import type { ModelState } from "../shared/models";
 
 const units = ["B", "KB", "MB", "GB", "TB"];
 

@@ -1,8 +1,9 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../shared/disposable";
+import type { DownloadProgress } from "../shared/download_progress";
 import { toEngineError } from "../shared/errors";
-import type { DownloadProgress, PackInstalled } from "../shared/protocol";
+import type { PackInstalled } from "../shared/packs";
 import { withAbortSignal } from "./abort_signal";
 import { progressReporter } from "./download_progress";
 import type { EngineView } from "./engine_view";

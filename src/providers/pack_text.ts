@@ -1,4 +1,4 @@
-import type { PackReport, PackState } from "../shared/protocol";
+import type { PackReport, PackState } from "../shared/packs";
 import { formatBytes } from "./model_text";
 
 /** What can be done about CUDA on this machine. */

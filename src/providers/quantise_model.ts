@@ -2,7 +2,7 @@ import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
 import type { Disposable } from "../shared/disposable";
 import { toEngineError } from "../shared/errors";
-import type { QuantiseOffer, QuantisePlan, QuantiseResult } from "../shared/protocol";
+import type { QuantiseOffer, QuantisePlan, QuantiseResult } from "../shared/quantise";
 import { withAbortSignal } from "./abort_signal";
 import { formatBytes } from "./model_text";
 import { offerDetail, quantisable, quantiseProgressText, questionsOf, resultText } from "./quantise_text";

@@ -1,4 +1,5 @@
-import type { ModelState, QuantiseOffer, QuantisePlan, QuantiseProgress, QuantiseResult } from "../shared/protocol";
+import type { ModelState } from "../shared/models";
+import type { QuantiseOffer, QuantisePlan, QuantiseProgress, QuantiseResult } from "../shared/quantise";
 import { formatBytes } from "./model_text";
 
 /** What each type is good for. */

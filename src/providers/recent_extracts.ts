@@ -1,4 +1,4 @@
-import type { Extract } from "../shared/protocol";
+import type { Extract } from "../shared/completion";
 
 /** Lines of an extract on each side of where the user was. */
 const linesAround = 16;

@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import { isPrivateFile } from "../config/private_files";
+import type { Extract } from "../shared/completion";
 import { DisposableStack, type Disposable } from "../shared/disposable";
-import type { Extract } from "../shared/protocol";
 import { fileOf, pathOf } from "./document_file";
 import { isEligible } from "./document_filter";
 import { extractAround, RecentExtracts } from "./recent_extracts";

@@ -1,4 +1,4 @@
-import type { LoadedModel } from "../shared/protocol";
+import type { LoadedModel } from "../shared/engine_status";
 import { mib } from "./memory/amounts";
 
 type Spilled = Pick<LoadedModel, "name" | "spill">;

@@ -1,6 +1,7 @@
 import type { EngineState } from "../engine/client/engine_client";
+import type { EngineStatus } from "../shared/engine_status";
 import type { EngineError } from "../shared/errors";
-import type { EngineStatus, ModelState } from "../shared/protocol";
+import type { ModelState } from "../shared/models";
 import type { Availability } from "./completion_toggle";
 import { loadingText } from "./model_text";
 import { spillTexts } from "./spill_text";

@@ -1,5 +1,5 @@
 import type { Suggestion } from "../engine/completion/suggestion";
-import type { CompletionParams, CompletionResult } from "../shared/protocol";
+import type { CompletionParams, CompletionResult } from "../shared/completion";
 
 /** What a suggestion depends on. */
 export type SuggestionQuery = Omit<CompletionParams, "progressToken">;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { ChatMessage, ChatParams, ChatResult } from "../../src/shared/chat";
 import { toEngineError } from "../../src/shared/errors";
-import type { ChatMessage, ChatParams, ChatResult } from "../../src/shared/protocol";
 import { model, startEngine, type TestEngine } from "./engine";
 
 let engine: TestEngine;

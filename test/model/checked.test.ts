@@ -5,7 +5,7 @@ import { ensureModel } from "../../scripts/fetch_model";
 import { checkSuggestion } from "../../src/engine/completion/check_suggestion";
 import { completeCode } from "../../src/engine/completion/complete_code";
 import type { NativeModelHandle } from "../../src/engine/host/native_model_handle";
-import type { CompletionCheckParams } from "../../src/shared/protocol";
+import type { CompletionCheckParams } from "../../src/shared/completion";
 import { model } from "./engine";
 
 const stops = new Stops();

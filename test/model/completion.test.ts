@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { CompletionParams, CompletionResult } from "../../src/shared/protocol";
+import type { CompletionParams, CompletionResult } from "../../src/shared/completion";
 import { model, startEngine, type TestEngine } from "./engine";
 
 let engine: TestEngine;

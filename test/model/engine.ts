@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createEngineClient, type ConfigurableEngineClient } from "../../src/engine/client/create_engine_client";
 import { modelsDirectory } from "../../src/engine/paths";
-import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../src/shared/engine_settings";
 
 export const model = "qwen2.5-coder-0.5b";
 

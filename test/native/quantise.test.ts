@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { checkText, judgeResult } from "../../src/engine/quantise/check_result";
 import { Quantiser } from "../../src/engine/quantise/quantiser";
 import { workerRunner } from "../../src/engine/quantise/run_worker";
-import type { QuantiseProgress, QuantiseResult, WeightType } from "../../src/shared/protocol";
+import type { QuantiseProgress, QuantiseResult, WeightType } from "../../src/shared/quantise";
 import {
   expectCode,
   modelFiles,

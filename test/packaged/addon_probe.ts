@@ -6,7 +6,7 @@ import { loadAddon, type LoadedAddon } from "../../src/engine/native/load_addon"
 import { Quantiser } from "../../src/engine/quantise/quantiser";
 import { workerRunner } from "../../src/engine/quantise/run_worker";
 import { toEngineError } from "../../src/shared/errors";
-import type { QuantiseProgress } from "../../src/shared/protocol";
+import type { QuantiseProgress } from "../../src/shared/quantise";
 import { loadedLibraries } from "../electron/loaded_libraries";
 import { observe, probeInput } from "./observe";
 

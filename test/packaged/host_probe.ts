@@ -1,14 +1,15 @@
 /** Uses the engine host of a package as a window of VS Code does. Runs in Node on the package's own system. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createConnection, createServer } from "node:net";
+import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createEngineClient } from "../../src/engine/client/create_engine_client";
 import type { EngineClient } from "../../src/engine/client/engine_client";
 import { newNonce, proofOf } from "../../src/engine/ipc/mutual_proof";
-import { call, connect } from "../../src/engine/ipc/rpc";
+import { connect } from "../../src/engine/ipc/rpc";
 import { enginePaths, thisMachine } from "../../src/engine/paths";
-import { EngineError, toEngineError } from "../../src/shared/errors";
-import { DEFAULT_ENGINE_SETTINGS, PROTOCOL_VERSION } from "../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS } from "../../src/shared/engine_settings";
+import { toEngineError } from "../../src/shared/errors";
+import { rawConnection, sayHello } from "../unit/engine/raw_connection";
 import { observe, probeInput } from "./observe";
 
 export interface HostProbeInput {
@@ -60,18 +61,14 @@ const pidOf = async (client: EngineClient): Promise<number> => {
 
 /** Asks the host on a connection of our own, with a proof of this token or none. */
 const asStranger = async (token: string | null): Promise<unknown> => {
-  const socket = createConnection(paths.endpoint);
-  const connection = connect(socket);
-  connection.listen();
-  const died = () => new EngineError("ENGINE_DIED", "The connection was closed without an answer.");
+  const raw = await rawConnection(paths.endpoint);
   try {
-    if (token === null) return await call(connection, "engine/status", { startEngine: false }, { died });
-    const nonce = newNonce();
-    const { nonce: host } = await call(connection, "hello", { protocolVersion: PROTOCOL_VERSION, nonce }, { died });
-    const proof = proofOf("client", token, { host, client: nonce });
-    return await call(connection, "initialize", { proof, client: { name: "stranger", pid: process.pid } }, { died });
+    if (token === null) return await raw.request("engine/status", { startEngine: false });
+    const { nonces } = await sayHello(raw.request);
+    const proof = proofOf("client", token, nonces);
+    return await raw.request("initialize", { proof, client: { name: "stranger", pid: process.pid } });
   } finally {
-    socket.destroy();
+    raw.destroy();
   }
 };
 

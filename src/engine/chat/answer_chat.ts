@@ -1,5 +1,6 @@
+import type { ChatMessage, ChatParams, ChatResult, SamplingOptions } from "../../shared/chat";
 import { EngineError, toEngineError } from "../../shared/errors";
-import type { AheadResult, ChatMessage, ChatParams, ChatResult, SamplingOptions } from "../../shared/protocol";
+import type { AheadResult } from "../../shared/generation";
 import { aheadResult, usageOf } from "../completion/complete_code";
 import type { ModelHandle } from "../host/model_handle";
 import type { SamplerOptions } from "../native/addon";

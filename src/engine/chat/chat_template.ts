@@ -1,6 +1,6 @@
 import { Template } from "@huggingface/jinja";
+import type { ChatMessage } from "../../shared/chat";
 import { EngineError } from "../../shared/errors";
-import type { ChatMessage } from "../../shared/protocol";
 import type { NativeModelInfo, PromptPart } from "../native/addon";
 
 /** A conversation as text to tokenize. */

@@ -1,5 +1,5 @@
+import type { ChatMessage } from "../../shared/chat";
 import { codeBlock } from "../../shared/code_block";
-import type { ChatMessage } from "../../shared/protocol";
 
 /** Code a command is about. */
 export interface CodeExcerpt {

@@ -1,5 +1,5 @@
+import type { ChatMessage } from "../../shared/chat";
 import { EngineError } from "../../shared/errors";
-import type { ChatMessage } from "../../shared/protocol";
 
 /** What of a conversation goes to the model. */
 export interface TrimmedHistory {

@@ -3,12 +3,12 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
 import type { Disposable } from "../../shared/disposable";
+import type { EngineSettings } from "../../shared/engine_settings";
 import { EngineError, toEngineError } from "../../shared/errors";
 import {
   NOTIFICATIONS,
   PROTOCOL_VERSION,
   type EngineNotifications,
-  type EngineSettings,
   type Method,
   type ParamsOf,
   type ProgressOf,

@@ -1,4 +1,5 @@
-import type { AheadResult, CheckPrefillParams, CompletionCheckParams } from "../../shared/protocol";
+import type { CheckPrefillParams, CompletionCheckParams } from "../../shared/completion";
+import type { AheadResult } from "../../shared/generation";
 import type { ModelHandle } from "../host/model_handle";
 import { isInTime, wholePrompt } from "./choose_context";
 import { aheadResult, completePrompt, type Completion } from "./complete_code";

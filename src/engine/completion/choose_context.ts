@@ -1,5 +1,5 @@
+import type { CompletionParams } from "../../shared/completion";
 import { EngineError } from "../../shared/errors";
-import type { CompletionParams } from "../../shared/protocol";
 import type { ModelHandle } from "../host/model_handle";
 import { contextScale, longestPrompt } from "./context_scale";
 import { fimFormat } from "./fim_format";

@@ -1,10 +1,5 @@
-import type {
-  AheadResult,
-  CompletionParams,
-  CompletionPrefillParams,
-  CompletionResult,
-  Priority,
-} from "../../shared/protocol";
+import type { CompletionParams, CompletionPrefillParams, CompletionResult } from "../../shared/completion";
+import type { AheadResult, Priority } from "../../shared/generation";
 import type { GenerateResult, PrefillResult } from "../native/addon";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type { ModelHandle } from "../host/model_handle";

@@ -1,4 +1,4 @@
-import type { Extract } from "../../shared/protocol";
+import type { Extract } from "../../shared/completion";
 import type { NativeModelInfo, PromptPart } from "../native/addon";
 import type { FimFormat } from "./fim_format";
 import { healPrefix } from "./token_healing";

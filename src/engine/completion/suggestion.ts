@@ -1,4 +1,4 @@
-import type { Confidence } from "../../shared/protocol";
+import type { Confidence } from "../../shared/completion";
 
 /** Text to be shown at a cursor, and how confident the model was of its first line, or of the part of it that is left. */
 export interface Suggestion {

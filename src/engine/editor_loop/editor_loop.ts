@@ -1,4 +1,5 @@
-import type { AheadResult, CompletionPrefillParams } from "../../shared/protocol";
+import type { CompletionPrefillParams } from "../../shared/completion";
+import type { AheadResult } from "../../shared/generation";
 import type { Clock } from "./clock";
 import type { EditKind } from "./edit_kind";
 import { advance, type LoopEffect, type LoopEvent, type LoopState } from "./loop_state";

@@ -1,4 +1,5 @@
-import type { AheadResult, ModelChoice, ModelRole, Usage } from "../../shared/protocol";
+import type { AheadResult, Usage } from "../../shared/generation";
+import type { ModelChoice, ModelRole } from "../../shared/models";
 import type { AheadBudget } from "./ahead_budget";
 import type { ModelHandle } from "./model_handle";
 

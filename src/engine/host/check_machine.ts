@@ -1,13 +1,10 @@
 import { availableParallelism, release } from "node:os";
+import type { EngineSettings } from "../../shared/engine_settings";
+import type { EngineStatus } from "../../shared/engine_status";
 import { toEngineError } from "../../shared/errors";
-import type {
-  EngineSettings,
-  EngineStatus,
-  MachineReport,
-  ModelForecast,
-  ModelState,
-  PackReport,
-} from "../../shared/protocol";
+import type { MachineReport, ModelForecast } from "../../shared/machine_report";
+import type { ModelState } from "../../shared/models";
+import type { PackReport } from "../../shared/packs";
 import { freeBytesOf } from "../models/disk_space";
 import type { ModelStore } from "../models/model_store";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";

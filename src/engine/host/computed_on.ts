@@ -1,4 +1,4 @@
-import type { LoadedModel } from "../../shared/protocol";
+import type { LoadedModel } from "../../shared/engine_status";
 import type { NativeDevice } from "../native/addon";
 
 /** Cards of a backend by what their names begin with. */

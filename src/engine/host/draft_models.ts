@@ -1,5 +1,5 @@
+import type { EngineSettings } from "../../shared/engine_settings";
 import { toEngineError } from "../../shared/errors";
-import type { EngineSettings } from "../../shared/protocol";
 import type { InstalledModel } from "../models/model_store";
 import type { NativeModel } from "../native/addon";
 import { fileKey } from "./file_key";

@@ -3,16 +3,8 @@ import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
 import { EngineError } from "../../shared/errors";
-import {
-  PROTOCOL_VERSION,
-  type EngineNotifications,
-  type HelloParams,
-  type HelloResult,
-  type InitializeParams,
-  type InitializeResult,
-  type Introduction,
-  type Method,
-} from "../../shared/protocol";
+import type { HelloParams, HelloResult, InitializeParams, InitializeResult } from "../../shared/introduction";
+import { PROTOCOL_VERSION, type EngineNotifications, type Introduction, type Method } from "../../shared/protocol";
 import { isNonce, isProof, newNonce, proofOf, type Nonces } from "../ipc/mutual_proof";
 import { connect, notify, serve, type Handler, type Handlers } from "../ipc/rpc";
 import type { Paths } from "../paths";

@@ -11,17 +11,11 @@ import { enginePaths, modelsDirectory } from "../paths";
 import { Quantiser } from "../quantise/quantiser";
 import { workerRunner } from "../quantise/run_worker";
 import type { Handlers } from "../ipc/rpc";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../shared/engine_settings";
+import type { EngineStatus, LoadedModel } from "../../shared/engine_status";
 import { EngineError } from "../../shared/errors";
-import {
-  DEFAULT_ENGINE_SETTINGS,
-  type EngineSettings,
-  type EngineStatus,
-  type Introduction,
-  type LoadedModel,
-  type ModelChoice,
-  type ModelRole,
-  type ModelState,
-} from "../../shared/protocol";
+import type { ModelChoice, ModelRole, ModelState } from "../../shared/models";
+import type { Introduction } from "../../shared/protocol";
 import { AheadBudget } from "./ahead_budget";
 import { completionTime, prefillTime, type AheadLimits } from "./ahead_limits";
 import { checkMachine } from "./check_machine";

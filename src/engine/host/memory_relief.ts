@@ -1,4 +1,4 @@
-import type { EngineSettings } from "../../shared/protocol";
+import type { EngineSettings } from "../../shared/engine_settings";
 import type { NativeDevice } from "../native/addon";
 import { missingBytes } from "./graphics_memory";
 import type { ModelEntry } from "./model_entry";

@@ -1,4 +1,5 @@
-import type { LoadedModel, ModelRole, Spill } from "../../shared/protocol";
+import type { LoadedModel, Spill } from "../../shared/engine_status";
+import type { ModelRole } from "../../shared/models";
 import type { InstalledModel } from "../models/model_store";
 import type { NativePlacement } from "../native/addon";
 import type { DraftSession } from "./draft_session";

@@ -1,5 +1,6 @@
 import type { GenerateResult, NativeModelInfo, PrefillResult, PromptPart, SamplerOptions } from "../native/addon";
-import type { ModelRef, Priority } from "../../shared/protocol";
+import type { Priority } from "../../shared/generation";
+import type { ModelRef } from "../../shared/models";
 
 export interface PrefillRequest {
   tokens: Int32Array;

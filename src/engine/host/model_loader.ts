@@ -1,5 +1,6 @@
+import { DEFAULT_CONTEXT_LENGTH, type EngineSettings } from "../../shared/engine_settings";
 import { EngineError, toEngineError } from "../../shared/errors";
-import { DEFAULT_CONTEXT_LENGTH, type EngineSettings, type ModelChoice, type ModelRole } from "../../shared/protocol";
+import type { ModelChoice, ModelRole } from "../../shared/models";
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeCancellation, NativeModel, NativePlacement, PlanModelOptions, PlanOptions } from "../native/addon";
 import type { NativeRuntime } from "./model_manager";

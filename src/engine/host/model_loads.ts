@@ -1,4 +1,4 @@
-import type { ModelRef, ModelRole } from "../../shared/protocol";
+import type { ModelRef, ModelRole } from "../../shared/models";
 import type { InstalledModel } from "../models/model_store";
 import type { NativeCancellation, NativeModel } from "../native/addon";
 import { unlessAborted } from "../unless_aborted";

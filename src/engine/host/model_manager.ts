@@ -1,12 +1,7 @@
+import { DEFAULT_CONTEXT_LENGTH, type EngineSettings } from "../../shared/engine_settings";
+import type { LoadedModel } from "../../shared/engine_status";
 import { EngineError, toEngineError } from "../../shared/errors";
-import {
-  DEFAULT_CONTEXT_LENGTH,
-  type EngineSettings,
-  type LoadedModel,
-  type ModelChoice,
-  type ModelRef,
-  type ModelRole,
-} from "../../shared/protocol";
+import type { ModelChoice, ModelRef, ModelRole } from "../../shared/models";
 import type { InstalledModel, ModelStore } from "../models/model_store";
 import type { NativeActivity, NativeAddon, NativeDevice, NativeEngine, NativePlacement } from "../native/addon";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";

@@ -1,5 +1,7 @@
+import type { Speculation } from "../../shared/engine_settings";
+import type { Activity } from "../../shared/engine_status";
 import { EngineError } from "../../shared/errors";
-import type { Activity, ModelRef, Speculation } from "../../shared/protocol";
+import type { ModelRef } from "../../shared/models";
 import { noGuesses, sumOfGuesses } from "../guesses";
 import type {
   GenerateResult,

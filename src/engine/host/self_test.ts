@@ -1,5 +1,7 @@
+import type { BackendStatus } from "../../shared/engine_status";
 import { toEngineError } from "../../shared/errors";
-import type { BackendStatus, ModelChoice, ModelRole, SelfTestStep } from "../../shared/protocol";
+import type { SelfTestStep } from "../../shared/machine_report";
+import type { ModelChoice, ModelRole } from "../../shared/models";
 import { throwIfAborted } from "../unless_aborted";
 import type { ModelHandle } from "./model_handle";
 import type { ModelManager, NativeRuntime } from "./model_manager";

@@ -1,5 +1,5 @@
 import { toEngineError } from "../../shared/errors";
-import type { Priority } from "../../shared/protocol";
+import type { Priority } from "../../shared/generation";
 import type { NativeModel, NativeSession, NativeSnapshot } from "../native/addon";
 import { commonPrefix } from "./common_prefix";
 import { KvStore } from "./kv_store";

@@ -1,4 +1,4 @@
-import type { Spill } from "../../shared/protocol";
+import type { Spill } from "../../shared/engine_status";
 import { placementOf, type ModelEntry } from "./model_entry";
 
 export interface SpillReliefOptions {

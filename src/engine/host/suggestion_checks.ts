@@ -1,7 +1,9 @@
 import { checkSuggestion, prefillCheck } from "../completion/check_suggestion";
 import type { Handlers } from "../ipc/rpc";
 import type { ModelStore } from "../models/model_store";
-import type { CheckPrefillParams, LoadedModel, ModelChoice, ModelRole } from "../../shared/protocol";
+import type { CheckPrefillParams } from "../../shared/completion";
+import type { LoadedModel } from "../../shared/engine_status";
+import type { ModelChoice, ModelRole } from "../../shared/models";
 import { AheadBudget } from "./ahead_budget";
 import { completionTime, prefillTime, type ComputeAhead } from "./ahead_limits";
 import { fileKey } from "./file_key";

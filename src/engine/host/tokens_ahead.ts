@@ -1,4 +1,4 @@
-import type { Priority } from "../../shared/protocol";
+import type { Priority } from "../../shared/generation";
 import type { NativeSession, PrefillResult } from "../native/addon";
 
 interface Range {

@@ -1,4 +1,4 @@
-import type { LoadedModel } from "../../shared/protocol";
+import type { LoadedModel } from "../../shared/engine_status";
 import type { NativeDevice } from "../native/addon";
 import type { BackendTrial } from "../packs/backend_trial";
 import { hasCardOf, hasComputed } from "./computed_on";

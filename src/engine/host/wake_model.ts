@@ -1,4 +1,4 @@
-import type { ModelRole } from "../../shared/protocol";
+import type { ModelRole } from "../../shared/models";
 import type { ModelEntry } from "./model_entry";
 
 export interface Waking {

@@ -1,5 +1,5 @@
 import entries from "./catalogue.json";
-import type { ModelRole } from "../../shared/protocol";
+import type { ModelRole } from "../../shared/models";
 
 /** A model NMOS knows where to download and how to check. */
 export interface CatalogueEntry {

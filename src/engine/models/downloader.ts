@@ -1,8 +1,8 @@
 import { mkdir, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Dispatcher } from "undici";
+import type { DownloadProgress } from "../../shared/download_progress";
 import { EngineError } from "../../shared/errors";
-import type { DownloadProgress } from "../../shared/protocol";
 import { cancelledDownload } from "./cancelled";
 import { sha256Of } from "./checksum";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "./disk_space";

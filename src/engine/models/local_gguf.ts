@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync, readSync, statSync, type Stats } from "node:fs";
 import { basename, join } from "node:path";
 import { EngineError } from "../../shared/errors";
-import type { ModelRole, ModelState } from "../../shared/protocol";
+import type { ModelRole, ModelState } from "../../shared/models";
 import type { InstalledModel } from "./model_store";
 
 /** A file outside the catalogue may serve any role. */

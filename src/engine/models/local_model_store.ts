@@ -1,8 +1,9 @@
 import { rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { Disposable } from "../../shared/disposable";
+import type { DownloadProgress } from "../../shared/download_progress";
 import { EngineError } from "../../shared/errors";
-import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
+import type { ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/models";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
 import { freeBytesOf, writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";

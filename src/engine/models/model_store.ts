@@ -1,5 +1,6 @@
 import type { Disposable } from "../../shared/disposable";
-import type { DownloadProgress, ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/protocol";
+import type { DownloadProgress } from "../../shared/download_progress";
+import type { ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/models";
 
 /** A model whose file is on this machine and verified. */
 export interface InstalledModel {

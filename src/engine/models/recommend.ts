@@ -1,4 +1,4 @@
-import type { ModelRole } from "../../shared/protocol";
+import type { ModelRole } from "../../shared/models";
 import type { CatalogueEntry } from "./catalogue";
 
 const gibibyte = 2 ** 30;

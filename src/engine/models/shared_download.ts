@@ -1,4 +1,4 @@
-import type { DownloadProgress } from "../../shared/protocol";
+import type { DownloadProgress } from "../../shared/download_progress";
 import { cancelledDownload } from "./cancelled";
 
 type Run = (signal: AbortSignal, report: (progress: DownloadProgress) => void) => Promise<string>;

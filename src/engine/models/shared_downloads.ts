@@ -1,4 +1,4 @@
-import type { DownloadProgress } from "../../shared/protocol";
+import type { DownloadProgress } from "../../shared/download_progress";
 import { cancelledDownload } from "./cancelled";
 import type { FileProgress } from "./downloader";
 import { SharedDownload } from "./shared_download";

@@ -6,7 +6,9 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { Confidence, Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
+import type { Confidence } from "../../shared/completion";
+import type { KvCacheType, Speculation } from "../../shared/engine_settings";
+import type { Guesses, Priority } from "../../shared/generation";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;

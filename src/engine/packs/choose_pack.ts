@@ -1,4 +1,4 @@
-import type { NvidiaCard } from "../../shared/protocol";
+import type { NvidiaCard } from "../../shared/packs";
 import type { PackEntry } from "./pack_catalogue";
 
 export interface PackChoice {

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, win32 } from "node:path";
-import type { NvidiaCard } from "../../shared/protocol";
+import type { NvidiaCard } from "../../shared/packs";
 
 /** What the search depends on; injected by tests. */
 export interface NvidiaProbe {

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import { EngineError } from "../../shared/errors";
-import type { PackState } from "../../shared/protocol";
+import type { PackState } from "../../shared/packs";
 import { cancelledDownload } from "../models/cancelled";
 import { sha256Of } from "../models/checksum";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";

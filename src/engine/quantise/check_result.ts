@@ -1,5 +1,5 @@
 import { EngineError } from "../../shared/errors";
-import type { WeightType } from "../../shared/protocol";
+import type { WeightType } from "../../shared/quantise";
 import type { NativeDivergence } from "../native/addon";
 
 /** Code and prose of the kind that models know, about a hundred tokens. */

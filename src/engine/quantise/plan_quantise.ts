@@ -7,7 +7,7 @@ import {
   type QuantiseParams,
   type QuantisePlan,
   type WeightType,
-} from "../../shared/protocol";
+} from "../../shared/quantise";
 import { formatMebibytes } from "../models/disk_space";
 import { resultName } from "./result_file";
 import type { WeightPlan } from "./worker_task";

@@ -9,7 +9,7 @@ import {
   type QuantisePlan,
   type QuantiseProgress,
   type QuantiseResult,
-} from "../../shared/protocol";
+} from "../../shared/quantise";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
 import { renamePatiently } from "../models/partial_file";
 import { throwIfAborted } from "../unless_aborted";

@@ -2,7 +2,7 @@ import { readdirSync, rmSync, statSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { WeightType } from "../../shared/protocol";
+import type { WeightType } from "../../shared/quantise";
 import { isAlive, ownIdentity } from "../process_identity";
 
 /** What a file's name says of its weights, and of the parts of a split model. */

@@ -1,6 +1,6 @@
 import type { NativeDivergence, NativeWeightSummary } from "../native/addon";
 import type { ErrorCode } from "../../shared/errors";
-import type { WeightType } from "../../shared/protocol";
+import type { WeightType } from "../../shared/quantise";
 
 /** What the engine host tells a quantising process to do, once. */
 export type WorkerTask =

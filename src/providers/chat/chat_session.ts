@@ -1,6 +1,7 @@
 import type { EngineClient } from "../../engine/client/engine_client";
+import type { ChatMessage, ChatResult } from "../../shared/chat";
 import type { Attachment, AttachmentLabel, ChatState, ModelOption, ToView } from "../../shared/chat_messages";
-import type { ChatMessage, ChatResult, ModelRef } from "../../shared/protocol";
+import type { ModelRef } from "../../shared/models";
 import { ChatAhead } from "./chat_ahead";
 import {
   appendText,

@@ -1,7 +1,7 @@
+import type { ChatMessage, ChatResult } from "../../shared/chat";
 import type { Attachment, ChatEntry } from "../../shared/chat_messages";
 import { codeBlock } from "../../shared/code_block";
 import { toEngineError } from "../../shared/errors";
-import type { ChatMessage, ChatResult } from "../../shared/protocol";
 
 /** A conversation as it is kept per workspace. Values are never changed in place. */
 export interface Conversation {

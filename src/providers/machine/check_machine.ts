@@ -2,7 +2,7 @@ import { homedir, hostname, userInfo } from "node:os";
 import * as vscode from "vscode";
 import type { EngineClient } from "../../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../../shared/disposable";
-import type { MachineReport } from "../../shared/protocol";
+import type { MachineReport } from "../../shared/machine_report";
 import { withAbortSignal } from "../abort_signal";
 import { registerCommand } from "../report_failure";
 import { adviceFor } from "./machine_advice";

@@ -1,4 +1,4 @@
-import type { MachineReport, ModelForecast } from "../../shared/protocol";
+import type { MachineReport, ModelForecast } from "../../shared/machine_report";
 import { formatBytes } from "../model_text";
 import { changeOf } from "../pack_text";
 

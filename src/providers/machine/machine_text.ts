@@ -1,4 +1,6 @@
-import type { MachineReport, ModelForecast, NvidiaCard, Placement } from "../../shared/protocol";
+import type { MachineReport, ModelForecast } from "../../shared/machine_report";
+import type { NvidiaCard } from "../../shared/packs";
+import type { Placement } from "../../shared/placement";
 import { cardNames } from "../card_names";
 import { formatBytes } from "../model_text";
 import { adviceFor, decodeSpeed, prefillSpeed, type Speed } from "./machine_advice";

@@ -1,4 +1,4 @@
-import type { MachineReport } from "../../shared/protocol";
+import type { MachineReport } from "../../shared/machine_report";
 
 /** What is personal to a user: the name they log in by, their folder, the name of their machine. */
 export interface Identity {

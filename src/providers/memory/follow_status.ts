@@ -1,6 +1,6 @@
 import type { EngineClient } from "../../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../../shared/disposable";
-import type { EngineStatus } from "../../shared/protocol";
+import type { EngineStatus } from "../../shared/engine_status";
 
 /** Milliseconds between two questions while something changes, and while nothing does. */
 const quickMs = 250;

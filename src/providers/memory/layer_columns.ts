@@ -1,5 +1,5 @@
 import type { LayerColumn, LayerRun, NetworkShares } from "../../shared/memory_messages";
-import type { LayerPlacement, Placement } from "../../shared/protocol";
+import type { LayerPlacement, Placement } from "../../shared/placement";
 import { cardNames } from "../card_names";
 import { count, percent } from "./amounts";
 

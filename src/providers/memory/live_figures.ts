@@ -1,5 +1,5 @@
+import type { LoadedModel } from "../../shared/engine_status";
 import type { Fact } from "../../shared/memory_messages";
-import type { LoadedModel } from "../../shared/protocol";
 import { count, mib, ms, percent, seconds, whole } from "./amounts";
 
 /** The same model a while ago. */

@@ -1,5 +1,6 @@
+import type { EngineStatus, LoadedModel } from "../../shared/engine_status";
 import type { Fact, MemoryPicture, ModelPicture } from "../../shared/memory_messages";
-import type { EngineStatus, LoadedModel, Placement } from "../../shared/protocol";
+import type { Placement } from "../../shared/placement";
 import { count, mib, ms, whole } from "./amounts";
 import { describeLayers, layerColumns, layerRuns } from "./layer_columns";
 import { liveFigures, type EarlierActivity } from "./live_figures";

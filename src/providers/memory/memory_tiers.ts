@@ -1,5 +1,6 @@
+import type { DeviceStatus, EngineStatus } from "../../shared/engine_status";
 import type { Tier, TierPart } from "../../shared/memory_messages";
-import type { DeviceStatus, EngineStatus, PlacedCard } from "../../shared/protocol";
+import type { PlacedCard } from "../../shared/placement";
 import { mib } from "./amounts";
 
 type Amount = Omit<TierPart, "amount" | "share"> & { bytes: number };

@@ -1,7 +1,7 @@
 import type * as vscode from "vscode";
 import type { EngineClient } from "../../engine/client/engine_client";
 import { DisposableStack, type Disposable } from "../../shared/disposable";
-import type { EngineStatus } from "../../shared/protocol";
+import type { EngineStatus } from "../../shared/engine_status";
 import { registerCommand } from "../report_failure";
 import { followStatus } from "./follow_status";
 import { MemoryPanel } from "./memory_panel";

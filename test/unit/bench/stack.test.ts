@@ -4,7 +4,7 @@ import { untilLongEnough } from "../../../bench/stack/contender";
 import { deliveryDelays, firstTokenAt, parseEvents } from "../../../bench/stack/probed_generation";
 import { PromptSource, promptMessages } from "../../../bench/stack/prompts";
 import { cancellationRows, decodeRows, overheadRows, prefillRows } from "../../../bench/stack/rows";
-import type { ChatMessage } from "../../../src/shared/protocol";
+import type { ChatMessage } from "../../../src/shared/chat";
 
 const wordsIn = (messages: readonly ChatMessage[]): string[] => messages.flatMap(({ content }) => content.split(" "));
 const countWords = (messages: readonly ChatMessage[]): Promise<number> => Promise.resolve(wordsIn(messages).length);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { answerChat, countChatTokens, prefillChat } from "../../../src/engine/chat/answer_chat";
-import type { ChatMessage, ChatParams } from "../../../src/shared/protocol";
+import type { ChatMessage, ChatParams } from "../../../src/shared/chat";
 import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
 
 /** Two characters around every message, two before the answer: lengths are easy to count. */

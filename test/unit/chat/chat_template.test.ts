@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { renderChat } from "../../../src/engine/chat/chat_template";
-import type { ChatMessage } from "../../../src/shared/protocol";
+import type { ChatMessage } from "../../../src/shared/chat";
 import { fakeModelInfo } from "../support/fake_model_handle";
 import { templates } from "./template_fixtures";
 

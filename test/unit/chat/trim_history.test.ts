@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { trimHistory } from "../../../src/engine/chat/trim_history";
-import type { ChatMessage } from "../../../src/shared/protocol";
+import type { ChatMessage } from "../../../src/shared/chat";
 
 const roles = { s: "system", u: "user", a: "assistant" } as const;
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { checkSuggestion } from "../../../src/engine/completion/check_suggestion";
-import type { CompletionCheckParams } from "../../../src/shared/protocol";
+import type { CompletionCheckParams } from "../../../src/shared/completion";
 import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
 
 const { signal } = new AbortController();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { completeCode, prefillCompletion } from "../../../src/engine/completion/complete_code";
-import type { CompletionParams } from "../../../src/shared/protocol";
+import type { CompletionParams } from "../../../src/shared/completion";
 import { FakeModelHandle, fakeModelInfo } from "../support/fake_model_handle";
 
 const info = fakeModelInfo(null, { fimPrefix: "<P>", fimSuffix: "<S>", fimMiddle: "<M>" });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { DEFAULT_ENGINE_SETTINGS } from "../../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS } from "../../../src/shared/engine_settings";
 import { fake } from "../providers/fake_vscode";
 
 vi.mock("vscode", () => import("../providers/fake_vscode"));

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Clock } from "../../../src/engine/editor_loop/clock";
 import type { EditKind } from "../../../src/engine/editor_loop/edit_kind";
 import { EditorLoop } from "../../../src/engine/editor_loop/editor_loop";
-import type { AheadResult } from "../../../src/shared/protocol";
+import type { AheadResult } from "../../../src/shared/generation";
 
 /** A clock that the test moves. */
 class ManualClock implements Clock {

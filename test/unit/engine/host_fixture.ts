@@ -6,7 +6,8 @@ import { createEngineClient, type ConfigurableEngineClient } from "../../../src/
 import type { EngineState } from "../../../src/engine/client/engine_client";
 import { enginePaths, thisMachine, type Paths } from "../../../src/engine/paths";
 import { lockHolder } from "../../../src/engine/process_lock";
-import { DEFAULT_ENGINE_SETTINGS, type ChatParams, type EngineSettings } from "../../../src/shared/protocol";
+import type { ChatParams } from "../../../src/shared/chat";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/engine_settings";
 
 export interface TestClient extends ConfigurableEngineClient {
   /** Every state the client went through. */

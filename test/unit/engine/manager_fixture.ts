@@ -9,7 +9,7 @@ import type {
   PlanOptions,
   SessionOptions,
 } from "../../../src/engine/native/addon";
-import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/protocol";
+import { DEFAULT_ENGINE_SETTINGS, type EngineSettings } from "../../../src/shared/engine_settings";
 import { fakeModelInfo } from "../support/fake_model_handle";
 import { endedOrCancelled } from "./gate";
 

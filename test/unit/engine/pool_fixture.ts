@@ -1,6 +1,6 @@
 import { SessionPool, type SessionPoolOptions } from "../../../src/engine/host/session_pool";
 import type { NativeModel, NativeSession } from "../../../src/engine/native/addon";
-import type { Priority } from "../../../src/shared/protocol";
+import type { Priority } from "../../../src/shared/generation";
 import { gate } from "./gate";
 
 /** A session that holds what it was last given, and remembers its number. */

@@ -1,13 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { toEngineError } from "../../../src/shared/errors";
-import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/protocol";
+import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/quantise";
 import { HostFixture } from "./host_fixture";
+import { codeOf, patience } from "./host_scene";
 
 /** The engine host and its quantising process, both real, over the fake addon. */
-
-const patience = { timeout: 20_000, interval: 20 };
 
 let fixture: HostFixture;
 
@@ -56,12 +54,6 @@ function hasEnded(pid: number): boolean {
   // One that was killed stays until somebody asks for its status.
   return !existsSync(`/proc/${String(pid)}`) || readFileSync(`/proc/${String(pid)}/stat`, "utf8").includes(") Z ");
 }
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => "none",
-    (thrown: unknown) => toEngineError(thrown).code,
-  );
 
 function controlled() {
   const controller = new AbortController();

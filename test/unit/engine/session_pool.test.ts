@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Priority } from "../../../src/shared/protocol";
+import type { Priority } from "../../../src/shared/generation";
 import { hold, letters, pool, run, settle } from "./pool_fixture";
 
 describe("the session of a request", () => {

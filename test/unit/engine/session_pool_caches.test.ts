@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SessionPool } from "../../../src/engine/host/session_pool";
-import type { Priority } from "../../../src/shared/protocol";
+import type { Priority } from "../../../src/shared/generation";
 import { gate } from "./gate";
 import { hold, letters, pool, run, settle, type FakeSession } from "./pool_fixture";
 

@@ -5,6 +5,7 @@ import { reachHost } from "../../../src/engine/client/reach_host";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { toEngineError } from "../../../src/shared/errors";
 import { HostFixture } from "./host_fixture";
+import { codeOf } from "./host_scene";
 
 const patience = { timeout: 60_000, interval: 20 };
 
@@ -16,12 +17,6 @@ let fixture: HostFixture;
 afterEach(() => {
   fixture.dispose();
 });
-
-const codeOf = (asked: Promise<unknown>) =>
-  asked.then(
-    () => "none",
-    (thrown: unknown) => toEngineError(thrown).code,
-  );
 
 // There are no such signals on Windows.
 describe.skipIf(process.platform === "win32")("processes that sleep with the machine", () => {

@@ -3,8 +3,9 @@ import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import { createMessageConnection, SocketMessageReader, SocketMessageWriter } from "vscode-jsonrpc/node";
 import { newNonce, proofOf } from "../../../src/engine/ipc/mutual_proof";
+import { DEFAULT_ENGINE_SETTINGS } from "../../../src/shared/engine_settings";
 import { toEngineError, type ErrorCode } from "../../../src/shared/errors";
-import { DEFAULT_ENGINE_SETTINGS, type HelloParams } from "../../../src/shared/protocol";
+import type { HelloParams } from "../../../src/shared/introduction";
 import { HostFixture } from "./host_fixture";
 
 const token = "5".repeat(64);

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { ModelRole } from "../../../src/shared/protocol";
+import type { ModelRole } from "../../../src/shared/models";
 import { HostFixture, type TestClient } from "./host_fixture";
 
 let fixture: HostFixture;

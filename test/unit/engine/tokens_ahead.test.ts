@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { TokensAhead } from "../../../src/engine/host/tokens_ahead";
 import type { NativeSession } from "../../../src/engine/native/addon";
-import type { Priority } from "../../../src/shared/protocol";
+import type { Priority } from "../../../src/shared/generation";
 
 /** Requests as "class, tokens found in the cache, tokens computed", or "restored". */
 function check(name: string, requests: string, computed: number, used: number): void {

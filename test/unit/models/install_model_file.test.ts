@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { DownloadProgress } from "../../../src/shared/download_progress";
 import { toEngineError } from "../../../src/shared/errors";
-import type { DownloadProgress } from "../../../src/shared/protocol";
 import { storeOf, testModel } from "./store_fixture";
 import { temporaryDirectories } from "./temporary_directory";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { SharedDownload } from "../../../src/engine/models/shared_download";
-import type { DownloadProgress } from "../../../src/shared/protocol";
+import type { DownloadProgress } from "../../../src/shared/download_progress";
 
 const totalBytes = 1_000;
 

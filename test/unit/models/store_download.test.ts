@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, truncateSync, writeFi
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { tryProcessLock } from "../../../src/engine/process_lock";
-import type { DownloadProgress } from "../../../src/shared/protocol";
+import type { DownloadProgress } from "../../../src/shared/download_progress";
 import { behavioursOf, startFileServer, type Behaviour, type FileServer } from "./file_server";
 import { patient } from "./run_download";
 import { storeOf, testModel } from "./store_fixture";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { choosePack, isCompiledAtFirstUse } from "../../../src/engine/packs/choose_pack";
 import { packCatalogue } from "../../../src/engine/packs/pack_catalogue";
-import type { NvidiaCard } from "../../../src/shared/protocol";
+import type { NvidiaCard } from "../../../src/shared/packs";
 import { gtx1650 } from "./pack_fixture";
 
 const gib = 2 ** 30;

@@ -6,7 +6,7 @@ import { buffer } from "node:stream/consumers";
 import { writePack } from "../../../scripts/setup/write_pack";
 import type { PackArchive, PackEntry } from "../../../src/engine/packs/pack_catalogue";
 import { PackStore, type PackStoreOptions } from "../../../src/engine/packs/pack_store";
-import type { NvidiaCard } from "../../../src/shared/protocol";
+import type { NvidiaCard } from "../../../src/shared/packs";
 import { patient, sha256Hex } from "../models/run_download";
 
 export const platform = "linux-x64";

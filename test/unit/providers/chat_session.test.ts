@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { noGuesses } from "../../../src/engine/guesses";
 import { ChatSession } from "../../../src/providers/chat/chat_session";
 import { ConversationStore } from "../../../src/providers/chat/conversation_store";
-import { EngineError, type ErrorCode } from "../../../src/shared/errors";
-import type { ChatParams, ChatResult } from "../../../src/shared/protocol";
+import type { ChatParams, ChatResult } from "../../../src/shared/chat";
 import type { Attachment, ShownEntry, ToView } from "../../../src/shared/chat_messages";
+import { EngineError, type ErrorCode } from "../../../src/shared/errors";
 
 /** One answer that the engine was asked for. */
 interface Call {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 import { ChatAhead } from "../../../src/providers/chat/chat_ahead";
 import type { EditReview, WriteReplacement } from "../../../src/providers/edit_review";
-import type { ChatParams, ChatPrefillParams } from "../../../src/shared/protocol";
+import type { ChatParams, ChatPrefillParams } from "../../../src/shared/chat";
 import { commands, fake, Position, Range } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));

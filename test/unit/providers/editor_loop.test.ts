@@ -3,7 +3,7 @@ import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { CompletionToggle } from "../../../src/providers/completion_toggle";
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { RecentFiles } from "../../../src/providers/recent_files";
-import type { CheckPrefillParams, CompletionPrefillParams } from "../../../src/shared/protocol";
+import type { CheckPrefillParams, CompletionPrefillParams } from "../../../src/shared/completion";
 import { fake, TextDocumentChangeReason } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { statusText, type StatusFacts } from "../../../src/providers/status_text";
 import { EngineError } from "../../../src/shared/errors";
-import type { ModelState } from "../../../src/shared/protocol";
+import type { ModelState } from "../../../src/shared/models";
 import { engineStatus, loadedModel } from "../support/engine_status";
 
 const status = engineStatus({ models: [loadedModel()] });

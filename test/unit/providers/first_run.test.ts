@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { EngineView } from "../../../src/providers/engine_view";
-import type { PackReport } from "../../../src/shared/protocol";
+import type { PackReport } from "../../../src/shared/packs";
 import { packReport } from "../support/pack_report";
 import { EventEmitter, fake } from "./fake_vscode";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { noGuesses } from "../../../src/engine/guesses";
 import { GhostText } from "../../../src/providers/ghost_text";
 import type { Pause, SuggestionQuery } from "../../../src/providers/suggestion_source";
-import type { CompletionResult } from "../../../src/shared/protocol";
+import type { CompletionResult } from "../../../src/shared/completion";
 
 const { signal: never } = new AbortController();
 const pause: Pause = () => Promise.resolve(true);

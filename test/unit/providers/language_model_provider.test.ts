@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { DEFAULT_CONTEXT_LENGTH } from "../../../src/shared/engine_settings";
 import { EngineError } from "../../../src/shared/errors";
-import { DEFAULT_CONTEXT_LENGTH, type ModelState } from "../../../src/shared/protocol";
+import type { ModelState } from "../../../src/shared/models";
 import type { EngineView } from "../../../src/providers/engine_view";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { adviceFor } from "../../../src/providers/machine/machine_advice";
 import { machineText } from "../../../src/providers/machine/machine_text";
 import { withoutPersonalData } from "../../../src/providers/machine/without_personal_data";
-import type { MachineReport } from "../../../src/shared/protocol";
+import type { MachineReport } from "../../../src/shared/machine_report";
 import { engineStatus, overTwoCards } from "../support/engine_status";
 import { cut, forecast, inMemory, machineReport, whole } from "../support/machine_report";
 import { packReport } from "../support/pack_report";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import manifest from "../../../package.json";
-import { DEFAULT_CONTEXT_LENGTH } from "../../../src/shared/protocol";
+import { DEFAULT_CONTEXT_LENGTH } from "../../../src/shared/engine_settings";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { memoryPicture, noPicture, type Sample } from "../../../src/providers/memory/memory_picture";
+import type { DeviceStatus, EngineStatus, LoadedModel } from "../../../src/shared/engine_status";
 import { parseFromMemoryView, type Fact, type MemoryPicture } from "../../../src/shared/memory_messages";
-import type { DeviceStatus, EngineStatus, LayerPlacement, LoadedModel, Placement } from "../../../src/shared/protocol";
+import type { LayerPlacement, Placement } from "../../../src/shared/placement";
 import { cutUp, engineStatus, inRam, loadedModel, onCard, overTwoCards, placedCard } from "../support/engine_status";
 
 const mib = 2 ** 20;

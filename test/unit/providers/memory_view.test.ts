@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient, EngineState } from "../../../src/engine/client/engine_client";
+import type { EngineStatus } from "../../../src/shared/engine_status";
 import { EngineError } from "../../../src/shared/errors";
 import type { ToMemoryView } from "../../../src/shared/memory_messages";
-import type { EngineStatus } from "../../../src/shared/protocol";
 import { engineStatus, loadedModel } from "../support/engine_status";
 import { EventEmitter, Uri, commands, fake } from "./fake_vscode";
 

@@ -9,7 +9,8 @@ import {
   recommendedModel,
   removable,
 } from "../../../src/providers/model_text";
-import type { DownloadProgress, ModelState } from "../../../src/shared/protocol";
+import type { DownloadProgress } from "../../../src/shared/download_progress";
+import type { ModelState } from "../../../src/shared/models";
 
 function model(ref: string, changes: Partial<ModelState> = {}): ModelState {
   return {

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { EngineView } from "../../../src/providers/engine_view";
+import type { EngineStatus } from "../../../src/shared/engine_status";
 import { EngineError } from "../../../src/shared/errors";
-import type { EngineStatus } from "../../../src/shared/protocol";
 import { engineStatus, loadedModel } from "../support/engine_status";
 import { packReport } from "../support/pack_report";
 import { commands, EventEmitter, fake } from "./fake_vscode";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { firstOffer, packOffer } from "../../../src/providers/pack_text";
-import type { PackReport, PackState } from "../../../src/shared/protocol";
+import type { PackReport, PackState } from "../../../src/shared/packs";
 import { packReport } from "../support/pack_report";
 
 const [first] = packReport().packs as [PackState];

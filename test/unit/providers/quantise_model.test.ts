@@ -8,7 +8,8 @@ import {
   resultText,
 } from "../../../src/providers/quantise_text";
 import { EngineError } from "../../../src/shared/errors";
-import type { ModelState, QuantiseOffer, QuantisePlan, QuantiseResult } from "../../../src/shared/protocol";
+import type { ModelState } from "../../../src/shared/models";
+import type { QuantiseOffer, QuantisePlan, QuantiseResult } from "../../../src/shared/quantise";
 import { commands, fake } from "./fake_vscode";
 
 /** What the user picks and answers, first to last; `shown` is what the lists had. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { EditReview } from "../../../src/providers/edit_review";
 import type { EngineView } from "../../../src/providers/engine_view";
-import type { ChatPrefillParams } from "../../../src/shared/protocol";
+import type { ChatPrefillParams } from "../../../src/shared/chat";
 import { commands, fake, Uri } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));

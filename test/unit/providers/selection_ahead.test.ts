@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 import { ChatAhead } from "../../../src/providers/chat/chat_ahead";
-import type { ChatPrefillParams } from "../../../src/shared/protocol";
+import type { ChatPrefillParams } from "../../../src/shared/chat";
 import { fake } from "./fake_vscode";
 
 vi.mock("vscode", () => import("./fake_vscode"));

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineView } from "../../../src/providers/engine_view";
-import type { EngineStatus, Spill } from "../../../src/shared/protocol";
+import type { EngineStatus, Spill } from "../../../src/shared/engine_status";
 import { engineStatus, loadedModel } from "../support/engine_status";
 import { EventEmitter, fake } from "./fake_vscode";
 

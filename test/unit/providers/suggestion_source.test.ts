@@ -6,7 +6,7 @@ import {
   type SuggestionQuery,
 } from "../../../src/providers/suggestion_source";
 import { noGuesses } from "../../../src/engine/guesses";
-import type { CompletionResult } from "../../../src/shared/protocol";
+import type { CompletionResult } from "../../../src/shared/completion";
 
 const usage = {
   promptTokens: 1,

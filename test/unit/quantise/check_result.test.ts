@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { NativeDivergence } from "../../../src/engine/native/addon";
 import { judgeResult, judgeSource, mostDivergence, mostSurprise } from "../../../src/engine/quantise/check_result";
 import { toEngineError } from "../../../src/shared/errors";
-import { WEIGHT_TYPES, type WeightType } from "../../../src/shared/protocol";
+import { WEIGHT_TYPES, type WeightType } from "../../../src/shared/quantise";
 
 const good: NativeDivergence = { tokens: 100, surprise: 2, meanKl: 0.01, sameTop: 0.95 };
 

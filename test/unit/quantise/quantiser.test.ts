@@ -7,7 +7,7 @@ import { Quantiser, type QuantiserOptions } from "../../../src/engine/quantise/q
 import type { RunWorker } from "../../../src/engine/quantise/run_worker";
 import type { WorkerTask } from "../../../src/engine/quantise/worker_task";
 import { EngineError, toEngineError } from "../../../src/shared/errors";
-import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/protocol";
+import type { QuantiseParams, QuantiseProgress } from "../../../src/shared/quantise";
 import { temporaryDirectories } from "../models/temporary_directory";
 
 const temporaryDirectory = temporaryDirectories();

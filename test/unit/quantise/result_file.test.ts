@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { partialName, removeLeftovers, resultName, writtenBytes } from "../../../src/engine/quantise/result_file";
-import type { WeightType } from "../../../src/shared/protocol";
+import type { WeightType } from "../../../src/shared/quantise";
 import { temporaryDirectories } from "../models/temporary_directory";
 
 const temporaryDirectory = temporaryDirectories();

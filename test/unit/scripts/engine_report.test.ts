@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { noGuesses } from "../../../src/engine/guesses";
 import { describeEngine, describePlacement, describeSpeed } from "../../../scripts/terminal/engine_report";
-import type { Placement, Usage } from "../../../src/shared/protocol";
+import type { Usage } from "../../../src/shared/generation";
+import type { Placement } from "../../../src/shared/placement";
 import { engineStatus, loadedModel, overTwoCards } from "../support/engine_status";
 
 const usage: Usage = {

@@ -1,12 +1,6 @@
 import { noGuesses } from "../../../src/engine/guesses";
-import type {
-  Activity,
-  EngineStatus,
-  LayerPlacement,
-  LoadedModel,
-  PlacedCard,
-  Placement,
-} from "../../../src/shared/protocol";
+import type { Activity, EngineStatus, LoadedModel } from "../../../src/shared/engine_status";
+import type { LayerPlacement, PlacedCard, Placement } from "../../../src/shared/placement";
 
 const mib = 2 ** 20;
 

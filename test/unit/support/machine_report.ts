@@ -1,4 +1,4 @@
-import type { MachineReport, ModelForecast } from "../../../src/shared/protocol";
+import type { MachineReport, ModelForecast } from "../../../src/shared/machine_report";
 import { cutUp, engineStatus, inRam, loadedModel, onCard, placedCard } from "./engine_status";
 import { packReport } from "./pack_report";
 

@@ -1,4 +1,4 @@
-import type { PackReport, PackState } from "../../../src/shared/protocol";
+import type { PackReport, PackState } from "../../../src/shared/packs";
 
 /** A machine with a GTX 1650, for which the pack of CUDA 13 is there to be downloaded, but for what is given. */
 export function packReport(pack: Partial<PackState> = {}, report: Partial<PackReport> = {}): PackReport {

@@ -1,0 +1,12 @@
+/** How far a download is, of a model or of an engine pack. */
+
+export interface DownloadProgress {
+  /** Of a model, or the id of an engine pack. */
+  ref: string;
+  phase: "connecting" | "downloading" | "verifying" | "unpacking" | "waiting";
+  receivedBytes: number;
+  totalBytes: number;
+  bytesPerSecond: number;
+  /** Why the download waits (`phase: "waiting"`): the last failure, and when it is tried again. */
+  message?: string;
+}
