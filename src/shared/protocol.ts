@@ -14,7 +14,7 @@
 import type { ErrorCode } from "./errors";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 9;
+export const PROTOCOL_VERSION = 10;
 
 /**
  * Context of a model in tokens when no setting says else; less when memory is short or the model was trained for less.
@@ -302,9 +302,9 @@ export interface ModelState {
 }
 
 export interface DownloadProgress {
-  /** Of a model, or the id of an engine pack. */
+  /** Of a model, or the id of an engine pack; of what an archive holds, its name. */
   ref: string;
-  phase: "connecting" | "downloading" | "verifying" | "unpacking" | "waiting";
+  phase: "connecting" | "downloading" | "copying" | "verifying" | "unpacking" | "waiting";
   receivedBytes: number;
   totalBytes: number;
   bytesPerSecond: number;
@@ -415,6 +415,23 @@ export interface PackReport {
 export interface PackInstalled {
   /** An engine is running that was made before: it has to start anew. */
   needsRestart: boolean;
+}
+
+/** An engine pack or a model, by the name that people know. */
+export interface ArchivedName {
+  kind: "pack" | "model";
+  name: string;
+}
+
+/** What came of an archive for machines without a network. */
+export interface ArchiveInstalled extends PackInstalled {
+  installed: ArchivedName[];
+  /** Was there already. */
+  present: ArchivedName[];
+  /** What is not for this machine or this version of NMOS, with the reason as the rest of a sentence. */
+  left: (ArchivedName & { reason: string })[];
+  /** The extension in the archive, when it is newer: its VSIX, checked, which whoever asked removes. */
+  update: { version: string; path: string } | null;
 }
 
 /** What came of a card's backend, one line for each that was tried or left out. */
@@ -641,6 +658,12 @@ export interface EngineRequests {
   "packs/install": Call<{ pack: string; progressToken?: string }, PackInstalled, DownloadProgress>;
   /** From a file, which is checked against the same checksum as a download. */
   "packs/installFile": Call<{ path: string; progressToken?: string }, PackInstalled, DownloadProgress>;
+  /**
+   * Installs what an archive for machines without a network holds, all of it checked as downloads are. Fails with
+   * `INVALID_ARGUMENT`, `CHECKSUM_MISMATCH` or `DISK_FULL` before anything is copied, and with the codes of downloads; what was
+   * installed before a failure stays.
+   */
+  "archive/install": Call<{ path: string; progressToken?: string }, ArchiveInstalled, DownloadProgress>;
   "packs/remove": Call<{ pack: string }, PackInstalled>;
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Copies a model of the catalogue from a file into the models folder and checks it as a download is. */
