@@ -2,6 +2,8 @@
  * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
  * `npm run package -- --pack ID [--target PLATFORM] [--check]`: an engine pack for it, which a release publishes beside the
  * VSIX. Its checksum goes into the catalogue; with --check it has to be the one that is there.
+ * `npm run package -- --offline [--target PLATFORM] [--pack ID ...] [--model ID ...]`: one archive with the VSIX, these packs and
+ * these models of the catalogue, for machines without a network.
  *
  * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
@@ -9,15 +11,21 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
 import { createVSIX } from "@vscode/vsce";
 import { bundle } from "../esbuild.js";
 import manifest from "../package.json";
+import { sha256Of } from "../src/engine/models/checksum";
+import { packCatalogue } from "../src/engine/packs/pack_catalogue";
+import { ensureModel } from "./fetch_model";
 import { crossBuild, isCrossTarget } from "./setup/cross_build";
 import { hostPlatform } from "./setup/engine_libraries";
 import { buildPack } from "./setup/engine_pack";
 import { buildNative } from "./setup/native_build";
+import { packageOffline } from "./setup/offline_archive";
+import { parsePackageArguments, type PackageRequest } from "./setup/package_arguments";
 import { packagedReadme } from "./setup/packaged_readme";
+import { ProgressBar } from "./setup/progress_bar";
+import { runScript } from "./setup/run_script";
 import { checkAgainstBaseline } from "./setup/system_baseline";
 import { listZip } from "./setup/zip_listing";
 
@@ -103,6 +111,43 @@ async function packagePack(id: string, target: string, check: boolean): Promise<
   return { path, bytes: statSync(path).size };
 }
 
+/** The pack that an earlier build has left, when it is the one of the catalogue, or a new one. */
+async function ensurePack(id: string, target: string): Promise<string> {
+  const known = packCatalogue.find((entry) => entry.id === id && entry.platform === target);
+  const built = known && join(root, "artifacts", known.archive.file);
+  if (built && existsSync(built) && (await sha256Of(built)) === known.archive.sha256) return built;
+  return (await packagePack(id, target, false)).path;
+}
+
+async function offlineArchive({ target, packs, models }: Extract<PackageRequest, { kind: "offline" }>) {
+  const { version } = manifest;
+  const shown: { bar?: ProgressBar } = {};
+  const onProgress = (bytes: number, totalBytes: number) => {
+    shown.bar ??= new ProgressBar("Writing the archive", totalBytes);
+    shown.bar.update(bytes);
+  };
+  const path = await packageOffline(
+    { version, target, packs, models, folder: join(root, "artifacts"), onProgress },
+    { extension: async (platform) => (await packageExtension(platform)).path, pack: ensurePack, model: ensureModel },
+  );
+  shown.bar?.finish();
+  return { path, bytes: statSync(path).size };
+}
+
+async function packageAll(request: PackageRequest): Promise<PackagedFile[]> {
+  switch (request.kind) {
+    case "extension":
+      return [await packageExtension(request.target)];
+    case "offline":
+      return [await offlineArchive(request)];
+    case "packs": {
+      const files = [];
+      for (const id of request.packs) files.push(await packagePack(id, request.target, request.check));
+      return files;
+    }
+  }
+}
+
 async function check(path: string, target: string): Promise<void> {
   const files = await listZip(path);
   const expected = target.startsWith("win32-") ? [...everywhere, ...onWindows] : everywhere;
@@ -118,15 +163,9 @@ async function check(path: string, target: string): Promise<void> {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({
-    options: {
-      target: { type: "string", default: hostPlatform },
-      pack: { type: "string" },
-      check: { type: "boolean", default: false },
-    },
+  await runScript(async () => {
+    for (const { path, bytes } of await packageAll(parsePackageArguments(process.argv.slice(2)))) {
+      console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
+    }
   });
-  const { path, bytes } = await (values.pack === undefined
-    ? packageExtension(values.target)
-    : packagePack(values.pack, values.target, values.check));
-  console.log(`${path}: ${(bytes / 1e6).toFixed(1)} MB`);
 }

@@ -74,14 +74,18 @@ export function progressMessage(progress: DownloadProgress): string {
       return "unpacking";
     case "waiting":
       return progress.message ?? "waiting for the network";
-    case "downloading": {
-      const { receivedBytes, totalBytes, bytesPerSecond } = progress;
-      const amount = `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
-      if (bytesPerSecond <= 0) return amount;
-      const seconds = (totalBytes - receivedBytes) / bytesPerSecond;
-      return `${amount}, ${formatBytes(bytesPerSecond)}/s, ${formatDuration(seconds)} left`;
-    }
+    case "copying":
+      return `${progress.ref}: ${amountText(progress)}`;
+    case "downloading":
+      return amountText(progress);
   }
+}
+
+function amountText({ receivedBytes, totalBytes, bytesPerSecond }: DownloadProgress): string {
+  const amount = `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}`;
+  if (bytesPerSecond <= 0) return amount;
+  const seconds = (totalBytes - receivedBytes) / bytesPerSecond;
+  return `${amount}, ${formatBytes(bytesPerSecond)}/s, ${formatDuration(seconds)} left`;
 }
 
 function formatDuration(seconds: number): string {

@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import type { EngineClient } from "../engine/client/engine_client";
+import type { ArchiveInstalled } from "../shared/archive";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { DownloadProgress } from "../shared/download_progress";
 import { toEngineError } from "../shared/errors";
@@ -7,6 +8,7 @@ import type { PackInstalled } from "../shared/packs";
 import { withAbortSignal } from "./abort_signal";
 import { progressReporter } from "./download_progress";
 import type { EngineView } from "./engine_view";
+import { archiveText, installUpdate } from "./offline_archive";
 import { packOffer } from "./pack_text";
 import { registerCommand } from "./report_failure";
 
@@ -15,7 +17,7 @@ type Install = (signal: AbortSignal, onProgress: (value: DownloadProgress) => vo
 /** NVIDIA's, which the pack holds as well. */
 const licenceUrl = "https://docs.nvidia.com/cuda/eula/index.html";
 
-/** Install and remove CUDA support; install a pack or a model from a file, for machines without a network. */
+/** Install and remove CUDA support; install packs and models from files, for machines without a network. */
 export function registerPackCommands(engine: EngineClient, view: EngineView): Disposable {
   const stack = new DisposableStack();
   stack.add(registerCommand("nmos.installCuda", "CUDA support was not installed", () => installCuda(engine)));
@@ -73,10 +75,14 @@ async function removeCuda(engine: EngineClient): Promise<void> {
   await takeEffect(engine, "CUDA support is removed.", result);
 }
 
-/** Of an engine pack or a model, by what its name ends with. */
+/** Of an engine pack, a model or an archive of them, by what its name ends with. */
 async function installFromFile(engine: EngineClient, given?: unknown): Promise<void> {
   const path = typeof given === "string" ? given : await pickFile();
   if (path === undefined) return;
+  if (path.toLowerCase().endsWith(".zip")) {
+    await installArchive(engine, path);
+    return;
+  }
   if (path.toLowerCase().endsWith(".gguf")) {
     const isInstalled = await showProgress("NMOS: installing the model", (signal, onProgress) =>
       engine.request("models/installFile", { path }, { signal, onProgress }),
@@ -91,11 +97,29 @@ async function installFromFile(engine: EngineClient, given?: unknown): Promise<v
   if (isInstalled) await takeEffect(engine, "CUDA support is installed.", result);
 }
 
+async function installArchive(engine: EngineClient, path: string): Promise<void> {
+  const done: { result?: ArchiveInstalled } = {};
+  await showProgress("NMOS: installing from the archive", async (signal, onProgress) => {
+    done.result = await engine.request("archive/install", { path }, { signal, onProgress });
+  });
+  const { result } = done;
+  if (!result) return;
+  const text = archiveText(result);
+  if (!result.update || !(await installUpdate(result.update))) {
+    await takeEffect(engine, text, result);
+    return;
+  }
+  const reload = "Reload Window";
+  const said = `${text} NMOS ${result.update.version} is installed, and runs when the windows are reloaded.`;
+  const chosen = await vscode.window.showInformationMessage(said, reload);
+  if (chosen === reload) await vscode.commands.executeCommand("workbench.action.reloadWindow");
+}
+
 async function pickFile(): Promise<string | undefined> {
   const files = await vscode.window.showOpenDialog({
-    title: "Install an engine pack or a model",
+    title: "Install an archive, an engine pack or a model",
     openLabel: "Install",
-    filters: { "Engine packs and models": ["nmospack", "gguf"] },
+    filters: { "Archives, engine packs and models": ["zip", "nmospack", "gguf"] },
   });
   return files?.[0]?.fsPath;
 }

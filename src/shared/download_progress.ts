@@ -1,9 +1,9 @@
 /** How far a download is, of a model or of an engine pack. */
 
 export interface DownloadProgress {
-  /** Of a model, or the id of an engine pack. */
+  /** Of a model, or the id of an engine pack; of what an archive holds, its name. */
   ref: string;
-  phase: "connecting" | "downloading" | "verifying" | "unpacking" | "waiting";
+  phase: "connecting" | "downloading" | "copying" | "verifying" | "unpacking" | "waiting";
   receivedBytes: number;
   totalBytes: number;
   bytesPerSecond: number;

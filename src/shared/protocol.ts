@@ -11,6 +11,7 @@
  *
  * Units: bytes for memory and files, milliseconds for times, tokens for lengths unless the name says else.
  */
+import type { ArchiveInstalled } from "./archive";
 import type { ChatMessage, ChatParams, ChatPrefillParams, ChatResult, CountTokensResult } from "./chat";
 import type {
   CheckPrefillParams,
@@ -32,7 +33,7 @@ import type { PackInstalled, PackReport } from "./packs";
 import type { QuantiseParams, QuantisePlan, QuantiseProgress, QuantiseResult } from "./quantise";
 
 /** Raised by one with every incompatible change; both ends must agree exactly. */
-export const PROTOCOL_VERSION = 9;
+export const PROTOCOL_VERSION = 10;
 
 interface Call<Params, Result, Progress = never> {
   params: Params;
@@ -70,6 +71,12 @@ export interface EngineRequests {
   "packs/install": Call<{ pack: string; progressToken?: string }, PackInstalled, DownloadProgress>;
   /** From a file, which is checked against the same checksum as a download. */
   "packs/installFile": Call<{ path: string; progressToken?: string }, PackInstalled, DownloadProgress>;
+  /**
+   * Installs what an archive for machines without a network holds, all of it checked as downloads are. Fails with
+   * `INVALID_ARGUMENT`, `CHECKSUM_MISMATCH` or `DISK_FULL` before anything is copied, and with the codes of downloads; what was
+   * installed before a failure stays.
+   */
+  "archive/install": Call<{ path: string; progressToken?: string }, ArchiveInstalled, DownloadProgress>;
   "packs/remove": Call<{ pack: string }, PackInstalled>;
   "models/download": Call<{ model: ModelRef; progressToken?: string }, { path: string }, DownloadProgress>;
   /** Copies a model of the catalogue from a file into the models folder and checks it as a download is. */

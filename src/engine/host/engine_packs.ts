@@ -6,13 +6,15 @@ import type { EngineSettings } from "../../shared/engine_settings";
 import type { BackendStatus, LoadedModel } from "../../shared/engine_status";
 import { EngineError, toEngineError } from "../../shared/errors";
 import type { NvidiaCard, PackReport } from "../../shared/packs";
+import type { RoomNeed } from "../models/disk_space";
+import type { FileSource } from "../models/file_source";
 import type { DownloadOptions } from "../models/shared_downloads";
 import type { NativeBackend, NativeBackendPack, NativeDevice } from "../native/addon";
 import { BackendTrial } from "../packs/backend_trial";
 import { choosePack, isCompiledAtFirstUse } from "../packs/choose_pack";
 import { findNvidiaCards } from "../packs/nvidia_cards";
 import type { InstalledPack } from "../packs/pack_folders";
-import { releasesUrl } from "../packs/pack_catalogue";
+import { releasesUrl, type PackEntry } from "../packs/pack_catalogue";
 import { PackStore } from "../packs/pack_store";
 import { enginePaths } from "../paths";
 import { hasCardOf, hasComputed, liesOn } from "./computed_on";
@@ -101,6 +103,21 @@ export class EnginePacks {
   async installFile(path: string, options: DownloadOptions): Promise<void> {
     await this.store.installFile(path, options, ({ id }) => this.ensureSuitable(id));
     this.tryAgain();
+  }
+
+  /** As an archive asks, which has looked at the report. */
+  async installFrom(id: string, source: FileSource, options: DownloadOptions): Promise<void> {
+    await this.store.installFrom(id, source, options);
+    this.tryAgain();
+  }
+
+  get entries(): readonly PackEntry[] {
+    return this.store.entries;
+  }
+
+  /** What installing a pack from a file needs of the disk; null: it is there already. */
+  roomFor(id: string): RoomNeed | null {
+    return this.store.roomFor(id);
   }
 
   async remove(id: string): Promise<void> {

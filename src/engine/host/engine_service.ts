@@ -1,5 +1,6 @@
 import { freemem, totalmem } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
+import { ArchiveInstaller } from "../archive/install_archive";
 import { AwakeClock } from "../awake_clock";
 import { answerChat, countChatTokens, prefillChat } from "../chat/answer_chat";
 import { completeCode, prefillCompletion } from "../completion/complete_code";
@@ -59,6 +60,7 @@ export class EngineService {
   private native: NativeRuntime | null = null;
   private readonly store: LocalModelStore;
   private readonly packs: EnginePacks;
+  private readonly archives: ArchiveInstaller;
   private readonly models: ModelManager;
   private readonly quantiser: Quantiser;
   private readonly budgets = { fast: new AheadBudget(performance.now()), main: new AheadBudget(performance.now()) };
@@ -80,6 +82,15 @@ export class EngineService {
       onChanged: () => {
         this.announceStatus();
       },
+    });
+    this.archives = new ArchiveInstaller({
+      version: options.hostVersion,
+      platform: `${process.platform}-${process.arch}`,
+      updates: join(enginePaths().cache, "update"),
+      catalogue,
+      models: this.store,
+      packs: this.packs,
+      log: options.log,
     });
     this.models = new ModelManager({
       runtime: () => this.runtime(),
@@ -176,6 +187,11 @@ export class EngineService {
       "packs/installFile": async ({ path }, { signal, progress }) => {
         await this.packs.installFile(path, { signal, onProgress: progress });
         return { needsRestart: this.native !== null };
+      },
+      "archive/install": async ({ path }, { signal, progress }) => {
+        const result = await this.archives.install(path, { signal, onProgress: progress });
+        const hasPack = result.installed.some(({ kind }) => kind === "pack");
+        return { ...result, needsRestart: hasPack && this.native !== null };
       },
       "packs/remove": async ({ pack }) => {
         await this.packs.remove(pack);

@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EngineError } from "../../shared/errors";
 
@@ -37,6 +37,40 @@ export async function ensureRoom(
   if (free === null || free >= neededBytes + marginBytes) return;
   const why = ` It needs ${formatMebibytes(neededBytes + marginBytes)}, but ${formatMebibytes(free)} are free.`;
   throw diskFull(target, why, elsewhere);
+}
+
+/** Of one file among several. */
+export interface RoomNeed {
+  /** Path of the file. */
+  target: string;
+  bytes: number;
+  /** As of `ensureRoom`. */
+  elsewhere?: string;
+}
+
+/** Fails with DISK_FULL when files do not fit together, on the disks that their folders are on. Names the largest one. */
+export async function ensureRoomForAll(needs: readonly RoomNeed[], freeBytes: FreeBytes): Promise<void> {
+  const disks = new Map<string, RoomNeed[]>();
+  for (const need of needs) {
+    const disk = await diskOf(dirname(need.target));
+    disks.set(disk, [...(disks.get(disk) ?? []), need]);
+  }
+  for (const together of disks.values()) {
+    const bytes = together.reduce((sum, need) => sum + need.bytes, 0);
+    const [largest] = together.toSorted((a, b) => b.bytes - a.bytes);
+    if (largest) await ensureRoom(largest.target, bytes, freeBytes, largest.elsewhere);
+  }
+}
+
+/** Tells disks apart; one that does not tell is taken for a disk of its own. */
+async function diskOf(directory: string): Promise<string> {
+  try {
+    return String((await stat(directory)).dev);
+  } catch (thrown) {
+    const parent = dirname(directory);
+    const isMissing = (thrown as NodeJS.ErrnoException).code === "ENOENT";
+    return isMissing && parent !== directory ? diskOf(parent) : directory;
+  }
 }
 
 /** What the system says when a file cannot be written, as an error that says what to do; null for other errors. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Transform } from "node:stream";
@@ -10,6 +10,7 @@ import type { CatalogueEntry } from "./catalogue";
 import { ensureRoom, writeError, type FreeBytes } from "./disk_space";
 import { sizeOf } from "./download_lock";
 import type { FileProgress } from "./downloader";
+import { readError, type FileSource } from "./file_source";
 import { renamePatiently } from "./partial_file";
 
 /** The model of the catalogue that a file may be, by its size. Throws `MODEL_UNKNOWN` when there is none. */
@@ -37,7 +38,7 @@ interface KnownFile {
  * `DISK_FULL`, `DOWNLOAD_FAILED` or, when aborted, `CANCELLED`, and leaves nothing then. The caller locks the target.
  */
 export async function copyChecked(
-  path: string,
+  source: FileSource,
   target: string,
   { sizeBytes, sha256, name }: KnownFile,
   options: {
@@ -49,7 +50,7 @@ export async function copyChecked(
   },
 ): Promise<void> {
   const { signal, onProgress, freeBytes, elsewhere } = options;
-  if (resolve(path) === resolve(target)) return;
+  if (source.path !== null && resolve(source.path) === resolve(target)) return;
   await ensureRoom(target, sizeBytes, freeBytes, elsewhere);
   const arriving = `${target}.arriving`;
   const hash = createHash("sha256");
@@ -62,20 +63,26 @@ export async function copyChecked(
       done(null, chunk);
     },
   });
+  // Of several streams that fail, the first one is to blame.
+  const failed: { first: "reading" | "writing" | null } = { first: null };
   try {
-    const source = createReadStream(path, { highWaterMark: 4 * 2 ** 20 });
-    await pipeline(source, watch, createWriteStream(arriving, { flush: true }), { signal });
+    const bytes = await source.open();
+    bytes.once("error", () => (failed.first ??= "reading"));
+    const file = createWriteStream(arriving, { flush: true });
+    file.once("error", () => (failed.first ??= "writing"));
+    await pipeline(bytes, watch, file, { signal });
     const actual = hash.digest("hex");
     if (actual !== sha256) {
       throw new EngineError(
         "CHECKSUM_MISMATCH",
-        `${path} has the SHA-256 ${actual}, but ${name} has ${sha256}: it is damaged or something else.`,
+        `${source.label} has the SHA-256 ${actual}, but ${name} has ${sha256}: it is damaged or something else.`,
       );
     }
     await renamePatiently(arriving, target);
   } catch (thrown) {
     await rm(arriving, { force: true });
     if (signal.aborted) throw cancelledDownload(thrown);
+    if (failed.first === "reading") throw readError(thrown, source);
     throw writeError(thrown, target, elsewhere) ?? thrown;
   }
 }

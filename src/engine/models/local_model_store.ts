@@ -8,6 +8,7 @@ import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from
 import { freeBytesOf, writeError, type FreeBytes } from "./disk_space";
 import { downloadFile, type FileProgress } from "./downloader";
 import { lockForDownload, sizeOf, tryDownloadLock } from "./download_lock";
+import { fileAt, type FileSource } from "./file_source";
 import { fillsInMiddle } from "./gguf_fim";
 import { copyChecked, entryOfSize } from "./install_model_file";
 import { localModel, localModels } from "./local_gguf";
@@ -46,6 +47,8 @@ export interface LocalModelStore extends ModelStore {
     path: string,
     options: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
   ): Promise<string>;
+  /** Copies a model from where it is known to be; else as above. */
+  installFrom(ref: ModelRef, source: FileSource, options: DownloadOptions): Promise<string>;
 }
 
 export function createModelStore(options: ModelStoreOptions): LocalModelStore {
@@ -100,9 +103,13 @@ class DirectoryModelStore implements LocalModelStore {
   }
 
   async installFile(path: string, options: DownloadOptions): Promise<string> {
-    const entry = entryOfSize(path, this.catalogue);
+    return this.installFrom(entryOfSize(path, this.catalogue).id, fileAt(path), options);
+  }
+
+  async installFrom(ref: ModelRef, source: FileSource, options: DownloadOptions): Promise<string> {
+    const entry = this.entry(ref);
     await this.downloads.stop(entry.id);
-    return this.downloads.begin(entry.id, this.from(entry, path), options);
+    return this.downloads.begin(entry.id, this.from(entry, source), options);
   }
 
   async pause(ref: ModelRef): Promise<void> {
@@ -138,14 +145,14 @@ class DirectoryModelStore implements LocalModelStore {
   }
 
   /** From the hub, or from a file. */
-  private from(entry: CatalogueEntry, path?: string): Work {
-    return (stop, report) => this.fetch(entry, path, stop, report);
+  private from(entry: CatalogueEntry, source?: FileSource): Work {
+    return (stop, report) => this.fetch(entry, source, stop, report);
   }
 
   /** Downloads or copies under a lock that other processes respect; one that waited finds the file there. */
   private async fetch(
     entry: CatalogueEntry,
-    path: string | undefined,
+    source: FileSource | undefined,
     signal: AbortSignal,
     onProgress: (progress: FileProgress) => void,
   ): Promise<string> {
@@ -157,10 +164,10 @@ class DirectoryModelStore implements LocalModelStore {
     try {
       if (sizeOf(target) === sizeBytes) {
         await verified.check(file, sha256);
-      } else if (path !== undefined) {
-        await copyChecked(path, target, entry, { signal, onProgress, freeBytes: freeBytes ?? freeBytesOf });
+      } else if (source) {
+        await copyChecked(source, target, entry, { signal, onProgress, freeBytes: freeBytes ?? freeBytesOf });
         verified.add(file, sha256);
-        log(`installed ${entry.id} from ${path}`);
+        log(`installed ${entry.id} from ${source.label}`);
       } else {
         log(`downloading ${entry.id}`);
         const url = downloadUrl(entry, mirror);

@@ -6,9 +6,10 @@ import { EngineError } from "../../shared/errors";
 import type { PackState } from "../../shared/packs";
 import { cancelledDownload } from "../models/cancelled";
 import { sha256Of } from "../models/checksum";
-import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
+import { ensureRoom, freeBytesOf, writeError, type FreeBytes, type RoomNeed } from "../models/disk_space";
 import { lockForDownload, sizeOf, tryDownloadLock } from "../models/download_lock";
 import { downloadFile, type FileProgress } from "../models/downloader";
+import { fileAt, type FileSource } from "../models/file_source";
 import { copyChecked } from "../models/install_model_file";
 import { PartialFile } from "../models/partial_file";
 import type { DownloadTiming } from "../models/retry";
@@ -97,11 +98,25 @@ export class PackStore {
   ): Promise<string> {
     const entry = await this.identify(path, options);
     await approve(entry);
-    if (this.downloads.has(entry.id)) {
+    return this.installFrom(entry.id, fileAt(path), options);
+  }
+
+  /** Installs a pack from where it is known to be; resolves with its folder. */
+  async installFrom(id: string, source: FileSource, options: DownloadOptions = {}): Promise<string> {
+    const entry = this.entry(id);
+    if (this.downloads.has(id)) {
       throw new EngineError("DOWNLOAD_FAILED", `${entry.title} is being installed. Wait for it, or cancel it first.`);
     }
-    const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.copy(entry, path, stop, report));
-    return this.downloads.begin(entry.id, run, options);
+    const run: Work = (stop, report) => this.locked(entry, stop, report, () => this.copy(entry, source, stop, report));
+    return this.downloads.begin(id, run, options);
+  }
+
+  /** What installing a pack from a file needs of the disk; null: it is there already. */
+  roomFor(id: string): RoomNeed | null {
+    const entry = this.entry(id);
+    if (this.folders.find(entry)) return null;
+    const { sizeBytes, unpackedBytes } = entry.archive;
+    return { target: this.folders.archiveOf(entry), bytes: sizeBytes + unpackedBytes, elsewhere };
   }
 
   /** What a running engine has loaded may stay on the disk until the next start, but is not used again. */
@@ -165,17 +180,22 @@ export class PackStore {
   }
 
   /** What is unpacked is what was checked: the user's file may change meanwhile, that in the folder of the packs not. */
-  private async copy(entry: PackEntry, path: string, signal: AbortSignal, onProgress: OnProgress): Promise<string> {
+  private async copy(
+    entry: PackEntry,
+    source: FileSource,
+    signal: AbortSignal,
+    onProgress: OnProgress,
+  ): Promise<string> {
     const { freeBytes = freeBytesOf } = this.options;
     const { sizeBytes, sha256, unpackedBytes } = entry.archive;
     const target = this.folders.archiveOf(entry);
     await ensureRoom(target, sizeBytes + unpackedBytes, freeBytes, elsewhere);
     const known = { name: entry.title, sizeBytes, sha256 };
-    await copyChecked(path, target, known, { signal, onProgress, freeBytes, elsewhere });
+    await copyChecked(source, target, known, { signal, onProgress, freeBytes, elsewhere });
     try {
       return await this.unpack(entry, target, signal, onProgress);
     } finally {
-      if (resolve(path) !== resolve(target)) await rm(target, { force: true });
+      if (source.path === null || resolve(source.path) !== resolve(target)) await rm(target, { force: true });
     }
   }
 

@@ -5,9 +5,8 @@ import { dirname, join } from "node:path";
 import { Transform, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { text } from "node:stream/consumers";
-import { promisify } from "node:util";
-import yauzl, { type Entry, type ZipFile } from "yauzl";
 import { EngineError } from "../../shared/errors";
+import { ZipArchive } from "../archive/zip_archive";
 import { renamePatiently } from "../models/partial_file";
 import { manifestName, parseManifest, type PackFile, type PackManifest } from "./pack_manifest";
 
@@ -30,12 +29,11 @@ const folderRenames = 600;
 export async function unpackPack(archive: string, folder: string, options: UnpackOptions): Promise<PackManifest> {
   const scratch = `${folder}.unpacking`;
   await rm(scratch, removal);
-  const zip = await openZip(archive);
+  const zip = await ZipArchive.open(archive, (what, cause) => damaged(archive, what, cause));
   try {
-    const entries = await entriesOf(zip, archive);
-    const manifest = await readManifest(zip, entries, archive);
+    const manifest = await readManifest(zip, archive);
     await mkdir(join(scratch, "licenses"), { recursive: true });
-    await extractAll(zip, entries, manifest, scratch, archive, options);
+    await extractAll(zip, manifest, scratch, archive, options);
     await writeFile(join(scratch, manifestName), JSON.stringify(manifest, undefined, 2));
     await rm(folder, removal);
     await renamePatiently(scratch, folder, { attempts: folderRenames });
@@ -48,48 +46,20 @@ export async function unpackPack(archive: string, folder: string, options: Unpac
   }
 }
 
-async function openZip(archive: string): Promise<ZipFile> {
-  try {
-    const open = promisify<string, yauzl.Options, ZipFile>(yauzl.open.bind(yauzl));
-    return await open(archive, { lazyEntries: true, autoClose: false });
-  } catch (thrown) {
-    throw damaged(archive, thrown instanceof Error ? thrown.message : String(thrown), thrown);
-  }
-}
-
-/** yauzl itself refuses names that lead out of a folder. */
-function entriesOf(zip: ZipFile, archive: string): Promise<Map<string, Entry>> {
-  const entries = new Map<string, Entry>();
-  return new Promise((resolve, reject) => {
-    zip.on("entry", (entry: Entry) => {
-      entries.set(entry.fileName, entry);
-      zip.readEntry();
-    });
-    zip.on("end", () => {
-      resolve(entries);
-    });
-    zip.on("error", (thrown: Error) => {
-      reject(damaged(archive, thrown.message, thrown));
-    });
-    zip.readEntry();
-  });
-}
-
-async function readManifest(zip: ZipFile, entries: Map<string, Entry>, archive: string): Promise<PackManifest> {
-  const entry = entries.get(manifestName);
-  if (!entry) throw damaged(archive, `it holds no ${manifestName}`);
-  const manifest = parseManifest(await text(await openEntry(zip, entry)), archive);
-  const missing = manifest.files.filter(({ name }) => !entries.has(name)).map(({ name }) => name);
+async function readManifest(zip: ZipArchive, archive: string): Promise<PackManifest> {
+  const { names } = zip;
+  if (!names.includes(manifestName)) throw damaged(archive, `it holds no ${manifestName}`);
+  const manifest = parseManifest(await text(await zip.read(manifestName)), archive);
+  const missing = manifest.files.filter(({ name }) => !names.includes(name)).map(({ name }) => name);
   if (missing.length > 0) throw damaged(archive, `it lacks ${missing.join(", ")}`);
   const named = new Set([manifestName, ...manifest.files.map(({ name }) => name)]);
-  const stray = [...entries.keys()].filter((name) => !named.has(name));
+  const stray = names.filter((name) => !named.has(name));
   if (stray.length > 0) throw damaged(archive, `its manifest does not name ${stray.join(", ")}`);
   return manifest;
 }
 
 async function extractAll(
-  zip: ZipFile,
-  entries: Map<string, Entry>,
+  zip: ZipArchive,
   { files }: PackManifest,
   folder: string,
   archive: string,
@@ -98,9 +68,7 @@ async function extractAll(
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   let written = 0;
   for (const file of files) {
-    const entry = entries.get(file.name);
-    if (!entry) continue;
-    const source = await openEntry(zip, entry);
+    const source = await zip.read(file.name);
     await extract(source, file, join(folder, file.name), archive, signal, (bytes) => {
       written += bytes;
       onProgress(written, totalBytes);
@@ -140,15 +108,6 @@ async function extract(
   }
   if (bytes === sizeBytes && hash.digest("hex") === sha256) return;
   throw damaged(archive, `${name} is not what its manifest says`);
-}
-
-function openEntry(zip: ZipFile, entry: Entry): Promise<Readable> {
-  return new Promise((resolve, reject) => {
-    zip.openReadStream(entry, (thrown, stream) => {
-      if (thrown) reject(damaged(entry.fileName, thrown.message, thrown));
-      else resolve(stream);
-    });
-  });
 }
 
 /** Of the disk that is written to; errors of zlib have codes, too. */

@@ -31,6 +31,7 @@ it("tells of engine packs and takes none that it does not know", async () => {
   expect(packs.every(({ installed }) => !installed)).toBe(true);
   const installing = client.request("packs/installFile", { path: fixture().model });
   expect(await codeOf(installing)).toBe("CHECKSUM_MISMATCH");
+  expect(await codeOf(client.request("archive/install", { path: fixture().model }))).toBe("CHECKSUM_MISMATCH");
   expect(await codeOf(client.request("packs/install", { pack: "rocm" }))).not.toBe("none");
   const { backends, preparing } = await client.request("engine/status", { startEngine: true });
   expect(backends).toEqual([{ name: "vulkan", usable: false, reason: "it finds no card it can use" }]);

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import type { DownloadProgress } from "../../../src/shared/download_progress";
 import { toEngineError } from "../../../src/shared/errors";
@@ -41,6 +42,28 @@ describe("a model from a file", () => {
     expect(existsSync(folder) ? readdirSync(folder) : []).toEqual([]);
   });
 
+  test.each<[what: string, fails: () => Error, code: string, says: RegExp]>([
+    ["the disk it lies on is gone", () => systemError("EIO"), "DOWNLOAD_FAILED", /^stick cannot be read \(EIO\)/],
+    [
+      "what lies there is no longer whole",
+      () => new Error("invalid block"),
+      "CHECKSUM_MISMATCH",
+      /^stick is damaged: inv/,
+    ],
+  ])("leaves nothing when %s in the middle", async (_, fails, code, says) => {
+    const { store, folder } = machine(model.content);
+    async function* bytes(): AsyncGenerator<Buffer> {
+      yield model.content.subarray(0, 1_000);
+      await new Promise(setImmediate);
+      throw fails();
+    }
+    const source = { label: "stick", path: null, open: () => Promise.resolve(Readable.from(bytes())) };
+    const failure = await store.installFrom("tiny", source, {}).then(() => null, toEngineError);
+    expect(failure?.code).toBe(code);
+    expect(failure?.message).toMatch(says);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test("that is not there is named", async () => {
     const { store, folder } = machine(model.content);
     await expect(store.installFile(join(folder, "none.gguf"), {})).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
@@ -75,3 +98,8 @@ describe("a model from a file", () => {
     await expect(store.installFile(path, {})).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
   });
 });
+
+/** As Node throws it. */
+function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: i/o error, read`), { code, syscall: "read" });
+}

@@ -115,6 +115,7 @@ describe("the progress of a download", () => {
   }
 
   check({}, "100 MB of 400 MB, 10.0 MB/s, 30 s left");
+  check({ phase: "copying", ref: "CUDA 13" }, "CUDA 13: 100 MB of 400 MB, 10.0 MB/s, 30 s left");
   check({ bytesPerSecond: 1_000_000 }, "100 MB of 400 MB, 1.0 MB/s, 5 min left");
   check({ bytesPerSecond: 30_000 }, "100 MB of 400 MB, 30.0 KB/s, 2.8 h left");
   check({ bytesPerSecond: 0 }, "100 MB of 400 MB");

@@ -1,8 +1,12 @@
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { EngineClient } from "../../../src/engine/client/engine_client";
 import type { EngineView } from "../../../src/providers/engine_view";
+import type { ArchiveInstalled } from "../../../src/shared/archive";
 import type { EngineStatus } from "../../../src/shared/engine_status";
 import { EngineError } from "../../../src/shared/errors";
+import { temporaryDirectories } from "../models/temporary_directory";
 import { engineStatus, loadedModel } from "../support/engine_status";
 import { packReport } from "../support/pack_report";
 import { commands, EventEmitter, fake } from "./fake_vscode";
@@ -21,9 +25,15 @@ vi.mock("vscode", async () => {
   return { ...base, window: { ...base.window, ...messages, showOpenDialog } };
 });
 
+const directory = temporaryDirectories();
+
 const { registerPackCommands } = await import("../../../src/providers/pack_commands");
 
+/** What the engine says of an archive. */
+const archive: ArchiveInstalled = { installed: [], present: [], left: [], update: null, needsRestart: false };
+
 interface Machine {
+  archive: ArchiveInstalled;
   report: ReturnType<typeof packReport>;
   status: EngineStatus;
   models: { downloading: boolean }[];
@@ -33,7 +43,8 @@ interface Machine {
 
 /** Runs a command on a machine; resolves with what the engine was asked for and what the user was told. */
 async function run(command: string, given: Partial<Machine>, ...choices: (string | undefined)[]) {
-  const machine: Machine = { report: packReport(), status: engineStatus(), models: [], needsRestart: false, ...given };
+  const standard: Machine = { archive, report: packReport(), status: engineStatus(), models: [], needsRestart: false };
+  const machine: Machine = { ...standard, ...given };
   const asked: string[] = [];
   const engine = {
     request: (method: string, params: { pack?: string; path?: string } | null) => {
@@ -42,6 +53,7 @@ async function run(command: string, given: Partial<Machine>, ...choices: (string
       if (method === "models/list") return Promise.resolve(machine.models);
       if (method === "engine/status") return Promise.resolve(machine.status);
       if (machine.failure) return Promise.reject(machine.failure);
+      if (method === "archive/install") return Promise.resolve(machine.archive);
       return Promise.resolve({ needsRestart: machine.needsRestart });
     },
     endHost: () => {
@@ -146,6 +158,82 @@ describe("installing from a file", () => {
 
   test("that nobody chooses", async () => {
     expect((await run("nmos.installFromFile", {})).asked).toEqual([]);
+  });
+});
+
+describe("installing from an archive", () => {
+  const cuda = { kind: "pack" as const, name: "CUDA 13" };
+  const model = { kind: "model" as const, name: "Qwen2.5-Coder 7B" };
+  const update = () => {
+    const path = join(directory(), "nmos-0.2.0.vsix");
+    writeFileSync(path, "vsix");
+    return { version: "0.2.0", path };
+  };
+  const offer = "The archive holds a newer version of NMOS, 0.2.0. Install it?";
+
+  test.each<[said: string, result: Partial<ArchiveInstalled>]>([
+    ["Installed: CUDA 13, Qwen2.5-Coder 7B.", { installed: [cuda, model] }],
+    ["Installed: Qwen2.5-Coder 7B. Already there: CUDA 13.", { installed: [model], present: [cuda] }],
+    ["Not installed: CUDA 13 (there is no card).", { left: [{ ...cuda, reason: "there is no card." }] }],
+    ["The archive holds nothing but this NMOS.", {}],
+  ])("says: %s", async (said, result) => {
+    answers.file = "/usb/A.ZIP";
+    const { asked, told, executed } = await run("nmos.installFromFile", { archive: { ...archive, ...result } });
+    expect(asked).toEqual(["archive/install /usb/A.ZIP"]);
+    expect(told).toEqual([said]);
+    expect(executed).toEqual(["nmos.installFromFile"]);
+  });
+
+  test("starts an idle engine anew for a pack", async () => {
+    answers.file = "/usb/a.zip";
+    const { asked } = await run("nmos.installFromFile", {
+      archive: { ...archive, installed: [cuda], needsRestart: true },
+    });
+    expect(asked.at(-1)).toBe("end");
+  });
+
+  test("installs a newer NMOS when the user agrees, removes the copy and offers to reload", async () => {
+    answers.file = "/usb/a.zip";
+    const newer = update();
+    const given = { archive: { ...archive, installed: [model], update: newer } };
+    const { told, executed } = await run("nmos.installFromFile", given, "Install", "Reload Window");
+    expect(told).toEqual([
+      offer,
+      "Installed: Qwen2.5-Coder 7B. NMOS 0.2.0 is installed, and runs when the windows are reloaded.",
+    ]);
+    expect(executed.slice(1)).toEqual(["workbench.extensions.installExtension", "workbench.action.reloadWindow"]);
+    expect(existsSync(newer.path)).toBe(false);
+  });
+
+  test("leaves the NMOS that runs when the user does not agree, and removes the copy", async () => {
+    answers.file = "/usb/a.zip";
+    const newer = update();
+    const { told, executed } = await run("nmos.installFromFile", { archive: { ...archive, update: newer } }, undefined);
+    expect(told).toEqual([offer, "The archive holds nothing but NMOS 0.2.0."]);
+    expect(executed).toEqual(["nmos.installFromFile"]);
+    expect(existsSync(newer.path)).toBe(false);
+  });
+
+  test("tells when VS Code refuses the newer NMOS, and what else was installed", async () => {
+    answers.file = "/usb/a.zip";
+    const newer = update();
+    const refusing = commands.registerCommand("workbench.extensions.installExtension", () => {
+      throw new Error("needs a newer VS Code");
+    });
+    const given = { archive: { ...archive, installed: [model], update: newer } };
+    const { told } = await run("nmos.installFromFile", given, "Install");
+    refusing.dispose();
+    expect(told).toEqual([
+      offer,
+      "NMOS 0.2.0 was not installed: needs a newer VS Code",
+      "Installed: Qwen2.5-Coder 7B.",
+    ]);
+    expect(existsSync(newer.path)).toBe(false);
+  });
+
+  test("says nothing of one that the user has cancelled", async () => {
+    answers.file = "/usb/a.zip";
+    expect((await run("nmos.installFromFile", { failure: new EngineError("CANCELLED", "stopped") })).told).toEqual([]);
   });
 });
 
