@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { createReadStream, createWriteStream, readFileSync, renameSync, statSync } from "node:fs";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ZipFile } from "yazl";
@@ -10,6 +10,7 @@ import {
   type ArchivedExtension,
   type ArchivedPart,
 } from "../../src/engine/archive/archive_manifest";
+import { abandonFile } from "../../src/engine/models/abandon_file";
 
 /** A file for an archive, with where it lies here. */
 type Content<File> = File & { path: string };
@@ -64,7 +65,8 @@ export async function writeArchive(
     count.destroy(thrown);
   };
   zip.on("error", fail);
-  const writing = pipeline(zip.outputStream, count, createWriteStream(scratch, { flush: true }));
+  const file = createWriteStream(scratch, { flush: true });
+  const writing = pipeline(zip.outputStream, count, file);
   try {
     zip.addBuffer(Buffer.from(readme.replaceAll("\n", "\r\n")), "README.txt", stored);
     zip.addBuffer(Buffer.from(manifest), archiveManifestName, stored);
@@ -82,9 +84,9 @@ export async function writeArchive(
     renameSync(scratch, path);
   } catch (thrown) {
     count.destroy();
-    // Why it failed is known, and the file is closed behind it.
+    // Why it failed is known.
     await writing.catch(() => undefined);
-    rmSync(scratch, { force: true });
+    await abandonFile(scratch, file);
     throw thrown;
   }
 }

@@ -1,4 +1,9 @@
+import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import manifest from "../../package.json";
+import { packageOffline } from "../../scripts/setup/offline_archive";
+import { windowsPlatform } from "../../scripts/setup/cross_build";
+import { ensureModel } from "../../scripts/fetch_model";
 import type { HostProbeInput } from "./host_probe";
 import { InstalledPackage } from "./installed_package";
 import type { Observations } from "./observe";
@@ -14,10 +19,26 @@ beforeAll(async () => {
     extensionRoot: machine.pathOf(extension),
     home: machine.pathOf(installed.folder("AppData/Local/nmos")),
     model: machine.pathOf(model),
+    archive: machine.pathOf(await offlineArchive(installed.folder("Stick über 模型"))),
   };
   seen = await probeOnWindows(machine, { name: "host_probe", folder: installed.folder("probe"), input }, damaged);
 });
 afterAll(() => installed.remove());
+
+/** With the package that is tested and the small model. */
+function offlineArchive(folder: string): Promise<string> {
+  const { version } = manifest;
+  return packageOffline(
+    { version, target: windowsPlatform, packs: [], models: ["smollm2-135m"], folder },
+    {
+      extension: () => Promise.resolve(resolve(`artifacts/nmos-${windowsPlatform}.vsix`)),
+      pack: () => Promise.reject(new Error("no pack was asked for")),
+      model: ensureModel,
+    },
+  );
+}
+
+const smallModel = [{ kind: "model", name: "SmolLM2 135M" }];
 
 describe("a window and the engine host of the package", () => {
   it.each<[name: string, expected: unknown]>([
@@ -37,6 +58,12 @@ describe("a window and the engine host of the package", () => {
         "Generate text with it",
       ],
     ],
+    ["an archive", { installed: smallModel, present: [], left: [], update: null, needsRestart: false }],
+    [
+      "an archive for the second time",
+      { installed: [], present: smallModel, left: [], update: null, needsRestart: false },
+    ],
+    ["the model of the archive", "a + b"],
     ["a killed host", true],
     ["an end that was asked for", true],
     ["the last window", true],

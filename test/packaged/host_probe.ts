@@ -19,6 +19,8 @@ export interface HostProbeInput {
   home: string;
   /** The small model. */
   model: string;
+  /** An archive for machines without a network that holds it. */
+  archive: string;
 }
 
 /** Milliseconds that something may take before it counts as never happening. */
@@ -41,7 +43,7 @@ function lives(pid: number): boolean {
   }
 }
 
-const { extensionRoot, home, model } = probeInput() as HostProbeInput;
+const { extensionRoot, home, model, archive } = probeInput() as HostProbeInput;
 const env = { ...process.env, NMOS_HOME: home, NMOS_HOST_GRACE_MS: "1000" };
 const paths = enginePaths(thisMachine(env));
 const clients: EngineClient[] = [];
@@ -141,6 +143,12 @@ void observe({
   "the self-test": async () => {
     const steps = await window.request("engine/selfTest", { models: { fast: model, main: model } });
     return steps.map(({ name, ok, detail }) => (ok ? name : `${name}: ${detail}`));
+  },
+  "an archive": () => window.request("archive/install", { path: archive }),
+  "an archive for the second time": () => other.request("archive/install", { path: archive }),
+  "the model of the archive": async () => {
+    const { text } = await window.request("completion/complete", { ...place, model: "smollm2-135m", lines: "single" });
+    return text;
   },
   "a killed host": async () => {
     const pid = await pidOf(window);

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { createWriteStream, type WriteStream } from "node:fs";
 import { resolve } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { EngineError } from "../../shared/errors";
+import { abandonFile } from "./abandon_file";
 import { cancelledDownload } from "./cancelled";
 import type { CatalogueEntry } from "./catalogue";
 import { ensureRoom, writeError, type FreeBytes } from "./disk_space";
@@ -65,10 +65,11 @@ export async function copyChecked(
   });
   // Of several streams that fail, the first one is to blame.
   const failed: { first: "reading" | "writing" | null } = { first: null };
+  let file: WriteStream | null = null;
   try {
     const bytes = await source.open();
     bytes.once("error", () => (failed.first ??= "reading"));
-    const file = createWriteStream(arriving, { flush: true });
+    file = createWriteStream(arriving, { flush: true });
     file.once("error", () => (failed.first ??= "writing"));
     await pipeline(bytes, watch, file, { signal });
     const actual = hash.digest("hex");
@@ -80,7 +81,7 @@ export async function copyChecked(
     }
     await renamePatiently(arriving, target);
   } catch (thrown) {
-    await rm(arriving, { force: true });
+    await abandonFile(arriving, file);
     if (signal.aborted) throw cancelledDownload(thrown);
     if (failed.first === "reading") throw readError(thrown, source);
     throw writeError(thrown, target, elsewhere) ?? thrown;

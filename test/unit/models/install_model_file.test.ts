@@ -2,6 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { fileAt } from "../../../src/engine/models/file_source";
+import { copyChecked } from "../../../src/engine/models/install_model_file";
 import type { DownloadProgress } from "../../../src/shared/download_progress";
 import { toEngineError } from "../../../src/shared/errors";
 import { storeOf, testModel } from "./store_fixture";
@@ -79,6 +81,22 @@ describe("a model from a file", () => {
       },
     });
     await expect(installing).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("whose copy is cancelled while the file is opened leaves nothing behind", async () => {
+    const { path, folder } = machine(model.content);
+    mkdirSync(folder);
+    const options = {
+      signal: AbortSignal.abort(),
+      onProgress: () => undefined,
+      freeBytes: () => Promise.resolve(null),
+    };
+    const copies = Array.from({ length: 40 }, (_, index) =>
+      copyChecked(fileAt(path), join(folder, String(index)), { ...model.entry }, options),
+    );
+    const ends = await Promise.allSettled(copies);
+    expect(ends.filter(({ status }) => status === "rejected")).toHaveLength(copies.length);
     expect(readdirSync(folder)).toEqual([]);
   });
 
