@@ -102,6 +102,7 @@ TEST(text_draft, "nothing is guessed for a model whose memory takes no tokens ba
         const auto says = [](const std::string& sentence) { return sentence.starts_with("No tokens are guessed"); };
         expect_equal(std::ranges::count_if(placement.explanation, says), std::ptrdiff_t{1});
         expect(!placement.exact_passes, "no price to be paid for exact passes");
+        expect(!small.engine.create_session(small.model, {512, 0, nullptr, true}, 1)->takes_leaves(), "no leaves, whoever asks for them");
         const auto session = small.session();
         session->edit_logits([&](size_t, std::span<float>) { small.model->speculation().costs = same_costs(1); });
         const GenerationResult result = run(small, session, generate_request({1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2}, 12));
