@@ -22,21 +22,20 @@ void validate(const Session& session, const GenerationRequest& request) {
     const auto refuse = [](const std::string& message) { throw EngineError(ErrorCode::InvalidArgument, message); };
     if (request.prompt.empty()) refuse("Expected a prompt of at least one token, got none.");
     const size_t vocabulary = session.model().vocabulary().size();
-    const auto check_tokens = [&](const std::vector<llama_token>& tokens) {
-        for (const llama_token token : tokens) {
-            if (token >= 0 && static_cast<size_t>(token) < vocabulary) continue;
-            refuse("Expected tokens from 0 to " + std::to_string(vocabulary - 1) + ", got " + std::to_string(token) + ".");
-        }
+    const auto check_token = [&](llama_token token) {
+        if (token >= 0 && static_cast<size_t>(token) < vocabulary) return;
+        refuse("Expected tokens from 0 to " + std::to_string(vocabulary - 1) + ", got " + std::to_string(token) + ".");
     };
-    check_tokens(request.prompt);
+    std::ranges::for_each(request.prompt, check_token);
     const size_t room = session.context_length() - (request.decode ? 1 : 0);
     if (request.prompt.size() > room) {
         throw EngineError(ErrorCode::ContextTooLong, "The prompt has " + std::to_string(request.prompt.size()) + " tokens, but the context holds " +
                                                          std::to_string(session.context_length()) + ". Shorten the prompt or choose a longer context.");
     }
     if (!request.decode) return;
-    check_tokens(request.decode->draft_tokens);
+    std::ranges::for_each(request.decode->draft_tokens, check_token);
     validate(request.decode->sampler);
+    std::ranges::for_each(request.decode->sampler.logit_bias, check_token, &llama_logit_bias::token);
     if (request.decode->max_tokens == 0) refuse("Expected maxTokens of at least 1, got 0.");
     if (request.decode->draft && !request.decode->draft->drafts_for(session.model())) {
         refuse("Expected a draft session that was created for this session's model, got one that was not.");
