@@ -44,6 +44,14 @@ bool takes_leaves(const Model& model, const SessionOptions& options) {
     return options.leaves.value_or(placement.units.has_value()) && !options.drafts_for && !placement.exact_passes && LeafSequences::possible(model.handle());
 }
 
+// Whether the cache has all that a token behind the first `length` ones sees. Of layers whose attention sees only a window, a copy of
+// the cache has no more than the last window, and cells may have been taken that no later token would see.
+bool reaches_back(llama_memory_t memory, int32_t window, size_t length) {
+    if (window == 0 || length == 0) return true;
+    const llama_pos first = llama_memory_seq_pos_min(memory, 0);
+    return first >= 0 && first <= std::max(0, static_cast<llama_pos>(length) + 1 - window);
+}
+
 void check_draft(const Model& draft, const Model& main) {
     const auto refuse = [&](const std::string& why) {
         throw EngineError(ErrorCode::InvalidArgument, "Expected a draft model that goes with " + main.info().description + ", got " + draft.info().description +
@@ -115,7 +123,8 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
 }
 
 Session::Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads, bool takes_leaves)
-    : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)), takes_leaves_(takes_leaves) {
+    : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)), takes_leaves_(takes_leaves),
+      window_(llama_model_n_swa(llama_get_model(context))) {
     llama_attach_threadpool(context, threads.pool, nullptr);
     model_->use_threadpool(threads.pool);
     llama_set_abort_callback(context, &Session::is_cancelled, this);
@@ -168,8 +177,8 @@ void Session::close() {
 void Session::cut(size_t length) {
     const llama_memory_t memory = llama_get_memory(context_.get());
     leaves_.forget(memory);
-    // A recurrent memory keeps no earlier states, so it can only start again.
-    const bool done = llama_memory_seq_rm(memory, leaves_.any() ? -1 : 0, static_cast<llama_pos>(length), -1);
+    // A recurrent memory keeps no earlier states, so it can only start again, as one with a window that has left the place.
+    const bool done = llama_memory_seq_rm(memory, leaves_.any() ? -1 : 0, static_cast<llama_pos>(length), -1) && reaches_back(memory, window_, length);
     leaves_.cut(length);
     if (!done) llama_memory_clear(memory, false);
     std::lock_guard lock(mutex_);

@@ -66,7 +66,8 @@ class Session {
     // Tokens that the cache and `text` have in common at their beginning.
     size_t common_prefix(std::span<const llama_token> text) const;
     // Cuts the cache back to its longest common prefix with `prompt` and returns its length. One token less than all
-    // of the prompt when its logits are wanted, because those come out of a pass.
+    // of the prompt when its logits are wanted, because those come out of a pass. To nothing where the model's memory cannot go back
+    // so far: one of states, or of a window behind which a copy was restored.
     size_t keep_common_prefix(std::span<const llama_token> prompt, bool want_logits);
     // Appends up to batch_size tokens to the cache and makes the logits behind the last `outputs` of them, at most
     // widest_verification. False when cancelled: the cache is as before. Throws INTERNAL, CONTEXT_TOO_LONG, OUT_OF_MEMORY.
@@ -106,6 +107,7 @@ class Session {
     uint32_t context_length_;
     uint32_t batch_size_;
     const bool takes_leaves_;
+    const int32_t window_;  // tokens that some layers see; 0: all see all
 
     mutable std::mutex mutex_;
     std::condition_variable released_;
