@@ -54,7 +54,7 @@ async function run({ quick, stops, log }: BenchmarkContext): Promise<BenchmarkRe
   const recording = await recordAnswers(recorder, prompts, quick ? 64 : answerTokens, stops);
   const recorded = parseRecording(recording);
 
-  const kinds = ["draft", "draft-unwrapped", "text", "plain"] as const;
+  const kinds = ["draft", "draft-chain", "draft-unwrapped", "text", "plain"] as const;
   const replayed = new Map<string, Replayed[][]>(kinds.map((kind) => [kind, []]));
   let draftPassMs = 0;
   for (let round = 0; round < (quick ? 1 : rounds); round++) {
@@ -79,6 +79,7 @@ async function run({ quick, stops, log }: BenchmarkContext): Promise<BenchmarkRe
     rows.push(
       ...rowsOf(`7B ${card} ${name}`, targets[name] ?? 1, {
         draft: speed("draft"),
+        chain: speed("draft-chain"),
         unwrapped: speed("draft-unwrapped"),
         text: speed("text"),
         plain: speed("plain"),
@@ -98,6 +99,8 @@ function speedOf(answers: Replayed[]): number {
 
 interface Speeds {
   draft: number;
+  /** Where no second choices are verified. */
+  chain: number;
   /** Where uploads stop at the end of a pass. */
   unwrapped: number;
   text: number;
@@ -107,7 +110,7 @@ interface Speeds {
 }
 
 function rowsOf(id: string, target: number, speeds: Speeds): Row[] {
-  const { draft, unwrapped, text, plain, answers, unwrappedAnswers } = speeds;
+  const { draft, chain, unwrapped, text, plain, answers, unwrappedAnswers } = speeds;
   const against = (peer: string, theirs: number, least: number | null) =>
     singleRow({ id, unit: "tokens/s", peer, ours: draft, theirs, better: "higher", target: least });
   const share = (part: (one: Replayed) => number, whole: (one: Replayed) => number, of = answers) =>
@@ -125,6 +128,7 @@ function rowsOf(id: string, target: number, speeds: Speeds): Row[] {
   return [
     against("one token a pass", plain, target),
     against("guesses from the text only", text, 0.98),
+    against("guesses without second choices", chain, null),
     against("no uploads between two passes", unwrapped, null),
     singleRow({
       id: `${id}: of the time the card waits for uploads`,

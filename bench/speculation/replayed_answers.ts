@@ -50,7 +50,7 @@ export async function recordAnswers(models: Models, prompts: string[], most: num
 export async function replayAnswers(
   models: Models,
   card: string,
-  guesses: "plain" | "text" | "draft" | "draft-unwrapped",
+  guesses: "plain" | "text" | "draft" | "draft-chain" | "draft-unwrapped",
   recording: string,
   stops: Stops,
 ): Promise<ReplayReport> {

@@ -1,16 +1,17 @@
 // Records answers of a pair of real models, and replays them with models of other sizes on a simulated card.
 //
 //   speculative_decoding record LIBRARIES MAIN DRAFT THREADS CONTEXT TOKENS < PROMPTS > RECORDING
-//   speculative_decoding replay LIBRARIES MAIN DRAFT THREADS CONTEXT CARD plain|text|draft|draft-unwrapped < RECORDING
+//   speculative_decoding replay LIBRARIES MAIN DRAFT THREADS CONTEXT CARD plain|text|draft|draft-chain|draft-unwrapped < RECORDING
 //
 // PROMPTS: one a line, with \n for line ends; text such as <|im_start|> is a special token. `record` has MAIN answer each
 // greedily, and asks DRAFT at every place of the answer what it would have guessed there and how sure it is. RECORDING has
-// three lines for each prompt: its tokens, those of the answer, and the guesses as TOKEN:PROBABILITY.
+// three lines for each prompt: its tokens, those of the answer, and the guesses as TOKEN:PROBABILITY:SECOND:PROBABILITY.
 //
 // `replay` decodes the recorded answers with NMOS's generation, scheduling and placement. The logits of both models are
 // overwritten with what was recorded, so that MAIN, synthetic and of any size, writes the recorded answer and DRAFT guesses it
 // as often as it did. Prints what that took as JSON. `plain`: one token a pass; `text`: guesses from the text only;
-// `draft-unwrapped`: uploads for the next pass begin with that pass, and not while the draft model guesses.
+// `draft-chain`: no second choices are verified beside the guesses; `draft-unwrapped`: uploads for the next pass begin with that
+// pass, and not while the draft model guesses.
 #include <llama.h>
 
 #include <algorithm>
@@ -42,6 +43,8 @@ constexpr uint32_t widest_pass = 512;
 struct Guess {
     llama_token token = 0;
     double probability = 0;
+    llama_token second = 0;
+    double of_second = 0;  // its probability; 0: there is none
 };
 
 struct Recorded {
@@ -61,9 +64,13 @@ GenerationResult generate(std::shared_ptr<Session> session, const Tokens& prompt
 
 Guess guess_of(const float* logits, size_t count) {
     const auto token = static_cast<size_t>(std::max_element(logits, logits + count) - logits);
+    size_t second = token == 0 ? 1 : 0;
     double sum = 0;
-    for (size_t i = 0; i < count; ++i) sum += std::exp(logits[i] - logits[token]);
-    return {static_cast<llama_token>(token), 1 / sum};
+    for (size_t i = 0; i < count; ++i) {
+        sum += std::exp(logits[i] - logits[token]);
+        if (i != token && logits[i] > logits[second]) second = i;
+    }
+    return {static_cast<llama_token>(token), 1 / sum, static_cast<llama_token>(second), std::exp(logits[second] - logits[token]) / sum};
 }
 
 // What the model would have guessed at every place of the answer.
@@ -112,7 +119,9 @@ void record(const std::vector<std::string>& words) {
         std::cout << '\n';
         for (const llama_token token : answer) std::cout << token << ' ';
         std::cout << '\n';
-        for (const Guess& guess : guesses_of(*draft_session, prompt, answer)) std::cout << guess.token << ':' << guess.probability << ' ';
+        for (const Guess& guess : guesses_of(*draft_session, prompt, answer)) {
+            std::cout << guess.token << ':' << guess.probability << ':' << guess.second << ':' << guess.of_second << ' ';
+        }
         std::cout << '\n';
     }
 }
@@ -133,21 +142,23 @@ std::vector<Recorded> read_recording() {
         Recorded one{tokens_of(prompt), tokens_of(answer), {}};
         std::istringstream words(guesses);
         char colon = 0;
-        for (Guess guess; words >> guess.token >> colon >> guess.probability;) one.guesses.push_back(guess);
+        for (Guess guess; words >> guess.token >> colon >> guess.probability >> colon >> guess.second >> colon >> guess.of_second;) one.guesses.push_back(guess);
         if (one.guesses.size() != one.answer.size() || one.prompt.empty()) throw std::invalid_argument("Expected a recording with one guess for every token.");
         all.push_back(std::move(one));
     }
     return all;
 }
 
-// Makes the token the most likely one, with this probability.
+// Makes the token the most likely one, and another one the second, with these probabilities.
 void write_guess(const Guess& guess, std::span<float> logits) {
     constexpr float impossible = -1000;
     std::ranges::fill(logits, impossible);
     // The others share the rest, each a little less likely.
-    const auto others = static_cast<size_t>((1 - guess.probability) / guess.probability) + 1;
-    const double rest = (1 - guess.probability) / static_cast<double>(others);
+    const double left = std::max(0.0, 1 - guess.probability - guess.of_second);
+    const auto others = std::min(logits.size(), static_cast<size_t>(left / (guess.of_second > 0 ? guess.of_second : guess.probability)) + 1);
+    const double rest = left / static_cast<double>(others);
     for (size_t i = 1; i <= others; ++i) logits[(static_cast<size_t>(guess.token) + i) % logits.size()] = static_cast<float>(std::log(std::max(rest, 1e-12) * 0.999));
+    if (guess.of_second > 0) logits[static_cast<size_t>(guess.second)] = static_cast<float>(std::log(guess.of_second));
     logits[static_cast<size_t>(guess.token)] = static_cast<float>(std::log(guess.probability));
 }
 
@@ -168,7 +179,9 @@ void replay(const std::vector<std::string>& words) {
     const auto draft = machine.load(read_model_profile(words[3]), context);
     const auto fast_session = Session::create(draft, {context, 0}, machine.threads());
     const auto main = machine.load(model, context);
-    const auto main_session = Session::create(main, {context, 0}, machine.threads());
+    SessionOptions options{context, 0};
+    if (mode == "draft-chain") options.leaves = false;
+    const auto main_session = Session::create(main, options, machine.threads());
     const auto draft_session = Session::create(draft, {context, 0, main}, machine.threads());
     std::fprintf(stderr, "%s\n", main->placement().explanation.back().c_str());
     if (mode == "draft-unwrapped") {
@@ -182,7 +195,7 @@ void replay(const std::vector<std::string>& words) {
     for (size_t i = 0; i <= recording.size(); ++i) {
         const Recorded& one = recording[i == 0 ? 0 : i - 1];
         std::vector<Guess> answer;
-        for (const llama_token token : one.answer) answer.push_back({token, 1});
+        for (const llama_token token : one.answer) answer.push_back({token, 1, 0, 0});
         main_session->edit_logits(writing(answer, one.prompt.size()));
         draft_session->edit_logits(writing(one.guesses, one.prompt.size()));
         DecodeOptions decode;

@@ -1,5 +1,8 @@
 #include "session_object.h"
 
+#include <cmath>
+#include <limits>
+
 #include "addon_data.h"
 #include "cancellation_object.h"
 #include "options.h"
@@ -42,6 +45,26 @@ GenerationRequest request_from(const Options& options) {
     return request;
 }
 
+std::vector<llama_logit_bias> logit_bias_from(const Options& sampler) {
+    constexpr const char* name = "logitBias";
+    const Napi::Value given = sampler.value(name);
+    if (given.IsUndefined()) return {};
+    if (!given.IsArray()) sampler.refuse(name, "an array of objects", given);
+    const auto array = given.As<Napi::Array>();
+    std::vector<llama_logit_bias> biases;
+    for (uint32_t i = 0; i < array.Length(); ++i) {
+        const Options one(array.Get(i), "generate.sampler.logitBias");
+        const Napi::Value bias = one.value("bias");
+        const bool is_never = bias.IsString() && bias.As<Napi::String>().Utf8Value() == "never";
+        // What is too small for a float would become the bias of what never comes.
+        const bool is_number = bias.IsNumber() && std::abs(bias.As<Napi::Number>().DoubleValue()) <= std::numeric_limits<float>::max();
+        if (!is_never && !is_number) one.refuse("bias", "a number of single precision or \"never\"", bias);
+        const auto token = static_cast<llama_token>(one.whole("token", 0, INT32_MAX));
+        biases.push_back({token, is_never ? ruled_out : bias.As<Napi::Number>().FloatValue()});
+    }
+    return biases;
+}
+
 SamplerOptions sampler_from(const Napi::Value& value) {
     SamplerOptions sampler;
     if (value.IsUndefined()) return sampler;
@@ -55,6 +78,7 @@ SamplerOptions sampler_from(const Napi::Value& value) {
     sampler.repeat_last_n = static_cast<int32_t>(options.whole_or("repeatLastN", 0, most, static_cast<uint64_t>(sampler.repeat_last_n)));
     sampler.seed = static_cast<uint32_t>(options.whole_or("seed", 0, UINT32_MAX, 0));
     sampler.grammar = options.optional_text("grammar").value_or("");
+    sampler.logit_bias = logit_bias_from(options);
     return sampler;
 }
 

@@ -89,6 +89,7 @@ class Writer {
         set("attention.value_length", shape_.head_width);
         gguf_set_val_f32(gguf_.get(), (shape_.architecture + ".rope.freq_base").c_str(), 1e6f);
         gguf_set_val_f32(gguf_.get(), (shape_.architecture + ".attention.layer_norm_rms_epsilon").c_str(), 1e-6f);
+        if (shape_.window > 0) set("attention.sliding_window", shape_.window);
         if (shape_.experts == 0) return;
         set("expert_count", shape_.experts);
         set("expert_used_count", shape_.experts_used);
@@ -129,6 +130,10 @@ class Writer {
         } else {
             add(block + "attn_q_norm.weight", GGML_TYPE_F32, shape_.head_width);
             add(block + "attn_k_norm.weight", GGML_TYPE_F32, shape_.head_width);
+        }
+        if (shape_.architecture == "gemma3") {
+            add(block + "post_attention_norm.weight", GGML_TYPE_F32, width);
+            add(block + "post_ffw_norm.weight", GGML_TYPE_F32, width);
         }
         add(block + "ffn_norm.weight", GGML_TYPE_F32, width);
         const std::string kind = shape_.experts > 0 ? "_exps.weight" : ".weight";
@@ -185,6 +190,7 @@ std::vector<Shape> shapes() {
         {"olmoe-1b-7b", "qwen3moe", 16, 2048, 16, 16, 128, 1024, 64, 8, false},
         {"tiny", "qwen2", 6, 256, 4, 2, 64, 768, 0, 0, false, 2048},
         {"tiny-moe", "qwen3moe", 4, 256, 4, 2, 64, 256, 8, 2, false, 2048},
+        {"tiny-window", "gemma3", 6, 256, 4, 2, 64, 768, 0, 0, false, 2048, 48},
     };
 }
 

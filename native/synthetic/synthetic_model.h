@@ -12,7 +12,7 @@ namespace nmos::synthetic {
 
 struct Shape {
     std::string name;
-    std::string architecture;      // as GGUF files name it: "qwen2" or "qwen3moe"
+    std::string architecture;      // as GGUF files name it: "qwen2", "qwen3moe" or "gemma3"
     uint32_t layers = 0;
     uint32_t embedding = 0;        // width of the residual stream
     uint32_t heads = 0;
@@ -23,6 +23,7 @@ struct Shape {
     uint32_t experts_used = 0;     // by a token
     bool tied_output = false;      // the embedding is the output head, too
     uint32_t trained_context = 32768;
+    uint32_t window = 0;           // tokens that most layers of a "gemma3" see; 0: all
 };
 
 std::vector<Shape> shapes();

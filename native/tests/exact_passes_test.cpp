@@ -61,6 +61,16 @@ void of_grammar(DecodeOptions& decode) {
     decode.sampler.grammar = "root ::= [^t]*";
 }
 
+// So many tokens are ruled out, and so many made likelier, that hardly a token would come without.
+void biased(DecodeOptions& decode) {
+    decode.sampler.temperature = 0.3f;
+    decode.sampler.seed = 5;
+    for (llama_token token = 300; decode.sampler.logit_bias.size() < 500; token += 50) {
+        decode.sampler.logit_bias.push_back({token, ruled_out});
+        decode.sampler.logit_bias.push_back({token + 1, 3.0f});
+    }
+}
+
 using Change = void (*)(DecodeOptions&);
 
 enum class Drafter { Text, Model, Given, Memory };
@@ -164,6 +174,10 @@ TEST(exact_passes, "drawn answers are the same to the token, whoever guessed") {
 
 TEST(exact_passes, "answers that obey a grammar are the same to the token, whoever guessed") {
     check_prompts(2, of_grammar, 200, 100);
+}
+
+TEST(exact_passes, "answers with a bias are the same to the token, whoever guessed") {
+    check_prompts(2, biased, 40, 30);
 }
 
 TEST(exact_passes, "answers that two threads compute are the same") {

@@ -151,31 +151,37 @@ TEST(model_draft, "drawn tokens are distributed as the main model says, not as t
         std::ranges::fill(logits, -100.0f);
         for (size_t i = 0; i < probabilities.size(); ++i) logits[first + i] = static_cast<float>(std::log(probabilities[i]));
     };
-    const auto session = small.session();
-    session->edit_logits([&](size_t, std::span<float> logits) {
-        say(logits, wanted);
-        small.model->speculation().costs = same_costs(1);
-        draft->speculation().costs = same_costs(0.01);
-    });
     const auto draft_session = small.engine.create_session(draft, {512, 0, small.model}, 1);
     draft_session->edit_logits([&](size_t, std::span<float> logits) { say(logits, drafted); });
     constexpr size_t length = 4;
-    std::array<std::array<double, 5>, length> counts{};
-    SpeculationResult all;
-    for (uint32_t seed = 1; seed <= 600; ++seed) {
-        auto request = generate_request(small.tokens("Any text will do."), length);
-        request.decode->sampler.temperature = 1;
-        request.decode->sampler.seed = seed;
-        request.decode->draft = draft_session;
-        const GenerationResult result = run(small, session, request);
-        for (size_t place = 0; place < length; ++place) ++counts[place][static_cast<size_t>(result.tokens[place] - first)];
-        all.drafted_tokens += result.speculation.model_drafted_tokens;
-        all.accepted_tokens += result.speculation.model_accepted_tokens;
+    std::array<uint32_t, 2> passes{};  // without leaves and with
+    for (const bool leaves : {false, true}) {
+        const auto session = small.engine.create_session(small.model, {512, 0, nullptr, leaves}, 1);
+        session->edit_logits([&](size_t, std::span<float> logits) {
+            say(logits, wanted);
+            small.model->speculation().costs = same_costs(1);
+            small.model->speculation().recent.forget();
+            draft->speculation().costs = same_costs(0.01);
+        });
+        std::array<std::array<double, 5>, length> counts{};
+        SpeculationResult all;
+        for (uint32_t seed = 1; seed <= 600; ++seed) {
+            auto request = generate_request(small.tokens("Any text will do."), length);
+            request.decode->sampler.temperature = 1;
+            request.decode->sampler.seed = seed;
+            request.decode->draft = draft_session;
+            const GenerationResult result = run(small, session, request);
+            for (size_t place = 0; place < length; ++place) ++counts[place][static_cast<size_t>(result.tokens[place] - first)];
+            all.drafted_tokens += result.speculation.model_drafted_tokens;
+            all.accepted_tokens += result.speculation.model_accepted_tokens;
+            passes[leaves] += result.decode_passes;
+        }
+        for (const auto& of_place : counts) expect(chi_square(of_place, wanted) < 23.5, "a distribution as wanted, got one off by " + show(chi_square(of_place, wanted)));
+        expect(chi_square(counts[length - 1], drafted) > 600, "another distribution than the draft model's");
+        expect(all.drafted_tokens > 300 && all.accepted_tokens > 60, "drafts to be verified, got " + show(all.drafted_tokens));
+        expect(all.accepted_tokens < all.drafted_tokens * 3 / 4, "wrong ones among them, got " + show(all.drafted_tokens - all.accepted_tokens));
     }
-    for (const auto& of_place : counts) expect(chi_square(of_place, wanted) < 23.5, "a distribution as wanted, got one off by " + show(chi_square(of_place, wanted)));
-    expect(chi_square(counts[length - 1], drafted) > 600, "another distribution than the draft model's");
-    expect(all.drafted_tokens > 300 && all.accepted_tokens > 60, "drafts to be verified, got " + show(all.drafted_tokens));
-    expect(all.accepted_tokens < all.drafted_tokens * 3 / 4, "wrong ones among them, got " + show(all.drafted_tokens - all.accepted_tokens));
+    expect(passes[1] < passes[0], "leaves among the right ones, so fewer than " + show(passes[0]) + " passes, got " + show(passes[1]));
 }
 
 TEST(model_draft, "counts no guessed end as a part of the answer") {

@@ -12,7 +12,7 @@ namespace nmos::testing {
 
 class RandomModel {
   public:
-    RandomModel() { synthetic::write_model(*synthetic::find_shape("tiny"), small_model_path(), file_.path()); }
+    explicit RandomModel(const std::string& shape = "tiny") { synthetic::write_model(*synthetic::find_shape(shape), small_model_path(), file_.path()); }
     std::string path() const { return file_.path(); }
 
   private:

@@ -1,6 +1,7 @@
 #include "runtime/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -9,6 +10,7 @@
 #include <random>
 
 #include "check.h"
+#include "chi_square.h"
 #include "small_model.h"
 
 using namespace nmos;
@@ -90,6 +92,9 @@ TEST(sampler, "refuses options out of their range and names them") {
     for (const float value : {0.0f, -1.0f, 1.01f, nan}) check_invalid([&](auto& options) { options.top_p = value; }, "topP");
     for (const float value : {-0.01f, 1.01f, nan}) check_invalid([&](auto& options) { options.min_p = value; }, "minP");
     for (const float value : {0.0f, -1.0f, 10.1f, nan}) check_invalid([&](auto& options) { options.repeat_penalty = value; }, "repeatPenalty");
+    for (const float value : {-1.1e9f, 1.1e9f, nan, infinity}) check_invalid([&](auto& options) { options.logit_bias = {{5, 1}, {7, value}}; }, "logitBias");
+    check_invalid([](auto& options) { options.logit_bias.resize(513, {7, 1}); }, "logitBias for at most 512 tokens, got 513");
+    validate(with([](auto& options) { options.logit_bias.resize(512, {7, ruled_out}), options.logit_bias[1].bias = 1e9f, options.logit_bias[2].bias = -1e9f; }));
     check_invalid([](auto& options) { options.top_k = -1; }, "topK");
     check_invalid([](auto& options) { options.repeat_last_n = -1; }, "repeatLastN");
 }
@@ -204,6 +209,78 @@ TEST(sampler, "penalizes what came lately, in the prompt too") {
     expect_equal(draw(*vocabulary, penalty(0), logits, 2, {100}), Tokens{100, 100});
     const auto off = with([](auto& options) { options.repeat_last_n = 64; });
     expect_equal(draw(*vocabulary, off, logits, 2, {100}), Tokens{100, 100});
+}
+
+TEST(sampler, "adds the bias to the logits before anything else") {
+    const VocabularyOnly vocabulary;
+    const auto logits = logits_of(*vocabulary, {1.0f, 3.0f, 2.0f});
+    const auto biased = [](std::vector<llama_logit_bias> bias) { return with([&](auto& options) { options.logit_bias = std::move(bias); }); };
+    const auto last = static_cast<llama_token>(vocabulary->size() - 1);
+    expect_equal(draw(*vocabulary, biased({{102, 1.5f}}), logits, 2), Tokens{102, 102});
+    expect_equal(draw(*vocabulary, biased({{101, -1.5f}}), logits, 1), Tokens{102});
+    expect_equal(draw(*vocabulary, biased({{101, -1.5f}, {100, 1.5f}}), logits, 1), Tokens{100});
+    expect_equal(draw(*vocabulary, biased({{last, 200}}), logits, 1), Tokens{last});
+    expect_equal(draw(*vocabulary, biased({{0, 200}}), logits, 1), Tokens{0});
+    Sampler sampler(*vocabulary, biased({{102, 1.5f}}), {});
+    expect_equal(sampler.choose(logits.data(), Tokens{101, 102}), 102);
+    expect_equal(sampler.choose(logits.data(), Tokens{100, 101}), 101);
+    // Then the penalty: 0.5 becomes 5.5 and that 2.75.
+    auto penalty = biased({{100, 5.0f}});
+    penalty.repeat_penalty = 2.0f;
+    expect_equal(draw(*vocabulary, penalty, logits_of(*vocabulary, {0.5f, 3.0f}), 2, {}), Tokens{100, 101});
+    // A copy goes on as it does, also one that knows fewer tokens.
+    Sampler original(*vocabulary, biased({{102, 1.5f}, {last, 200}}), {});
+    expect_equal(original.copy(vocabulary->size()).choose(logits.data()), last);
+    expect_equal(original.copy(vocabulary->size() - 1).choose(logits.data()), 102);
+}
+
+TEST(sampler, "draws as often as the probabilities say together with the bias") {
+    const VocabularyOnly vocabulary;
+    const std::array<double, 5> wanted{0.4, 0.3, 0.15, 0.1, 0.05};
+    const std::array<float, 5> bias{0.7f, -1.2f, 0.0f, 2.0f, -0.4f};
+    std::vector<float> values;
+    for (size_t i = 0; i < wanted.size(); ++i) values.push_back(static_cast<float>(std::log(wanted[i])) - bias[i]);
+    // The likeliest of all.
+    values.push_back(3.0f);
+    const auto options = with([&](auto& sampler) {
+        for (size_t i = 0; i < bias.size(); ++i) sampler.logit_bias.push_back({first + static_cast<llama_token>(i), bias[i]});
+        sampler.logit_bias.push_back({first + 5, ruled_out});
+    }, 1.0f);
+    std::array<double, 5> counts{};
+    for (const llama_token token : draw(*vocabulary, options, logits_of(*vocabulary, values), 1500)) ++counts.at(static_cast<size_t>(token - first));
+    expect(chi_square(counts, wanted) < 23.5, "a distribution as wanted, got one off by " + show(chi_square(counts, wanted)));
+}
+
+TEST(sampler, "never chooses a token that is ruled out") {
+    const VocabularyOnly vocabulary;
+    const auto without = [](const Tokens& tokens, SamplerOptions options = {}) {
+        for (const llama_token token : tokens) options.logit_bias.push_back({token, ruled_out});
+        return options;
+    };
+    auto logits = logits_of(*vocabulary, {1.0f, 3.0f, 2.0f});
+    expect_equal(draw(*vocabulary, without({101}), logits, 2), Tokens{102, 102});
+    expect_equal(draw(*vocabulary, without({101, 102}), logits, 1), Tokens{100});
+    for (const float temperature : {0.0f, 1.0f, 10.0f}) {
+        for (const float penalty : {1.0f, 1.5f}) {
+            const auto options = with([&](auto& sampler) { sampler.repeat_penalty = penalty, sampler.top_k = 4; }, temperature);
+            const Tokens drawn = draw(*vocabulary, without({101}, options), logits, 60, {100, 101});
+            expect(std::ranges::find(drawn, 101) == drawn.end(), "other tokens than the one that is ruled out");
+        }
+    }
+    logits[101] = std::numeric_limits<float>::infinity();
+    expect_equal(draw(*vocabulary, without({101}), logits, 1), Tokens{102});
+
+    const std::string none_left = "leave a token";
+    Sampler sampler(*vocabulary, without({101}), {});
+    expect_equal(sampler.choose(logits.data(), Tokens{100, 101}), 100);
+    expect_error(ErrorCode::InvalidArgument, none_left, [&] { sampler.choose(logits.data(), Tokens{101}); });
+    expect_equal(sampler.choose(logits.data()), 102);
+    // With what "yes" can begin with ruled out, the grammar leaves the other one.
+    Tokens buffer;
+    const auto found = vocabulary->compatible_with("yes", buffer);
+    const auto no_yes = without({found.begin(), found.end()});
+    expect_equal(write(*vocabulary, "root ::= \"yes\" | \"no\"", "yes", no_yes), std::string("no"));
+    expect_error(ErrorCode::InvalidArgument, none_left, [&] { write(*vocabulary, "root ::= \"yes\"", "yes", no_yes); });
 }
 
 TEST(sampler, "writes what the grammar says") {

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "check.h"
+#include "held_session.h"
 #include "simulated_cards.h"
 #include "small_model.h"
 
@@ -14,22 +15,6 @@ using namespace nmos::testing;
 namespace {
 
 using Tokens = std::vector<llama_token>;
-
-// What the compute thread does, here on the test's thread: nothing else runs then.
-class Held {
-  public:
-    explicit Held(std::shared_ptr<Session> session) : session_(std::move(session)) { session_->acquire(cancellation_); }
-    ~Held() { session_->release(); }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
-    Session* operator->() const { return session_.get(); }
-
-    void cancel() const { cancellation_->cancel(); }
-
-  private:
-    const CancellationPtr cancellation_ = std::make_shared<Cancellation>();
-    std::shared_ptr<Session> session_;
-};
 
 Tokens slice(const Tokens& tokens, size_t from, size_t to) {
     return {tokens.begin() + static_cast<std::ptrdiff_t>(from), tokens.begin() + static_cast<std::ptrdiff_t>(to)};

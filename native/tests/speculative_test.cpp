@@ -310,6 +310,75 @@ TEST(speculative, "asks a draft model for more the cheaper it is and the surer i
     expect(fresh.forecast({}, 15, 0.01, steps) > 1.03, "many tokens to be worth it");
 }
 
+// Tokens of a draft model that is so sure of each and, where that is wrong, of its second choice.
+Draft with_seconds(size_t length, double probability, double of_second) {
+    Draft draft;
+    for (size_t i = 0; i < length; ++i) draft.push_back(1, certainty_of_probability(probability), second_choice(2, of_second));
+    return draft;
+}
+
+TEST(speculative, "verifies second choices where a wider pass costs less than they add") {
+    const DraftControl fresh;
+    const auto leaves = [&](const Draft& draft, double slope, size_t most = 15) { return fresh.best(draft, costs_of(slope), 0.3, most).leaves; };
+    using Places = std::vector<size_t>;
+    expect_equal(leaves(with_seconds(3, 0.6, 0.8), 0), Places{0, 1, 2});
+    expect_equal(leaves(with_seconds(3, 0.6, 0.8), 0.5), Places{});
+    expect_equal(leaves(with_seconds(8, 0.6, 0.8), 0).size(), most_leaves);
+    // The first ones are reached most often.
+    expect_equal(leaves(with_seconds(8, 0.6, 0.8), 0), Places{0, 1, 2, 3});
+    expect_equal(leaves(with_seconds(3, 0.6, 0.8), 0.15), Places{0});
+    // None where the chain is surely right, or the second choice as wrong as the first.
+    expect_equal(leaves(with_seconds(3, 0.99, 0.8), 0.05), Places{});
+    expect_equal(leaves(with_seconds(3, 0.6, 0.05), 0.05), Places{});
+    expect_equal(leaves(some_draft(3, 5), 0), Places{});
+    // The chain comes first where there is room for few.
+    const DraftControl::Choice few = fresh.best(with_seconds(8, 0.9, 0.8), costs_of(0), 0, 8);
+    expect_equal(few.length + few.leaves.size(), size_t{8});
+    // With them the same draft gains more, never less.
+    Draft chain = with_seconds(3, 0.6, 0.8);
+    const double with = fresh.best(chain, costs_of(0)).gain;
+    const double forecast = fresh.forecast(chain, 15, 0.01, costs_of(0));
+    chain.seconds.clear();
+    expect(with > fresh.best(chain, costs_of(0)).gain, "a higher gain with second choices");
+    expect(forecast > fresh.forecast(chain, 15, 0.01, costs_of(0)), "a higher forecast with second choices");
+}
+
+TEST(speculative, "learns how often second choices are right from every wrong token") {
+    const Draft draft = with_seconds(3, 0.6, 0.5);
+    const auto are_worth_it = [&](const DraftControl& control) { return !control.best(draft, costs_of(0.05), 0.3).leaves.empty(); };
+    DraftControl right;
+    DraftControl wrong;
+    DraftControl unknown;
+    for (size_t i = 0; i < 60; ++i) {
+        right.learn(draft, i % 2, 2);
+        wrong.learn(draft, i % 2, 3);
+        unknown.learn(draft, i % 2);
+    }
+    expect(are_worth_it(right) && are_worth_it(unknown), "right ones to be verified");
+    expect(!are_worth_it(wrong), "wrong ones not to be");
+    // Also of those that were not verified: they are tried again as soon as they would have been right.
+    for (size_t i = 0; i < 60; ++i) wrong.learn(draft, i % 2, 2);
+    expect(are_worth_it(wrong), "those that have become right to be verified");
+}
+
+TEST(speculative, "finds the row of logits behind what was chosen") {
+    Draft draft = with_seconds(4, 0.6, 0.8);
+    draft.leaves = {1, 3};
+    using Row = std::optional<size_t>;
+    const auto check = [&](size_t row, llama_token token, Row expected) { expect(draft.row_behind(row, token) == expected, "row " + show(expected.value_or(99)) + " behind row " + show(row)); };
+    check(0, 1, 1);
+    check(0, 2, std::nullopt);
+    check(1, 2, 5);
+    check(1, 3, std::nullopt);
+    check(3, 1, 4);
+    check(3, 2, 6);
+    for (const size_t last : {4, 5, 6}) check(last, 1, std::nullopt);
+    draft.cut(3);
+    expect_equal(draft.leaves, std::vector<size_t>{1});
+    check(1, 2, 4);
+    check(2, 2, std::nullopt);
+}
+
 TEST(speculative, "a draft model that is asked in vain is soon asked no more") {
     DraftControl control;
     const PassCosts costs = costs_of(0.1);

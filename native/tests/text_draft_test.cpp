@@ -27,14 +27,18 @@ std::vector<llama_token> prompt_of(std::mt19937& random) {
     return prompt;
 }
 
+// What is added to the model's logits; it says so much less of each. One token more would be the likeliest, and is ruled out.
+const std::array<float, 5> bias{0.7f, -1.2f, 0.0f, 2.0f, -0.4f};
+
 // Drawn tokens by place, and what came of the guesses.
-void check_distribution(bool given, Location at = Location::here()) {
+void check_distribution(bool given, bool biased = false, Location at = Location::here()) {
     const RandomModel file;
     SmallModel small(file.path());
     const auto session = small.session();
     session->edit_logits([&](size_t, std::span<float> logits) {
         std::ranges::fill(logits, -100.0f);
-        for (size_t i = 0; i < wanted.size(); ++i) logits[first + i] = static_cast<float>(std::log(wanted[i]));
+        for (size_t i = 0; i < wanted.size(); ++i) logits[first + i] = static_cast<float>(std::log(wanted[i])) - (biased ? bias[i] : 0.0f);
+        if (biased) logits[first + bias.size()] = 3.0f;
         small.model->speculation().costs = same_costs(1);
     });
     std::mt19937 random(1);
@@ -47,11 +51,15 @@ void check_distribution(bool given, Location at = Location::here()) {
         auto request = generate_request(prompt, length);
         request.decode->sampler.temperature = 1;
         request.decode->sampler.seed = seed;
+        if (biased) {
+            for (size_t i = 0; i < bias.size(); ++i) request.decode->sampler.logit_bias.push_back({first + static_cast<llama_token>(i), bias[i]});
+            request.decode->sampler.logit_bias.push_back({first + static_cast<llama_token>(bias.size()), ruled_out});
+        }
         // The place decides which of the model's tokens it is, not the seed.
         if (given) request.decode->draft_tokens = {first, first + 1, first, first + 4, first + 1};
         small.model->speculation().recent.forget();
         const GenerationResult result = run(small, session, request);
-        for (size_t place = 0; place < length; ++place) ++counts[place][static_cast<size_t>(result.tokens[place] - first)];
+        for (size_t place = 0; place < length; ++place) ++counts[place].at(static_cast<size_t>(result.tokens[place] - first));
         drafted += result.speculation.drafted_tokens;
         accepted += result.speculation.accepted_tokens;
     }
@@ -93,6 +101,11 @@ TEST(text_draft, "drawn tokens are distributed as the model says, whatever came 
     check_distribution(true);
 }
 
+TEST(text_draft, "drawn tokens are distributed as the model says together with a bias, whatever is guessed") {
+    check_distribution(false, true);
+    check_distribution(true, true);
+}
+
 TEST(text_draft, "nothing is guessed for a model whose memory takes no tokens back, and its placement says so") {
     const TemporaryFile file(recurrent_model());
     for (const bool exact : {false, true}) {
@@ -102,6 +115,7 @@ TEST(text_draft, "nothing is guessed for a model whose memory takes no tokens ba
         const auto says = [](const std::string& sentence) { return sentence.starts_with("No tokens are guessed"); };
         expect_equal(std::ranges::count_if(placement.explanation, says), std::ptrdiff_t{1});
         expect(!placement.exact_passes, "no price to be paid for exact passes");
+        expect(!small.engine.create_session(small.model, {512, 0, nullptr, true}, 1)->takes_leaves(), "no leaves, whoever asks for them");
         const auto session = small.session();
         session->edit_logits([&](size_t, std::span<float>) { small.model->speculation().costs = same_costs(1); });
         const GenerationResult result = run(small, session, generate_request({1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2}, 12));

@@ -17,6 +17,12 @@ export interface SamplingOptions {
   seed?: number;
   /** GBNF grammar the answer must follow. */
   grammar?: string;
+  /**
+   * Makes tokens likelier or less likely, at most 512 of them, by their numbers in the model's vocabulary: `bias` is added to the
+   * token's logit before the repeat penalty and all else, from -1e9 to 1e9; "never": the token does not come. A grammar holds
+   * nevertheless: where both together leave no token, the request fails with `INVALID_ARGUMENT`.
+   */
+  logitBias?: { token: number; bias: number | "never" }[];
   stop?: string[];
 }
 

@@ -131,6 +131,12 @@ const cases: Record<string, [option: string, wrong: unknown[]][]> = {
     ["repeatLastN", noWhole(0, 2 ** 31 - 1)],
     ["seed", noWhole(0, 2 ** 32 - 1)],
     ["grammar", [null, 1, {}, "nonsense", 'start ::= "a"', "root ::= root"]],
+    [
+      "logitBias",
+      [null, 1, "never", {}, [1], [null], [[7, 1]], Array.from({ length: 513 }, () => ({ token: 7, bias: 1 }))],
+    ],
+    ["logitBias", [undefined, ...noWhole(0, 49151)].map((token) => [{ token, bias: 1 }])],
+    ["logitBias", [undefined, ...noNumber, "", "always", 1.1e9, -1e300, 1e300].map((bias) => [{ token: 7, bias }])],
   ],
 };
 

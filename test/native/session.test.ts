@@ -202,6 +202,18 @@ describe("generate", () => {
     const varied = words((await generate(prompt, { maxTokens: 20, sampler: { repeatPenalty: 1.5 } })).text);
     expect(new Set(plain).size).toBeLessThan(new Set(varied).size);
   });
+
+  it("writes no token that is ruled out, and one that is made likely enough again and again", async () => {
+    const prompt = "The capital of France is";
+    const usual = [...(await generate(prompt, { maxTokens: 8 })).tokens];
+    const never = usual.map((token) => ({ token, bias: "never" as const }));
+    const other = await generate(prompt, { maxTokens: 8, sampler: { logitBias: never } });
+    expect(other.tokens.length).toBeGreaterThan(0);
+    expect([...other.tokens].filter((token) => usual.includes(token))).toEqual([]);
+    const [token = NaN] = usual;
+    const insistent = await generate(prompt, { maxTokens: 8, sampler: { logitBias: [{ token, bias: 100 }] } });
+    expect(new Set(insistent.tokens)).toEqual(new Set([token]));
+  });
 });
 
 describe("cancellation", () => {

@@ -22,21 +22,20 @@ void validate(const Session& session, const GenerationRequest& request) {
     const auto refuse = [](const std::string& message) { throw EngineError(ErrorCode::InvalidArgument, message); };
     if (request.prompt.empty()) refuse("Expected a prompt of at least one token, got none.");
     const size_t vocabulary = session.model().vocabulary().size();
-    const auto check_tokens = [&](const std::vector<llama_token>& tokens) {
-        for (const llama_token token : tokens) {
-            if (token >= 0 && static_cast<size_t>(token) < vocabulary) continue;
-            refuse("Expected tokens from 0 to " + std::to_string(vocabulary - 1) + ", got " + std::to_string(token) + ".");
-        }
+    const auto check_token = [&](llama_token token) {
+        if (token >= 0 && static_cast<size_t>(token) < vocabulary) return;
+        refuse("Expected tokens from 0 to " + std::to_string(vocabulary - 1) + ", got " + std::to_string(token) + ".");
     };
-    check_tokens(request.prompt);
+    std::ranges::for_each(request.prompt, check_token);
     const size_t room = session.context_length() - (request.decode ? 1 : 0);
     if (request.prompt.size() > room) {
         throw EngineError(ErrorCode::ContextTooLong, "The prompt has " + std::to_string(request.prompt.size()) + " tokens, but the context holds " +
                                                          std::to_string(session.context_length()) + ". Shorten the prompt or choose a longer context.");
     }
     if (!request.decode) return;
-    check_tokens(request.decode->draft_tokens);
+    std::ranges::for_each(request.decode->draft_tokens, check_token);
     validate(request.decode->sampler);
+    std::ranges::for_each(request.decode->sampler.logit_bias, check_token, &llama_logit_bias::token);
     if (request.decode->max_tokens == 0) refuse("Expected maxTokens of at least 1, got 0.");
     if (request.decode->draft && !request.decode->draft->drafts_for(session.model())) {
         refuse("Expected a draft session that was created for this session's model, got one that was not.");
@@ -169,23 +168,33 @@ void Generation::adapt_step(size_t tokens, double took_ms) {
 // computes the next pass.
 bool Generation::decode_step() {
     const std::vector<llama_token> healing = std::exchange(healing_, {});
-    const std::vector<llama_token> draft = speculator_ && healing.empty() ? speculator_->draft() : healing;
-    for (size_t row = 0;; ++row) {
-        const llama_token token = choose_token(row);
-        const bool as_drafted = row < draft.size() && draft[row] == token;
-        const auto finish = take(token);
-        if (as_drafted && !finish) continue;
-        if (speculator_ && healing.empty()) {
-            // Whether the rest was right nobody has asked.
-            if (as_drafted) speculator_->cut(row + 1);
-            // That the answer ends here is no part of it.
-            const bool is_end = llama_vocab_is_eog(vocabulary_.handle(), token);
-            speculator_->learn(row + as_drafted, row + (as_drafted && !is_end));
-        }
-        if (finish) return end(*finish);
-        break;
+    const bool is_drafted = speculator_ && healing.empty();
+    const Draft draft = is_drafted ? speculator_->draft() : Draft{healing, {}};
+    const size_t before = result_.tokens.size();
+    size_t right = 0;                        // tokens of the draft
+    size_t accepted = 0;                     // with a leaf
+    llama_token instead = LLAMA_TOKEN_NULL;  // of the first token of the draft that is wrong
+    std::optional<Finish> finish;
+    for (std::optional<size_t> row = 0; row && !finish;) {
+        const llama_token token = choose_token(*row);
+        const std::optional<size_t> next = draft.row_behind(*row, token);
+        if (next == *row + 1) right = *next;
+        else if (*row < draft.size()) instead = token;
+        // That the answer ends here is no part of it.
+        if (next && !llama_vocab_is_eog(vocabulary_.handle(), token)) ++accepted;
+        finish = take(token);
+        row = next;
     }
-    session_->keep(request_.prompt.size() + result_.tokens.size() - 1);
+    if (is_drafted) {
+        // Whether the rest was right nobody has asked.
+        if (instead == LLAMA_TOKEN_NULL) speculator_->cut(right);
+        speculator_->learn(right, accepted, instead);
+    }
+    // The draft's KV as far as it was right; that of a leaf is not kept.
+    const size_t computed = std::min(before + right, result_.tokens.size());
+    session_->keep(request_.prompt.size() + computed);
+    if (finish) return end(*finish);
+    uncomputed_ = result_.tokens.size() - computed;
     begin_draft();
     return draft_step();
 }
@@ -196,17 +205,22 @@ void Generation::begin_draft() {
     // The last token of an answer needs no pass of its own.
     const size_t length = request_.prompt.size() + result_.tokens.size();
     const size_t left = std::min<size_t>(request_.decode->max_tokens - result_.tokens.size(), session_->context_length() - length) - 1;
-    speculator_->begin(to_heal_.empty() ? left : 0, *sampler_);
+    speculator_->begin(to_heal_.empty() ? left : 0, uncomputed_, *sampler_);
 }
 
 bool Generation::draft_step() {
     if (speculator_ && !speculator_->step()) return false;
     phase_ = Phase::Decode;
-    std::vector<llama_token> pass{result_.tokens.back()};
-    if (speculator_) pass.insert(pass.end(), speculator_->draft().begin(), speculator_->draft().end());
+    std::vector<llama_token> pass(result_.tokens.end() - static_cast<std::ptrdiff_t>(uncomputed_), result_.tokens.end());
+    std::vector<Leaf> leaves;
+    if (speculator_) {
+        const Draft& draft = speculator_->draft();
+        pass.insert(pass.end(), draft.tokens.begin(), draft.tokens.end());
+        for (const size_t place : draft.leaves) leaves.push_back({place + uncomputed_, draft.seconds[place].token});
+    }
     ++result_.decode_passes;
     const auto begin = Clock::now();
-    const bool computed = session_->compute(pass, pass.size());
+    const bool computed = session_->compute(pass, pass.size() - uncomputed_ + 1, leaves);
     decode_seconds_ += milliseconds(Clock::now() - begin) / 1000;
     return !computed && end(Finish::Cancelled);
 }

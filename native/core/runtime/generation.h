@@ -134,6 +134,7 @@ class Generation final : public Job {
     std::optional<Speculator> speculator_;  // there from the end of the prefill; none: not to be speculated
     double decode_seconds_ = 0;             // in passes over the answer
     size_t computed_ = 0;  // tokens of the prompt whose KV is there
+    size_t uncomputed_ = 1;  // tokens at the end of the answer so far without KV, which the next pass computes
     size_t warm_step_ = 16;  // tokens of a step that computes ahead
     Phase phase_ = Phase::Queued;
     Clock::time_point submitted_ = Clock::now();

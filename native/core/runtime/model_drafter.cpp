@@ -2,20 +2,32 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace nmos {
 
 namespace {
 
-// What a model thinks of a token. Logits that are so far below the best one add nothing that could be seen.
-double probability_of(llama_token token, const float* logits, size_t count) {
+// What a model thinks of a token, and which other one is the likeliest. Logits that are so far below the best one add nothing that
+// could be seen.
+ModelDrafter::Drafted judge(llama_token token, std::span<const float> logits) {
     constexpr float negligible = 16;
-    const float best = *std::max_element(logits, logits + count);
+    const auto place = static_cast<size_t>(token);
+    const auto largest = [](std::span<const float> some) { return some.empty() ? nullptr : &*std::ranges::max_element(some); };
+    const float* before = largest(logits.first(place));
+    const float* behind = largest(logits.subspan(place + 1));
+    const float* const second = !before || (behind && *behind > *before) ? behind : before;
+    const float best = second ? std::max(*second, logits[place]) : logits[place];
     double sum = 0;
-    for (size_t i = 0; i < count; ++i) {
-        if (logits[i] > best - negligible) sum += std::exp(logits[i] - best);
+    for (const float logit : logits) {
+        if (logit > best - negligible) sum += std::exp(logit - best);
     }
-    return std::exp(logits[token] - best) / sum;
+    const double first = std::exp(logits[place] - best);
+    const Certainty certainty = certainty_of_probability(first / sum);
+    if (!second) return {token, certainty, {}};
+    // Where the first one is as good as certain, rounding leaves nothing for the others.
+    const double others = std::max(sum - first, 1e-12);
+    return {token, certainty, second_choice(static_cast<llama_token>(second - logits.data()), std::exp(*second - best) / others)};
 }
 
 }  // namespace
@@ -73,7 +85,7 @@ std::optional<ModelDrafter::Drafted> ModelDrafter::draft(Sampler& sampler) {
     if (!token) return std::nullopt;
     sampler.accept(*token);
     text_.push_back(*token);
-    return Drafted{*token, certainty_of_probability(probability_of(*token, logits, vocabulary_size()))};
+    return judge(*token, {logits, vocabulary_size()});
 }
 
 }  // namespace nmos

@@ -45,6 +45,7 @@ class ModelDrafter {
     struct Drafted {
         llama_token token;
         Certainty certainty;
+        SecondChoice second;  // the likeliest one but that, whatever a sampler or a grammar says
     };
     std::optional<Drafted> draft(Sampler& sampler);
 

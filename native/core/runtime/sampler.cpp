@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "runtime/engine_error.h"
@@ -12,6 +13,11 @@ namespace nmos {
 
 namespace {
 
+constexpr size_t most_biases = 512;
+
+// More than any logit, and far from what could become infinite by a low temperature.
+constexpr float largest_bias = 1e9f;
+
 void expect(bool ok, const char* option, const char* range, double value) {
     if (ok) return;
     throw EngineError(ErrorCode::InvalidArgument, std::string("Expected ") + option + " " + range + ", got " + std::to_string(value) + ".");
@@ -19,6 +25,10 @@ void expect(bool ok, const char* option, const char* range, double value) {
 
 bool is_plain_greedy(const SamplerOptions& options) {
     return options.temperature <= 0.0f && options.repeat_penalty == 1.0f;
+}
+
+bool is_forbidden(const llama_token_data& candidate) {
+    return candidate.logit == ruled_out;
 }
 
 // The first of the largest of `value(0)` to `value(count - 1)`. In lanes that do not wait for each other, which compilers make vector
@@ -61,6 +71,10 @@ void validate(const SamplerOptions& options) {
     expect(options.min_p >= 0.0f && options.min_p <= 1.0f, "minP", "from 0 to 1", options.min_p);
     expect(options.repeat_penalty > 0.0f && options.repeat_penalty <= 10.0f, "repeatPenalty", "above 0 and up to 10", options.repeat_penalty);
     expect(options.repeat_last_n >= 0, "repeatLastN", "of 0 or more", options.repeat_last_n);
+    expect(options.logit_bias.size() <= most_biases, "logitBias", "for at most 512 tokens", static_cast<double>(options.logit_bias.size()));
+    for (const llama_logit_bias& one : options.logit_bias) {
+        expect(one.bias == ruled_out || std::abs(one.bias) <= largest_bias, "logitBias", "from -1e9 to 1e9, or that of a token that never comes", one.bias);
+    }
 }
 
 double log_probability(std::span<const float> logits, llama_token token, std::span<const llama_token> allowed) {
@@ -83,7 +97,7 @@ double log_probability(std::span<const float> logits, llama_token token, std::sp
 }
 
 Sampler::Sampler(const Vocabulary& vocabulary, const SamplerOptions& options, std::span<const llama_token> prompt)
-    : vocabulary_size_(vocabulary.size()) {
+    : vocabulary_size_(vocabulary.size()), bias_(options.logit_bias) {
     validate(options);
     if (!options.grammar.empty()) {
         ErrorCapture errors;
@@ -119,6 +133,7 @@ Sampler Sampler::copy(size_t vocabulary_size) const {
     Sampler copy(vocabulary_size);
     if (chain_) copy.chain_.reset(llama_sampler_clone(chain_.get()));
     if (grammar_) copy.grammar_.reset(llama_sampler_clone(grammar_.get()));
+    std::ranges::copy_if(bias_, std::back_inserter(copy.bias_), [&](const llama_logit_bias& one) { return static_cast<size_t>(one.token) < vocabulary_size; });
     return copy;
 }
 
@@ -135,7 +150,7 @@ std::optional<llama_token> Sampler::choose_if_allowed(const float* logits) {
 }
 
 llama_token Sampler::pick(const float* logits, std::span<const llama_token> allowed, bool obey_grammar) {
-    if (!chain_ && !obey_grammar) {
+    if (!chain_ && bias_.empty() && !obey_grammar) {
         if (allowed.empty()) return static_cast<llama_token>(first_largest(vocabulary_size_, [&](size_t i) { return logits[i]; }));
         return allowed[first_largest(allowed.size(), [&](size_t i) { return logits[static_cast<size_t>(allowed[i])]; })];
     }
@@ -145,15 +160,16 @@ llama_token Sampler::pick(const float* logits, std::span<const llama_token> allo
     } else {
         for (const llama_token token : allowed) candidates_.push_back({token, logits[token], 0.0f});
     }
-    llama_token_data_array list{candidates_.data(), candidates_.size(), -1, false};
     if (obey_grammar) {
-        llama_sampler_apply(grammar_.get(), &list);
+        llama_token_data_array all{candidates_.data(), candidates_.size(), -1, false};
+        llama_sampler_apply(grammar_.get(), &all);
         // Of a few tokens it may forbid all; of the whole vocabulary never, because then an answer ends.
-        const auto is_forbidden = [](const llama_token_data& one) { return one.logit == -std::numeric_limits<float>::infinity(); };
-        if (!allowed.empty() && std::all_of(list.data, list.data + list.size, is_forbidden)) {
+        if (!allowed.empty() && std::ranges::all_of(candidates_, is_forbidden)) {
             throw EngineError(ErrorCode::InvalidArgument, "Expected beginWith to be text that the grammar allows.");
         }
     }
+    if (!bias_.empty()) add_bias();
+    llama_token_data_array list{candidates_.data(), candidates_.size(), -1, false};
     if (chain_) {
         llama_sampler_apply(chain_.get(), &list);
         return list.data[list.selected].id;
@@ -161,11 +177,26 @@ llama_token Sampler::pick(const float* logits, std::span<const llama_token> allo
     return std::max_element(list.data, list.data + list.size, [](const auto& a, const auto& b) { return a.logit < b.logit; })->id;
 }
 
+// What is ruled out is no candidate any more: among candidates without any chance one would be chosen nevertheless.
+void Sampler::add_bias() {
+    for (const llama_logit_bias& one : bias_) {
+        // Where all of the vocabulary is there, each in its own place.
+        const auto place = static_cast<size_t>(one.token);
+        const bool is_in_place = place < candidates_.size() && candidates_[place].id == one.token;
+        const auto found = is_in_place ? candidates_.begin() + one.token : std::ranges::find(candidates_, one.token, &llama_token_data::id);
+        if (found != candidates_.end()) found->logit = one.bias == ruled_out ? ruled_out : found->logit + one.bias;
+    }
+    std::erase_if(candidates_, is_forbidden);
+    if (!candidates_.empty()) return;
+    throw EngineError(ErrorCode::InvalidArgument,
+                      "Expected logitBias to leave a token that may come next, also by beginWith and the grammar, got one by which none of them may. Rule out fewer tokens.");
+}
+
 bool Sampler::fits_grammar(llama_token token) const {
     llama_token_data one{token, 1.0f, 0.0f};
     llama_token_data_array list{&one, 1, -1, false};
     llama_sampler_apply(grammar_.get(), &list);
-    return one.logit != -std::numeric_limits<float>::infinity();
+    return !is_forbidden(one);
 }
 
 void Sampler::accept(llama_token token) {

@@ -35,6 +35,23 @@ uint32_t default_batch_size(const Placement& placement) {
     return is_predicted ? std::max(host_batch_size, batch_size_of(placement.predictions)) : host_batch_size;
 }
 
+// Whether a session of the model takes leaves. Those pay where a pass takes long whatever its width, as that of a model whose weights
+// are uploaded does. There is also a price: with sequences that share the cells of the cache, the library looks at every pair of the
+// 256 that there may be with every pass. That takes 0.07 ms, a thousandth of such a pass, and would be more of a quick one. Where
+// passes are exact there are none, because a leaf's cell is not where that of the text will be.
+bool takes_leaves(const Model& model, const SessionOptions& options) {
+    const Placement& placement = model.placement();
+    return options.leaves.value_or(placement.units.has_value()) && !options.drafts_for && !placement.exact_passes && LeafSequences::possible(model.handle());
+}
+
+// Whether the cache has all that a token behind the first `length` ones sees. Of layers whose attention sees only a window, a copy of
+// the cache has no more than the last window, and cells may have been taken that no later token would see.
+bool reaches_back(llama_memory_t memory, int32_t window, size_t length) {
+    if (window == 0 || length == 0) return true;
+    const llama_pos first = llama_memory_seq_pos_min(memory, 0);
+    return first >= 0 && first <= std::max(0, static_cast<llama_pos>(length) + 1 - window);
+}
+
 void check_draft(const Model& draft, const Model& main) {
     const auto refuse = [&](const std::string& why) {
         throw EngineError(ErrorCode::InvalidArgument, "Expected a draft model that goes with " + main.info().description + ", got " + draft.info().description +
@@ -73,7 +90,9 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
     params.n_ctx = options.context_length;
     params.n_batch = std::min(batch, options.context_length);
     params.n_ubatch = params.n_batch;
+    // A unified cache lets passes name more sequences than this, for which the library would make larger buffers.
     params.n_seq_max = 1;
+    params.kv_unified = nmos::takes_leaves(*model, options);
     params.n_outputs_max = widest_verification;
     params.n_threads = threads.count;
     params.n_threads_batch = threads.count;
@@ -97,14 +116,15 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
         throw EngineError(ErrorCode::OutOfMemory, "There is no room for a context of " + std::to_string(options.context_length) +
                                                       " tokens: " + errors.text() + ". Choose a shorter context.");
     }
-    std::shared_ptr<Session> session(new Session(model, context, threads));
+    std::shared_ptr<Session> session(new Session(model, context, threads, params.kv_unified));
     session->drafts_for_ = options.drafts_for;
     model->add_session(session);
     return session;
 }
 
-Session::Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads)
-    : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)) {
+Session::Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads, bool takes_leaves)
+    : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)), takes_leaves_(takes_leaves),
+      window_(llama_model_n_swa(llama_get_model(context))) {
     llama_attach_threadpool(context, threads.pool, nullptr);
     model_->use_threadpool(threads.pool);
     llama_set_abort_callback(context, &Session::is_cancelled, this);
@@ -132,6 +152,7 @@ void Session::acquire(CancellationPtr cancellation) {
 }
 
 void Session::release() {
+    if (leaves_.any()) leaves_.end(llama_get_memory(context_.get()));
     {
         std::lock_guard lock(mutex_);
         running_.reset();
@@ -155,8 +176,10 @@ void Session::close() {
 
 void Session::cut(size_t length) {
     const llama_memory_t memory = llama_get_memory(context_.get());
-    // A recurrent memory keeps no earlier states, so it can only start again.
-    const bool done = llama_memory_seq_rm(memory, 0, static_cast<llama_pos>(length), -1);
+    leaves_.forget(memory);
+    // A recurrent memory keeps no earlier states, so it can only start again, as one with a window that has left the place.
+    const bool done = llama_memory_seq_rm(memory, leaves_.any() ? -1 : 0, static_cast<llama_pos>(length), -1) && reaches_back(memory, window_, length);
+    leaves_.cut(length);
     if (!done) llama_memory_clear(memory, false);
     std::lock_guard lock(mutex_);
     cached_.resize(done ? std::min(length, cached_.size()) : 0);
@@ -175,6 +198,7 @@ size_t Session::keep_common_prefix(std::span<const llama_token> prompt, bool wan
 }
 
 void Session::keep(size_t length) {
+    leaves_.forget(llama_get_memory(context_.get()));
     if (length < cached_.size()) cut(length);
 }
 
@@ -231,13 +255,13 @@ const float* Session::logits(size_t row) {
         }
     }
     width_ = 0;
-    if (edit_) edit_(first_place_ + row, {logits, model_->vocabulary().size()});
+    if (edit_) edit_(row < rows_ ? first_place_ + row : leaves_.place(row - rows_) + 1, {logits, model_->vocabulary().size()});
     return logits;
 }
 
-bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
+bool Session::compute(std::span<const llama_token> tokens, size_t outputs, std::span<const Leaf> leaves) {
     const size_t before = cached_.size();
-    const auto count = static_cast<int32_t>(tokens.size());
+    const auto count = static_cast<int32_t>(tokens.size() + leaves.size());
     for (size_t i = 0; i < tokens.size(); ++i) {
         positions_[i] = static_cast<llama_pos>(before + i);
         outputs_[i] = i + outputs >= tokens.size();
@@ -247,6 +271,18 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     batch.token = const_cast<llama_token*>(tokens.data());  // read only, but the struct is C
     batch.pos = positions_.data();
     batch.logits = outputs_.data();
+    std::vector<llama_token> all;
+    if (!leaves.empty()) {
+        all.assign(tokens.begin(), tokens.end());
+        for (const Leaf& leaf : leaves) {
+            positions_[all.size()] = static_cast<llama_pos>(before + leaf.beside);
+            outputs_[all.size()] = true;
+            all.push_back(leaf.token);
+        }
+        batch.token = all.data();
+        leaves_.begin(llama_get_memory(context_.get()), before, tokens.size(), leaves);
+        leaves_.describe(batch);
+    }
 
     watched_ = running_.get();
     const auto begin = std::chrono::steady_clock::now();
@@ -264,9 +300,10 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     watched_ = nullptr;
     if (status == 0) {
         width_ = outputs > 0 ? static_cast<uint32_t>(count) : 0;
-        outputs_wanted_ = static_cast<uint32_t>(outputs);
+        outputs_wanted_ = static_cast<uint32_t>(outputs + leaves.size());
+        rows_ = outputs;
         seconds_ = seconds_since(begin);
-        first_output_ = count - static_cast<int32_t>(outputs);
+        first_output_ = static_cast<int32_t>(tokens.size() - outputs);
         first_place_ = before + tokens.size() - outputs + 1;
         if (outputs == 0) model_->count_pass(static_cast<uint32_t>(count), 0);
         std::lock_guard lock(mutex_);

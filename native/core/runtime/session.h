@@ -12,10 +12,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "runtime/cancellation.h"
+#include "runtime/leaf_sequences.h"
 #include "runtime/model.h"
 #include "runtime/snapshot.h"
 
@@ -25,6 +27,7 @@ struct SessionOptions {
     uint32_t context_length = 0;  // tokens
     uint32_t batch_size = 0;      // tokens of one prefill step; 0: as the placement suits
     std::shared_ptr<Model> drafts_for = nullptr;  // the model whose answers it guesses; null: none
+    std::optional<bool> leaves{};  // whether its passes may take leaves, as far as the model's memory can; none: where that may pay
 };
 
 // The threads that compute passes on the processor, kept between passes.
@@ -63,11 +66,17 @@ class Session {
     // Tokens that the cache and `text` have in common at their beginning.
     size_t common_prefix(std::span<const llama_token> text) const;
     // Cuts the cache back to its longest common prefix with `prompt` and returns its length. One token less than all
-    // of the prompt when its logits are wanted, because those come out of a pass.
+    // of the prompt when its logits are wanted, because those come out of a pass. To nothing where the model's memory cannot go back
+    // so far: one of states, or of a window behind which a copy was restored.
     size_t keep_common_prefix(std::span<const llama_token> prompt, bool want_logits);
     // Appends up to batch_size tokens to the cache and makes the logits behind the last `outputs` of them, at most
     // widest_verification. False when cancelled: the cache is as before. Throws INTERNAL, CONTEXT_TOO_LONG, OUT_OF_MEMORY.
-    bool compute(std::span<const llama_token> tokens, size_t outputs);
+    // `leaves`, by place, belong beside some of the tokens: each sees what is before that token, and nothing sees it. Their logits
+    // follow those of the tokens. They are no part of the cache, which must have room for them until `keep` forgets them, before
+    // the next pass.
+    bool compute(std::span<const llama_token> tokens, size_t outputs, std::span<const Leaf> leaves = {});
+    // Whether `compute` takes leaves.
+    bool takes_leaves() const { return takes_leaves_; }
     // (vocabulary) The `row`-th of the last `compute` that made any.
     const float* logits(size_t row = 0);
     // Has the logits of the token at a place of the text, counted from 0, changed before they are used: benchmarks and tests
@@ -88,7 +97,7 @@ class Session {
         void operator()(llama_context* context) const { llama_free(context); }
     };
 
-    Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads);
+    Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads, bool takes_leaves);
     static bool is_cancelled(void* session);
     void cut(size_t length);
 
@@ -97,6 +106,8 @@ class Session {
     std::unique_ptr<llama_context, Free> context_;
     uint32_t context_length_;
     uint32_t batch_size_;
+    const bool takes_leaves_;
+    const int32_t window_;  // tokens that some layers see; 0: all see all
 
     mutable std::mutex mutex_;
     std::condition_variable released_;
@@ -111,7 +122,9 @@ class Session {
     uint32_t width_ = 0;                           // tokens of that pass, 0 when it was counted; compute thread only
     uint32_t outputs_wanted_ = 0;                  // of that pass; compute thread only
     int32_t first_output_ = 0;                     // position in that pass; compute thread only
+    size_t rows_ = 0;                              // of logits of that pass, without leaves; compute thread only
     size_t first_place_ = 0;                       // that the first logits of that pass are for; compute thread only
+    LeafSequences leaves_;                         // compute thread only
     LogitsEdit edit_;
     const Cancellation* watched_ = nullptr;        // of the running pass; compute thread only
 

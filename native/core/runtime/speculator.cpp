@@ -54,8 +54,8 @@ void Speculator::append(llama_token token) {
     ++answered_;
 }
 
-void Speculator::begin(size_t left, const Sampler& sampler) {
-    most_ = std::min<size_t>({left, widest_verification - 1, main_.batch_size() - 1});
+void Speculator::begin(size_t left, size_t before, const Sampler& sampler) {
+    most_ = std::min(left, std::min(widest_verification, main_.batch_size()) - before);
     ready_ = true;
     const double gain = draft_from_texts();
     if (from_model_ && !from_model_->usable(most_)) drop_model();
@@ -131,17 +131,24 @@ void Speculator::draft_from_model() {
         learned_.costs.observe_choice(seconds_since(begin));
         // The pass over what comes before tells of an end, too.
         const bool ends = !drafted || llama_vocab_is_eog(vocabulary_.handle(), drafted->token);
-        if (!ends) draft_.push_back(drafted->token, drafted->certainty);
+        if (!ends) draft_.push_back(drafted->token, drafted->certainty, is_leaf(drafted->second.token) ? drafted->second : SecondChoice{});
         const double spent = static_cast<double>(draft_.size()) * price();
-        const double as_it_is = learned_.control.best(draft_, learned_.costs, spent).gain;
+        const double as_it_is = learned_.control.best(draft_, learned_.costs, spent, most_).gain;
         const bool goes_on = !ends && learned_.control.forecast(draft_, most_, price(), learned_.costs) > as_it_is;
         if (!goes_on) finish_model_draft();
     }
 }
 
+// Behind an end there is nothing, so that it is not worth a place in a pass.
+bool Speculator::is_leaf(llama_token token) const {
+    return main_.takes_leaves() && token != LLAMA_TOKEN_NULL && static_cast<size_t>(token) < vocabulary_.size() && !llama_vocab_is_eog(vocabulary_.handle(), token);
+}
+
 void Speculator::finish_model_draft() {
     learned_.control.learn_made(draft_);
-    draft_.cut(learned_.control.best(draft_, learned_.costs, static_cast<double>(draft_.size()) * price()).length);
+    DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs, static_cast<double>(draft_.size()) * price(), most_);
+    draft_.cut(choice.length);
+    draft_.leaves = std::move(choice.leaves);
     from_model_->forget_draft();
     rehearsal_.reset();
     ready_ = true;
@@ -154,16 +161,16 @@ void Speculator::drop_model() {
     ready_ = true;
 }
 
-void Speculator::learn(size_t right, size_t accepted) {
+void Speculator::learn(size_t right, size_t accepted, llama_token instead) {
     if (draft_.empty()) return;
-    const auto drafted = static_cast<uint32_t>(draft_.size());
+    const auto drafted = static_cast<uint32_t>(draft_.size() + draft_.leaves.size());
     result_.drafted_tokens += drafted;
     result_.accepted_tokens += static_cast<uint32_t>(accepted);
     if (is_of_model(draft_.certainties.front())) {
         result_.model_drafted_tokens += drafted;
         result_.model_accepted_tokens += static_cast<uint32_t>(accepted);
     }
-    learned_.control.learn(draft_, right);
+    learned_.control.learn(draft_, right, instead);
     draft_.cut(0);
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace nmos {
@@ -46,20 +47,50 @@ inline bool is_of_model(Certainty certainty) {
 // Tokens within which a text that the answer follows is looked for again behind a difference.
 constexpr size_t realignment = 12;
 
+// What a draft model takes for the likeliest where the token that it drafted is wrong.
+struct SecondChoice {
+    llama_token token = LLAMA_TOKEN_NULL;  // null: there is none
+    uint8_t likelihood = 0;                // below `likelihoods`; those of one are right equally often, where the first is wrong
+};
+
+constexpr size_t likelihoods = probability_bounds.size() + 1;
+
+// `probability`: that it is right, where the first is wrong.
+inline SecondChoice second_choice(llama_token token, double probability) {
+    return {token, static_cast<uint8_t>(certainty_of_probability(probability) - text_certainties)};
+}
+
+// A chain of tokens, and beside some of them their second choices as leaves: a leaf is verified in the place of its token, behind
+// the same ones, and nothing is behind it.
 struct Draft {
     std::vector<llama_token> tokens;
-    std::vector<Certainty> certainties;  // (tokens)
+    std::vector<Certainty> certainties;   // (tokens)
+    std::vector<SecondChoice> seconds{};  // (tokens), or fewer: of the others there is none
+    std::vector<size_t> leaves{};         // places in `tokens`, ascending, whose second choice is verified, too
 
     size_t size() const { return tokens.size(); }
     bool empty() const { return tokens.empty(); }
-    void push_back(llama_token token, Certainty certainty) {
+    SecondChoice second(size_t place) const { return place < seconds.size() ? seconds[place] : SecondChoice{}; }
+    void push_back(llama_token token, Certainty certainty, SecondChoice second = {}) {
         tokens.push_back(token);
         certainties.push_back(certainty);
+        seconds.push_back(second);
     }
-    // Keeps the first so many.
+    // Keeps the first so many tokens, and their leaves.
     void cut(size_t length) {
         tokens.resize(length);
         certainties.resize(length);
+        seconds.resize(std::min(seconds.size(), length));
+        std::erase_if(leaves, [length](size_t place) { return place >= length; });
+    }
+    // A pass makes a row of logits for the token before the draft, one for every token of it, and one for every leaf, in this
+    // order. The row behind `token`, which the logits of `row` have chosen; none: it was not verified.
+    std::optional<size_t> row_behind(size_t row, llama_token token) const {
+        if (row >= size()) return std::nullopt;
+        if (tokens[row] == token) return row + 1;
+        const auto leaf = std::ranges::find(leaves, row);
+        if (leaf == leaves.end() || second(row).token != token) return std::nullopt;
+        return size() + 1 + static_cast<size_t>(leaf - leaves.begin());
     }
 };
 

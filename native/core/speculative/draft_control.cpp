@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace nmos {
 
@@ -17,10 +18,21 @@ constexpr double decay_by_declining = 0.005;
 constexpr double assumed_of_model = 0.7;
 constexpr double assumed_tries = 4;
 
+// Calls `consider` with the number of leaves and the tokens that are expected with them, for none, one, and so on.
+template <typename Leaves, typename Consider> void with_leaves(const Leaves& leaves, size_t room, double expected, Consider consider) {
+    consider(size_t{0}, expected);
+    for (size_t count = 1; count <= std::min({leaves.size(), room, most_leaves}); ++count) {
+        expected += leaves[count - 1].first;
+        consider(count, expected);
+    }
+}
+
 }  // namespace
 
 DraftControl::DraftControl() : of_model_{assumed_of_model * assumed_tries, assumed_tries} {
     for (size_t i = 0; i < certainties; ++i) rates_[i] = assumed(static_cast<Certainty>(i));
+    // The draft model is believed what it says, of these as well.
+    for (size_t i = 0; i < likelihoods; ++i) rates_of_seconds_[i] = assumed(static_cast<Certainty>(text_certainties + i));
 }
 
 // The longer the match, the likelier is the guess, in recent answers as in the text at hand; what another model wrote is right as
@@ -45,35 +57,51 @@ void DraftControl::Rate::return_to(const Rate& assumed) {
     tried += decay_by_declining * (assumed.tried - tried);
 }
 
-DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& costs, double spent) const {
+void DraftControl::add(const Draft& draft, size_t place, double& all_right, double& expected, Leaves& leaves) const {
+    const double right = rates_[draft.certainties[place]].value();
+    if (const SecondChoice second = draft.second(place); second.token != LLAMA_TOKEN_NULL) {
+        const std::pair leaf(all_right * (1 - right) * rates_of_seconds_[second.likelihood].value(), place);
+        leaves.insert(std::ranges::upper_bound(leaves, leaf, std::greater()), leaf);
+    }
+    all_right *= right;
+    expected += all_right;
+}
+
+DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& costs, double spent, size_t most) const {
+    most = std::min<size_t>(most, widest_verification - 1);
     Choice best{0, 1 / (1 + spent)};
     double to_beat = least_gain * best.gain;
     double expected = 1;
     double all_right = 1;
-    for (size_t length = 1; length <= std::min<size_t>(draft.size(), widest_verification - 1); ++length) {
-        all_right *= rates_[draft.certainties[length - 1]].value();
-        expected += all_right;
-        const double gain = expected / (costs.relative(static_cast<uint32_t>(length + 1)) + spent);
-        if (gain <= to_beat) continue;
-        best = {length, gain};
-        to_beat = gain;
+    Leaves leaves;
+    for (size_t length = 1; length <= std::min(draft.size(), most); ++length) {
+        add(draft, length - 1, all_right, expected, leaves);
+        with_leaves(leaves, most - length, expected, [&](size_t count, double tokens) {
+            const double gain = tokens / (costs.relative(static_cast<uint32_t>(1 + length + count)) + spent);
+            if (gain <= to_beat) return;
+            best = {length, gain};
+            for (size_t i = 0; i < count; ++i) best.leaves.push_back(leaves[i].second);
+            to_beat = gain;
+        });
     }
+    std::ranges::sort(best.leaves);
     return best;
 }
 
 double DraftControl::forecast(const Draft& draft, size_t most, double price, const PassCosts& costs) const {
+    most = std::min<size_t>(most, widest_verification - 1);
     double expected = 1;
     double all_right = 1;
-    for (const Certainty certainty : draft.certainties) {
-        all_right *= rates_[certainty].value();
-        expected += all_right;
-    }
+    Leaves leaves;
+    for (size_t place = 0; place < draft.size(); ++place) add(draft, place, all_right, expected, leaves);
     double best = 0;
     // Further than the next token, because a pass may be dear at one width and hardly dearer at twice that.
-    for (size_t length = draft.size() + 1; length <= std::min<size_t>(most, widest_verification - 1); ++length) {
+    for (size_t length = draft.size() + 1; length <= most; ++length) {
         all_right *= of_model_.value();
         expected += all_right;
-        best = std::max(best, expected / (costs.relative(static_cast<uint32_t>(length + 1)) + static_cast<double>(length) * price));
+        with_leaves(leaves, most - length, expected, [&](size_t count, double tokens) {
+            best = std::max(best, tokens / (costs.relative(static_cast<uint32_t>(1 + length + count)) + static_cast<double>(length) * price));
+        });
     }
     return best;
 }
@@ -85,11 +113,14 @@ void DraftControl::learn_made(const Draft& draft) {
     for (const Certainty certainty : draft.certainties) of_model_.add(rates_[certainty].value());
 }
 
-void DraftControl::learn(const Draft& draft, size_t accepted) {
+void DraftControl::learn(const Draft& draft, size_t accepted, llama_token instead) {
     // Behind the first wrong token nothing is known.
     for (size_t i = 0; i < std::min(accepted + 1, draft.size()); ++i) {
         rates_[draft.certainties[i]].add(i < accepted ? 1 : 0);
     }
+    const SecondChoice second = draft.second(accepted);
+    if (instead == LLAMA_TOKEN_NULL || second.token == LLAMA_TOKEN_NULL) return;
+    rates_of_seconds_[second.likelihood].add(second.token == instead ? 1 : 0);
 }
 
 void DraftControl::decline(Certainty certainty) {

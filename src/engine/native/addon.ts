@@ -318,6 +318,12 @@ export interface SessionOptions {
   draftsFor?: NativeModel;
 }
 
+/** Is added to the token's logit before anything else is done with it, from -1e9 to 1e9; "never": the token does not come. */
+export interface LogitBias {
+  token: number;
+  bias: number | "never";
+}
+
 export interface SamplerOptions {
   /** 0 (default): greedy. */
   temperature?: number;
@@ -329,6 +335,8 @@ export interface SamplerOptions {
   seed?: number;
   /** GBNF source; its root rule is `root`. */
   grammar?: string;
+  /** For at most 512 tokens. */
+  logitBias?: LogitBias[];
 }
 
 export interface PrefillOptions {

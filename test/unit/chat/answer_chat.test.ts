@@ -99,6 +99,7 @@ describe("sampling", () => {
   check({ temperature: 1, seed: 0, topK: 40 }, { temperature: 1, seed: 0, topK: 40 });
   check({ temperature: 1 }, { temperature: 1, seed: expect.any(Number) as number });
   check({ grammar: "root ::= [a-z]" }, { grammar: "root ::= [a-z]" });
+  check({ logitBias: [{ token: 7, bias: "never" }] }, { logitBias: [{ token: 7, bias: "never" }] });
 });
 
 test("the oldest messages give way, a quarter of the context stays for the answer", async () => {
