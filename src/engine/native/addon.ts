@@ -6,7 +6,14 @@
  * settles. Failures reject (or throw) with an Error that carries a string `code` out of `ERROR_CODES`.
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
-import type { Confidence, Guesses, KvCacheType, Priority, Speculation } from "../../shared/protocol";
+import type {
+  Confidence,
+  Guesses,
+  KvCacheType,
+  PlacementShortfall,
+  Priority,
+  Speculation,
+} from "../../shared/protocol";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -178,6 +185,7 @@ export interface NativePlacement {
   /** They were asked for, and are possible here. */
   exactPasses: boolean;
   contextLength: number;
+  shortfall: PlacementShortfall | null;
   explanation: string[];
   outputOnDevice: boolean;
   /** One for each layer, first to last. */
