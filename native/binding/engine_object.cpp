@@ -96,6 +96,37 @@ Napi::Object card_to_js(Napi::Env env, const PlacedCard& card) {
     return object;
 }
 
+const char* name_of(Shortfall::Unit unit) {
+    switch (unit) {
+        case Shortfall::Unit::Layer: return "layer";
+        case Shortfall::Unit::Attention: return "attention";
+        case Shortfall::Unit::Network: return "network";
+        case Shortfall::Unit::Expert: return "expert";
+    }
+    return "layer";
+}
+
+const char* name_of(Shortfall::Limit limit) {
+    switch (limit) {
+        case Shortfall::Limit::Card: return "card";
+        case Shortfall::Limit::Setting: return "setting";
+        case Shortfall::Limit::OtherModel: return "otherModel";
+        case Shortfall::Limit::Speed: return "speed";
+    }
+    return "card";
+}
+
+Napi::Value shortfall_to_js(Napi::Env env, const std::optional<Shortfall>& shortfall) {
+    if (!shortfall) return env.Null();
+    const Napi::Object object = Napi::Object::New(env);
+    object.Set("device", shortfall->device);
+    object.Set("unit", name_of(shortfall->unit));
+    object.Set("limit", name_of(shortfall->limit));
+    object.Set("neededBytes", static_cast<double>(shortfall->bytes_needed));
+    object.Set("freeBytes", static_cast<double>(shortfall->bytes_free));
+    return object;
+}
+
 }  // namespace
 
 Napi::Object to_js(Napi::Env env, const Placement& placement) {
@@ -111,6 +142,7 @@ Napi::Object to_js(Napi::Env env, const Placement& placement) {
     object.Set("kvCacheType", placement.kv_type == KvType::Q8_0 ? "q8_0" : "f16");
     object.Set("exactPasses", placement.exact_passes);
     object.Set("contextLength", placement.context_length);
+    object.Set("shortfall", shortfall_to_js(env, placement.shortfall));
     const Napi::Array sentences = Napi::Array::New(env);
     for (const std::string& sentence : placement.explanation) sentences.Set(sentences.Length(), sentence);
     object.Set("explanation", sentences);

@@ -16,6 +16,8 @@ export interface Placement {
   /** Guessed tokens change no bit of an answer (`nmos.engine.speculation`: `exact`). */
   exactPasses: boolean;
   contextLength: number;
+  /** Why there is not more of it on cards; null where they hold all of it, and without a card. */
+  shortfall: PlacementShortfall | null;
   /** The reasons in words, a sentence each, for "Show Memory" and the terminal. */
   explanation: string[];
   outputOnDevice: boolean;
@@ -23,6 +25,23 @@ export interface Placement {
   layerMap: LayerPlacement[];
   /** By width, ascending; empty when nothing was predicted. */
   predictedPasses: { tokens: number; milliseconds: number }[];
+}
+
+/** What the next unit of a model would take of a card, and what keeps it from there. */
+export interface PlacementShortfall {
+  /** ggml's name, as in `DeviceStatus`. */
+  device: string;
+  /** `layer`: all of one; `attention`: that of a layer; both with the KV cache. `network`: shares of feed-forward networks. */
+  unit: "layer" | "attention" | "network" | "expert";
+  /**
+   * `card`: its free memory. `setting`: `nmos.engine.vramLimit`. `otherModel`: what others have there, or what is kept for
+   * that of ghost text. `speed`: more would not make the model faster.
+   */
+  limit: "card" | "setting" | "otherModel" | "speed";
+  /** For the first layer with the output head and the compute buffers. */
+  neededBytes: number;
+  /** Of what the model may use of the card. */
+  freeBytes: number;
 }
 
 /** What of a model is on one card. */

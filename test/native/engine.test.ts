@@ -150,6 +150,7 @@ describe("plan", () => {
     );
     expect(placement.explanation.length).toBeGreaterThan(0);
     expect(placement.explanation.join(" ")).toContain("1024 tokens");
+    expect(placement.shortfall).toBeNull();
   });
 
   it("predicts passes when asked, also where the processor computes all, and places nothing otherwise", async () => {

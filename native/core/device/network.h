@@ -2,10 +2,23 @@
 // network of its own with a narrower hidden layer, and the results of all shares add up to that of the whole.
 //
 // So a card can compute one share from VRAM while the processor computes another from RAM. (Megatron-LM divides networks
-// between cards in this way: Shoeybi et al., arXiv 1909.08053.) ggml's own device over several devices was looked at for
-// this: it makes every device compute all that is not divided, attention too, from a copy of those weights, holds all
-// weights in buffers of the devices, and knows no weights that come and go. A card and the processor beside it differ too
-// much for that.
+// between cards in this way: Shoeybi et al., arXiv 1909.08053.)
+//
+// ggml's own device over several devices (ggml-backend-meta.cpp, LLAMA_SPLIT_MODE_TENSOR of llama.cpp) does the like for equal cards.
+// For a card and the processor beside it it does not serve; in the pinned version:
+// - Every weight lies in buffers of the devices from loading on, each device's slice in memory of its own: nothing is mapped from the file
+//   or memory of the host's (buffer_from_host_ptr and host_buffer are not implemented), so that the processor's part would be a copy. It has
+//   neither events nor offload_op: nothing is uploaded, beside computing or otherwise.
+// - A weight is asked once how it is divided, and its slices are made then. There is one cut for passes of all widths, and none that moves
+//   while the model is loaded.
+// - What is not divided (norms, residuals, routers) every device computes from a copy of its weights, and the results of all are added up
+//   behind each multiplication that is divided along its inner dimension: twice a layer, attention's output too, where here it is once.
+//   Cards of one kind may bring a function for that along (CUDA, SYCL); else each side's part is copied to the other one and added there,
+//   and for a copy from a card to the processor both queues are waited for.
+// - Of a mixture llama.cpp divides every expert along its hidden dimension; single experts have no place. 29 architectures (DeepSeek 2,
+//   OLMo 2, Mamba and others) it refuses, and it needs flash attention.
+// - Memory that a device refuses ends the process (GGML_ASSERT), where here it leads to a smaller plan.
+// Where quantised rows are cut is no difference: both cut at the borders of blocks.
 #pragma once
 
 #include <ggml-cpp.h>

@@ -32,6 +32,10 @@ void grant_slots(const ModelProfile& model, Placement& placement, size_t card, u
     placement.device_bytes -= refused;
     placement.units->vram_bytes -= refused;
     if (placement.cards.size() == 1) placement.units->slots = slots;
+    if (placement.shortfall && placement.shortfall->device == placed.device) {
+        placement.shortfall->limit = Shortfall::Limit::Card;
+        placement.shortfall->bytes_free = 0;
+    }
     predict_again(model, placement);
     placement.explanation.push_back(placed.device + " grants memory for " + std::to_string(slots) + " of the " + std::to_string(planned) + " upload slots only, which makes passes slower.");
 }

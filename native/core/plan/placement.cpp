@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "plan/several_cards.h"
+#include "plan/shortfall.h"
 #include "runtime/engine_error.h"
 
 namespace nmos {
@@ -258,11 +259,8 @@ Placement plan_exact(const ModelProfile& model, PlacementRequest request) {
     return placement.exact_passes ? placement : plan_placement(model, request);
 }
 
-}  // namespace
-
-Placement plan_placement(const ModelProfile& given, const PlacementRequest& request) {
-    if (request.exact_passes) return plan_exact(given, request);
-    const ModelProfile model = given.with_kv(request.kv_type);
+// Without what is said of RAM, which may be too small for it. `model` has the type of cache that it will have.
+Placement place(const ModelProfile& model, const PlacementRequest& request) {
     Placement placement;
     placement.kv_type = model.kv_type;
     placement.layers = model.layers;
@@ -273,39 +271,72 @@ Placement plan_placement(const ModelProfile& given, const PlacementRequest& requ
     const auto best = roomiest(request, [&](const CardMemory& card) { return budget_of(card, request); });
     if (!request.use_gpu) {
         placement.explanation.push_back("Graphics cards are switched off, so the processor computes all layers from RAM.");
-    } else if (best == request.cards.end()) {
-        placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
-    } else {
-        explain_card(request, *best, placement);
-        const auto share = fill_card(model, request, *best, budget_of(*best, request));
-        const bool fits = share && share->layers == model.layers;
-        if (!fits && best->profile && !best->integrated) place_units(model, request, *best, placement);
-        const bool is_planned = !placement.cards.empty();
-        if (is_planned) {
-            // Said by the plan.
-        } else if (share) {
-            placement.device = best->device;
-            placement.device_layers = share->layers;
-            placement.output_on_device = true;
-            placement.device_bytes = share->bytes;
-            const uint32_t first = model.layers - share->layers;
-            placement.cards.push_back({best->device, first, share->layers, share->bytes, kv_bytes(model, request, first, share->layers)});
-            placement.networks_can_leave = fits && !best->integrated && has_divisible_network(model);
-            if (!best->integrated) placement.host_bytes -= share->weights;
-            placement.explanation.push_back(count(share->layers, "layer") + " of " + std::to_string(model.layers) +
-                                            " and the output head with their KV cache take " + mib(share->bytes) + " of it.");
-        } else {
-            placement.explanation.push_back("Not even one layer fits there beside the output head and the compute buffers.");
-        }
-        // The plan was for as many layers as are best; whole ones are on the card as far as there is room.
-        for (PassPrediction& pass : placement.predictions) {
-            if (!is_planned) pass.seconds = predict_pass(model, *best->profile, whole_layers(model, placement.device_layers), pass.width);
-        }
-        if (!is_planned && placement.device_layers < model.layers) {
-            placement.explanation.push_back("The processor computes the other " + count(model.layers - placement.device_layers, "layer") +
-                                            " from RAM.");
-        }
+        return placement;
     }
+    if (best == request.cards.end()) {
+        placement.explanation.push_back("No usable graphics card was found, so the processor computes all layers from RAM.");
+        return placement;
+    }
+    explain_card(request, *best, placement);
+    const auto share = fill_card(model, request, *best, budget_of(*best, request));
+    const bool fits = share && share->layers == model.layers;
+    if (!fits && best->profile && !best->integrated) place_units(model, request, *best, placement);
+    const bool is_planned = !placement.cards.empty();
+    if (is_planned) {
+        // Said by the plan.
+    } else if (share) {
+        placement.device = best->device;
+        placement.device_layers = share->layers;
+        placement.output_on_device = true;
+        placement.device_bytes = share->bytes;
+        const uint32_t first = model.layers - share->layers;
+        placement.cards.push_back({best->device, first, share->layers, share->bytes, kv_bytes(model, request, first, share->layers)});
+        placement.networks_can_leave = fits && !best->integrated && has_divisible_network(model);
+        if (!best->integrated) placement.host_bytes -= share->weights;
+        placement.explanation.push_back(count(share->layers, "layer") + " of " + std::to_string(model.layers) +
+                                        " and the output head with their KV cache take " + mib(share->bytes) + " of it.");
+    } else {
+        placement.explanation.push_back("Not even one layer fits there beside the output head and the compute buffers.");
+    }
+    // The plan was for as many layers as are best; whole ones are on the card as far as there is room.
+    for (PassPrediction& pass : placement.predictions) {
+        if (!is_planned) pass.seconds = predict_pass(model, *best->profile, whole_layers(model, placement.device_layers), pass.width);
+    }
+    if (!is_planned && placement.device_layers < model.layers) {
+        placement.explanation.push_back("The processor computes the other " + count(model.layers - placement.device_layers, "layer") +
+                                        " from RAM.");
+    }
+    return placement;
+}
+
+void find_and_explain_shortfall(const ModelProfile& model, const PlacementRequest& request, Placement& placement) {
+    if (!request.use_gpu || request.cards.empty()) return;
+    std::vector<CardRoom> rooms;
+    const auto add = [&](const CardMemory& card) { rooms.push_back({&card, budget_of(card, request), reserved_on(card, request)}); };
+    for (const PlacedCard& placed : placement.cards) add(*std::ranges::find(request.cards, placed.device, &CardMemory::device));
+    if (rooms.empty()) add(*roomiest(request, [&](const CardMemory& card) { return budget_of(card, request); }));
+    const auto with_more = [&](uint64_t bytes) {
+        PlacementRequest more = request;
+        more.vram_limit = more.vram_reserved = 0;
+        more.cards = {*rooms.front().card};
+        CardMemory& card = more.cards.front();
+        card.free = rooms.front().budget + bytes + vram_margin;
+        card.used = 0;
+        card.most = UINT64_MAX;
+        return place(model, more);
+    };
+    placement.shortfall = find_shortfall(model, request, placement, rooms, with_more);
+    if (!placement.shortfall) return;
+    for (std::string& sentence : explain(*placement.shortfall, model, placement)) placement.explanation.push_back(std::move(sentence));
+}
+
+}  // namespace
+
+Placement plan_placement(const ModelProfile& given, const PlacementRequest& request) {
+    if (request.exact_passes) return plan_exact(given, request);
+    const ModelProfile model = given.with_kv(request.kv_type);
+    Placement placement = place(model, request);
+    find_and_explain_shortfall(model, request, placement);
     placement.explanation.push_back("Weights in RAM: " + mib(placement.host_bytes) + "; KV cache for " + std::to_string(request.context_length) +
                                     " tokens: " + mib(placement.kv_bytes) + (model.kv_type == KvType::Q8_0 ? " in Q8_0." : "."));
     if (model.kv_type != request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");

@@ -4,7 +4,7 @@
 // Of a card whose speed is known, a model that does not fit is placed unit by unit (unit_plan.h), and over further cards
 // whose speed is known where that is faster (several_cards.h). Of another one the split is static: whole layers, the last
 // ones on the card together with the output head, as llama.cpp's n_gpu_layers places them. Integrated graphics are used
-// only where there is no card.
+// only where there is no card. Why there is no more on a card is told by shortfall.h.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "plan/device_profile.h"
 #include "plan/model_profile.h"
+#include "plan/shortfall.h"
 #include "plan/unit_plan.h"
 
 namespace nmos {
@@ -74,6 +75,7 @@ struct Placement {
     uint64_t kv_bytes = 0;       // KV cache, wherever it lies
     KvType kv_type = KvType::F16;
     uint32_t context_length = 0;
+    std::optional<Shortfall> shortfall;    // none where cards hold all of the model, and without a card
     std::vector<std::string> explanation;  // a sentence each
     std::vector<PassPrediction> predictions;  // widths ascending; empty where speeds are not known
 };

@@ -2,8 +2,8 @@
 // machine allows. Pure: no I/O, no clock, no library calls.
 //
 // Attention stays on the card together with the KV cache, for the last layers first. Layers for which there is no room are computed by
-// the processor, in wide passes by the card: through the upload slots of a single card that has any, but for mixtures, else with what ggml copies there, one
-// weight after the other, from the width on where the card asks for it. What VRAM is left goes to
+// the processor, in wide passes by the card: through its upload slots where there are any and the card has the model alone, but for
+// mixtures, else with what ggml copies there, one weight after the other, from the width on where the card asks for it. What VRAM is left goes to
 // feed-forward networks, or experts, and upload slots. Every network of these layers is cut into a share that stays on the card, one that
 // every pass uploads, and a rest, which the processor computes at the same time and wide passes upload, too, from the width
 // on where that is faster. Networks that cannot be cut are one of the three. Of a mixture, some experts stay on the card and the

@@ -9,6 +9,7 @@
 import type { Confidence } from "../../shared/completion";
 import type { KvCacheType, Speculation } from "../../shared/engine_settings";
 import type { Guesses, Priority } from "../../shared/generation";
+import type { PlacementShortfall } from "../../shared/placement";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -180,6 +181,7 @@ export interface NativePlacement {
   /** They were asked for, and are possible here. */
   exactPasses: boolean;
   contextLength: number;
+  shortfall: PlacementShortfall | null;
   explanation: string[];
   outputOnDevice: boolean;
   /** One for each layer, first to last. */

@@ -1,11 +1,13 @@
 import type { EngineStatus, LoadedModel } from "../../shared/engine_status";
 import type { Fact, MemoryPicture, ModelPicture } from "../../shared/memory_messages";
-import type { Placement } from "../../shared/placement";
+import type { Placement, PlacementShortfall } from "../../shared/placement";
 import { count, mib, ms, whole } from "./amounts";
 import { describeLayers, layerColumns, layerRuns } from "./layer_columns";
 import { liveFigures, type EarlierActivity } from "./live_figures";
 import { memoryTiers } from "./memory_tiers";
 import { spillTexts } from "../spill_text";
+
+const mebibyte = 2 ** 20;
 
 /** A status and when it came. */
 export interface Sample {
@@ -73,8 +75,22 @@ function modelPicture(model: LoadedModel, earlier: EarlierActivity | undefined):
   };
 }
 
+const unitNames: Record<PlacementShortfall["unit"], string> = {
+  layer: "a further layer with its KV cache",
+  attention: "the attention of a further layer with its KV cache",
+  network: "more of the feed-forward networks",
+  expert: "further experts",
+};
+
+function describeShortfall({ unit, limit, device, neededBytes, freeBytes }: PlacementShortfall): string {
+  if (limit === "speed") return "more would not make it faster";
+  // Rounded apart, so that what is too little never looks enough.
+  const [free, needed] = [Math.floor(freeBytes / mebibyte), Math.ceil(neededBytes / mebibyte)];
+  return `${whole(free)} MiB of ${device}; ${unitNames[unit]} would take ${whole(needed)} MiB`;
+}
+
 function modelFacts({ path, roles, sizeBytes, sessions, placement }: LoadedModel): Fact[] {
-  const { cards, deviceBytes, hostBytes, kvBytes, kvCacheType, contextLength } = placement;
+  const { cards, deviceBytes, hostBytes, kvBytes, kvCacheType, contextLength, shortfall } = placement;
   return [
     { label: "purpose", value: roles.map((role) => (role === "fast" ? "ghost text" : "chat and commands")).join(", ") },
     { label: "file", value: `${path} (${mib(sizeBytes)})` },
@@ -83,6 +99,7 @@ function modelFacts({ path, roles, sizeBytes, sessions, placement }: LoadedModel
     ...(cards.length > 1
       ? cards.map(({ device, bytes }) => ({ label: `of that on ${device}`, value: mib(bytes) }))
       : []),
+    ...(shortfall ? [{ label: "left for more", value: describeShortfall(shortfall) }] : []),
     { label: "weights in RAM", value: mib(hostBytes) },
     { label: `KV cache (${kvCacheType.toUpperCase()})`, value: mib(kvBytes) },
     ...cards

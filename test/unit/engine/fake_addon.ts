@@ -151,6 +151,7 @@ function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePla
     kvCacheType,
     exactPasses: false,
     contextLength,
+    shortfall: null,
     explanation: ["Everything in RAM."],
     outputOnDevice: false,
     layerMap: [1, 2].map(() => ({

@@ -284,6 +284,26 @@ describe("a model", () => {
   check("KV cache of half the size", { kvCacheType: "q8_0" }, "KV cache (Q8_0): 200 MiB");
   check("slots", {}, "upload slots: 3 of 100 MiB");
   check("context", {}, "context: 8,192 tokens");
+  const shortfall = {
+    device: "CUDA0",
+    unit: "layer",
+    limit: "card",
+    neededBytes: 100.4 * 2 ** 20,
+    freeBytes: 100.2 * 2 ** 20,
+  } as const;
+  check(
+    "what one more layer would take",
+    { shortfall },
+    "left for more: 100 MiB of CUDA0; a further layer with its KV cache would take 101 MiB",
+  );
+  check(
+    "that the processor's part is left to it",
+    { shortfall: { ...shortfall, limit: "speed" } },
+    "left for more: more would not make it faster",
+  );
+  test("says nothing of more where all is on cards", () => {
+    expect(texts(modelOf({ shortfall: null }).facts).join()).not.toContain("left for more");
+  });
   check("sessions", {}, "sessions: 2");
 
   test("says why it lies there, and how long passes are predicted to take", () => {

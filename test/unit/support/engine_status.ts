@@ -94,6 +94,7 @@ export function loadedModel(
       kvCacheType: "f16",
       exactPasses: false,
       contextLength: 8192,
+      shortfall: null,
       explanation: ["2 of 4 layers fit.", "The rest is computed by the processor."],
       outputOnDevice: true,
       layerMap: [inRam, inRam, cutUp, onCard],
