@@ -1,7 +1,11 @@
 import * as assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import * as vscode from "vscode";
 import { loadedLibraries } from "./loaded_libraries";
+import { tinyExtension, writeTinyExtension } from "./tiny_extension";
 
 const extensionId = "nmos.nmos";
 
@@ -51,6 +55,19 @@ export const checks: Record<string, () => Promise<void>> = {
     const own = libraries.filter((path) => /nmos\.node|(llama|ggml)[\w.-]*\.(so|dll|dylib)/.test(path));
     assert.deepEqual(own, []);
     return Promise.resolve();
+  },
+
+  // As NMOS does with a newer version of itself in an archive.
+  "VS Code installs an extension from a file when it is told to by a command": async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nmos-vsix-"));
+    const path = join(folder, "tiny über.vsix");
+    try {
+      await writeTinyExtension(path);
+      await vscode.commands.executeCommand("workbench.extensions.installExtension", vscode.Uri.file(path));
+      await until("the extension", () => vscode.extensions.getExtension(tinyExtension) !== undefined);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   },
 };
 
