@@ -149,14 +149,16 @@ describe("an installation", () => {
   test("by two windows at once is one", async () => {
     const { store, server, folder } = await storeWith([serving.inPieces(20_000)]);
     const phases: string[] = [];
+    const watched = { onProgress: ({ phase }: DownloadProgress) => phases.push(phase) };
     // A store of its own stands for another process: the lock is the same.
     const other = packStoreOf([pack], folder, server.url);
     await Promise.all([
-      store.install("cuda13"),
-      store.install("cuda13"),
-      other.install("cuda13", { onProgress: ({ phase }) => phases.push(phase) }),
+      store.install("cuda13", watched),
+      store.install("cuda13", watched),
+      other.install("cuda13", watched),
     ]);
     expect(server.seen).toHaveLength(1);
+    // Whichever came second.
     expect(phases).toContain("waiting");
     expectInstalled(store, folder);
     expectInstalled(other, folder);
