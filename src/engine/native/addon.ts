@@ -9,6 +9,7 @@
 import type {
   Confidence,
   Guesses,
+  KvCacheChoice,
   KvCacheType,
   PlacementShortfall,
   Priority,
@@ -148,7 +149,7 @@ export interface PlanOptions {
   /** Bytes of that, or of what is free, that stay free for another model, on the card with the most of it. Default: 0. */
   vramReservedBytes?: number;
   /** Default: `f16`. */
-  kvCacheType?: KvCacheType;
+  kvCacheType?: KvCacheChoice;
   /**
    * A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor,
    * with slower kernels and a `q8_0` cache. Default: false.
@@ -180,7 +181,7 @@ export interface NativePlacement {
   hostBytes: number;
   deviceBytes: number;
   kvBytes: number;
-  /** `f16` also where the model cannot have another one. */
+  /** What was asked for or chosen; `f16` also where the model cannot have another one. */
   kvCacheType: KvCacheType;
   /** They were asked for, and are possible here. */
   exactPasses: boolean;
