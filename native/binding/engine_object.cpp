@@ -54,6 +54,13 @@ std::map<std::string, uint64_t> bytes_of_cards(const Options& options, const cha
     return bytes;
 }
 
+// None: the planner chooses.
+std::optional<KvType> kv_type(const Options& options) {
+    const std::string type = options.choice("kvCacheType", {"f16", "q8_0", "auto"});
+    if (type == "auto") return std::nullopt;
+    return type == "q8_0" ? KvType::Q8_0 : KvType::F16;
+}
+
 PlanOptions plan_options(const Options& options) {
     PlanOptions plan;
     plan.path = options.text("path");
@@ -61,7 +68,7 @@ PlanOptions plan_options(const Options& options) {
     plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
     plan.vram_used = bytes_of_cards(options, "vramUsedBytes");
     plan.vram_reserved = options.whole_or("vramReservedBytes", 0, most_bytes, 0);
-    plan.kv_type = options.choice("kvCacheType", {"f16", "q8_0"}) == "q8_0" ? KvType::Q8_0 : KvType::F16;
+    plan.kv_type = kv_type(options);
     plan.exact_passes = options.flag("exactPasses", false);
     plan.threads = static_cast<int32_t>(options.whole_or("threads", 0, INT32_MAX, 0));
     plan.use_gpu = options.choice("gpu", {"auto", "off"}) == "auto";

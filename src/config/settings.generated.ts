@@ -111,8 +111,8 @@ export interface EngineSettings {
   threads: number;
   /** Context of the main model (chat and commands), in tokens. 0: 8192. It gets less when memory is short or the model was trained for less. */
   contextLength: number;
-  /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, of RAM or graphics memory, at hardly any loss. */
-  kvCacheType: "f16" | "q8_0";
+  /** Precision of the KV cache, the memory for the context, of every model. `q8_0` takes about half of it, at hardly any loss; `auto` chooses it where that makes a model faster that does not fit the card, or memory is short. */
+  kvCacheType: "auto" | "f16" | "q8_0";
   /** Guess several tokens ahead, from the text at hand, from recent answers or with the model of ghost text, and check them in one pass where that is faster. Recent answers are remembered in RAM only, until the model is unloaded. */
   speculation: "auto" | "exact" | "off";
   /** Compute while you pause what a request will need next: the text around the cursor, the suggestion after the one on the screen, the conversation with the question you are writing, the code you have selected. At most a quarter of the time is spent on it. */
@@ -138,7 +138,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
       maximum: 1048576,
       integer: true,
     }),
-    kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["f16", "q8_0"], "f16"),
+    kvCacheType: choiceValue(configuration.get("engine.kvCacheType"), ["auto", "f16", "q8_0"], "auto"),
     speculation: choiceValue(configuration.get("engine.speculation"), ["auto", "exact", "off"], "auto"),
     computeAhead: choiceValue(configuration.get("engine.computeAhead"), ["auto", "always", "off"], "auto"),
     idleReleaseMinutes: numberValue(configuration.get("engine.idleReleaseMinutes"), 5, {

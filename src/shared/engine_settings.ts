@@ -9,6 +9,9 @@ export const DEFAULT_CONTEXT_LENGTH = 8192;
 /** Precision of a KV cache: 16 bits, or 8 bits and a factor for every 32 values, which takes about half the memory. */
 export type KvCacheType = "f16" | "q8_0";
 
+/** `auto`: `f16`, unless `q8_0` makes a model faster that does not fit the card, or memory does not suffice otherwise. */
+export type KvCacheChoice = KvCacheType | "auto";
+
 /**
  * `auto`: tokens are guessed from the prompt and the answer so far, and one pass verifies several of them where that is
  * faster; the answer stays the same. `off`: one token a pass.
@@ -36,7 +39,7 @@ export interface EngineSettings {
   /** Context of the main model in tokens; 0: DEFAULT_CONTEXT_LENGTH. Less when memory is short. */
   contextLength: number;
   /** Of every model; one that cannot have it quantised has `f16`. */
-  kvCacheType: KvCacheType;
+  kvCacheType: KvCacheChoice;
   /** Of every model; holds from the next request on and reloads nothing. */
   speculation: Speculation;
   computeAhead: ComputeAhead;
@@ -63,7 +66,7 @@ export const DEFAULT_ENGINE_SETTINGS: EngineSettings = {
   cuda: "auto",
   threads: 0,
   contextLength: 0,
-  kvCacheType: "f16",
+  kvCacheType: "auto",
   speculation: "auto",
   computeAhead: "auto",
   idleReleaseMinutes: 5,

@@ -153,6 +153,16 @@ describe("plan", () => {
     expect(placement.shortfall).toBeNull();
   });
 
+  it("chooses the type of the KV cache when it may, and has what was asked for otherwise", async () => {
+    const placed = (kvCacheType: "auto" | "f16" | "q8_0") =>
+      engine.planModel({ ...plan, path: modelPath, kvCacheType });
+    const chosen = await placed("auto");
+    expect(chosen.kvCacheType).toBe("f16");
+    expect(chosen.explanation.join(" ")).toContain("The KV cache is in F16, because no card is used");
+    expect((await placed("f16")).explanation.join(" ")).not.toContain("because");
+    expect(await placed("q8_0")).toMatchObject({ kvCacheType: "q8_0", kvBytes: (chosen.kvBytes * 17) / 32 });
+  });
+
   it("predicts passes when asked, also where the processor computes all, and places nothing otherwise", async () => {
     const placement = await engine.planModel({ ...plan, path: modelPath, forecast: true });
     const { predictedPasses: passes, ...rest } = placement;

@@ -214,6 +214,10 @@ ModelProfile read_model_profile(const std::string& path) {
     const uint64_t head_width = profile.embedding / heads;
     const uint64_t key_width = own("attention.key_length").value_or(head_width);
     const uint64_t value_width = own("attention.value_length").value_or(head_width);
+    profile.heads = static_cast<uint32_t>(heads);
+    profile.kv_heads = static_cast<uint32_t>(kv_heads);
+    profile.key_width = static_cast<uint32_t>(key_width);
+    profile.value_width = static_cast<uint32_t>(value_width);
     profile.kv_bytes_per_token.assign(layers, kv_heads * (key_width + value_width) * sizeof(ggml_fp16_t));
     const auto block = static_cast<uint64_t>(ggml_blck_size(GGML_TYPE_Q8_0));
     // Compressed caches are read by kernels of their own.

@@ -35,6 +35,10 @@ struct ModelProfile {
     std::vector<uint64_t> kv_bytes_per_token;  // (layer) keys and values of one token
     KvType kv_type = KvType::F16;
     bool can_quantise_kv = false;              // keys and values divide into the blocks of quantised types
+    uint32_t heads = 0;                        // of the queries, of a layer
+    uint32_t kv_heads = 0;                     // of keys and values
+    uint32_t key_width = 0;                    // of a head
+    uint32_t value_width = 0;
     uint64_t embedding_bytes = 0;              // the token embedding; always computed by the processor
     uint64_t output_bytes = 0;                 // the output head and norm; tied ones are counted once more
     std::map<std::string, uint64_t> type_bytes;  // of layers and output by their type of weights, ggml's name, such as "q4_K"

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "plan/kv_choice.h"
 #include "plan/several_cards.h"
 #include "plan/shortfall.h"
 #include "runtime/engine_error.h"
@@ -334,12 +335,13 @@ void find_and_explain_shortfall(const ModelProfile& model, const PlacementReques
 
 Placement plan_placement(const ModelProfile& given, const PlacementRequest& request) {
     if (request.exact_passes) return plan_exact(given, request);
-    const ModelProfile model = given.with_kv(request.kv_type);
+    if (!request.kv_type) return plan_with_best_kv(given, request);
+    const ModelProfile model = given.with_kv(*request.kv_type);
     Placement placement = place(model, request);
     find_and_explain_shortfall(model, request, placement);
     placement.explanation.push_back("Weights in RAM: " + mib(placement.host_bytes) + "; KV cache for " + std::to_string(request.context_length) +
                                     " tokens: " + mib(placement.kv_bytes) + (model.kv_type == KvType::Q8_0 ? " in Q8_0." : "."));
-    if (model.kv_type != request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
+    if (model.kv_type != *request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
     check_ram(model, request, placement);
     return placement;
 }

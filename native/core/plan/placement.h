@@ -4,7 +4,8 @@
 // Of a card whose speed is known, a model that does not fit is placed unit by unit (unit_plan.h), and over further cards
 // whose speed is known where that is faster (several_cards.h). Of another one the split is static: whole layers, the last
 // ones on the card together with the output head, as llama.cpp's n_gpu_layers places them. Integrated graphics are used
-// only where there is no card. Why there is no more on a card is told by shortfall.h.
+// only where there is no card. Where no type of KV cache is asked for, kv_choice.h decides; why there is no more on a card is told
+// by shortfall.h.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct CardMemory {
     std::optional<DeviceProfile> profile{};  // where it was measured
     uint64_t used = 0;         // bytes that other models of this process have there, for the limit
     uint64_t most = UINT64_MAX;  // bytes that the card has not refused yet
+    bool reads_quantised_kv = true;  // computes attention over a KV cache in Q8_0 by itself
 };
 
 struct PlacementRequest {
@@ -39,7 +41,7 @@ struct PlacementRequest {
     bool use_gpu = true;
     uint64_t vram_limit = 0;      // bytes that all models may use of each card; 0: free memory less a margin
     uint64_t vram_reserved = 0;   // bytes kept for another model, on the card with the most memory that models may use
-    KvType kv_type = KvType::F16;
+    std::optional<KvType> kv_type = KvType::F16;  // none: what serves best
     bool exact_passes = false;    // what a pass computes shall not depend on how many tokens it takes
     std::vector<CardMemory> cards;
     uint64_t ram_total = 0;       // bytes

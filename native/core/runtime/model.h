@@ -52,7 +52,7 @@ struct PlanOptions {
     uint64_t vram_limit = 0;      // bytes that all models may use of each card; 0: free memory less a margin
     std::map<std::string, uint64_t> vram_used{};  // of that, by other models; by ggml's name of the card
     uint64_t vram_reserved = 0;   // bytes that are kept for another model, on the card with the most memory that models may use
-    KvType kv_type = KvType::F16;
+    std::optional<KvType> kv_type = KvType::F16;  // none: what serves best (kv_choice.h)
     // A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor, with
     // slower kernels and a Q8_0 cache.
     bool exact_passes = false;

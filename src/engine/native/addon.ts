@@ -7,7 +7,7 @@
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
 import type { Confidence } from "../../shared/completion";
-import type { KvCacheType, Speculation } from "../../shared/engine_settings";
+import type { KvCacheChoice, KvCacheType, Speculation } from "../../shared/engine_settings";
 import type { Guesses, Priority } from "../../shared/generation";
 import type { PlacementShortfall } from "../../shared/placement";
 
@@ -144,7 +144,7 @@ export interface PlanOptions {
   /** Bytes of that, or of what is free, that stay free for another model, on the card with the most of it. Default: 0. */
   vramReservedBytes?: number;
   /** Default: `f16`. */
-  kvCacheType?: KvCacheType;
+  kvCacheType?: KvCacheChoice;
   /**
    * A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor,
    * with slower kernels and a `q8_0` cache. Default: false.
@@ -176,7 +176,7 @@ export interface NativePlacement {
   hostBytes: number;
   deviceBytes: number;
   kvBytes: number;
-  /** `f16` also where the model cannot have another one. */
+  /** What was asked for or chosen; `f16` also where the model cannot have another one. */
   kvCacheType: KvCacheType;
   /** They were asked for, and are possible here. */
   exactPasses: boolean;

@@ -89,10 +89,12 @@ function memoryAdvice({ models, settings }: MachineReport): Advice[] {
   const advice: Advice[] = [];
   const cut = models.filter(isCut);
   const cache = Math.max(0, ...cut.map(({ placement }) => placement?.kvBytes ?? 0));
-  if (cut.length > 0 && settings.kvCacheType === "f16") {
+  if (cut.length > 0 && settings.kvCacheType !== "q8_0") {
     const names = cut.map(({ name }) => name).join(", ");
+    // With `auto` the planner has looked at it.
+    const halved = settings.kvCacheType === "f16" ? "nmos.engine.kvCacheType q8_0 halves it, " : "";
     advice.push({
-      text: `More of ${names} fits the card with a smaller KV cache, which takes ${formatBytes(cache)}: nmos.engine.kvCacheType q8_0 halves it, a shorter nmos.engine.contextLength makes it smaller.`,
+      text: `More of ${names} fits the card with a smaller KV cache, which takes ${formatBytes(cache)}: ${halved}a shorter nmos.engine.contextLength makes it smaller.`,
     });
   }
   const slow = models.filter((model) => (decodeSpeed(model)?.tokensPerSecond ?? Infinity) < slowTokensPerSecond);

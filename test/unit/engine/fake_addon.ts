@@ -148,7 +148,7 @@ function planned({ contextLength, kvCacheType = "f16" }: PlanOptions): NativePla
     hostBytes: 1000,
     deviceBytes: 0,
     kvBytes: 100,
-    kvCacheType,
+    kvCacheType: kvCacheType === "q8_0" ? "q8_0" : "f16",
     exactPasses: false,
     contextLength,
     shortfall: null,

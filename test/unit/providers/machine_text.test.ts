@@ -67,6 +67,11 @@ describe("what would make it faster", () => {
     { models: [forecast({ placement: cut })], settings: { ...settings, kvCacheType: "f16" } },
     "More of Model M fits the card with a smaller KV cache, which takes 210 MB: nmos.engine.kvCacheType q8_0",
   );
+  check(
+    "a shorter context where the planner has chosen the cache",
+    { models: [forecast({ placement: cut })], settings: { ...settings, kvCacheType: "auto" } },
+    "which takes 210 MB: a shorter nmos.engine.contextLength makes it smaller.",
+  );
   check("no smaller context where all fits", {
     models: [forecast({ placement: whole })],
     settings: { ...settings, kvCacheType: "f16" },
