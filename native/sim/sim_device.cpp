@@ -52,6 +52,17 @@ ggml_backend_dev_t processor() {
     return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
 }
 
+thread_local int depth_inside = 0;
+
+// This thread is inside a card as long as it lives.
+class Inside {
+  public:
+    Inside() { ++depth_inside; }
+    ~Inside() { --depth_inside; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+};
+
 // A graph as it is at this moment: what happens to the tensors' pointers afterwards does not matter, as on a card, which
 // reads them when the command is given.
 class Snapshot {
@@ -88,6 +99,10 @@ class Snapshot {
 };
 
 }  // namespace
+
+bool is_inside_card() {
+    return depth_inside > 0;
+}
 
 struct SimDevice::Event {
     ggml_backend_event ggml{};
@@ -171,11 +186,18 @@ struct SimDevice::Ggml {
 
 // Memory
 
+bool SimDevice::refuses() {
+    const uint64_t request = requests_++;
+    return refusal_.lasting ? request >= refusal_.granted : request == refusal_.granted;
+}
+
 ggml_backend_buffer_t SimDevice::allocate(ggml_backend_buffer_type_t type, size_t size, bool host) {
+    const Inside inside;
     std::lock_guard lock(mutex_);
     if (granted_allocations_ == 0) throw std::runtime_error(name_ + ": the device was lost");
     if (granted_allocations_ > 0) --granted_allocations_;
-    const bool fails = failing_allocation_ >= 0 && failing_allocation_-- == 0;
+    const bool refused = refuses();
+    const bool fails = (failing_allocation_ >= 0 && failing_allocation_-- == 0) || refused;
     if (host && (fails || (refused_pinned_ > 0 && ++pinned_requests_ % refused_pinned_ == 0))) {
         return ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), size);
     }
@@ -265,6 +287,7 @@ double SimDevice::seconds_of(const ggml_tensor* node) const {
 // Commands
 
 bool SimDevice::compute(Queue& queue, ggml_cgraph* graph) {
+    const Inside inside;
     std::lock_guard lock(mutex_);
     if (is_lost_) return false;
     if (mode_ == Mode::Exact) {
@@ -288,6 +311,7 @@ bool SimDevice::compute(Queue& queue, ggml_cgraph* graph) {
 }
 
 void SimDevice::transfer(Queue& queue, Direction direction, void* to, const void* from, size_t size) {
+    const Inside inside;
     const void* const host = direction == Direction::Up ? from : to;
     {
         std::lock_guard lock(mutex_);
@@ -322,6 +346,7 @@ void SimDevice::transfer_now(Direction direction, void* to, const void* from, si
 }
 
 void SimDevice::draw_numbers(void* data, size_t size) {
+    const Inside inside;
     if (noise_.empty()) {
         noise_.resize(1 << 16);
         std::uniform_real_distribution<float> number(-1, 1);
@@ -338,6 +363,7 @@ void SimDevice::draw_numbers(void* data, size_t size) {
 
 void SimDevice::draw_orders(const ggml_tensor* tensor, void* data, size_t size) {
     if (mode_ != Mode::Timed || tensor->type != GGML_TYPE_I32) return;
+    const Inside inside;
     const auto columns = static_cast<size_t>((tensor->view_src ? tensor->view_src : tensor)->ne[0]);
     std::lock_guard lock(mutex_);
     std::vector<int32_t> order(columns);
@@ -367,6 +393,7 @@ void SimDevice::record(Queue& queue, Event& event) {
 }
 
 void SimDevice::wait(Queue& queue, const Event& event) {
+    const Inside inside;
     std::lock_guard lock(mutex_);
     queue.free_at = std::max(queue.free_at, event.moment);
     // As it is now: the event may be recorded anew before the queue gets there.
@@ -394,6 +421,7 @@ void SimDevice::synchronize(const Event& event) {
 }
 
 void SimDevice::run_until(const std::function<bool()>& finished) {
+    const Inside inside;
     while (mode_ == Mode::Exact && !finished()) {
         std::vector<Queue*> ready;
         for (Queue* queue : queues_) {
@@ -498,8 +526,9 @@ SimDevice::Ggml::Ggml(SimDevice& owner) {
     };
     to.init_backend = [](ggml_backend_dev_t of, const char*) {
         SimDevice& card = self(of);
+        const Inside inside;
         std::lock_guard lock(card.mutex_);
-        return &card.queues_.emplace_back(new Queue(card))->ggml;
+        return card.refuses() ? nullptr : &card.queues_.emplace_back(new Queue(card))->ggml;
     };
     to.get_buffer_type = [](ggml_backend_dev_t of) { return &self(of).ggml_->memory; };
     to.get_host_buffer_type = [](ggml_backend_dev_t of) { return &self(of).ggml_->pinned; };
@@ -516,7 +545,11 @@ SimDevice::Ggml::Ggml(SimDevice& owner) {
         }
     };
     to.supports_buft = [](ggml_backend_dev_t of, ggml_backend_buffer_type_t type) { return type == &self(of).ggml_->memory; };
-    to.event_new = [](ggml_backend_dev_t of) {
+    to.event_new = [](ggml_backend_dev_t of) -> ggml_backend_event_t {
+        SimDevice& card = self(of);
+        const Inside inside;
+        std::lock_guard lock(card.mutex_);
+        if (card.refuses()) return nullptr;
         auto* const event = new Event;
         event->ggml = {of, event};
         return &event->ggml;
@@ -562,6 +595,17 @@ void SimDevice::set_foreign_bytes(uint64_t bytes) {
 void SimDevice::fail_allocation(int after) {
     std::lock_guard lock(mutex_);
     failing_allocation_ = after;
+}
+
+void SimDevice::refuse(Refusal refusal) {
+    std::lock_guard lock(mutex_);
+    refusal_ = refusal;
+    requests_ = 0;
+}
+
+uint64_t SimDevice::requests() const {
+    std::lock_guard lock(mutex_);
+    return requests_;
 }
 
 void SimDevice::break_allocations(int after) {

@@ -36,6 +36,15 @@ struct Traffic {
     double stalled_seconds = 0;    // computations that could have begun waited so long for events of other queues, simulated
 };
 
+// Which of what is asked of a card is refused: memory of either kind, queues and events.
+struct Refusal {
+    uint64_t granted = UINT64_MAX;  // requests before the one that is
+    bool lasting = false;           // and all behind it
+};
+
+// Whether this thread is at work inside a card: what memory it asks the system for there, its driver does.
+bool is_inside_card();
+
 class SimDevice {
   public:
     static SimDevice& create(const CardProfile& profile, Mode mode);
@@ -49,6 +58,11 @@ class SimDevice {
     void set_foreign_bytes(uint64_t bytes);
     // The next allocation but `after` fails; a negative number: none does.
     void fail_allocation(int after);
+    // From now on, until the next call. Instead of pinned memory that is refused there is ordinary memory, as from drivers that have
+    // none left.
+    void refuse(Refusal refusal);
+    // Since then.
+    uint64_t requests() const;
     // Every allocation but the next `after` throws, as by drivers whose card was lost; a negative number: none does.
     void break_allocations(int after);
     // Exact: copies of so many bytes to RAM are lost from now on; 0: none.
@@ -76,6 +90,8 @@ class SimDevice {
 
     ggml_backend_buffer_t allocate(ggml_backend_buffer_type_t type, size_t size, bool host);
     void free_memory(Buffer& buffer);
+    // Counts a request.
+    bool refuses();
     bool is_pinned(const void* memory) const;
 
     // Adds a command to a queue. False when the card is lost.
@@ -109,6 +125,8 @@ class SimDevice {
     uint64_t used_ = 0;                     // bytes of VRAM
     uint64_t foreign_ = 0;                  // bytes of VRAM
     int failing_allocation_ = -1;
+    Refusal refusal_;
+    uint64_t requests_ = 0;
     int granted_allocations_ = -1;          // until they throw; negative: they do not
     size_t lost_download_ = 0;              // bytes
     uint32_t refused_pinned_ = 0;           // one in so many

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <optional>
-#include <string>
 
 #include "runtime/log.h"
 
@@ -27,7 +27,6 @@ ExpertMover::~ExpertMover() = default;
 
 void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle) {
     if (job_) {
-        // After one that failed no other is begun.
         if (job_->done && !job_->failed) finish();
         return;
     }
@@ -53,16 +52,26 @@ void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle
         const ggml_tensor* const whole = best->whole().all()[i];
         job_->leaving[i] = swap->out ? static_cast<const char*>(whole->data) + *swap->out * whole->nb[2] : nullptr;
     }
-    thread_->post([this, job = job_] {
-        try {
-            copy(*job);
-        } catch (const std::exception& error) {
-            log(LogLevel::Warn, std::string("Experts are no longer brought into graphics memory: ") + error.what());
-            job->failed = true;
-        }
-        job->done = true;
-        job->done.notify_all();
-    });
+    // For good: after one that failed no other is begun.
+    const auto give_up = [](Job& job, const char* why) {
+        job.failed = true;
+        log(LogLevel::Warn, "Experts are no longer brought into graphics memory:");
+        log(LogLevel::Warn, why);
+    };
+    try {
+        thread_->post([this, job = job_, give_up] {
+            try {
+                copy(*job);
+            } catch (const std::exception& error) {
+                give_up(*job, error.what());
+            }
+            job->done = true;
+            job->done.notify_all();
+        });
+    } catch (const std::bad_alloc& error) {
+        give_up(*job_, error.what());
+        job_->done = true;
+    }
 }
 
 void ExpertMover::copy(const Job& job) {

@@ -101,8 +101,15 @@ ggml_backend_buffer_t HostWeights::Ggml::adopt(ggml_backend_dev_t device, void* 
 }
 
 ggml_status HostWeights::Ggml::init_tensor(ggml_backend_buffer_t buffer, ggml_tensor* tensor) {
-    if (!tensor->view_src) self(buffer->buft).add(tensor);
-    return GGML_STATUS_SUCCESS;
+    HostWeights& weights = self(buffer->buft);
+    try {
+        if (!tensor->view_src) weights.add(tensor);
+        return GGML_STATUS_SUCCESS;
+    } catch (const std::bad_alloc&) {
+        // Not every caller looks at what this returns, and none of them, in C, can be thrown through.
+        weights.refused_ = true;
+        return GGML_STATUS_ALLOC_FAILED;
+    }
 }
 
 void HostWeights::Ggml::properties(ggml_backend_dev_t, ggml_backend_dev_props* properties) {
@@ -292,6 +299,7 @@ void HostWeights::pin(HostUnit& unit) {
 }
 
 bool HostWeights::settle(const std::function<bool(float)>& go_on) {
+    if (refused_) throw EngineError(ErrorCode::OutOfMemory, "There is no memory for the list of a model's weights. Close other programs.");
     if (options_.memory == HostMemory::Pinned) {
         for (auto& [id, unit] : units_) {
             if (!go_on(0)) return false;

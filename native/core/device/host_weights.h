@@ -72,8 +72,8 @@ class HostWeights {
 
     ggml_backend_dev_t card() const { return card_; }
     // Cuts up the networks, copies what is pinned into such memory and what is resident into VRAM. Every few milliseconds it asks,
-    // with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the card has
-    // no room.
+    // with the share that is done, from 0 to 1, whether it shall go on; false when not. Throws OUT_OF_MEMORY when the card or
+    // the system has no room.
     bool settle(const std::function<bool(float)>& go_on);
     // The model is gone: gives all memory back. Nothing may use the weights, nor upload them.
     void give_up();
@@ -134,6 +134,7 @@ class HostWeights {
     std::atomic<uint64_t> expert_hits_{0};
     std::vector<ggml_backend_buffer_ptr> pinned_;
     size_t largest_result_ = 0;
+    bool refused_ = false;  // there was no memory to list a weight while llama.cpp loaded
     std::atomic<ggml_threadpool_t> threadpool_ = nullptr;
     std::unique_ptr<Ggml> ggml_;
 };

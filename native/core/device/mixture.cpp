@@ -24,6 +24,10 @@ std::optional<MixtureNodes> MixtureNodes::find(const ggml_cgraph* graph, int beg
 HostMixture::HostMixture(const NetworkTensors& whole, const NetworkCut& cut)
     : whole_(whole), usage_(static_cast<size_t>(whole.gate->ne[2])), vram_place_(usage_.experts(), no_place), expert_in_(cut.resident),
       pinned_place_(usage_.experts(), no_place), slot_place_(usage_.experts(), no_place) {
+    // Moves have room for what they note: they end between two passes, and half of one would be worse than none.
+    free_pinned_.reserve(experts());
+    free_slots_.reserve(experts());
+    in_slot_.resize(static_cast<size_t>(slot_places()));
     std::iota(expert_in_.begin(), expert_in_.end(), 0);
     std::copy(expert_in_.begin(), expert_in_.end(), vram_place_.begin());
     for (size_t i = 0; i < homes_.size(); ++i) {
@@ -78,6 +82,7 @@ void HostMixture::set_home(size_t expert) {
 
 void HostMixture::stream_with(HostUnit& unit, const std::array<size_t, 3>& slot_offsets, const std::array<size_t, 3>& paddings) {
     unit_ = &unit;
+    unit.weights.reserve(homes_.size() * in_slot_.size());
     slot_offsets_ = slot_offsets;
     paddings_ = paddings;
     for (auto place = static_cast<int32_t>(slot_places()); place-- > 0;) free_slots_.push_back(place);
@@ -96,16 +101,16 @@ void HostMixture::give_slots() {
 
 // In the order in which they lie in a slot, so that what lies one behind the other in RAM, too, is copied at once.
 void HostMixture::list_weights() {
-    std::vector<size_t> in_slot(static_cast<size_t>(slot_places()), experts());
+    std::ranges::fill(in_slot_, experts());
     for (size_t expert = 0; expert < experts(); ++expert) {
-        if (slot_place_[expert] != no_place) in_slot[static_cast<size_t>(slot_place_[expert])] = expert;
+        if (slot_place_[expert] != no_place) in_slot_[static_cast<size_t>(slot_place_[expert])] = expert;
     }
     unit_->weights.clear();
     for (size_t i = 0; i < homes_.size(); ++i) {
-        for (size_t place = 0; place < in_slot.size(); ++place) {
-            if (in_slot[place] == experts()) continue;
-            ggml_tensor& home = homes_[i][in_slot[place]];
-            unit_->weights.push_back({&home, slot_offsets_[i] + place * home.nb[2], place + 1 == in_slot.size() ? paddings_[i] : 0});
+        for (size_t place = 0; place < in_slot_.size(); ++place) {
+            if (in_slot_[place] == experts()) continue;
+            ggml_tensor& home = homes_[i][in_slot_[place]];
+            unit_->weights.push_back({&home, slot_offsets_[i] + place * home.nb[2], place + 1 == in_slot_.size() ? paddings_[i] : 0});
         }
     }
 }

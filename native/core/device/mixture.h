@@ -116,6 +116,7 @@ class HostMixture {
     std::vector<int32_t> slot_place_;    // (expert)
     std::vector<int32_t> free_pinned_;
     std::vector<int32_t> free_slots_;
+    std::vector<size_t> in_slot_;        // (place) the expert, `experts()` where there is none
     std::array<std::vector<ggml_tensor>, 3> homes_;  // (weight)(expert) in RAM
     HostUnit* unit_ = nullptr;
     std::array<size_t, 3> slot_offsets_{};

@@ -24,8 +24,7 @@ std::vector<Returning> returning_to(HostMixture& mixture) {
 
 }  // namespace
 
-uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most) {
-    uint64_t copied = 0;
+void StreamingDevice::copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t& restored) {
     std::vector<std::pair<HostMixture*, std::vector<Returning>>> released;
     {
         // Under it experts are moved, but none of a mixture that is released.
@@ -35,10 +34,10 @@ uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::functio
         }
     }
     for (const auto& [mixture, experts] : released) {
-        if (mixture->vram_bytes() > most - copied) return copied;
+        if (mixture->vram_bytes() > most - restored) return;
         const auto places = static_cast<int64_t>(mixture->expert_in_vram().size());
         const HostMixture::RoomPtr vram = go_on() ? mixture->make_room(ggml_backend_dev_buffer_type(card_), places) : nullptr;
-        if (!vram) return copied;
+        if (!vram) return;
         const auto* const base = static_cast<const char*>(ggml_backend_buffer_get_base(vram->buffer.get()));
         std::vector<Upload::Part> parts;
         for (const Returning& expert : experts) {
@@ -47,12 +46,11 @@ uint64_t StreamingDevice::copy_mixtures(HostWeights& weights, const std::functio
                 parts.push_back(Upload::Part::of(&expert.weights[i], begin + vram->offset(i, expert.place)));
             }
         }
-        if (!restorer_->copy(vram->buffer.get(), parts, go_on)) return copied;
-        copied += mixture->vram_bytes();
+        if (!restorer_->copy(vram->buffer.get(), parts, go_on)) return;
         std::lock_guard lock(restored_mutex_);
         restored_mixtures_.emplace_back(mixture, vram);
+        restored += mixture->vram_bytes();
     }
-    return copied;
 }
 
 }  // namespace nmos

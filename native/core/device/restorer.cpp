@@ -71,12 +71,21 @@ bool Restorer::copy(ggml_backend_buffer_t room, const std::vector<Upload::Part>&
     job.whole = bytes_of(room);
     for (const Upload::Part& part : parts) divide(part, job.waiting);
     if (lanes_.empty()) return copy(job, go_on);
+    const auto wait = [&] {
+        for (Lane& lane : lanes_) lane.uploader->synchronize();
+    };
     bool all = true;
-    for (size_t turn = 0; all && !job.waiting.empty(); ++turn) {
-        feed(lanes_[turn % lanes_.size()], job);
-        all = go_on();
+    try {
+        for (size_t turn = 0; all && !job.waiting.empty(); ++turn) {
+            feed(lanes_[turn % lanes_.size()], job);
+            all = go_on();
+        }
+    } catch (...) {
+        // What is under way goes into the room and reads the job.
+        wait();
+        throw;
     }
-    for (Lane& lane : lanes_) lane.uploader->synchronize();
+    wait();
     return all;
 }
 

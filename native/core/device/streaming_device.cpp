@@ -75,6 +75,33 @@ struct StreamingDevice::Backend {
     bool cancelled() const { return is_cancelled && is_cancelled(cancelled_data); }
 };
 
+class StreamingDevice::StoppedQueues {
+  public:
+    explicit StoppedQueues(const std::set<Backend*>& queues) : queues_(queues) {
+        try {
+            for (Backend* queue : queues_) {
+                queue->mutex.lock();
+                ++stopped_;
+                ggml_backend_synchronize(queue->compute.get());
+            }
+        } catch (...) {
+            let_go();
+            throw;
+        }
+    }
+    ~StoppedQueues() { let_go(); }
+    StoppedQueues(const StoppedQueues&) = delete;
+    StoppedQueues& operator=(const StoppedQueues&) = delete;
+
+  private:
+    void let_go() {
+        for (auto queue = queues_.begin(); stopped_ > 0; ++queue, --stopped_) (*queue)->mutex.unlock();
+    }
+
+    const std::set<Backend*>& queues_;
+    size_t stopped_ = 0;  // the first so many
+};
+
 // The results of a network's shares on the card: added up one after the other, the last sum where the network's belongs.
 struct StreamingDevice::Results {
     Backend& queue;
@@ -145,7 +172,7 @@ bool StreamingDevice::Backend::keep_inputs(ggml_cgraph* graph, ggml_backend_grap
 // to the segment before them.
 ggml_status StreamingDevice::Backend::compute_graph(ggml_cgraph* graph) {
     std::lock_guard passing(device.mutex_);
-    if (device.last_mixtures_) device.mover_.step(*device.last_mixtures_, [&] { device.stop_queues(); });
+    if (device.last_mixtures_) device.mover_.step(*device.last_mixtures_, [&] { const StoppedQueues stopped(device.queues_); });
     std::lock_guard using_queue(mutex);
     InVram in_vram;
     int begin = 0;
@@ -482,9 +509,13 @@ StreamingDevice& StreamingDevice::over(ggml_backend_dev_t card) {
     static std::mutex mutex;
     // Freed never: ggml keeps what was registered until the process ends.
     static std::map<ggml_backend_dev_t, StreamingDevice*>& devices = *new std::map<ggml_backend_dev_t, StreamingDevice*>;
+    static size_t made = 0;
     std::lock_guard lock(mutex);
     StreamingDevice*& device = devices[card];
-    if (!device) device = new StreamingDevice(card, "NMOS" + std::to_string(devices.size() - 1));
+    if (!device) {
+        device = new StreamingDevice(card, "NMOS" + std::to_string(made));
+        ++made;
+    }
     return *device;
 }
 
@@ -496,20 +527,13 @@ ggml_backend_dev_t StreamingDevice::handle() const {
     return &ggml_->device;
 }
 
-std::vector<std::unique_lock<std::mutex>> StreamingDevice::stop_queues() {
-    std::vector<std::unique_lock<std::mutex>> stopped;
-    for (Backend* queue : queues_) {
-        stopped.emplace_back(queue->mutex);
-        ggml_backend_synchronize(queue->compute.get());
-    }
-    return stopped;
-}
-
 uint32_t StreamingDevice::reserve_slots(const HostWeights& weights, uint32_t count) {
     std::lock_guard lock(mutex_);
-    const auto stopped = stop_queues();
+    const StoppedQueues stopped(queues_);
+    // Before there are any: they go with the last weights that are forgotten.
+    const bool is_new = users_.insert(&weights).second;
     const uint32_t slots = ring_.reserve(count, weights.largest_streamed());
-    if (slots > 0) users_.insert(&weights);
+    if (slots == 0 && is_new) users_.erase(&weights);
     return slots;
 }
 
@@ -528,7 +552,7 @@ uint64_t StreamingDevice::release(HostWeights& weights, uint64_t bytes) {
         if (mixture->vram()) mixtures.push_back(mixture);
     }
     if (in_vram.empty() && mixtures.empty()) return 0;
-    const auto stopped = stop_queues();
+    const StoppedQueues stopped(queues_);
     ++moves_;
     uint64_t released = 0;
     for (auto mixture = mixtures.rbegin(); mixture != mixtures.rend() && released < bytes; ++mixture) {
@@ -552,11 +576,17 @@ uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool
             if (!share.unit && !share.in_vram()) released.push_back(share.network.get());
         }
     }
-    const uint64_t copied = restorer_->restore(released, go_on, most, [this](NetworkShare& share, NetworkShare::Room room) {
-        std::lock_guard lock(restored_mutex_);
-        restored_.emplace_back(&share, std::move(room));
-    });
-    const uint64_t restored = copied + copy_mixtures(weights, go_on, most - copied);
+    uint64_t restored = 0;
+    try {
+        restorer_->restore(released, go_on, most, [&](NetworkShare& share, NetworkShare::Room room) {
+            std::lock_guard lock(restored_mutex_);
+            restored_.emplace_back(&share, std::move(room));
+            restored += share.bytes();
+        });
+        copy_mixtures(weights, go_on, most, restored);
+    } catch (const std::bad_alloc&) {
+        // As where the card has no more: what is there by now counts.
+    }
     std::lock_guard lock(mutex_);
     adopt_restored();
     return restored;
@@ -603,7 +633,7 @@ void StreamingDevice::forget(const HostWeights& weights) {
     mover_.forget(weights);
     if (last_mixtures_ == &weights) last_mixtures_ = nullptr;
     if (users_.erase(&weights) == 0) return;
-    const auto stopped = stop_queues();
+    const StoppedQueues stopped(queues_);
     ring_.forget(weights);
     if (users_.empty()) ring_.release();
 }

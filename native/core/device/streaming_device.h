@@ -44,7 +44,7 @@ class StreamingDevice {
     // the processor computes them from then on. Waits for the pass under way. Returns the bytes.
     uint64_t release(HostWeights& weights, uint64_t bytes);
     // Brings shares that were released into VRAM again, beside passes that run meanwhile and compute with them as soon as
-    // they are there, as far as the card grants memory, at most `most` bytes, and while `go_on` says so: it is asked several
+    // they are there, as far as card and system grant memory, at most `most` bytes, and while `go_on` says so: it is asked several
     // times in a few milliseconds. Returns the bytes.
     uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most = UINT64_MAX);
     // Reads what is mapped ahead, as long as `go_on` says so; it is asked several times in a few milliseconds.
@@ -66,13 +66,13 @@ class StreamingDevice {
 
     StreamingDevice(ggml_backend_dev_t card, std::string name);
 
-    // Waits for all that the queues were given, and for whoever uses them; they do nothing as long as the result lives. Under
-    // mutex_.
-    std::vector<std::unique_lock<std::mutex>> stop_queues();
+    // Waits for all that the queues were given, and for whoever uses them; they do nothing as long as it lives. Under mutex_. Needs
+    // no memory, because weights are also freed where there is none.
+    class StoppedQueues;
     // Lets the card compute what has been copied; also in the middle of a pass, between two networks. Under mutex_.
     void adopt_restored();
-    // Copies the experts of released mixtures back, of each all or none, as `restore` does. Returns the bytes.
-    uint64_t copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most);
+    // Copies the experts of released mixtures back, of each all or none, as `restore` does. Adds the bytes to `restored`.
+    void copy_mixtures(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most, uint64_t& restored);
 
     ggml_backend_dev_t card_;
     std::string name_;

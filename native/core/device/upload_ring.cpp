@@ -44,7 +44,8 @@ void UploadRing::add_slots(uint32_t count) {
     }
 }
 
-bool UploadRing::add_slot(size_t bytes) {
+// What the system refuses counts as what the card does: those that are there stay.
+bool UploadRing::add_slot(size_t bytes) try {
     auto slot = std::make_unique<Slot>();
     slot->buffer.reset(ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(card_), bytes));
     if (!slot->buffer) return false;
@@ -58,6 +59,8 @@ bool UploadRing::add_slot(size_t bytes) {
     }
     slots_.push_back(std::move(slot));
     return true;
+} catch (const std::bad_alloc&) {
+    return false;
 }
 
 void UploadRing::release() {
@@ -137,6 +140,8 @@ void UploadRing::upload(Slot& slot, const HostWeights& weights, const HostUnit& 
         uploader_->wait_until_given(slot.ticket);
         slot.ticket = uploader_->begin(std::move(upload));
     } else {
+        // Until all of it is there.
+        slot.unit = nullptr;
         std::vector<char> rows;
         for (const Upload::Part& part : upload.parts) {
             const void* data = part.data;

@@ -52,7 +52,7 @@ Uploader::Uploader(ggml_backend_dev_t card) : queue_(ggml_backend_dev_init(card,
         piece.copied.reset(ggml_backend_event_new(card));
         piece.staging = allocate_pinned(card, piece_bytes);
         if (!piece.staging) piece.staging.reset(ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(processor), piece_bytes));
-        if (!piece.staging) throw EngineError(ErrorCode::OutOfMemory, "There is no memory for a piece of an upload. Close other programs.");
+        if (!piece.copied || !piece.staging) throw EngineError(ErrorCode::OutOfMemory, "There is no memory for a piece of an upload. Close other programs.");
     }
     thread_ = std::thread([this] {
         os::name_this_thread("nmos-upload");

@@ -40,6 +40,15 @@ uint32_t width_of(const ggml_tensor* node) {
 }
 
 InSlot::InSlot(const ggml_cgraph& nodes, const HostUnit& unit, const UploadRing::Place& place) {
+    try {
+        point_into(nodes, unit, place);
+    } catch (...) {
+        point_back();
+        throw;
+    }
+}
+
+void InSlot::point_into(const ggml_cgraph& nodes, const HostUnit& unit, const UploadRing::Place& place) {
     for (int i = 0; i < nodes.n_nodes; ++i) {
         for (ggml_tensor* operand : nodes.nodes[i]->src) {
             // One that several nodes use points into the slot already.
@@ -56,6 +65,10 @@ InSlot::InSlot(const ggml_cgraph& nodes, const HostUnit& unit, const UploadRing:
 }
 
 InSlot::~InSlot() {
+    point_back();
+}
+
+void InSlot::point_back() {
     for (const Moved& was : moved_) {
         was.operand->data = was.data;
         was.operand->buffer = was.buffer;

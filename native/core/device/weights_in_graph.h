@@ -35,6 +35,9 @@ class InSlot {
     uint32_t width() const { return width_; }
 
   private:
+    void point_into(const ggml_cgraph& nodes, const HostUnit& unit, const UploadRing::Place& place);
+    void point_back();
+
     struct Moved {
         ggml_tensor* operand;
         void* data;

@@ -250,19 +250,23 @@ void Engine::submit(std::shared_ptr<Session> session, GenerationRequest request,
     if (!request.cancellation) request.cancellation = std::make_shared<Cancellation>();
     watch(request.cancellation);
     const Priority priority = request.priority;
-    const auto job = std::make_shared<Generation>(session, std::move(request), std::move(on_text), std::move(on_done));
-    if (scheduler_.submit(job, priority)) return;
-    session->release();
-    throw EngineError(ErrorCode::Closed, "The engine was closed.");
+    run(std::make_shared<Generation>(session, std::move(request), std::move(on_text), std::move(on_done)), *session, priority);
 }
 
 void Engine::copy_cache(std::shared_ptr<Session> session, SnapshotPtr to_restore, Priority priority, SnapshotJob::OnDone on_done) {
     const auto cancellation = std::make_shared<Cancellation>();
     watch(cancellation);
-    const auto job = std::make_shared<SnapshotJob>(session, std::move(to_restore), cancellation, std::move(on_done));
-    if (scheduler_.submit(job, priority)) return;
-    session->release();
-    throw EngineError(ErrorCode::Closed, "The engine was closed.");
+    run(std::make_shared<SnapshotJob>(session, std::move(to_restore), cancellation, std::move(on_done)), *session, priority);
+}
+
+void Engine::run(std::shared_ptr<Job> job, Session& session, Priority priority) {
+    try {
+        if (scheduler_.submit(std::move(job), priority)) return;
+        throw EngineError(ErrorCode::Closed, "The engine was closed.");
+    } catch (...) {
+        session.release();
+        throw;
+    }
 }
 
 void Engine::watch(const CancellationPtr& cancellation) {
@@ -287,6 +291,14 @@ std::vector<std::shared_ptr<Model>> Engine::open_models() const {
     return open;
 }
 
+std::shared_ptr<Model> Engine::any_open_model() const {
+    std::lock_guard lock(mutex_);
+    for (const auto& weak : models_) {
+        if (auto model = weak.lock(); model && !model->closed()) return model;
+    }
+    return nullptr;
+}
+
 void Engine::cancel_running() {
     std::lock_guard lock(mutex_);
     closing_ = true;
@@ -300,7 +312,8 @@ void Engine::close() {
     loader_.finish();
     desk_.finish();
     scheduler_.finish();
-    for (const auto& model : open_models()) model->close();
+    // One by one: a list of them all would need memory.
+    while (const auto model = any_open_model()) model->close();
     std::lock_guard lock(mutex_);
     for (const auto& [count, pool] : pools_) cpu_functions().threadpool_free(pool);
     pools_.clear();

@@ -83,10 +83,14 @@ class Engine {
     // None when it was not measured.
     std::optional<DeviceProfile> profile_of(const std::string& device, int32_t threads, std::span<const TypeShare> types) const;
     PlacementRequest placement_request(const PlanOptions& options, const ModelProfile& profile, const Refusals& refusals = {}) const;
+    // Gives the compute thread a job that holds the session. Throws CLOSED, and what there is no memory for; the session is free then.
+    void run(std::shared_ptr<Job> job, Session& session, Priority priority);
     // Remembers it for `cancel_running`. Throws CLOSED.
     void watch(const CancellationPtr& cancellation);
     void cancel_running();
     std::vector<std::shared_ptr<Model>> open_models() const;
+    // Null when there is none.
+    std::shared_ptr<Model> any_open_model() const;
     uint64_t passes_computed() const;
 
     bool cpu_only_;

@@ -3,6 +3,7 @@
 #include <ggml.h>
 #include <llama.h>
 
+#include <exception>
 #include <list>
 #include <mutex>
 
@@ -32,7 +33,7 @@ LogLevel level_of(ggml_log_level level) {
 }
 
 // The libraries log pieces of lines ("....") as well as whole ones; pieces continue the level before them.
-void on_library_log(ggml_log_level level, const char* text, void*) {
+void add_to_line(ggml_log_level level, const char* text) {
     thread_local std::string line;
     thread_local LogLevel line_level = LogLevel::Debug;
     if (level != GGML_LOG_LEVEL_CONT) line_level = level_of(level);
@@ -40,6 +41,15 @@ void on_library_log(ggml_log_level level, const char* text, void*) {
     for (size_t end = line.find('\n'); end != std::string::npos; end = line.find('\n')) {
         if (end > 0) log(line_level, std::string_view(line).substr(0, end));
         line.erase(0, end + 1);
+    }
+}
+
+// They also log while they free what they have, where nothing may be thrown.
+void on_library_log(ggml_log_level level, const char* text, void*) {
+    try {
+        add_to_line(level, text);
+    } catch (const std::exception&) {
+        // There is no memory for the line.
     }
 }
 
@@ -59,14 +69,18 @@ std::shared_ptr<void> add_log_sink(LogSink sink) {
 }
 
 void log(LogLevel level, std::string_view text) {
-    if (level == LogLevel::Error && innermost_capture) {
-        std::string& captured = innermost_capture->text_;
-        if (!captured.empty()) captured += "; ";
-        captured += text;
-        level = LogLevel::Debug;
+    try {
+        if (level == LogLevel::Error && innermost_capture) {
+            std::string& captured = innermost_capture->text_;
+            if (!captured.empty()) captured += "; ";
+            captured += text;
+            level = LogLevel::Debug;
+        }
+        std::lock_guard lock(sinks().mutex);
+        for (const LogSink& sink : sinks().list) sink(level, text);
+    } catch (const std::exception&) {
+        // There is no memory for the message, and nobody to tell.
     }
-    std::lock_guard lock(sinks().mutex);
-    for (const LogSink& sink : sinks().list) sink(level, text);
 }
 
 ErrorCapture::ErrorCapture() : outer_(innermost_capture) {

@@ -21,6 +21,7 @@ void take_over_library_log();
 // Adds a sink for as long as the returned handle lives.
 std::shared_ptr<void> add_log_sink(LogSink sink);
 
+// Throws nothing: a message that there is no memory for is lost.
 void log(LogLevel level, std::string_view text);
 
 // Collects the errors logged by the current thread while it lives, so that a library call which only says "failed"

@@ -235,7 +235,7 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
     params.progress_callback_user_data = &progress;
 
     ErrorCapture errors;
-    llama_model* handle = llama_model_load_from_file(os::openable(options.plan.path).c_str(), params);
+    Handle handle(llama_model_load_from_file(os::openable(options.plan.path).c_str(), params));
     if (!handle) {
         if (options.cancellation && options.cancellation->cancelled()) return nullptr;
         const auto has = [&](const char* part) { return errors.text().find(part) != std::string::npos; };
@@ -244,7 +244,7 @@ std::shared_ptr<Model> Model::load(const LoadOptions& options, const ModelProfil
                           options.plan.path + " cannot be loaded: " + (errors.text().empty() ? "no reason was given" : errors.text()) +
                               (memory ? ". Lower the VRAM limit or choose a smaller model." : ". Choose a model this version of llama.cpp supports."));
     }
-    std::shared_ptr<Model> model(new Model(handle, std::move(host_weights), profile, std::move(placement)));
+    std::shared_ptr<Model> model(new Model(std::move(handle), std::move(host_weights), profile, std::move(placement)));
     const auto cards = static_cast<float>(model->host_weights_.size());
     float settled = 0;
     for (const CardWeights& own : model->host_weights_) {
@@ -283,8 +283,9 @@ void Model::reserve_slots() {
     }
 }
 
-Model::Model(llama_model* handle, std::vector<CardWeights> host_weights, const ModelProfile& profile, Placement placement)
-    : profile_(profile), placement_(std::move(placement)), host_weights_(std::move(host_weights)), handle_(handle) {
+Model::Model(Handle&& taken, std::vector<CardWeights>&& host_weights, const ModelProfile& profile, Placement placement)
+    : profile_(profile), placement_(std::move(placement)), host_weights_(std::move(host_weights)), handle_(std::move(taken)) {
+    const llama_model* const handle = handle_.get();
     const llama_vocab* vocab = llama_model_get_vocab(handle);
     vocabulary_.emplace(vocab);
     activity_.released.resize(placement_.cards.size());

@@ -134,7 +134,10 @@ class Model {
         std::unique_ptr<HostWeights> weights;
     };
 
-    Model(llama_model* handle, std::vector<CardWeights> host_weights, const ModelProfile& profile, Placement placement);
+    using Handle = std::unique_ptr<llama_model, Free>;
+
+    // By reference, so that model and weights are freed in their order when there is no memory for this.
+    Model(Handle&& taken, std::vector<CardWeights>&& host_weights, const ModelProfile& profile, Placement placement);
     void check_open() const;
     // Makes the upload slots. With fewer than planned the placement says so. Throws OUT_OF_MEMORY when a card grants none.
     void reserve_slots();
@@ -148,7 +151,7 @@ class Model {
     ModelProfile profile_;
     Placement placement_;
     std::vector<CardWeights> host_weights_;  // of networks and experts whose home is the mapped file; none where llama.cpp places all
-    std::unique_ptr<llama_model, Free> handle_;
+    Handle handle_;
     std::optional<Vocabulary> vocabulary_;
     ModelInfo info_;
     std::atomic<bool> closed_{false};

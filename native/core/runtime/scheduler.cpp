@@ -35,35 +35,29 @@ void Scheduler::finish() {
     if (thread_.joinable()) thread_.join();
 }
 
-std::shared_ptr<Job> Scheduler::take(size_t& priority) {
+void Scheduler::take(Queue& taken, size_t& priority) {
     size_t most_urgent = priority_count;
     for (priority = 0; priority < priority_count; ++priority) {
-        auto& queue = queues_[priority];
+        Queue& queue = queues_[priority];
         const auto cancelled = std::ranges::find_if(queue, [](const auto& job) { return job->cancelled(); });
-        if (cancelled != queue.end()) {
-            std::shared_ptr<Job> job = std::move(*cancelled);
-            queue.erase(cancelled);
-            return job;
-        }
+        if (cancelled != queue.end()) return taken.splice(taken.end(), queue, cancelled);
         if (!queue.empty()) most_urgent = std::min(most_urgent, priority);
     }
-    if (most_urgent == priority_count) return nullptr;
+    if (most_urgent == priority_count) return;
     priority = most_urgent;
-    std::shared_ptr<Job> job = std::move(queues_[priority].front());
-    queues_[priority].pop_front();
-    return job;
+    taken.splice(taken.end(), queues_[priority], queues_[priority].begin());
 }
 
 void Scheduler::run() {
     std::unique_lock lock(mutex_);
-    for (;;) {
+    for (Queue taken;;) {
         size_t priority = 0;
-        if (std::shared_ptr<Job> job = take(priority)) {
+        take(taken, priority);
+        if (!taken.empty()) {
             lock.unlock();
-            const bool done = job->step();
-            if (done) job.reset();
+            if (taken.front()->step()) taken.clear();
             lock.lock();
-            if (job) queues_[priority].push_back(std::move(job));
+            queues_[priority].splice(queues_[priority].end(), taken);
         } else if (ending_) {
             return;
         } else {

@@ -10,7 +10,7 @@
 
 #include <array>
 #include <condition_variable>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -38,18 +38,21 @@ class Scheduler {
     Scheduler(const Scheduler&) = delete;
     Scheduler& operator=(const Scheduler&) = delete;
 
-    // False when the scheduler is ending: the job was not taken.
+    // False when the scheduler is ending: the job was not taken. Nor was it when there is no memory for it, which throws.
     bool submit(std::shared_ptr<Job> job, Priority priority);
     void finish();
 
   private:
+    // Jobs only change from one list to another, so that the compute thread needs no memory for them.
+    using Queue = std::list<std::shared_ptr<Job>>;
+
     void run();
-    // A cancelled job, or else the most urgent one; null when there is none. `mutex_` is held.
-    std::shared_ptr<Job> take(size_t& priority);
+    // Moves a cancelled job, or else the most urgent one, into `taken`, which stays empty when there is none. `mutex_` is held.
+    void take(Queue& taken, size_t& priority);
 
     std::mutex mutex_;
     std::condition_variable wake_;
-    std::array<std::deque<std::shared_ptr<Job>>, priority_count> queues_;
+    std::array<Queue, priority_count> queues_;
     bool ending_ = false;
     std::thread thread_;
 };

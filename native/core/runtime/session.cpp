@@ -54,6 +54,14 @@ EngineError failure(const Model& model, const std::string& what, const std::stri
                                          ". The card may have been lost while the machine slept, or its driver has ended. The engine starts anew with the next request."};
 }
 
+std::string text_of(const std::exception_ptr& thrown) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+}
+
 // By the words of the drivers' libraries.
 bool tells_of_lost_device(const std::string& text) {
     return text.find("DeviceLost") != std::string::npos || text.find("DEVICE_LOST") != std::string::npos;
@@ -91,25 +99,27 @@ std::shared_ptr<Session> Session::create(std::shared_ptr<Model> model, const Ses
                                                       " MiB are available. Choose a shorter context or close other programs.");
     }
     ErrorCapture errors;
-    llama_context* context = llama_init_from_model(model->handle(), params);
+    Context context(llama_init_from_model(model->handle(), params));
     if (!context && tells_of_lost_device(errors.text())) throw failure(*model, "Making room for a context", errors.text());
     if (!context) {
         throw EngineError(ErrorCode::OutOfMemory, "There is no room for a context of " + std::to_string(options.context_length) +
                                                       " tokens: " + errors.text() + ". Choose a shorter context.");
     }
-    std::shared_ptr<Session> session(new Session(model, context, threads));
+    std::shared_ptr<Session> session(new Session(model, std::move(context), threads));
     session->drafts_for_ = options.drafts_for;
     model->add_session(session);
     return session;
 }
 
-Session::Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads)
-    : model_(std::move(model)), context_(context), context_length_(llama_n_ctx(context)), batch_size_(llama_n_batch(context)) {
-    llama_attach_threadpool(context, threads.pool, nullptr);
+Session::Session(std::shared_ptr<Model> model, Context context, ComputeThreads threads)
+    : model_(std::move(model)), context_(std::move(context)), context_length_(llama_n_ctx(context_.get())), batch_size_(llama_n_batch(context_.get())) {
+    llama_attach_threadpool(context_.get(), threads.pool, nullptr);
     model_->use_threadpool(threads.pool);
-    llama_set_abort_callback(context, &Session::is_cancelled, this);
+    llama_set_abort_callback(context_.get(), &Session::is_cancelled, this);
     positions_.resize(batch_size_);
     outputs_.resize(batch_size_);
+    // What a pass has put into the KV cache could not be listed here if there were no memory for it then.
+    cached_.reserve(context_length_);
 }
 
 Session::~Session() = default;
@@ -254,12 +264,15 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     alone_ = awaited_ == passes_ || pass_ == passes_;
     pass_ = ++passes_;
     constexpr int32_t thrown = -100;
+    constexpr int32_t allocation_failed = -2;
     int32_t status = thrown;
-    std::string why;
+    std::exception_ptr failed;
     try {
         status = llama_decode(context_.get(), batch);
-    } catch (const std::exception& error) {
-        why = error.what();
+    } catch (const std::bad_alloc&) {
+        status = allocation_failed;
+    } catch (const std::exception&) {
+        failed = std::current_exception();
     }
     watched_ = nullptr;
     if (status == 0) {
@@ -277,14 +290,14 @@ bool Session::compute(std::span<const llama_token> tokens, size_t outputs) {
     constexpr int32_t no_slot = 1;
     constexpr int32_t aborted = 2;
     constexpr int32_t refused = -1;
-    constexpr int32_t allocation_failed = -2;
     if (status == aborted) return false;
     if (status == no_slot) {
         throw EngineError(ErrorCode::ContextTooLong, "The context of " + std::to_string(context_length_) + " tokens is full.");
     }
     const std::string what = "The pass over " + std::to_string(count) + " tokens";
+    std::string why = failed ? text_of(failed) : "";
     if (!errors.text().empty()) why += (why.empty() ? "" : "; ") + errors.text();
-    if (status == allocation_failed && !tells_of_lost_device(why)) throw EngineError(ErrorCode::OutOfMemory, what + " found no memory: " + why);
+    if (status == allocation_failed && !tells_of_lost_device(why)) throw EngineError(ErrorCode::OutOfMemory, what + " found no memory" + (why.empty() ? "" : ": " + why) + ". Close other programs.");
     if (status == refused) throw EngineError(ErrorCode::Internal, what + " was refused: " + why);
     throw failure(*model_, what, why.empty() ? "status " + std::to_string(status) : why);
 }

@@ -88,19 +88,21 @@ class Session {
         void operator()(llama_context* context) const { llama_free(context); }
     };
 
-    Session(std::shared_ptr<Model> model, llama_context* context, ComputeThreads threads);
+    using Context = std::unique_ptr<llama_context, Free>;
+
+    Session(std::shared_ptr<Model> model, Context context, ComputeThreads threads);
     static bool is_cancelled(void* session);
     void cut(size_t length);
 
     std::shared_ptr<Model> model_;
     std::weak_ptr<Model> drafts_for_;
-    std::unique_ptr<llama_context, Free> context_;
+    Context context_;
     uint32_t context_length_;
     uint32_t batch_size_;
 
     mutable std::mutex mutex_;
     std::condition_variable released_;
-    std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only
+    std::vector<llama_token> cached_;  // guarded by mutex_, written by the compute thread only; has room for a whole context
     CancellationPtr running_;          // guarded by mutex_; null when no job holds the session
     bool closed_ = false;              // guarded by mutex_
     static inline std::atomic<uint64_t> passes_{0};   // of all sessions so far

@@ -108,8 +108,8 @@ bool Speculator::step() {
     try {
         draft_from_model();
     } catch (const std::exception& error) {
-        log(LogLevel::Warn, std::string("The draft model is no longer used for this answer: ") + error.what());
         drop_model();
+        log(LogLevel::Warn, std::string("The draft model is no longer used for this answer: ") + error.what());
     }
     result_.draft_seconds += seconds_since(begin);
     return false;
