@@ -48,7 +48,7 @@ class Heard {
 // Networks that are large beside what else a card has to hold.
 inline synthetic::Shape dense_shape() {
     synthetic::Shape shape = *synthetic::find_shape("tiny");
-    shape.layers = 4;
+    shape.layers = 3;
     shape.feed_forward = 4096;
     return shape;
 }
