@@ -246,6 +246,8 @@ ggml_status StreamingDevice::Backend::compute_mixture(HostWeights& weights, Host
     device.last_mixtures_ = &weights;
     const auto nodes = MixtureNodes::find(graph, begin, mixture.whole());
     count = nodes ? MixtureNodes::count : 1;
+    // As in the last layer, where nobody wants logits.
+    if (nodes && nodes->tokens() == 0) return GGML_STATUS_SUCCESS;
     return nodes ? mixtures.compute(weights, mixture, *nodes) : compute_on_processor(weights, graph->nodes[begin]);
 }
 
@@ -253,6 +255,8 @@ ggml_status StreamingDevice::Backend::compute_network(HostWeights& weights, Host
     if (cancelled()) return GGML_STATUS_ABORTED;
     const uint32_t width = width_of(nodes.down);
     device.adopt_restored();
+    // Of a part of a prompt whose logits nobody wants, the last layer has no tokens. Drivers need not copy nothing from nowhere.
+    if (width == 0) return GGML_STATUS_SUCCESS;
     std::vector<HostNetwork::Share*> on_card;
     std::vector<HostNetwork::Share*> beside;  // computed by the processor at the same time
     for (HostNetwork::Share& share : network.shares) {
