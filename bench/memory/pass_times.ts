@@ -27,6 +27,8 @@ export interface PassTimesReport {
   /** Of the graphics memory that was released and filled again; bytes per second of the card's bus. */
   restoredBytes?: number;
   restoreSeconds?: number;
+  /** From cancelling that at moments by chance to its end. */
+  cancelSeconds?: number[];
   /** Of passes of one token that began while it was filled. */
   besideSeconds?: number[];
   pinnedBandwidth?: number;

@@ -33,6 +33,8 @@ const prefill = [promptWidth, 512];
 /** Takes so long that the other widths are measured more often. */
 const longPrefill = 2048;
 const rounds = 3;
+/** Milliseconds: who types again shall not wait for the bus. */
+const cancelLimit = 5;
 
 /** What the names of all its rows begin with. */
 export function scenarioName({
@@ -149,6 +151,9 @@ export async function measureScenario(
 export function restoreRows(name: string, reports: PassTimesReport[]): Row[] {
   const restores = reports.filter(({ restoredBytes = 0 }) => restoredBytes > 0);
   if (restores.length === 0) return [];
+  const cancelled = restores.flatMap(({ cancelSeconds = [] }) => cancelSeconds.map((seconds) => seconds * 1000));
+  const cancelRow = (what: string, value: number): Row =>
+    limitRow({ id: `${name} ${what} from cancelling a restore to its end`, unit: "ms", value, limit: cancelLimit });
   return [
     comparisonRow({
       id: `${name} restore ${((restores[0]?.restoredBytes ?? 0) / 1e9).toFixed(1)} GB`,
@@ -159,6 +164,9 @@ export function restoreRows(name: string, reports: PassTimesReport[]): Row[] {
       better: "lower",
       target: 1 / 1.1,
     }),
+    ...(cancelled.length > 0
+      ? [cancelRow("median", median(cancelled)), cancelRow("longest", Math.max(...cancelled))]
+      : []),
   ];
 }
 

@@ -20,6 +20,7 @@
 #include <future>
 #include <iterator>
 #include <memory>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -84,8 +85,8 @@ Arguments parse(std::vector<std::string> words) {
 
 std::string list(const std::vector<double>& values) {
     std::ostringstream text;
-    for (size_t i = 0; i < values.size(); ++i) text << (i > 0 ? "," : "[") << values[i];
-    return text.str() + "]";
+    for (size_t i = 0; i < values.size(); ++i) text << (i > 0 ? "," : "") << values[i];
+    return "[" + text.str() + "]";
 }
 
 // The tokens in passes of at most the widest kind.
@@ -119,6 +120,29 @@ std::vector<double> passes_beside(Model& model, const std::function<void()>& pas
         seconds.push_back(sim::now() - begin);
     }
     restored.get();
+    return seconds;
+}
+
+// Seconds from cancelling to the end of filling graphics memory that was released, cancelled at moments by chance within `whole`
+// seconds, which is what it takes; of one that had ended by then nothing is told. At the end all of it is filled.
+std::vector<double> cancelled_restores(Model& model, double whole) {
+    constexpr int times = 10;
+    std::mt19937 random(static_cast<unsigned>(std::chrono::steady_clock::now().time_since_epoch().count()));
+    std::vector<double> seconds;
+    for (int i = 0; i < times; ++i) {
+        model.release(UINT64_MAX);
+        const auto cancellation = std::make_shared<Cancellation>();
+        std::future<double> ended = std::async(std::launch::async, [&] {
+            model.prefetch(cancellation);
+            return sim::now();
+        });
+        sim::sleep_until(sim::now() + std::uniform_real_distribution<double>(0, whole)(random));
+        const double cancelled = sim::now();
+        cancellation->cancel();
+        const double after = ended.get() - cancelled;
+        if (after > 0) seconds.push_back(after);
+    }
+    model.prefetch(nullptr);
     return seconds;
 }
 
@@ -211,8 +235,10 @@ void run_nmos(const Arguments& arguments) {
     if (const uint64_t released = model->release(UINT64_MAX); released > 0) {
         const double restoring = sim::now();
         model->prefetch(nullptr);
-        std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), sim::now() - restoring,
+        const double restored = sim::now() - restoring;
+        std::printf(",\"restoredBytes\":%llu,\"restoreSeconds\":%g,\"pinnedBandwidth\":%g", static_cast<unsigned long long>(released), restored,
                     cards.front().simulated ? cards.front().simulated->profile().pinned_bandwidth : machine.profiles().front().upload_bytes_per_second);
+        std::printf(",\"cancelSeconds\":%s", list(cancelled_restores(*model, restored)).c_str());
     }
     if (model->release(UINT64_MAX) > 0) std::printf(",\"besideSeconds\":%s", list(passes_beside(*model, [&] { pass(tokens_of(1)); })).c_str());
     std::printf("}\n");

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t lanes_of_a_card = 2;
 
-// Copied in 1 or 2 ms: what is asked to stop does so between two of them.
+// Copied in 1 or 2 ms. What is asked to stop does so in the middle of them.
 constexpr size_t part_bytes = 8 << 20;
 
 // In pieces of whole rows, none of them much larger than part_bytes.
@@ -71,8 +71,8 @@ bool Restorer::copy(ggml_backend_buffer_t room, const std::vector<Upload::Part>&
     job.whole = bytes_of(room);
     for (const Upload::Part& part : parts) divide(part, job.waiting);
     if (lanes_.empty()) return copy(job, go_on);
-    const auto wait = [&] {
-        for (Lane& lane : lanes_) lane.uploader->synchronize();
+    const auto stop = [&] {
+        for (Lane& lane : lanes_) lane.stop();
     };
     bool all = true;
     try {
@@ -82,10 +82,11 @@ bool Restorer::copy(ggml_backend_buffer_t room, const std::vector<Upload::Part>&
         }
     } catch (...) {
         // What is under way goes into the room and reads the job.
-        wait();
+        stop();
         throw;
     }
-    wait();
+    if (!all) stop();
+    for (Lane& lane : lanes_) lane.uploader->synchronize();
     return all;
 }
 
@@ -117,7 +118,7 @@ uint64_t Restorer::restore(const std::vector<NetworkShare*>& shares, const std::
         std::vector<Lane>& lanes;
         ~AtTheEnd() {
             for (Lane& lane : lanes) {
-                if (lane.job) lane.uploader->synchronize();
+                if (lane.job) lane.stop();
                 lane.job.reset();
             }
         }

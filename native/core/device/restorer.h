@@ -45,6 +45,12 @@ class Restorer {
         std::unique_ptr<Uploader> uploader;
         std::optional<Job> job;
         std::array<uint64_t, 2> tickets{};  // of the last two parts, the older one first
+
+        // Leaves off what the card has not got yet, and waits for the rest.
+        void stop() {
+            uploader->drop();
+            uploader->synchronize();
+        }
     };
 
     // None when the card has no room.

@@ -606,7 +606,9 @@ void StreamingDevice::adopt_restored() {
 }
 
 void StreamingDevice::page_in(const HostWeights& weights, const std::function<bool()>& go_on) {
-    constexpr size_t at_once = 4 << 20;
+    // Read in a millisecond, or in a few by a slow disk, which has more to do at any time.
+    constexpr size_t at_once = 512 << 10;
+    constexpr size_t ahead = 8 * at_once;
     std::vector<std::pair<const char*, size_t>> mapped;
     {
         // Passes exchange experts.
@@ -614,7 +616,8 @@ void StreamingDevice::page_in(const HostWeights& weights, const std::function<bo
         mapped = weights.mapped();
     }
     for (const auto& [data, bytes] : mapped) {
-        for (size_t done = 0; done < bytes; done += at_once) {
+        for (size_t asked = 0, done = 0; done < bytes; done += at_once) {
+            for (; asked < std::min(bytes, done + ahead); asked += at_once) os::read_ahead(data + asked, std::min(at_once, bytes - asked));
             if (!go_on()) return;
             os::page_in(data + done, std::min(at_once, bytes - done));
         }

@@ -95,6 +95,16 @@ void Uploader::wait_until_given(uint64_t ticket) {
     given_changed_.wait(lock, [&] { return given_ >= ticket; });
 }
 
+void Uploader::drop() {
+    {
+        std::lock_guard lock(mutex_);
+        given_ += waiting_.size();
+        waiting_.clear();
+        dropping_ = given_ < begun_;
+    }
+    given_changed_.notify_all();
+}
+
 void Uploader::synchronize() {
     uint64_t last = 0;
     {
@@ -117,6 +127,7 @@ void Uploader::run() {
         copy(upload);
         lock.lock();
         ++given_;
+        dropping_ = false;
         given_changed_.notify_all();
     }
 }
@@ -150,7 +161,7 @@ void Uploader::copy(const Upload& upload) {
             copy_rows(upload, part);
             continue;
         }
-        for (size_t done = 0; done < part.size; done += piece_bytes) {
+        for (size_t done = 0; done < part.size && !dropping_; done += piece_bytes) {
             const size_t size = std::min(piece_bytes, part.size - done);
             Piece& piece = next_piece();
             const void* data = std::memcpy(ggml_backend_buffer_get_base(piece.staging.get()), static_cast<const char*>(part.data) + done, size);
@@ -164,7 +175,7 @@ void Uploader::copy(const Upload& upload) {
 
 void Uploader::copy_rows(const Upload& upload, const Upload::Part& part) {
     const size_t at_once = std::max<size_t>(1, piece_bytes / part.size);
-    for (size_t row = 0; row < part.rows; row += at_once) {
+    for (size_t row = 0; row < part.rows && !dropping_; row += at_once) {
         const size_t count = std::min(at_once, part.rows - row);
         Piece& piece = next_piece();
         char* const staging = static_cast<char*>(ggml_backend_buffer_get_base(piece.staging.get()));

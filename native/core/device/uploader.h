@@ -11,6 +11,7 @@
 #include <ggml-cpp.h>
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -59,6 +60,9 @@ class Uploader {
     bool given(uint64_t ticket);
     // Returns when all pieces have been given to the card and `ready` is recorded: a queue can wait for it from then on.
     void wait_until_given(uint64_t ticket);
+    // Leaves off what was begun and has not been given to the card yet, in the middle of an upload, too; it counts as given. Its
+    // `ready` says nothing. Nobody else may begin anything meanwhile.
+    void drop();
     // Returns when the card has copied everything that was begun.
     void synchronize();
     // Of an event that has happened already: drivers gather what belongs to it until they are asked.
@@ -97,6 +101,7 @@ class Uploader {
     std::deque<Upload> waiting_;
     uint64_t begun_ = 0;
     uint64_t given_ = 0;
+    std::atomic<bool> dropping_ = false;  // the rest of the upload that is being copied; written under mutex_
     bool ending_ = false;
     std::thread thread_;
 };

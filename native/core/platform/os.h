@@ -63,7 +63,11 @@ std::vector<std::string> files_in(const std::string& directory);
 // What to open a file by. Windows opens paths of more than 260 characters only where they are written in another way.
 std::string openable(const std::string& path);
 
-// Reads the pages of a mapped file ahead; they are in RAM when it returns, unless there is no room for them.
+// Begins to read pages of a mapped file; they come by and by.
+void read_ahead(const void* memory, size_t bytes);
+
+// The same, but they are in RAM when it returns, unless there is no room for them. Of a range that is not all mapped nothing is
+// waited for.
 void page_in(const void* memory, size_t bytes);
 
 // Shown by debuggers and profilers; at most 15 bytes.

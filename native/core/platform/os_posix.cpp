@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -245,12 +246,31 @@ std::string openable(const std::string& path) {
     return path;
 }
 
+namespace {
+
+uintptr_t page_bytes() {
+    return static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+}
+
+// False where the range is not all mapped.
+bool will_need(const void* memory, size_t bytes) {
+    const auto address = reinterpret_cast<uintptr_t>(memory);
+    const uintptr_t begin = address / page_bytes() * page_bytes();
+    return madvise(reinterpret_cast<void*>(begin), address + bytes - begin, MADV_WILLNEED) == 0 || errno != ENOMEM;
+}
+
+}  // namespace
+
+void read_ahead(const void* memory, size_t bytes) {
+    if (bytes > 0) will_need(memory, bytes);
+}
+
 void page_in(const void* memory, size_t bytes) {
-    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    const auto begin = reinterpret_cast<uintptr_t>(memory) / page * page;
-    const uintptr_t end = reinterpret_cast<uintptr_t>(memory) + bytes;
-    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
-    for (uintptr_t at = begin; at < end; at += page) static_cast<void>(*reinterpret_cast<const volatile char*>(std::max(at, reinterpret_cast<uintptr_t>(memory))));
+    if (bytes == 0 || !will_need(memory, bytes)) return;
+    const auto* const begin = static_cast<const volatile char*>(memory);
+    const size_t page = page_bytes();
+    for (size_t at = 0; at < bytes; at += page) static_cast<void>(begin[at]);
+    static_cast<void>(begin[bytes - 1]);
 }
 
 uint64_t process_id() {

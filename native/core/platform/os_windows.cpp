@@ -216,11 +216,35 @@ std::string openable(const std::string& path) {
     return narrow(wide);
 }
 
-void page_in(const void* memory, size_t bytes) {
+namespace {
+
+// Whether all of the range has pages that may be read.
+bool is_mapped(const void* memory, size_t bytes) {
+    const auto* at = static_cast<const char*>(memory);
+    const char* const end = at + bytes;
+    while (at < end) {
+        MEMORY_BASIC_INFORMATION region;
+        if (VirtualQuery(at, &region, sizeof region) == 0 || region.State != MEM_COMMIT || (region.Protect & (PAGE_NOACCESS | PAGE_GUARD)) != 0) return false;
+        at = static_cast<const char*>(region.BaseAddress) + region.RegionSize;
+    }
+    return true;
+}
+
+}  // namespace
+
+void read_ahead(const void* memory, size_t bytes) {
+    if (bytes == 0) return;
     WIN32_MEMORY_RANGE_ENTRY range{const_cast<void*>(memory), bytes};
     PrefetchVirtualMemory(GetCurrentProcess(), 1, &range, 0);
+}
+
+void page_in(const void* memory, size_t bytes) {
+    if (bytes == 0 || !is_mapped(memory, bytes)) return;
+    read_ahead(memory, bytes);
+    const auto* const begin = static_cast<const volatile char*>(memory);
     constexpr size_t page = 4096;
-    for (size_t at = 0; at < bytes; at += page) static_cast<void>(static_cast<const volatile char*>(memory)[at]);
+    for (size_t at = 0; at < bytes; at += page) static_cast<void>(begin[at]);
+    static_cast<void>(begin[bytes - 1]);
 }
 
 uint64_t process_id() {
