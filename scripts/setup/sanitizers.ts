@@ -12,7 +12,7 @@ export type Sanitizer = "address" | "thread";
 
 /** One thread computes: there is no race to find. */
 const singleThreaded =
-  "(expert_placement|model_profile|placement|sampler|several_cards|slow_passes|speculative|text_stream|unit_plan|vocabulary): ";
+  "(agreement|expert_placement|kv_choice|kv_type|model_profile|placement|sampler|several_cards|shortfall|slow_passes|speculative|text_stream|unit_plan|vocabulary): ";
 
 const suppressions = resolve("native/tests/tsan_suppressions.txt");
 
