@@ -10,6 +10,7 @@ import type { CatalogueEntry } from "../models/catalogue";
 import { ensureRoomForAll, freeBytesOf, type FreeBytes, type RoomNeed } from "../models/disk_space";
 import { sizeOf } from "../models/download_lock";
 import type { FileSource } from "../models/file_source";
+import { leftBytes } from "../models/install_model_file";
 import type { LocalModelStore } from "../models/local_model_store";
 import type { DownloadOptions } from "../models/shared_downloads";
 import { missingDriver } from "../packs/choose_pack";
@@ -126,7 +127,8 @@ export class ArchiveInstaller {
       ...(await this.modelSteps(plan, source, needs, signal)),
     ];
     const freeBytes = this.options.freeBytes ?? freeBytesOf;
-    await ensureRoomForAll(needs, freeBytes);
+    const missing = needs.map((need) => ({ ...need, bytes: Math.max(0, need.bytes - leftBytes(need.target)) }));
+    await ensureRoomForAll(missing, freeBytes);
     const progress = new ArchiveProgress(
       needs.reduce((sum, { bytes }) => sum + bytes, 0),
       onProgress,
@@ -179,7 +181,7 @@ export class ArchiveInstaller {
     ];
   }
 
-  /** A model that is there is verified, where that was not done yet. */
+  /** A model that is there is verified, where that was not done yet, and replaced when it is damaged. */
   private async modelSteps(
     { models: planned }: ArchivePlan,
     source: (part: ArchivedPart) => FileSource,

@@ -104,12 +104,34 @@ describe("an archive", () => {
     expect(on.found()).toEqual(complete());
   });
 
-  test("does not take a file of the same size for the model", async () => {
+  test("replaces a damaged file of the model's size, and can be cancelled while that is checked", async () => {
     const on = machine();
+    const target = join(on.modelsDirectory, "tiny.gguf");
     mkdirSync(on.modelsDirectory);
-    writeFileSync(join(on.modelsDirectory, "tiny.gguf"), Buffer.alloc(model.content.length));
-    const installing = install(on, await makeArchive(directory(), { models: [model] }));
-    await expect(installing).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
+    writeFileSync(target, Buffer.alloc(model.content.length));
+    const path = await makeArchive(directory(), { models: [model] });
+    const leaving = new AbortController();
+    let reports = 0;
+    // The first one says that the model begins.
+    const onProgress = ({ phase }: DownloadProgress) => {
+      if (phase === "verifying" && ++reports === 2) leaving.abort();
+    };
+    const cancelled = on.installer.install(path, { signal: leaving.signal, onProgress });
+    await expect(cancelled).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(readFileSync(target).equals(Buffer.alloc(model.content.length))).toBe(true);
+    await install(on, path);
+    expect(readFileSync(target).equals(model.content)).toBe(true);
+    expect(on.found().models).toEqual(["tiny.gguf", "verified.json"]);
+  });
+
+  test("needs no room for what an earlier try has left, and removes it", async () => {
+    const on = machine({ changes: { freeBytes: roomFor(0) } });
+    mkdirSync(on.modelsDirectory);
+    const [arriving, part] = ["arriving", "part"].map((name) => join(on.modelsDirectory, `tiny.gguf.${name}`));
+    writeFileSync(arriving ?? "", model.content.subarray(0, 100_000));
+    writeFileSync(part ?? "", model.content.subarray(0, 200_000));
+    await install(on, await makeArchive(directory(), { models: [model] }));
+    expect(on.found().models).toEqual(["tiny.gguf", "verified.json"]);
   });
 
   test.each<[what: string, name: string[]]>([
