@@ -2,8 +2,9 @@
  * `npm run package -- [--target PLATFORM]`: a VSIX for one platform in artifacts/, checked for what it holds.
  * `npm run package -- --pack ID [--target PLATFORM] [--check]`: an engine pack for it, which a release publishes beside the
  * VSIX. Its checksum goes into the catalogue; with --check it has to be the one that is there.
- * `npm run package -- --offline [--target PLATFORM] [--pack ID ...] [--model ID ...]`: one archive with the VSIX, these packs and
+ * `npm run package -- --archive [--target PLATFORM] [--pack ID ...] [--model ID ...]`: one archive with the VSIX, these packs and
  * these models of the catalogue, for machines without a network.
+ * PowerShell keeps the first `--` to itself: `node scripts/run.mjs package` takes the same options in every shell.
  *
  * Builds the addon first, for the platform it runs on and for those that scripts/setup/cross_build.ts knows. The folder
  * prebuilds/<platform>-<arch>/ of any other platform has to be brought from a machine of that kind.
@@ -116,7 +117,7 @@ async function ensurePack(id: string, target: string): Promise<string> {
   const known = packCatalogue.find((entry) => entry.id === id && entry.platform === target);
   const built = known && join(root, "artifacts", known.archive.file);
   if (built && existsSync(built) && (await sha256Of(built)) === known.archive.sha256) return built;
-  return (await packagePack(id, target, false)).path;
+  return (await buildPack(id, target, { check: false })).path;
 }
 
 async function offlineArchive({ target, packs, models }: Extract<PackageRequest, { kind: "offline" }>) {

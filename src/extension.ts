@@ -42,6 +42,9 @@ export function activate(context: vscode.ExtensionContext): void {
       log: (line) => {
         log.info(line);
       },
+      onOtherVersion: (message) => {
+        void vscode.window.showInformationMessage(message);
+      },
     }),
   );
   stack.add(

@@ -1,4 +1,4 @@
-/** `npm run package -- --offline`: one archive with extension, packs and models, for machines without a network. */
+/** `node scripts/run.mjs package --archive`: one archive with extension, packs and models, for machines without a network. */
 import { mkdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { sha256Of } from "../../src/engine/models/checksum";
@@ -39,10 +39,11 @@ export async function packageOffline(options: OfflineOptions, sources: PartSourc
     if (!entry) throw new Error(`Expected one of ${catalogue.map((one) => one.id).join(", ")}, got ${id}.`);
     return entry;
   });
+  const extension = { kind: "extension" as const, ...(await described(await sources.extension(target))) };
+  // Gigabytes that are fetched: behind the build, which may fail.
   for (const { id, file, sizeBytes, sha256 } of models) {
     parts.push({ kind: "model", id, name: file, sizeBytes, sha256, path: await sources.model(id) });
   }
-  const extension = { kind: "extension" as const, ...(await described(await sources.extension(target))) };
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `nmos-offline-${target}.zip`);
   const totalBytes = [extension, ...parts].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);

@@ -18,11 +18,12 @@ export function parsePackageArguments(args: readonly string[]): PackageRequest {
       target: { type: "string", default: hostPlatform },
       pack: { type: "string", multiple: true, default: [] },
       model: { type: "string", multiple: true, default: [] },
-      offline: { type: "boolean", default: false },
+      // Not "offline", which npm takes for itself where a shell has swallowed the "--" before it.
+      archive: { type: "boolean", default: false },
       check: { type: "boolean", default: false },
     },
   });
-  const { target, offline, check } = values;
+  const { target, archive, check } = values;
   const packs = [...new Set(values.pack)];
   const models = [...new Set(values.model)];
   const known = packCatalogue.filter(({ platform }) => platform === target).map(({ id }) => id);
@@ -32,11 +33,11 @@ export function parsePackageArguments(args: readonly string[]): PackageRequest {
     models,
     catalogue.map(({ id }) => id),
   );
-  if (models.length > 0 && !offline) throw refused("--model is for an archive: give --offline, too.");
-  if (check && (offline || packs.length === 0)) {
-    throw refused("--check is for packs alone: give --pack, and not --offline.");
+  if (models.length > 0 && !archive) throw refused("--model is for an archive: give --archive, too.");
+  if (check && (archive || packs.length === 0)) {
+    throw refused("--check is for packs alone: give --pack, and not --archive.");
   }
-  if (offline) return { kind: "offline", target, packs, models };
+  if (archive) return { kind: "offline", target, packs, models };
   return packs.length > 0 ? { kind: "packs", target, packs, check } : { kind: "extension", target };
 }
 

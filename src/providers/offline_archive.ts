@@ -1,4 +1,5 @@
-import { rm } from "node:fs/promises";
+import { rm, rmdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { ArchivedName, ArchiveInstalled } from "../shared/archive";
 import { reportFailure } from "./report_failure";
@@ -34,7 +35,9 @@ export async function installUpdate({ version, path }: { version: string; path: 
     void reportFailure(`NMOS ${version} was not installed`, thrown);
     return false;
   } finally {
-    // What stays is removed before the next archive is installed.
-    await rm(path, { force: true }).catch(() => undefined);
+    // With the folder that it has to itself. What stays is removed before a later archive is installed.
+    await rm(path, { force: true })
+      .then(() => rmdir(dirname(path)))
+      .catch(() => undefined);
   }
 }

@@ -14,6 +14,6 @@ export interface ArchiveInstalled extends PackInstalled {
   present: ArchivedName[];
   /** What is not for this machine or this version of NMOS, with the reason as the rest of a sentence. */
   left: (ArchivedName & { reason: string })[];
-  /** The extension in the archive, when it is newer: its VSIX, checked, which whoever asked removes. */
+  /** The extension in the archive, when it is newer: its VSIX, checked, in a folder of its own; whoever asked removes both. */
   update: { version: string; path: string } | null;
 }

@@ -13,8 +13,9 @@ export type KvCacheType = "f16" | "q8_0";
 export type KvCacheChoice = KvCacheType | "auto";
 
 /**
- * `auto`: tokens are guessed from the prompt and the answer so far, and one pass verifies several of them where that is
- * faster; the answer stays the same. `off`: one token a pass.
+ * `auto`: tokens are guessed from the text at hand, from recent answers or with a small model, and one pass verifies several of
+ * them where that is faster; where two tokens are almost equally likely, the answer may take the other one. `exact`: only where
+ * the answer stays the same to the last bit, on the processor with slower kernels. `off`: one token a pass.
  */
 export type Speculation = "auto" | "exact" | "off";
 
@@ -28,7 +29,7 @@ export type CudaUse = "auto" | "off";
 export interface EngineSettings {
   /** Folder that holds downloaded models; empty: the per-user default. */
   modelsDirectory: string;
-  /** Largest amount of VRAM for all models and their sessions together, in MiB; 0: free memory less a margin. */
+  /** Largest amount of VRAM of each card for all models and their sessions together, in MiB; 0: free memory less a margin. */
   vramLimitMiB: number;
   /** Whether graphics cards are used at all. */
   gpu: "auto" | "off";

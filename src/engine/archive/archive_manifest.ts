@@ -23,7 +23,7 @@ export interface ArchivedPart extends ArchivedFile {
   id: string;
 }
 
-/** What an archive for machines without a network holds; `npm run package -- --offline` writes it. */
+/** What an archive for machines without a network holds; `node scripts/run.mjs package --archive` writes it. */
 export interface ArchiveManifest {
   format: typeof archiveFormat;
   /** Of NMOS: packs belong to exactly this one. */

@@ -28,7 +28,8 @@ export class ArchiveProgress {
     report({ phase: "verifying", receivedBytes: 0, totalBytes: bytes, bytesPerSecond: 0 });
     // What is copied is checked at the same time: how far that is says more.
     return (progress) => {
-      report(progress.phase === "verifying" ? { ...progress, phase: "copying" } : progress);
+      const isCopied = progress.phase === "verifying" && bytes > 0;
+      report(isCopied ? { ...progress, phase: "copying" } : progress);
     };
   }
 }

@@ -1,5 +1,5 @@
-import { mkdir, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import manifest from "../../../package.json";
 import { EngineError } from "../../shared/errors";
@@ -14,7 +14,7 @@ import { ZipArchive } from "./zip_archive";
 const extensionManifest = "extension/package.json";
 
 /**
- * Copies the VSIX of an archive to `target` and makes sure that it is this extension in the version that the archive says.
+ * Copies the VSIX of an archive to `target`, in a folder of its own, and makes sure that it is this extension in the version that the archive says.
  * Fails with the codes of `copyChecked` and leaves nothing then.
  */
 export async function extractUpdate(
@@ -31,8 +31,24 @@ export async function extractUpdate(
     const expected = `${manifest.publisher}.${manifest.name} ${version}`;
     if (found !== expected) throw unusable(source.label, `it is ${found}, expected ${expected}`);
   } catch (thrown) {
-    await rm(target, { force: true });
+    await rm(dirname(target), { recursive: true, force: true }).catch(() => undefined);
     throw writeError(thrown, target, "") ?? thrown;
+  }
+}
+
+/** So long a window may ask its user about a VSIX. */
+const longestQuestionMs = 24 * 60 * 60 * 1000;
+
+/** What windows have left that were closed while they asked. Never fails: nobody waits for the room. */
+export async function removeOldUpdates(updates: string): Promise<void> {
+  const names = await readdir(updates).catch(() => []);
+  for (const path of names.map((name) => join(updates, name))) {
+    try {
+      const { mtimeMs } = await stat(path);
+      if (Date.now() - mtimeMs > longestQuestionMs) await rm(path, { recursive: true, force: true });
+    } catch {
+      // Somebody else removes it, or holds it; the next time will do.
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { EngineError } from "../../shared/errors";
@@ -10,8 +10,10 @@ import type { CatalogueEntry } from "../models/catalogue";
 import { ensureRoomForAll, freeBytesOf, type FreeBytes, type RoomNeed } from "../models/disk_space";
 import { sizeOf } from "../models/download_lock";
 import type { FileSource } from "../models/file_source";
+import { leftBytes } from "../models/install_model_file";
 import type { LocalModelStore } from "../models/local_model_store";
 import type { DownloadOptions } from "../models/shared_downloads";
+import { missingDriver } from "../packs/choose_pack";
 import type { PackEntry } from "../packs/pack_catalogue";
 import {
   archiveManifestName,
@@ -22,7 +24,7 @@ import {
   type ArchiveManifest,
 } from "./archive_manifest";
 import { ArchiveProgress, type OnPart } from "./archive_progress";
-import { extractUpdate } from "./extract_update";
+import { extractUpdate, removeOldUpdates } from "./extract_update";
 import { planArchive, type ArchivePlan } from "./plan_archive";
 import { ZipArchive, type Damaged } from "./zip_archive";
 
@@ -40,7 +42,7 @@ export interface ArchiveInstallerOptions {
   version: string;
   /** `<platform>-<arch>`. */
   platform: string;
-  /** Folder for the VSIX of a newer version, and for nothing else: it is emptied. */
+  /** Folder for the VSIX of newer versions, one folder for each, and for nothing else. */
   updates: string;
   catalogue: readonly CatalogueEntry[];
   models: Pick<LocalModelStore, "list" | "installFrom">;
@@ -116,15 +118,17 @@ export class ArchiveInstaller {
       name: id,
       reason: `it belongs to NMOS ${manifest.version}: install that first, then install from the file again`,
     }));
-    await rm(updates, { recursive: true, force: true });
-    const target = join(updates, `nmos-${manifest.version}.vsix`);
+    if (plan.update) await removeOldUpdates(updates);
+    // Another window may still ask its user about one of the same name.
+    const target = join(updates, randomUUID(), `nmos-${manifest.version}.vsix`);
     const needs: RoomNeed[] = plan.update ? [{ target, bytes: plan.update.sizeBytes, elsewhere: "" }] : [];
     const steps = [
       ...this.packSteps(chosen.pack, source, needs, signal),
       ...(await this.modelSteps(plan, source, needs, signal)),
     ];
     const freeBytes = this.options.freeBytes ?? freeBytesOf;
-    await ensureRoomForAll(needs, freeBytes);
+    const missing = needs.map((need) => ({ ...need, bytes: Math.max(0, need.bytes - leftBytes(need.target)) }));
+    await ensureRoomForAll(missing, freeBytes);
     const progress = new ArchiveProgress(
       needs.reduce((sum, { bytes }) => sum + bytes, 0),
       onProgress,
@@ -177,7 +181,7 @@ export class ArchiveInstaller {
     ];
   }
 
-  /** A model that is there is verified, where that was not done yet. */
+  /** A model that is there is verified, where that was not done yet, and replaced when it is damaged. */
   private async modelSteps(
     { models: planned }: ArchivePlan,
     source: (part: ArchivedPart) => FileSource,
@@ -214,15 +218,37 @@ async function readManifest(zip: ZipArchive, path: string, damaged: Damaged): Pr
   return manifest;
 }
 
-/** Packs are alternatives: the one that suits the cards; without a card, which may come, the first one. */
+/**
+ * Packs are alternatives: the one that suits the cards. Where none is seen, which may be for a driver that does not answer,
+ * what is installed stays and nothing is added: there is still the pack as a file of its own.
+ */
 function choosePack(
   { packs }: ArchivePlan,
-  { suitable, cards, reason, packs: known }: PackReport,
+  report: PackReport,
 ): { pack: ArchivePlan["packs"][number] | undefined; left: ArchiveInstalled["left"] } {
-  const pack = cards.length === 0 ? packs[0] : packs.find(({ entry }) => entry.id === suitable);
-  const others = packs.filter((one) => one !== pack);
-  const best = known.find(({ id }) => id === (suitable ?? pack?.entry.id));
-  const why = best ? `${best.title} is the one for this machine` : reason;
-  const left = others.map(({ entry }) => ({ kind: "pack" as const, name: entry.title, reason: why }));
+  const { suitable, cards, packs: known } = report;
+  const there = known.find(({ installed }) => installed);
+  const wanted = cards.length === 0 ? there?.id : suitable;
+  const pack = packs.find(({ entry }) => entry.id === wanted);
+  const left = packs
+    .filter((one) => one !== pack)
+    .map(({ entry }) => ({
+      kind: "pack" as const,
+      name: entry.title,
+      reason: whyNot(entry, pack !== undefined, report),
+    }));
   return { pack, left };
+}
+
+/** Why a pack of an archive is not installed, and what to do where the archive lacks the one for this machine. */
+function whyNot(entry: PackEntry, hasSuitable: boolean, { suitable, cards, reason, packs }: PackReport): string {
+  if (cards.length === 0) return "no NVIDIA card was found";
+  const best = packs.find(({ id }) => id === suitable);
+  if (!best) return reason;
+  const isIt = `${best.title} is the one for this machine`;
+  if (hasSuitable) return isIt;
+  if (best.installed) return `${isIt}, and is there`;
+  const driver = missingDriver(entry, cards);
+  const orDriver = driver === null ? "" : `, or install driver ${String(driver)} or later`;
+  return `${isIt}: make the archive with --pack ${best.id}${orDriver}`;
 }

@@ -33,10 +33,11 @@ export function planArchive(manifest: ArchiveManifest, known: KnownParts, path: 
   if (target !== known.platform) {
     throw new EngineError(
       "INVALID_ARGUMENT",
-      `${path} is for ${target}, but this machine is ${known.platform}. Make one for it: npm run package -- --offline --target ${known.platform}.`,
+      `${path} is for ${target}, but this machine is ${known.platform}. Make one for it: node scripts/run.mjs package --archive --target ${known.platform}.`,
     );
   }
-  const isNewer = compareVersions(version, known.version) > 0;
+  const order = compareVersions(version, known.version);
+  const isNewer = order > 0;
   const find = (kind: ArchivedPart["kind"], id: string, sha256: string) =>
     parts.find((part) => part.kind === kind && part.id === id && part.sha256 === sha256);
   const packs = known.packs.flatMap((entry) => {
@@ -51,10 +52,11 @@ export function planArchive(manifest: ArchiveManifest, known: KnownParts, path: 
   const unknown = parts.filter((part) => !planned.has(part));
   if (unknown.length > 0 && !isNewer) {
     const names = unknown.map(({ name, sha256 }) => `${name} (SHA-256 ${sha256})`).join(", ");
-    throw new EngineError(
-      "INVALID_ARGUMENT",
-      `${path} was made with NMOS ${version} and holds what the catalogue of NMOS ${known.version} does not have, or has with another checksum: ${names}. Make the archive with NMOS ${known.version}; what else is in it can be taken out and installed one by one.`,
-    );
+    const what =
+      order === 0
+        ? `was made with another build of NMOS ${version} and holds what this one does not know, or knows with another checksum: ${names}. Take the VSIX out of the archive and install it, reload the windows, run "NMOS: Restart Engine", then install the archive again.`
+        : `was made with NMOS ${version} and holds what the catalogue of NMOS ${known.version} does not have, or has with another checksum: ${names}. Make the archive with NMOS ${known.version}; what else is in it can be taken out and installed one by one.`;
+    throw new EngineError("INVALID_ARGUMENT", `${path} ${what}`);
   }
   return { packs, models, later: unknown, update: isNewer ? extension : null };
 }

@@ -63,6 +63,11 @@ function entriesOf(zip: ZipFile, damaged: Damaged): Promise<Map<string, Entry>> 
   const entries = new Map<string, Entry>();
   return new Promise((resolve, reject) => {
     zip.on("entry", (entry: Entry) => {
+      // Programs differ in which of them they take.
+      if (entries.has(entry.fileName)) {
+        reject(damaged(`it lists ${entry.fileName} twice`));
+        return;
+      }
       entries.set(entry.fileName, entry);
       zip.readEntry();
     });

@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { MessageConnection } from "vscode-jsonrpc/node";
+import { version as ownVersion } from "../../../package.json";
 import type { Disposable } from "../../shared/disposable";
 import type { EngineSettings } from "../../shared/engine_settings";
 import { EngineError, toEngineError } from "../../shared/errors";
+import type { InitializeResult } from "../../shared/introduction";
 import {
   NOTIFICATIONS,
   PROTOCOL_VERSION,
@@ -14,6 +16,7 @@ import {
   type ProgressOf,
   type ResultOf,
 } from "../../shared/protocol";
+import { compareVersions } from "../archive/plan_archive";
 import { isProof, newNonce, proofOf } from "../ipc/mutual_proof";
 import { call, connect } from "../ipc/rpc";
 import { enginePaths, thisMachine, type Paths } from "../paths";
@@ -34,6 +37,10 @@ export interface EngineClientOptions {
   /** What is not given is left to the other clients of the host. */
   settings: Partial<EngineSettings>;
   log?: (line: string) => void;
+  /** Other windows use a host of another version of NMOS, which therefore stays. Called once, with what to do. */
+  onOtherVersion?: (message: string) => void;
+  /** Of NMOS. Default: that of this code. */
+  version?: string;
   execPath?: string;
   /** Environment of the host; `NMOS_HOME` in it is where this client looks for one, too. */
   env?: NodeJS.ProcessEnv;
@@ -79,6 +86,9 @@ class HostClient implements ConfigurableEngineClient {
   /** The host ends on purpose, so that the end of the connection is no crash. */
   private expectEnd = false;
   private disposed = false;
+  /** A host of another version was ended. Once: what is started instead is what there is. */
+  private hasReplaced = false;
+  private hasToldVersion = false;
 
   constructor(private readonly options: EngineClientOptions) {
     this.settings = options.settings;
@@ -141,12 +151,8 @@ class HostClient implements ConfigurableEngineClient {
     // Whether it answers or not: what counts is that its process goes.
     asked.catch(() => undefined);
     if (!(await this.leaves(pid, goodbyeMs))) {
-      this.options.log?.(`the engine host (process ${String(pid)}) does not end and is killed`);
       controller.abort();
-      killIfThere(pid);
-      if (!(await this.leaves(pid, killedMs))) {
-        throw new EngineError("ENGINE_UNAVAILABLE", `The engine host (process ${String(pid)}) cannot be ended.`);
-      }
+      await this.kill(pid);
     }
     return true;
   }
@@ -241,13 +247,14 @@ class HostClient implements ConfigurableEngineClient {
       // Nothing is believed before, either.
       this.forwardNotifications(link);
       const client = { name: this.options.clientName, pid: process.pid };
-      const { hostPid } = await call(
+      const { hostPid, hostVersion, clients } = await call(
         connection,
         "initialize",
         { proof, client, settings: sentSettings },
         { died: () => this.diedError() },
       );
       if (link.announcedEnd) throw new EngineError("CLOSED", "The engine host is ending.");
+      if (hostVersion !== this.version) await this.meetOtherVersion(connection, { hostPid, hostVersion, clients });
       this.link = link;
       this.expectEnd = false;
       socket.unref();
@@ -285,6 +292,31 @@ class HostClient implements ConfigurableEngineClient {
       "UNAUTHORIZED",
       `Another program has taken ${endpoint}, the place of the engine host: it does not know the token in ${tokenFile}. It was told nothing. End that program, or set NMOS_HOME to a folder of your own.`,
     );
+  }
+
+  /**
+   * After an update the host of the version before may still be there, with its native code and its catalogues. Where nobody
+   * else uses it, it ends, and this throws `CLOSED`, so that another one is reached; else it stays until the windows are reloaded.
+   */
+  private async meetOtherVersion(
+    connection: MessageConnection,
+    { hostPid, hostVersion, clients }: Pick<InitializeResult, "hostPid" | "hostVersion" | "clients">,
+  ): Promise<void> {
+    if (clients === 1 && !this.hasReplaced) {
+      this.hasReplaced = true;
+      this.options.log?.(`the engine host of NMOS ${hostVersion} ends for that of ${this.version}`);
+      const asked = call(connection, "engine/shutdown", null, { died: () => this.diedError() });
+      // Whether it answers or not: what counts is that its process goes.
+      asked.catch(() => undefined);
+      if (!(await this.leaves(hostPid, goodbyeMs))) await this.kill(hostPid);
+      throw new EngineError("CLOSED", `The engine host of NMOS ${hostVersion} has ended.`);
+    }
+    if (this.hasToldVersion) return;
+    this.hasToldVersion = true;
+    const newer = compareVersions(hostVersion, this.version) > 0 ? hostVersion : this.version;
+    const message = `The engine of NMOS ${hostVersion} serves this window of NMOS ${this.version}. Reload all windows of VS Code, so that NMOS ${newer} runs.`;
+    this.options.log?.(message);
+    this.options.onOtherVersion?.(message);
   }
 
   private forwardNotifications(link: Link): void {
@@ -331,6 +363,17 @@ class HostClient implements ConfigurableEngineClient {
       "ENGINE_DIED",
       `The engine ${what} while it worked on this request. The next request starts it again; the log is ${this.logFile}.`,
     );
+  }
+
+  private async kill(pid: number): Promise<void> {
+    this.options.log?.(`the engine host (process ${String(pid)}) does not end and is killed`);
+    killIfThere(pid);
+    if (await this.leaves(pid, killedMs)) return;
+    throw new EngineError("ENGINE_UNAVAILABLE", `The engine host (process ${String(pid)}) cannot be ended.`);
+  }
+
+  private get version(): string {
+    return this.options.version ?? ownVersion;
   }
 
   /** Whether this process has given the host's place up after at most so long. */

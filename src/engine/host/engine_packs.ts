@@ -74,6 +74,8 @@ export class EnginePacks {
   private cards: NvidiaCard[] | null = null;
   private search: Promise<NvidiaCard[]> | null = null;
   private used: InstalledPack | null = null;
+  /** Folder of the pack that was installed when the engine was made, used or refused; null also when that was made anew since. */
+  private offered: string | null = null;
   private proven = false;
   /** Why an installed pack was not even tried. */
   private refusal: string | null = null;
@@ -125,9 +127,16 @@ export class EnginePacks {
     await this.store.remove(id);
   }
 
+  /** A pack is installed that an engine which runs was not made with. */
+  get isNews(): boolean {
+    const pack = this.store.installed();
+    return pack !== null && pack.folder !== this.offered;
+  }
+
   /** For the native engine that is about to be made. Prepares the environment that the driver reads. */
   forEngine(): NativeBackendPack[] {
     const pack = this.store.installed();
+    this.offered = pack?.folder ?? null;
     this.refusal = pack && this.objection(pack);
     if (!pack || this.refusal !== null) return [];
     const { env = process.env } = this.options;
@@ -288,6 +297,7 @@ export class EnginePacks {
   private tryAgain(): void {
     const pack = this.store.installed();
     if (pack) this.trialOf(pack).passed();
+    this.offered = null;
     this.options.onChanged();
   }
 

@@ -190,8 +190,9 @@ export class EngineService {
       },
       "archive/install": async ({ path }, { signal, progress }) => {
         const result = await this.archives.install(path, { signal, onProgress: progress });
-        const hasPack = result.installed.some(({ kind }) => kind === "pack");
-        return { ...result, needsRestart: hasPack && this.native !== null };
+        // Perhaps installed by an earlier try that was cancelled behind the pack.
+        const hasPack = [...result.installed, ...result.present].some(({ kind }) => kind === "pack");
+        return { ...result, needsRestart: hasPack && this.native !== null && this.packs.isNews };
       },
       "packs/remove": async ({ pack }) => {
         await this.packs.remove(pack);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { createWriteStream, type WriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -11,7 +12,7 @@ import { ensureRoom, writeError, type FreeBytes } from "./disk_space";
 import { sizeOf } from "./download_lock";
 import type { FileProgress } from "./downloader";
 import { readError, type FileSource } from "./file_source";
-import { renamePatiently } from "./partial_file";
+import { PartialFile, renamePatiently } from "./partial_file";
 
 /** The model of the catalogue that a file may be, by its size. Throws `MODEL_UNKNOWN` when there is none. */
 export function entryOfSize(path: string, catalogue: readonly CatalogueEntry[]): CatalogueEntry {
@@ -26,6 +27,41 @@ export function entryOfSize(path: string, catalogue: readonly CatalogueEntry[]):
   );
 }
 
+/** Where a copy lies until it is complete. */
+function arrivingOf(target: string): string {
+  return `${target}.arriving`;
+}
+
+/** Bytes on the disk that `makeRoom` may free: of a copy whose process was killed, and of a download that was begun. */
+export function leftBytes(target: string): number {
+  return (sizeOf(arrivingOf(target)) ?? 0) + new PartialFile(target).size;
+}
+
+/**
+ * As `ensureRoom`, but removes before what a killed process has left of a copy, and the download that was begun, if its room is
+ * needed. The caller locks the target.
+ */
+export async function makeRoom(
+  target: string,
+  neededBytes: number,
+  freeBytes: FreeBytes,
+  elsewhere?: string,
+): Promise<void> {
+  const partial = new PartialFile(target);
+  try {
+    await rm(arrivingOf(target), { force: true });
+    try {
+      await ensureRoom(target, neededBytes, freeBytes, elsewhere);
+    } catch (thrown) {
+      if (partial.size === 0) throw thrown;
+      partial.discard();
+      await ensureRoom(target, neededBytes, freeBytes, elsewhere);
+    }
+  } catch (thrown) {
+    throw writeError(thrown, target, elsewhere) ?? thrown;
+  }
+}
+
 /** A file whose checksum is known. */
 interface KnownFile {
   name: string;
@@ -35,7 +71,8 @@ interface KnownFile {
 
 /**
  * Copies a file to `target`, which takes its name only when the checksum was right. Fails with `CHECKSUM_MISMATCH`,
- * `DISK_FULL`, `DOWNLOAD_FAILED` or, when aborted, `CANCELLED`, and leaves nothing then. The caller locks the target.
+ * `DISK_FULL`, `DOWNLOAD_FAILED` or, when aborted, `CANCELLED`, and leaves nothing then. A download that was begun goes. The
+ * caller locks the target.
  */
 export async function copyChecked(
   source: FileSource,
@@ -51,8 +88,8 @@ export async function copyChecked(
 ): Promise<void> {
   const { signal, onProgress, freeBytes, elsewhere } = options;
   if (source.path !== null && resolve(source.path) === resolve(target)) return;
-  await ensureRoom(target, sizeBytes, freeBytes, elsewhere);
-  const arriving = `${target}.arriving`;
+  await makeRoom(target, sizeBytes, freeBytes, elsewhere);
+  const arriving = arrivingOf(target);
   const hash = createHash("sha256");
   let receivedBytes = 0;
   const watch = new Transform({
@@ -85,5 +122,10 @@ export async function copyChecked(
     if (signal.aborted) throw cancelledDownload(thrown);
     if (failed.first === "reading") throw readError(thrown, source);
     throw writeError(thrown, target, elsewhere) ?? thrown;
+  }
+  try {
+    new PartialFile(target).discard();
+  } catch {
+    // It only takes room, and the file is complete.
   }
 }

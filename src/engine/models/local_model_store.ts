@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import type { Disposable } from "../../shared/disposable";
 import type { DownloadProgress } from "../../shared/download_progress";
-import { EngineError } from "../../shared/errors";
+import { EngineError, toEngineError } from "../../shared/errors";
 import type { ModelChoice, ModelRef, ModelRole, ModelState } from "../../shared/models";
 import { catalogue as standardCatalogue, downloadUrl, type CatalogueEntry } from "./catalogue";
 import { freeBytesOf, writeError, type FreeBytes } from "./disk_space";
@@ -47,7 +47,7 @@ export interface LocalModelStore extends ModelStore {
     path: string,
     options: { signal?: AbortSignal; onProgress?: (progress: DownloadProgress) => void },
   ): Promise<string>;
-  /** Copies a model from where it is known to be; else as above. */
+  /** Copies a model from where it is known to be; else as above. Replaces a damaged one of the same size. */
   installFrom(ref: ModelRef, source: FileSource, options: DownloadOptions): Promise<string>;
 }
 
@@ -162,9 +162,9 @@ class DirectoryModelStore implements LocalModelStore {
     const target = join(modelsDirectory, file);
     const lock = await lockForDownload(target, sizeBytes, signal, onProgress);
     try {
-      if (sizeOf(target) === sizeBytes) {
-        await verified.check(file, sha256);
-      } else if (source) {
+      if (sizeOf(target) === sizeBytes && (await this.isSound(entry, { target, verified, source, signal, onProgress })))
+        return target;
+      if (source) {
         await copyChecked(source, target, entry, { signal, onProgress, freeBytes: freeBytes ?? freeBytesOf });
         verified.add(file, sha256);
         log(`installed ${entry.id} from ${source.label}`);
@@ -179,6 +179,32 @@ class DirectoryModelStore implements LocalModelStore {
       return target;
     } finally {
       lock.dispose();
+    }
+  }
+
+  /**
+   * Whether a file is the model, after the checksum where that was not done yet. False only where there is something to replace
+   * it by; else fails with `CHECKSUM_MISMATCH`.
+   */
+  private async isSound(
+    { file, sha256 }: CatalogueEntry,
+    by: {
+      target: string;
+      verified: VerifiedFiles;
+      source: FileSource | undefined;
+      signal: AbortSignal;
+      onProgress: (progress: FileProgress) => void;
+    },
+  ): Promise<boolean> {
+    const { target, verified, source, signal, onProgress } = by;
+    try {
+      await verified.check(file, sha256, { signal, onProgress });
+      return true;
+    } catch (thrown) {
+      const isItself = source !== undefined && source.path !== null && resolve(source.path) === resolve(target);
+      if (!source || isItself || toEngineError(thrown).code !== "CHECKSUM_MISMATCH") throw thrown;
+      this.options.log(`${target} is damaged, and replaced from ${source.label}`);
+      return false;
     }
   }
 

@@ -1,13 +1,21 @@
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../../shared/errors";
+import { cancelledDownload } from "./cancelled";
 import { sha256Of } from "./checksum";
+import type { FileProgress } from "./downloader";
 
 /** What a file looked like when its checksum was right. */
 interface Mark {
   sha256: string;
   size: number;
   modifiedMs: number;
+}
+
+/** Of somebody who waits for a check and may give up. */
+interface Watch {
+  signal: AbortSignal;
+  onProgress: (progress: FileProgress) => void;
 }
 
 type Index = Partial<Record<string, Mark>>;
@@ -30,11 +38,12 @@ export class VerifiedFiles {
   }
 
   /**
-   * Makes sure that a file is what it should be; callers of the same file share one computation. Fails with
-   * `CHECKSUM_MISMATCH`; the file is left alone, because it may be the user's own.
+   * Makes sure that a file is what it should be; callers of the same file share one computation, but for who watches it, whose
+   * own is cancelled with `CANCELLED`. Fails with `CHECKSUM_MISMATCH`; the file is left alone, because it may be the user's own.
    */
-  async check(file: string, sha256: string): Promise<void> {
+  async check(file: string, sha256: string, watch?: Watch): Promise<void> {
     if (this.isKnown(file, sha256)) return;
+    if (watch) return this.compute(file, sha256, watch);
     const key = `${sha256} ${file}`;
     const computing = this.running.get(key) ?? this.compute(file, sha256);
     this.running.set(key, computing);
@@ -54,10 +63,10 @@ export class VerifiedFiles {
     if (this.index[file]) this.put(file, undefined);
   }
 
-  private async compute(file: string, sha256: string): Promise<void> {
+  private async compute(file: string, sha256: string, watch?: Watch): Promise<void> {
     const path = join(this.directory, file);
     const before = this.markOf(file, sha256);
-    const actual = await sha256Of(path);
+    const actual = await (watch ? watchedSha256(path, before.size, watch) : sha256Of(path));
     if (actual !== sha256) {
       throw new EngineError(
         "CHECKSUM_MISMATCH",
@@ -99,5 +108,18 @@ export class VerifiedFiles {
       rmSync(scratch, { force: true });
       this.log(`the checked models cannot be recorded in ${path}: ${String(thrown)}`);
     }
+  }
+}
+
+async function watchedSha256(path: string, totalBytes: number, { signal, onProgress }: Watch): Promise<string> {
+  try {
+    return await sha256Of(path, {
+      signal,
+      onProgress: (receivedBytes) => {
+        onProgress({ phase: "verifying", receivedBytes, totalBytes, bytesPerSecond: 0 });
+      },
+    });
+  } catch (thrown) {
+    throw signal.aborted ? cancelledDownload(thrown) : thrown;
   }
 }

@@ -42,6 +42,14 @@ export function choosePack(
   return { ...none(bestReason(reasons.filter((reason) => reason !== null))), needsDriver };
 }
 
+/** The driver with which a pack would run on one of the cards; null when it does already, or no driver helps. */
+export function missingDriver(pack: PackEntry, cards: readonly NvidiaCard[]): number | null {
+  const objections = cards.map((card) => ({ card, rank: objection(pack, card)?.rank ?? null }));
+  if (objections.some(({ rank }) => rank === null)) return null;
+  const needed = objections.filter(({ rank }) => rank === driverRank).map(({ card }) => neededDriver(pack, card));
+  return needed.length > 0 ? Math.min(...needed) : null;
+}
+
 /** Whether the driver compiles a pack's code for this card before it runs there for the first time. */
 export function isCompiledAtFirstUse(pack: Pick<PackEntry, "machineCode">, { capability }: NvidiaCard): boolean {
   return capability !== null && !pack.machineCode.includes(capability);
@@ -67,13 +75,18 @@ function objection(pack: PackEntry, card: NvidiaCard): Objection | null {
   if (capability !== null && Number(capability) < pack.leastCapability) {
     return { rank: 1, text: `${name} is too old for ${pack.title}: its compute capability is ${capability}.` };
   }
-  const hasMachineCode = capability !== null && pack.machineCode.includes(capability);
-  const needed = hasMachineCode ? pack.machineCodeDriver : pack.compileDriver;
+  const needed = neededDriver(pack, card);
   if (branchOf(driver) >= needed) return null;
   return {
     rank: driverRank,
     text: `${pack.title} needs NVIDIA's driver ${String(needed)} or later, this machine has ${driver}: install a newer driver.`,
   };
+}
+
+/** The least branch of the driver that runs a pack's code on this card, or compiles it. */
+function neededDriver(pack: PackEntry, { capability }: NvidiaCard): number {
+  const hasMachineCode = capability !== null && pack.machineCode.includes(capability);
+  return hasMachineCode ? pack.machineCodeDriver : pack.compileDriver;
 }
 
 function hasEnoughMemory({ memoryBytes }: NvidiaCard): boolean {

@@ -10,7 +10,7 @@ import { ensureRoom, freeBytesOf, writeError, type FreeBytes, type RoomNeed } fr
 import { lockForDownload, sizeOf, tryDownloadLock } from "../models/download_lock";
 import { downloadFile, type FileProgress } from "../models/downloader";
 import { fileAt, type FileSource } from "../models/file_source";
-import { copyChecked } from "../models/install_model_file";
+import { copyChecked, makeRoom } from "../models/install_model_file";
 import { PartialFile } from "../models/partial_file";
 import type { DownloadTiming } from "../models/retry";
 import { SharedDownloads, type DownloadOptions, type Work } from "../models/shared_downloads";
@@ -189,7 +189,7 @@ export class PackStore {
     const { freeBytes = freeBytesOf } = this.options;
     const { sizeBytes, sha256, unpackedBytes } = entry.archive;
     const target = this.folders.archiveOf(entry);
-    await ensureRoom(target, sizeBytes + unpackedBytes, freeBytes, elsewhere);
+    await makeRoom(target, sizeBytes + unpackedBytes, freeBytes, elsewhere);
     const known = { name: entry.title, sizeBytes, sha256 };
     await copyChecked(source, target, known, { signal, onProgress, freeBytes, elsewhere });
     try {

@@ -9,7 +9,7 @@ import { EnginePacks } from "../../../src/engine/host/engine_packs";
 import type { NvidiaCard } from "../../../src/shared/packs";
 import { sha256Hex } from "../models/run_download";
 import { storeOf, type TestModel } from "../models/store_fixture";
-import { packStoreOf, platform, type TestPack } from "../packs/pack_fixture";
+import { gtx1650, packStoreOf, platform, type TestPack } from "../packs/pack_fixture";
 
 /** Of the NMOS that runs on the machines of these tests. */
 export const version = "0.1.0";
@@ -26,12 +26,13 @@ export interface Machine {
 interface MachineOptions {
   packs: readonly TestPack[];
   models: readonly TestModel[];
+  /** Default: one that CUDA 13 suits. */
   cards?: NvidiaCard[];
   changes?: Partial<ArchiveInstallerOptions>;
 }
 
 /** A user whose NMOS knows these packs and models, with the product's stores. */
-export function machineAt(home: string, { packs, models, cards = [], changes = {} }: MachineOptions): Machine {
+export function machineAt(home: string, { packs, models, cards = [gtx1650], changes = {} }: MachineOptions): Machine {
   const [modelsDirectory, packsDirectory, updates] = [join(home, "models"), join(home, "packs"), join(home, "update")];
   const enginePacks = new EnginePacks({
     store: packStoreOf(packs, packsDirectory, ""),

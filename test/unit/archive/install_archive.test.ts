@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Options } from "yazl";
@@ -44,6 +44,11 @@ const named = {
   pack: { kind: "pack", name: "CUDA 13" },
   model: { kind: "model", name: "Model tiny" },
 };
+
+/** A disk with just so much room. */
+function roomFor(bytes: number) {
+  return () => Promise.resolve(bytes + 200 * 2 ** 20);
+}
 
 /** How an installation ends: its result, or an error. */
 function install(on: Machine, path: string, signal?: AbortSignal) {
@@ -99,12 +104,34 @@ describe("an archive", () => {
     expect(on.found()).toEqual(complete());
   });
 
-  test("does not take a file of the same size for the model", async () => {
+  test("replaces a damaged file of the model's size, and can be cancelled while that is checked", async () => {
     const on = machine();
+    const target = join(on.modelsDirectory, "tiny.gguf");
     mkdirSync(on.modelsDirectory);
-    writeFileSync(join(on.modelsDirectory, "tiny.gguf"), Buffer.alloc(model.content.length));
-    const installing = install(on, await makeArchive(directory(), { models: [model] }));
-    await expect(installing).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
+    writeFileSync(target, Buffer.alloc(model.content.length));
+    const path = await makeArchive(directory(), { models: [model] });
+    const leaving = new AbortController();
+    let reports = 0;
+    // The first one says that the model begins.
+    const onProgress = ({ phase }: DownloadProgress) => {
+      if (phase === "verifying" && ++reports === 2) leaving.abort();
+    };
+    const cancelled = on.installer.install(path, { signal: leaving.signal, onProgress });
+    await expect(cancelled).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(readFileSync(target).equals(Buffer.alloc(model.content.length))).toBe(true);
+    await install(on, path);
+    expect(readFileSync(target).equals(model.content)).toBe(true);
+    expect(on.found().models).toEqual(["tiny.gguf", "verified.json"]);
+  });
+
+  test("needs no room for what an earlier try has left, and removes it", async () => {
+    const on = machine({ changes: { freeBytes: roomFor(0) } });
+    mkdirSync(on.modelsDirectory);
+    const [arriving, part] = ["arriving", "part"].map((name) => join(on.modelsDirectory, `tiny.gguf.${name}`));
+    writeFileSync(arriving ?? "", model.content.subarray(0, 100_000));
+    writeFileSync(part ?? "", model.content.subarray(0, 200_000));
+    await install(on, await makeArchive(directory(), { models: [model] }));
+    expect(on.found().models).toEqual(["tiny.gguf", "verified.json"]);
   });
 
   test.each<[what: string, name: string[]]>([
@@ -147,9 +174,24 @@ describe("of several packs", () => {
     expect(on.found()).toEqual(complete());
   });
 
-  test("the first of the catalogue is installed where there is no card", async () => {
-    const on = machine();
-    await packsOf(on);
+  test("none is installed where no card is seen, and that is said", async () => {
+    const on = machine({ cards: [], changes: { freeBytes: roomFor(model.content.length) } });
+    const { installed, left } = await packsOf(on);
+    expect(installed).toEqual([named.model]);
+    expect(left).toHaveLength(2);
+    expect(new Set(left.map(({ reason }) => reason))).toEqual(new Set(["no NVIDIA card was found"]));
+    expect(on.found().packs).toEqual([]);
+  });
+
+  test("the one that is installed stays where no card is seen", async () => {
+    const cards = [{ ...gtx1650 }];
+    const on = machine({ cards });
+    const path = await makeArchive(directory(), { packs: [alternative, pack], models: [model] });
+    await install(on, await makeArchive(directory(), both()));
+    cards.length = 0;
+    const { present, left } = await install(on, path);
+    expect(present).toEqual([named.pack, named.model]);
+    expect(left).toHaveLength(1);
     expect(on.found()).toEqual(complete());
   });
 
@@ -157,8 +199,18 @@ describe("of several packs", () => {
     const on = machine({ cards: [gtx1650] });
     const { installed, left } = await install(on, await makeArchive(directory(), { packs: [alternative] }));
     expect(installed).toEqual([]);
-    expect(left[0]?.reason).toBe("CUDA 13 is the one for this machine");
+    expect(left[0]?.reason).toBe("CUDA 13 is the one for this machine: make the archive with --pack cuda13");
     expect(on.found()).toEqual(nothing);
+  });
+
+  test("one that needs a newer driver is left, and both ways out are told", async () => {
+    const older = { ...alternative, entry: { ...alternative.entry, title: "CUDA 12", compileDriver: 550 } };
+    const on = machine({ packs: [pack, older], cards: [{ ...gtx1650, driver: "560.94" }] });
+    const { installed, left } = await install(on, await makeArchive(directory(), both()));
+    expect(installed).toEqual([named.model]);
+    const reason =
+      "CUDA 12 is the one for this machine: make the archive with --pack cuda12, or install driver 590 or later";
+    expect(left).toEqual([{ ...named.pack, reason }]);
   });
 
   test("none is installed when none suits the card, and the reason is told", async () => {
@@ -181,8 +233,21 @@ describe("a version of NMOS in the archive that is", () => {
     expect(left).toEqual([{ kind: "model", name: "later", reason: expect.stringContaining("NMOS 0.10.0") as string }]);
     expect(update?.version).toBe("0.10.0");
     expect(readFileSync(update?.path ?? "").equals(vsix)).toBe(true);
+  });
+
+  test("asked about in one window stays while another one installs, and is not left for ever", async () => {
+    const on = machine();
+    const path = await makeArchive(directory(), { version: "0.2.0" });
+    const first = await install(on, path);
+    const second = await install(on, path);
+    expect(new Set([first, second].map(({ update }) => existsSync(update?.path ?? "") && update?.path)).size).toBe(2);
+    const [yesterday] = on.found().updates;
+    utimesSync(join(on.updates, yesterday ?? ""), 0, 0);
     await install(on, await makeArchive(directory(), both()));
-    expect(existsSync(update?.path ?? "")).toBe(false);
+    expect(on.found().updates).toHaveLength(2);
+    await install(on, path);
+    expect(on.found().updates).toHaveLength(2);
+    expect(on.found().updates).not.toContain(yesterday);
   });
 
   test.each([version, "0.0.99"])("%s is not", async (archived) => {
@@ -256,9 +321,19 @@ describe("refused before anything is copied is an archive", () => {
     await refuse(path, "INVALID_ARGUMENT", `is for win32-x64, but this machine is ${platform}`);
   });
 
-  test.each([version, "0.0.9"])("of version %s with what this NMOS does not know", async (archived) => {
+  test.each([
+    [version, /another build of NMOS 0\.1\.0 .*later\.gguf.*Take the VSIX out .* reload the windows/],
+    ["0.0.9", /made with NMOS 0\.0\.9 .*later\.gguf.*Make the archive with NMOS 0\.1\.0/],
+  ])("of version %s with what this NMOS does not know", async (archived, says) => {
     const path = await makeArchive(directory(), { models: [model, unknownModel], version: archived });
-    await refuse(path, "INVALID_ARGUMENT", new RegExp(`made with NMOS ${archived} .*later\\.gguf`));
+    await refuse(path, "INVALID_ARGUMENT", says);
+  });
+
+  test("with two files of one name", async () => {
+    const { manifest, files } = await looseArchive(directory(), both());
+    const bytes = await archiveOf(manifest, { ...files, "tiny.ggux": model.content });
+    const changed = Buffer.from(bytes.toString("latin1").replaceAll("tiny.ggux", "tiny.gguf"), "latin1");
+    await refuse(written(changed), "CHECKSUM_MISMATCH", "it lists tiny.gguf twice");
   });
 
   test("with the pack of another version", async () => {

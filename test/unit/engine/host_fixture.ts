@@ -2,7 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
-import { createEngineClient, type ConfigurableEngineClient } from "../../../src/engine/client/create_engine_client";
+import {
+  createEngineClient,
+  type ConfigurableEngineClient,
+  type EngineClientOptions,
+} from "../../../src/engine/client/create_engine_client";
 import type { EngineState } from "../../../src/engine/client/engine_client";
 import { enginePaths, thisMachine, type Paths } from "../../../src/engine/paths";
 import { lockHolder } from "../../../src/engine/process_lock";
@@ -40,12 +44,16 @@ export class HostFixture {
     return new HostFixture(directory, enginePaths(thisMachine(env)), env);
   }
 
-  client(settings: Partial<EngineSettings> = DEFAULT_ENGINE_SETTINGS): TestClient {
+  client(
+    settings: Partial<EngineSettings> = DEFAULT_ENGINE_SETTINGS,
+    options: Pick<EngineClientOptions, "version" | "onOtherVersion"> = {},
+  ): TestClient {
     const client = createEngineClient({
       extensionRoot: resolve("."),
       clientName: "test",
       settings,
       env: this.env,
+      ...options,
     });
     this.clients.push(client);
     const states: EngineState[] = [];

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import { createMessageConnection, SocketMessageReader, SocketMessageWriter } from "vscode-jsonrpc/node";
+import { version } from "../../../package.json";
 import { newNonce, proofOf } from "../../../src/engine/ipc/mutual_proof";
 import { DEFAULT_ENGINE_SETTINGS } from "../../../src/shared/engine_settings";
 import { toEngineError, type ErrorCode } from "../../../src/shared/errors";
@@ -34,7 +35,7 @@ async function listen(answer: ((hello: HelloParams) => unknown) | null, hasToken
     const connection = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket));
     socket.on("data", (bytes) => (heard += String(bytes)));
     if (answer) connection.onRequest("hello", answer);
-    connection.onRequest("initialize", () => ({ hostPid: process.pid }));
+    connection.onRequest("initialize", () => ({ hostPid: process.pid, hostVersion: version, clients: 1 }));
     connection.listen();
     void connection.sendNotification("models/changed", []);
   });

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
@@ -98,6 +98,24 @@ describe("a model from a file", () => {
     const ends = await Promise.allSettled(copies);
     expect(ends.filter(({ status }) => status === "rejected")).toHaveLength(copies.length);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test.each<[what: string, free: number, left: string[]]>([
+    ["is given up for it, where the disk is full", 0, []],
+    ["stays for the next time, where there is room", 300_000, ["tiny.gguf.part"]],
+  ])("when it is damaged: a download that was begun %s; a copy that was killed goes", async (_, free, left) => {
+    const { path, folder } = machine(Buffer.alloc(model.content.length));
+    mkdirSync(folder);
+    writeFileSync(join(folder, "tiny.gguf.part"), Buffer.alloc(300_000));
+    writeFileSync(join(folder, "tiny.gguf.arriving"), Buffer.alloc(200_000));
+    const room = () => {
+      const files = readdirSync(folder).filter((name) => !name.endsWith(".lock"));
+      const used = files.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+      return Promise.resolve(200 * 2 ** 20 + model.content.length + free - used);
+    };
+    const store = storeOf([model], folder, { freeBytes: room });
+    await expect(store.installFile(path, {})).rejects.toMatchObject({ code: "CHECKSUM_MISMATCH" });
+    expect(readdirSync(folder)).toEqual(left);
   });
 
   test("does not fit a full disk", async () => {

@@ -72,6 +72,23 @@ describe("the native engine", () => {
     expect(packs.status([cuda])).toEqual([cuda]);
   });
 
+  test("has news of a pack that it was not made with, until it is made anew", async () => {
+    const on = machine({ settings: { cuda: "off", gpu: "auto" } });
+    const packs = await begin(on);
+    packs.forEngine();
+    expect(packs.isNews).toBe(false);
+    await packs.installFile(pack.path, {});
+    expect(packs.isNews).toBe(true);
+    // Refused because CUDA is off, which a restart does not change.
+    packs.forEngine();
+    expect(packs.isNews).toBe(false);
+    // It is tried again.
+    await packs.installFile(pack.path, {});
+    expect(packs.isNews).toBe(true);
+    await packs.remove("cuda13");
+    expect(packs.isNews).toBe(false);
+  });
+
   test("leaves the user's own cache alone", async () => {
     const on = machine({ env: { CUDA_CACHE_PATH: "/mine" } });
     const packs = await begin(on);

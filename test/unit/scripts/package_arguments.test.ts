@@ -10,11 +10,11 @@ describe("the command line of packaging", () => {
     [onWindows, { kind: "extension", target }],
     [["--pack", "cuda13", ...onWindows], { kind: "packs", target, packs: ["cuda13"], check: false }],
     [["--pack", "cuda12", "--check", ...onWindows], { kind: "packs", target, packs: ["cuda12"], check: true }],
-    [[...onWindows, "--offline"], { kind: "offline", target, packs: [], models: [] }],
+    [[...onWindows, "--archive"], { kind: "offline", target, packs: [], models: [] }],
     [
       [
         ...onWindows,
-        "--offline",
+        "--archive",
         "--pack",
         "cuda13",
         "--pack",
@@ -32,12 +32,12 @@ describe("the command line of packaging", () => {
 
   test.each<[args: string[], says: string]>([
     [["--pack", "rocm", ...onWindows], "Expected --pack for win32-x64 to be one of cuda13, cuda12, got rocm."],
-    [["--offline", "--pack", "cuda13", "--target", "darwin-arm64"], "for darwin-arm64 to be one of none, got cuda13."],
-    [["--offline", "--model", "gpt"], "Expected --model to be one of qwen2.5-coder-0.5b, "],
-    [["--model", "smollm2-135m"], "give --offline, too"],
+    [["--archive", "--pack", "cuda13", "--target", "darwin-arm64"], "for darwin-arm64 to be one of none, got cuda13."],
+    [["--archive", "--model", "gpt"], "Expected --model to be one of qwen2.5-coder-0.5b, "],
+    [["--model", "smollm2-135m"], "give --archive, too"],
     [["--check"], "--check is for packs"],
-    [["--offline", "--check", ...onWindows, "--pack", "cuda13"], "--check is for packs"],
-    [["--ofline"], "--ofline"],
+    [["--archive", "--check", ...onWindows, "--pack", "cuda13"], "--check is for packs"],
+    [["--archve"], "--archve"],
     [["cuda13"], "cuda13"],
   ])("%j is refused", (args, says) => {
     expect(() => parsePackageArguments(args)).toThrow(says);

@@ -37,9 +37,12 @@ it("gives the marketplace's token to one step, which installs nothing", () => {
 it("publishes in the marketplace what a published release holds that is no pre-release, and only then", () => {
   const jobs = workflow.split(/\n {2}(?=\w+:\n)/);
   const job = (name: string): string => jobs.find((one) => one.startsWith(`${name}:\n`)) ?? "";
-  expect(workflow).toMatch(/\n {2}release:\n {4}types: \[published\]\n/);
+  expect(workflow).toMatch(/\n {2}release:\n(?: {4}#.*\n)* {4}types: \[published, released\]\n/);
   expect(jobs.filter((one) => one.includes("vsce publish"))).toEqual([job("marketplace")]);
   expect(job("marketplace")).toContain("    if: github.event_name == 'release' && !github.event.release.prerelease\n");
+  // Both events may come for one release.
+  expect(job("marketplace")).toContain("    concurrency: marketplace-${{ github.ref_name }}\n");
+  expect(job("marketplace")).toContain("npx vsce publish --skip-duplicate ");
   expect(job("marketplace")).toMatch(/gh release download .*SHA256SUMS\n.*\n.*sha256sum --check --strict/);
   // Nothing is built again for it; the other jobs need those.
   expect(job("packs")).toContain("    if: github.event_name != 'release'\n");
