@@ -64,11 +64,12 @@ size_t right_ones(const Draft& draft, std::span<const llama_token> next) {
     return static_cast<size_t>(std::ranges::mismatch(draft.tokens, next).in1 - draft.tokens.begin());
 }
 
-// As many earlier answers as are remembered: parts of the answer, so that its words are everywhere among them.
+// As many earlier answers as are remembered: the halves of the answer in turn, so that its words are everywhere among them.
 RecentAnswers full_of(std::span<const llama_token> answer) {
     RecentAnswers recent;
     const size_t half = answer.size() / 2;
-    for (size_t added = 0; added < 2 * RecentAnswers::usual_half; added += half) recent.add(answer.subspan(added % half, half));
+    if (half == 0) throw std::invalid_argument("Expected an answer of at least two tokens, got " + std::to_string(answer.size()) + ".");
+    for (size_t added = 0; added < 2 * RecentAnswers::usual_half; added += half) recent.add(answer.subspan(added / half % 2 * half, half));
     return recent;
 }
 

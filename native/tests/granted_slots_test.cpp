@@ -66,6 +66,29 @@ std::vector<uint32_t> slots_of(const Placement& placement) {
     return slots;
 }
 
+std::string text_of(const std::vector<std::string>& sentences) {
+    std::string all;
+    for (const std::string& sentence : sentences) all += sentence + " ";
+    return all;
+}
+
+// A sentence about the slots, and another one about what finds no room where that is on the same card.
+void check_explained(const ModelProfile& model, const Placement& planned, const Placement& granted, size_t card, Location at) {
+    expect(planned.shortfall && granted.shortfall, "why there is no more", at);
+    const std::string before = text_of(explain(*planned.shortfall, model, planned));
+    const std::string after = text_of(explain(*granted.shortfall, model, granted));
+    std::string expected = text_of(planned.explanation);
+    const size_t place = expected.find(before);
+    expect(place != std::string::npos, show(before) + " in " + show(expected), at);
+    expected.replace(place, before.size(), after);
+    const bool is_meant = planned.shortfall->device == planned.cards[card].device;
+    expect_equal(granted.shortfall->limit, is_meant ? Shortfall::Limit::Card : planned.shortfall->limit, at);
+    expect_equal(granted.shortfall->bytes_free, is_meant ? 0 : planned.shortfall->bytes_free, at);
+    const std::string text = text_of(granted.explanation);
+    expect(text.starts_with(expected + planned.cards[card].device + " grants memory for "), show(expected) + " and a sentence about the slots, got " + show(text), at);
+    expect(granted.explanation.back().starts_with(planned.cards[card].device + " grants"), "one sentence about the slots", at);
+}
+
 void check_granted(const ModelProfile& model, const Placement& planned, size_t card, uint32_t slots, Location at = Location::here()) {
     for (const auto& [width, seconds] : planned.predictions) expect_equal(seconds_with(model, planned, slots_of(planned), width), seconds, at);
     Placement granted = planned;
@@ -87,7 +110,7 @@ void check_granted(const ModelProfile& model, const Placement& planned, size_t c
         slower = slower || seconds > planned.predictions[i].seconds;
     }
     expect(slower, "some passes to take longer with " + show(slots) + " slots", at);
-    expect(granted.explanation.size() == planned.explanation.size() + 1, "a sentence about it", at);
+    check_explained(model, planned, granted, card, at);
 }
 
 }  // namespace

@@ -113,6 +113,17 @@ TEST(kv_choice, "is Q8_0 where F16 keeps a model off the card that is a tenth fa
     check_changed(KvType::F16, "because that of this model cannot be quantised", [](auto& model, auto&) { model.can_quantise_kv = false; });
     check_changed(KvType::F16, "because the speed of the card is not known", [](auto&, auto& request) { request.cards[0].profile.reset(); });
     check_changed(KvType::F16, "because Card computes attention over no other one", [](auto&, auto& request) { request.cards[0].reads_quantised_kv = false; });
+    // A second card that does not read it matters only where it would have a part of the model.
+    const auto with_second = [](bool integrated) {
+        return [integrated](ModelProfile&, PlacementRequest& request) {
+            request.cards.push_back(request.cards[0]);
+            request.cards[1].device = "Second";
+            request.cards[1].integrated = integrated;
+            request.cards[1].reads_quantised_kv = false;
+        };
+    };
+    check_changed(KvType::Q8_0, "because that lets more of the model be on cards", with_second(true));
+    check_changed(KvType::F16, "because Second computes attention over no other one", with_second(false));
     // A cache too small to matter, and a card on which nothing finds room with either.
     check_changed(KvType::F16, "The KV cache is in F16, because ", [](auto& model, auto&) { model.kv_bytes_per_token.assign(20, 64); });
     check_changed(KvType::F16, "because a smaller one is not predicted to make a typical request faster", [](auto&, auto& request) { request.cards[0].free = vram_margin; });

@@ -289,6 +289,9 @@ TEST(mixture, "gives the same result while its experts are released and when the
             card().fail_allocation(0);
             expect_equal(divided.device.restore(divided.weights, go_on), uint64_t{0});
             card().fail_allocation(-1);
+            card().break_allocations(0);
+            expect_equal(divided.device.restore(divided.weights, go_on), uint64_t{0});
+            card().break_allocations(-1);
             expect_equal(divided.device.restore(divided.weights, go_on, bytes - 1), uint64_t{0});
             check("after restores that did not come to anything");
             expect_equal(divided.device.restore(divided.weights, go_on), bytes);

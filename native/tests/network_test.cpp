@@ -136,6 +136,9 @@ TEST(network, "gives the same result while its share of the card's memory is rel
         card().fail_allocation(0);
         expect_equal(device.restore(weights, [] { return true; }), uint64_t{0});
         card().fail_allocation(-1);
+        card().break_allocations(0);
+        expect_equal(device.restore(weights, [] { return true; }), uint64_t{0});
+        card().break_allocations(-1);
         expect_equal(device.restore(weights, [] { return true; }, bytes - 1), uint64_t{0});
         check("after restores that did not come to anything");
         expect_equal(device.restore(weights, [] { return true; }), bytes);

@@ -16,6 +16,7 @@
 #include "device/streaming_device.h"
 #include "model_life.h"
 #include "refused_new.h"
+#include "runtime/log.h"
 #include "simulated_cards.h"
 
 using namespace nmos;
@@ -267,4 +268,22 @@ TEST(refused_memory, "what the system refuses to a mixture of experts on a card 
 
 TEST(refused_memory, "what the system refuses ends with an error or with the same answer, without a card") {
     check_system(dense_shape(), false);
+}
+
+TEST(refused_memory, "a log sink that there is no memory for is not there, and the next message waits for nobody") {
+    // For its place in the list, and for the handle.
+    for (const uint64_t granted : {uint64_t{0}, uint64_t{1}}) {
+        size_t lines = 0;
+        bool is_refused = false;
+        refuse_new(granted, false);
+        try {
+            const auto sink = add_log_sink([&](LogLevel, std::string_view) { ++lines; });
+        } catch (const std::bad_alloc&) {
+            is_refused = true;
+        }
+        grant_new();
+        expect(is_refused, "memory to be refused behind " + show(granted) + " requests");
+        log(LogLevel::Debug, "a line");
+        expect_equal(lines, size_t{0});
+    }
 }

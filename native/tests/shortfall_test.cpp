@@ -206,6 +206,10 @@ TEST(shortfall, "names a context and a KV cache with which more is there indeed"
     const std::string words = "a context of at most ";
     const size_t begin = text.find(words);
     expect(begin != std::string::npos && text.find("a KV cache in Q8_0") != std::string::npos, "both to be named, got " + show(text));
+    request.cards[0].reads_quantised_kv = false;
+    const std::string other = text_of(plan_placement(model, request));
+    expect(other.find(words) != std::string::npos && other.find("a KV cache in Q8_0") == std::string::npos, "no cache that the card does not read, got " + show(other));
+    request.cards[0].reads_quantised_kv = true;
     request.context_length = static_cast<uint32_t>(std::stoul(text.substr(begin + words.size())));
     expect(request.context_length >= 1024 && request.context_length < 8192, "a shorter context, got " + show(request.context_length));
     expect(plan_placement(model, request).device_layers > placement.device_layers, "more layers with the context that was named");

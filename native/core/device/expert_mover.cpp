@@ -55,6 +55,9 @@ void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle
     // For good: after one that failed no other is begun.
     const auto give_up = [](Job& job, const char* why) {
         job.failed = true;
+        // The mixture's alone from now on, so that what it releases is given back.
+        job.move.vram.reset();
+        job.move.pinned.reset();
         log(LogLevel::Warn, "Experts are no longer brought into graphics memory:");
         log(LogLevel::Warn, why);
     };
@@ -63,6 +66,7 @@ void ExpertMover::step(HostWeights& weights, const std::function<void()>& settle
             try {
                 copy(*job);
             } catch (const std::exception& error) {
+                end_copies();
                 give_up(*job, error.what());
             }
             job->done = true;
@@ -84,6 +88,14 @@ void ExpertMover::copy(const Job& job) {
         std::memcpy(static_cast<char*>(move.pinned->weights[i]->data) + move.pinned->offset(i, move.pinned_place), job.leaving[i], bytes);
     }
     ggml_backend_synchronize(queue_.get());
+}
+
+void ExpertMover::end_copies() {
+    try {
+        ggml_backend_synchronize(queue_.get());
+    } catch (const std::exception&) {
+        // The card is lost, and nothing is written there any more.
+    }
 }
 
 void ExpertMover::finish() {

@@ -36,6 +36,8 @@ class ExpertMover {
     struct Job;
 
     void copy(const Job& job);
+    // Waits for what was begun, before its memory may be given back. Throws nothing.
+    void end_copies();
     bool is_moving(const HostWeights& weights) const;
     void finish();
 

@@ -83,8 +83,6 @@ ggml_cgraph* MixtureComputer::Selection::select(const Memory& source, const ggml
 
 ggml_status MixtureComputer::compute(HostWeights& weights, HostMixture& mixture, const MixtureNodes& nodes) {
     Work work{weights, mixture, nodes};
-    // The last layer of a pass of which no result is wanted.
-    if (work.pairs() == 0) return GGML_STATUS_SUCCESS;
     const HostUnit* const unit = mixture.unit();
     // Without memory for its rows the card computes none: the processor has all experts in the file.
     const bool with_card = reserve_on_card(work);

@@ -48,7 +48,7 @@ void StreamingDevice::copy_mixtures(HostWeights& weights, const std::function<bo
         }
         if (!restorer_->copy(vram->buffer.get(), parts, go_on)) return;
         std::lock_guard lock(restored_mutex_);
-        restored_mixtures_.emplace_back(mixture, vram);
+        restored_mixtures_.push_back({&weights, mixture, vram});
         restored += mixture->vram_bytes();
     }
 }

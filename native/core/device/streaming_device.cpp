@@ -15,6 +15,7 @@
 #include "device/weights_in_graph.h"
 #include "platform/os.h"
 #include "runtime/engine_error.h"
+#include "runtime/log.h"
 
 namespace nmos {
 
@@ -584,12 +585,16 @@ uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool
     try {
         restorer_->restore(released, go_on, most, [&](NetworkShare& share, NetworkShare::Room room) {
             std::lock_guard lock(restored_mutex_);
-            restored_.emplace_back(&share, std::move(room));
+            restored_.push_back({&weights, &share, std::move(room)});
             restored += share.bytes();
         });
         copy_mixtures(weights, go_on, most, restored);
     } catch (const std::bad_alloc&) {
         // As where the card has no more: what is there by now counts.
+    } catch (const std::exception& error) {
+        // Also where a driver throws. If the card is lost, the next pass fails and says so.
+        log(LogLevel::Warn, "No more is brought back into graphics memory for now:");
+        log(LogLevel::Warn, error.what());
     }
     std::lock_guard lock(mutex_);
     adopt_restored();
@@ -599,9 +604,9 @@ uint64_t StreamingDevice::restore(HostWeights& weights, const std::function<bool
 void StreamingDevice::adopt_restored() {
     std::lock_guard lock(restored_mutex_);
     if (!restored_.empty() || !restored_mixtures_.empty()) ++moves_;
-    for (auto& [share, room] : restored_) share->move_to(std::move(room));
+    for (Restored& one : restored_) one.share->move_to(std::move(one.room));
     restored_.clear();
-    for (auto& [mixture, vram] : restored_mixtures_) mixture->move_to(std::move(vram));
+    for (RestoredMixture& one : restored_mixtures_) one.mixture->move_to(std::move(one.vram));
     restored_mixtures_.clear();
 }
 
@@ -639,6 +644,11 @@ void StreamingDevice::forget(const HostWeights& weights) {
     std::lock_guard lock(mutex_);
     mover_.forget(weights);
     if (last_mixtures_ == &weights) last_mixtures_ = nullptr;
+    {
+        std::lock_guard restored(restored_mutex_);
+        std::erase_if(restored_, [&](const Restored& one) { return one.owner == &weights; });
+        std::erase_if(restored_mixtures_, [&](const RestoredMixture& one) { return one.owner == &weights; });
+    }
     if (users_.erase(&weights) == 0) return;
     const StoppedQueues stopped(queues_);
     ring_.forget(weights);

@@ -17,7 +17,6 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "device/expert_mover.h"
@@ -45,7 +44,7 @@ class StreamingDevice {
     uint64_t release(HostWeights& weights, uint64_t bytes);
     // Brings shares that were released into VRAM again, beside passes that run meanwhile and compute with them as soon as
     // they are there, as far as card and system grant memory, at most `most` bytes, and while `go_on` says so: it is asked several
-    // times in a few milliseconds. Returns the bytes.
+    // times in a few milliseconds. Ends where a driver throws, too, which is logged. Returns the bytes.
     uint64_t restore(HostWeights& weights, const std::function<bool()>& go_on, uint64_t most = UINT64_MAX);
     // Reads what is mapped ahead, as long as `go_on` says so; it is asked several times in a few milliseconds.
     void page_in(const HostWeights& weights, const std::function<bool()>& go_on);
@@ -63,6 +62,18 @@ class StreamingDevice {
     struct Ggml;
     struct Backend;
     struct Results;
+
+    // What has been copied and is not computed with yet.
+    struct Restored {
+        const HostWeights* owner;
+        NetworkShare* share;
+        NetworkShare::Room room;
+    };
+    struct RestoredMixture {
+        const HostWeights* owner;
+        HostMixture* mixture;
+        HostMixture::RoomPtr vram;
+    };
 
     StreamingDevice(ggml_backend_dev_t card, std::string name);
 
@@ -85,8 +96,8 @@ class StreamingDevice {
     std::mutex restore_mutex_;              // one restores at a time; locked before mutex_
     std::unique_ptr<Restorer> restorer_;    // guarded by restore_mutex_; made with the first restore
     std::mutex restored_mutex_;             // locked last
-    std::vector<std::pair<NetworkShare*, NetworkShare::Room>> restored_;  // guarded by restored_mutex_
-    std::vector<std::pair<HostMixture*, HostMixture::RoomPtr>> restored_mixtures_;  // guarded by restored_mutex_
+    std::vector<Restored> restored_;                  // guarded by restored_mutex_
+    std::vector<RestoredMixture> restored_mixtures_;  // guarded by restored_mutex_
     ExpertMover mover_;                     // guarded by mutex_
     HostWeights* last_mixtures_ = nullptr;  // whose mixtures were computed last; guarded by mutex_
     std::unique_ptr<Ggml> ggml_;

@@ -21,6 +21,15 @@ std::optional<Placement> plan_with(const ModelProfile& model, PlacementRequest r
     }
 }
 
+// A card that would have a part of the model and does not compute attention over the quantised cache.
+std::optional<std::string> without_reader(const PlacementRequest& request, const Placement& quantised) {
+    for (const PlacedCard& placed : quantised.cards) {
+        const auto card = std::ranges::find(request.cards, placed.device, &CardMemory::device);
+        if (card != request.cards.end() && !card->reads_quantised_kv) return placed.device;
+    }
+    return std::nullopt;
+}
+
 Placement explained(Placement placement, const std::string& why) {
     placement.explanation.push_back(std::string("The KV cache is in ") + (placement.kv_type == KvType::Q8_0 ? "Q8_0" : "F16") + why + ".");
     return placement;
@@ -48,14 +57,15 @@ Placement plan_with_best_kv(const ModelProfile& model, const PlacementRequest& r
     if (full && !has_card) return explained(std::move(*full), ", because no card is used and RAM suffices for it");
     if (full && full->device_layers == full->layers && !full->units) return explained(std::move(*full), ", because all of the model is on cards with it");
     if (full && !model.can_quantise_kv) return explained(std::move(*full), ", because that of this model cannot be quantised");
-    const auto reader = std::ranges::find(request.cards, false, &CardMemory::reads_quantised_kv);
-    if (full && reader != request.cards.end()) return explained(std::move(*full), ", because " + reader->device + " computes attention over no other one");
 
     PlacementRequest smaller = request;
     smaller.kv_type = KvType::Q8_0;
     // Its error is the one that says what is needed at least.
     if (!full) return explained(plan_placement(model, smaller), ", because the memory of this machine does not suffice for one in F16");
     std::optional<Placement> quantised = plan_with(model, smaller, KvType::Q8_0);
+    if (const std::optional<std::string> card = quantised ? without_reader(request, *quantised) : std::nullopt) {
+        return explained(std::move(*full), ", because " + *card + " computes attention over no other one");
+    }
     const std::optional<double> before = typical_seconds(model, request, *full);
     const std::optional<double> after = quantised ? typical_seconds(model, request, *quantised) : std::nullopt;
     if (!before || !after) return explained(std::move(*full), ", because the speed of the card is not known, by which another one would be chosen");

@@ -1,8 +1,8 @@
 // Chooses the type of a model's KV cache where nobody has. Pure: no I/O, no clock.
 //
 // F16, unless that keeps weights off the card that would be there with Q8_0, and a typical request is predicted to take a tenth less time
-// for it, and all cards read such a cache; or the memory of the machine does not suffice otherwise. What reading the cache takes is not predicted, neither for the one nor
-// for the other.
+// for it, and all cards that would have a part of the model then read such a cache; or the memory of the machine does not suffice
+// otherwise. What reading the cache takes is not predicted, neither for the one nor for the other.
 #pragma once
 
 #include "plan/placement.h"

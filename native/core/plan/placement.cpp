@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "plan/card_bytes.h"
 #include "plan/kv_choice.h"
 #include "plan/several_cards.h"
 #include "plan/shortfall.h"
@@ -27,10 +28,6 @@ std::string mib(uint64_t bytes) {
 
 std::string count(uint32_t number, const char* noun) {
     return std::to_string(number) + " " + noun + (number == 1 ? "" : "s");
-}
-
-uint64_t less(uint64_t bytes, uint64_t taken) {
-    return bytes - std::min(bytes, taken);
 }
 
 // With what is kept for another model.
@@ -63,18 +60,16 @@ struct CardShare {
 };
 
 std::optional<CardShare> fill_card(const ModelProfile& model, const PlacementRequest& request, const CardMemory& card, uint64_t budget) {
-    // Of a card that was not asked, it is assumed.
-    const bool offloads = !card.profile || card.profile->offload_from_width != never_streamed;
     std::optional<CardShare> most;
     CardShare share;
     share.weights = model.output_bytes;
-    share.bytes = model.output_bytes + compute_buffer_bytes(model, request.context_length, request.batch_size);
+    share.bytes = bytes_beside_layers(model, request);
     while (share.layers < model.layers && share.bytes <= budget) {
         const uint32_t layer = model.layers - 1 - share.layers;
-        share.bytes += model.layer_bytes[layer] + model.kv_bytes_per_token[layer] * request.context_length;
+        share.bytes += layer_bytes_with_kv(model, request, layer);
         share.weights += model.layer_bytes[layer];
         ++share.layers;
-        const uint64_t copies = offloads ? offload_bytes(model, request.context_length, layer) : 0;
+        const uint64_t copies = copied_bytes(model, request, card, layer);
         if (share.bytes + copies <= budget) most = {share.layers, share.weights, share.bytes + copies};
     }
     return most;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "plan/card_bytes.h"
 #include "plan/placement.h"
 
 namespace nmos {
@@ -17,25 +18,16 @@ constexpr uint64_t beyond_all_cards = uint64_t{1} << 50;
 // Tokens; nobody is advised to a shorter context.
 constexpr uint64_t shortest_context = 1024;
 
-uint64_t less(uint64_t bytes, uint64_t taken) {
-    return bytes - std::min(bytes, taken);
-}
-
-bool offloads(const CardMemory& card) {
-    return !card.profile || card.profile->offload_from_width != never_streamed;
-}
-
 // Of the last layer that is not on a card.
 uint64_t layer_size(const ModelProfile& model, const PlacementRequest& request, const Placement& placement, const CardMemory& card, bool with_network) {
     const uint32_t below = placement.layers - placement.device_layers;
     const uint32_t layer = below - 1;
-    const auto copies = [&](uint32_t layers) { return offloads(card) ? offload_bytes(model, request.context_length, layers) : 0; };
-    uint64_t bytes = model.layer_bytes[layer] + model.kv_bytes_per_token[layer] * request.context_length + copies(below - 1);
+    uint64_t bytes = layer_bytes_with_kv(model, request, layer) + copied_bytes(model, request, card, layer);
     if (!with_network) bytes -= model.network_bytes[layer];
     // Results of shares are added up.
     if (!with_network && (!placement.units || placement.units->networks_on_card().in_ram() == 0)) bytes += share_result_bytes(model, request.batch_size);
-    if (placement.device_layers == 0) return bytes + model.output_bytes + compute_buffer_bytes(model, request.context_length, request.batch_size);
-    return less(bytes, copies(below));
+    if (placement.device_layers == 0) return bytes + bytes_beside_layers(model, request);
+    return less(bytes, copied_bytes(model, request, card, below));
 }
 
 // Of the networks of some layers that are on a card, the smallest piece that is in RAM.
@@ -177,7 +169,7 @@ std::string remedies(const Shortfall& shortfall, const ModelProfile& model, cons
     }
     const ModelProfile quantised = model.with_kv(KvType::Q8_0);
     const uint64_t smaller = kv_bytes_per_token(shortfall, quantised, placement);
-    if ((per_token - smaller) * placement.context_length >= missing && per_token > smaller) list.emplace_back("a KV cache in Q8_0");
+    if (shortfall.reads_quantised_kv && (per_token - smaller) * placement.context_length >= missing && per_token > smaller) list.emplace_back("a KV cache in Q8_0");
     list.emplace_back("a smaller model");
     std::string text = "More of it would find room with ";
     for (const std::string& one : list) text += (&one == &list.front() ? "" : &one == &list.back() ? " or " : ", ") + one;
@@ -190,7 +182,10 @@ std::optional<Shortfall> find_shortfall(const ModelProfile& model, const Placeme
                                         std::span<const CardRoom> rooms, const std::function<Placement(uint64_t)>& with_more) {
     const bool is_whole = placement.device_layers == placement.layers && !placement.units;
     if (is_whole || rooms.empty()) return std::nullopt;
-    return rooms.size() > 1 ? of_several_cards(model, request, placement, rooms) : of_one_card(model, request, placement, rooms.front(), with_more);
+    std::optional<Shortfall> shortfall =
+        rooms.size() > 1 ? of_several_cards(model, request, placement, rooms) : of_one_card(model, request, placement, rooms.front(), with_more);
+    if (shortfall) shortfall->reads_quantised_kv = std::ranges::all_of(rooms, [](const CardRoom& room) { return room.card->reads_quantised_kv; });
+    return shortfall;
 }
 
 std::vector<std::string> explain(const Shortfall& shortfall, const ModelProfile& model, const Placement& placement) {

@@ -1,9 +1,10 @@
 // Why there is no more of a model on a card: what the next unit would take, what is left for it, and what would have to change. Pure: no I/O,
 // no clock.
 //
-// What is said was tried: with just so much more memory, the planner places more of the model on the card. Where no more memory up to
-// that of a whole layer makes it do so, speed is the limit. Only over several cards nothing is planned anew, as that may take
-// seconds; there, the numbers are those of the card with the least to go.
+// What the next unit takes was tried: with just so much more memory, the planner places more of the model on the card. Where no more
+// memory up to that of a whole layer makes it do so, speed is the limit. Only over several cards nothing is planned anew, as that may
+// take seconds; there, the numbers are those of the card with the least to go. What would have to change is computed from the sizes and
+// not tried.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@ struct Shortfall {
     Limit limit = Limit::Card;
     uint64_t bytes_needed = 0;  // for it; for the first layer with the output head and the compute buffers
     uint64_t bytes_free = 0;    // of what the model may use of the card
+    bool reads_quantised_kv = true;  // all cards with a part of the model do, so that such a KV cache may be advised
 };
 
 // What a model may use of a card on which it has a part, or could have one.

@@ -60,8 +60,12 @@ void take_over_library_log() {
 }
 
 std::shared_ptr<void> add_log_sink(LogSink sink) {
-    std::lock_guard lock(sinks().mutex);
-    const auto entry = sinks().list.insert(sinks().list.end(), std::move(sink));
+    std::list<LogSink>::iterator entry;
+    {
+        std::lock_guard lock(sinks().mutex);
+        entry = sinks().list.insert(sinks().list.end(), std::move(sink));
+    }
+    // Not under the lock: where there is no memory for the handle, the sink is removed at once.
     return std::shared_ptr<void>(nullptr, [entry](void*) {
         std::lock_guard removal(sinks().mutex);
         sinks().list.erase(entry);
