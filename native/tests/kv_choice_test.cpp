@@ -4,8 +4,8 @@
 #include <functional>
 #include <random>
 
-#include "alike_layers.h"
 #include "check.h"
+#include "plan_models.h"
 #include "random_device.h"
 
 using namespace nmos;
@@ -14,18 +14,6 @@ using namespace nmos::testing;
 namespace {
 
 constexpr uint64_t mib = 1ull << 20;
-
-// As fast as a small card beside a usual processor.
-DeviceProfile usual_device() {
-    DeviceProfile device;
-    device.card = WidthCurve({{1, 0.01e-9}, {512, 0.3e-9}});
-    device.processor = WidthCurve({{1, 0.04e-9}, {512, 15e-9}});
-    device.upload_bytes_per_second = 12e9;
-    device.staged_bytes_per_second = 5e9;
-    device.exchange_seconds = 30e-6;
-    device.launch_seconds = 3e-6;
-    return device;
-}
 
 // 20 layers of 120 MiB, each with 64 MiB of KV cache in F16 for 4096 tokens.
 ModelProfile long_context() {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "decode_options.h"
 #include "held_session.h"
 #include "runtime/speculator.h"
 #include "simulated_cards.h"
@@ -66,21 +67,6 @@ struct Pair {
     std::shared_ptr<Model> draft;
     std::shared_ptr<Session> draft_session;
 };
-
-void greedy(DecodeOptions&) {}
-
-void drawn(DecodeOptions& decode) {
-    decode.sampler.temperature = 1.0f;
-    decode.sampler.top_k = 60;
-    decode.sampler.top_p = 0.95f;
-    decode.sampler.repeat_penalty = 1.1f;
-    decode.sampler.seed = 11;
-}
-
-void drawn_by_grammar(DecodeOptions& decode) {
-    drawn(decode);
-    decode.sampler.grammar = "root ::= [a-z ,.]*";
-}
 
 Tokens joined(Tokens tokens, std::initializer_list<llama_token> more) {
     tokens.insert(tokens.end(), more);

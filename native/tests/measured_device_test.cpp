@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
-#include "alike_layers.h"
 #include "check.h"
 #include "plan/unit_plan.h"
+#include "plan_models.h"
 #include "random_device.h"
 #include "runtime/backends.h"
 #include "runtime/log.h"

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "chi_square.h"
+#include "decode_options.h"
 #include "gguf_file.h"
 #include "runtime/speculator.h"
 #include "small_model.h"
@@ -78,21 +79,6 @@ SpeculationResult check_same_text(Pair& pair, const std::function<void(DecodeOpt
         all.draft_passes += drafted.speculation.draft_passes;
     }
     return all;
-}
-
-void greedy(DecodeOptions&) {}
-
-void drawn(DecodeOptions& decode) {
-    decode.sampler.temperature = 1.0f;
-    decode.sampler.top_k = 60;
-    decode.sampler.top_p = 0.95f;
-    decode.sampler.repeat_penalty = 1.1f;
-    decode.sampler.seed = 11;
-}
-
-void drawn_by_grammar(DecodeOptions& decode) {
-    drawn(decode);
-    decode.sampler.grammar = "root ::= [a-z ,.]*";
 }
 
 // A vocabulary as a file of its own, with these words behind the usual ones.

@@ -4,8 +4,8 @@
 #include <functional>
 #include <random>
 
-#include "alike_layers.h"
 #include "check.h"
+#include "plan_models.h"
 
 using namespace nmos;
 using namespace nmos::testing;
@@ -15,18 +15,6 @@ namespace {
 constexpr uint64_t mib = 1ull << 20;
 constexpr uint64_t gib = 1ull << 30;
 constexpr uint64_t margin = vram_margin;
-
-// Ten layers of 100 MiB with 1 MiB of KV cache each for 1024 tokens, an output head of 50 MiB and 2 MiB of buffers.
-ModelProfile ten_layers() {
-    ModelProfile model;
-    model.path = "model.gguf";
-    model.layers = 10;
-    model.layer_bytes.assign(10, 100 * mib);
-    model.kv_bytes_per_token.assign(10, 1024);
-    model.embedding_bytes = 60 * mib;
-    model.output_bytes = 50 * mib;
-    return model;
-}
 
 constexpr uint64_t head_and_buffers = 52 * mib;
 constexpr uint64_t layer_and_kv = 101 * mib;

@@ -13,6 +13,18 @@ inline double between(std::mt19937_64& random, double least, double most) {
     return least + (most - least) * static_cast<double>(random() % 1'000'001) / 1e6;
 }
 
+// As fast as a small card beside a usual processor.
+inline DeviceProfile usual_device() {
+    DeviceProfile device;
+    device.card = WidthCurve({{1, 0.01e-9}, {512, 0.3e-9}});
+    device.processor = WidthCurve({{1, 0.04e-9}, {512, 15e-9}});
+    device.upload_bytes_per_second = 12e9;
+    device.staged_bytes_per_second = 5e9;
+    device.exchange_seconds = 30e-6;
+    device.launch_seconds = 3e-6;
+    return device;
+}
+
 inline DeviceProfile random_device(std::mt19937_64& random) {
     DeviceProfile device;
     const double card = between(random, 0.001e-9, 0.05e-9);

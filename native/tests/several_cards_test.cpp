@@ -4,10 +4,10 @@
 #include <functional>
 #include <random>
 
-#include "alike_layers.h"
 #include "check.h"
 #include "plan/placement.h"
 #include "plan/tensor_split.h"
+#include "plan_models.h"
 #include "random_device.h"
 
 using namespace nmos;
@@ -21,28 +21,8 @@ constexpr uint64_t margin = vram_margin;
 ModelProfile random_model(std::mt19937_64& random) {
     ModelProfile model = alike_layers(2 + random() % 30);
     const auto pieces = static_cast<uint32_t>(1 + random() % 60);
-    for (uint32_t i = 0; i < model.layers; ++i) {
-        model.network_bytes[i] = static_cast<uint64_t>(between(random, 20, 200) * mib);
-        model.layer_bytes[i] = model.network_bytes[i] + static_cast<uint64_t>(between(random, 1, 60) * mib);
-        model.network_pieces[i] = pieces;
-        model.kv_bytes_per_token[i] = random() % 8192;
-    }
-    model.feed_forward = 3 * model.embedding;
-    model.vocabulary = 32000;
-    model.embedding_bytes = model.output_bytes = static_cast<uint64_t>(between(random, 1, 400) * mib);
+    draw_sizes(random, pieces, model);
     return model;
-}
-
-// As fast as a small card beside a usual processor.
-DeviceProfile usual_device() {
-    DeviceProfile device;
-    device.card = WidthCurve({{1, 0.01e-9}, {512, 0.3e-9}});
-    device.processor = WidthCurve({{1, 0.04e-9}, {512, 15e-9}});
-    device.upload_bytes_per_second = 12e9;
-    device.staged_bytes_per_second = 5e9;
-    device.exchange_seconds = 30e-6;
-    device.launch_seconds = 3e-6;
-    return device;
 }
 
 DeviceProfile slower(DeviceProfile device, double times) {

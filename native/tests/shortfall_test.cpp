@@ -4,9 +4,9 @@
 #include <functional>
 #include <random>
 
-#include "alike_layers.h"
 #include "check.h"
 #include "plan/placement.h"
+#include "plan_models.h"
 #include "random_device.h"
 
 using namespace nmos;
@@ -21,18 +21,7 @@ constexpr uint64_t margin = vram_margin;
 using Unit = Shortfall::Unit;
 using Limit = Shortfall::Limit;
 
-// Ten layers of 100 MiB with 1 MiB of KV cache each for 1024 tokens, an output head of 50 MiB and 2 MiB of buffers; of layers that the
-// processor has, the KV cache of one is copied to the card at a time.
-ModelProfile ten_layers() {
-    ModelProfile model;
-    model.layers = 10;
-    model.layer_bytes.assign(10, 100 * mib);
-    model.kv_bytes_per_token.assign(10, 1024);
-    model.embedding_bytes = 60 * mib;
-    model.output_bytes = 50 * mib;
-    return model;
-}
-
+// Of layers that the processor has, the KV cache of one is copied to the card at a time.
 constexpr uint64_t layer_and_kv = 101 * mib;
 constexpr uint64_t all_but_layers = 53 * mib;
 
@@ -105,16 +94,8 @@ ModelProfile random_model(std::mt19937_64& random) {
         model.experts = std::max(2u, pieces);
         model.experts_used = 1 + random() % 2;
     }
-    for (uint32_t i = 0; i < model.layers; ++i) {
-        model.is_mixture[i] = mixture;
-        model.network_bytes[i] = static_cast<uint64_t>(between(random, 20, 200) * mib);
-        model.layer_bytes[i] = model.network_bytes[i] + static_cast<uint64_t>(between(random, 1, 60) * mib);
-        model.network_pieces[i] = pieces;
-        model.kv_bytes_per_token[i] = random() % 8192;
-    }
-    model.feed_forward = 3 * model.embedding;
-    model.vocabulary = 32000;
-    model.embedding_bytes = model.output_bytes = static_cast<uint64_t>(between(random, 1, 400) * mib);
+    model.is_mixture.assign(model.layers, mixture);
+    draw_sizes(random, pieces, model);
     model.largest_weight = static_cast<uint64_t>(between(random, 1, 60) * mib);
     return model;
 }

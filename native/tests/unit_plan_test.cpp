@@ -2,10 +2,10 @@
 
 #include <random>
 
-#include "alike_layers.h"
 #include "check.h"
 #include "plan/pass_time.h"
 #include "plan/placement.h"
+#include "plan_models.h"
 #include "random_device.h"
 
 using namespace nmos;

@@ -12,6 +12,7 @@ export interface Placement {
   deviceBytes: number;
   /** Of all sessions, wherever it lies. */
   kvBytes: number;
+  /** What was asked for or chosen; `f16` also where the model cannot have another one. */
   kvCacheType: KvCacheType;
   /** Guessed tokens change no bit of an answer (`nmos.engine.speculation`: `exact`). */
   exactPasses: boolean;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <span>
 
+#include "runtime/first_largest.h"
+
 namespace nmos {
 
 namespace {
@@ -13,9 +15,9 @@ namespace {
 ModelDrafter::Drafted judge(llama_token token, std::span<const float> logits) {
     constexpr float negligible = 16;
     const auto place = static_cast<size_t>(token);
-    const auto largest = [](std::span<const float> some) { return some.empty() ? nullptr : &*std::ranges::max_element(some); };
-    const float* before = largest(logits.first(place));
-    const float* behind = largest(logits.subspan(place + 1));
+    const auto largest = [](std::span<const float> some) { return some.empty() ? nullptr : &some[first_largest(some.size(), [&](size_t i) { return some[i]; })]; };
+    const float* const before = largest(logits.first(place));
+    const float* const behind = largest(logits.subspan(place + 1));
     const float* const second = !before || (behind && *behind > *before) ? behind : before;
     const float best = second ? std::max(*second, logits[place]) : logits[place];
     double sum = 0;

@@ -1,5 +1,5 @@
 import { EngineError } from "../../shared/errors";
-import type { Damaged } from "./zip_archive";
+import type { Damaged } from "../zip_archive";
 
 /** Name of the manifest in the archive. */
 export const archiveManifestName = "nmos-offline.json";

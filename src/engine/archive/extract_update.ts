@@ -6,9 +6,9 @@ import { EngineError } from "../../shared/errors";
 import { writeError, type FreeBytes } from "../models/disk_space";
 import type { FileProgress } from "../models/downloader";
 import type { FileSource } from "../models/file_source";
-import { copyChecked } from "../models/install_model_file";
+import { copyChecked } from "../models/copy_checked";
 import { longestManifest, type ArchivedExtension } from "./archive_manifest";
-import { ZipArchive } from "./zip_archive";
+import { ZipArchive } from "../zip_archive";
 
 /** In a VSIX. */
 const extensionManifest = "extension/package.json";

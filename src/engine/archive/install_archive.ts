@@ -10,7 +10,7 @@ import type { CatalogueEntry } from "../models/catalogue";
 import { ensureRoomForAll, freeBytesOf, type FreeBytes, type RoomNeed } from "../models/disk_space";
 import { sizeOf } from "../models/download_lock";
 import type { FileSource } from "../models/file_source";
-import { leftBytes } from "../models/install_model_file";
+import { leftBytes } from "../models/copy_checked";
 import type { LocalModelStore } from "../models/local_model_store";
 import type { DownloadOptions } from "../models/shared_downloads";
 import { missingDriver } from "../packs/choose_pack";
@@ -26,7 +26,7 @@ import {
 import { ArchiveProgress, type OnPart } from "./archive_progress";
 import { extractUpdate, removeOldUpdates } from "./extract_update";
 import { planArchive, type ArchivePlan } from "./plan_archive";
-import { ZipArchive, type Damaged } from "./zip_archive";
+import { ZipArchive, type Damaged } from "../zip_archive";
 
 /** The engine packs of this machine, as far as an archive is about them. */
 export interface ArchivePacks {

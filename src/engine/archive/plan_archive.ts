@@ -1,4 +1,5 @@
 import { EngineError } from "../../shared/errors";
+import { compareVersions } from "../compare_versions";
 import type { CatalogueEntry } from "../models/catalogue";
 import type { PackEntry } from "../packs/pack_catalogue";
 import type { ArchivedExtension, ArchivedPart, ArchiveManifest } from "./archive_manifest";
@@ -59,10 +60,4 @@ export function planArchive(manifest: ArchiveManifest, known: KnownParts, path: 
     throw new EngineError("INVALID_ARGUMENT", `${path} ${what}`);
   }
   return { packs, models, later: unknown, update: isNewer ? extension : null };
-}
-
-/** Positive when the first of two versions such as `1.10.0` is the later one; 0: they are the same. */
-export function compareVersions(a: string, b: string): number {
-  const [left = [], right = []] = [a, b].map((version) => version.split(".").map(Number));
-  return left.map((part, index) => part - (right[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
 }

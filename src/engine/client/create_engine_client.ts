@@ -16,7 +16,7 @@ import {
   type ProgressOf,
   type ResultOf,
 } from "../../shared/protocol";
-import { compareVersions } from "../archive/plan_archive";
+import { compareVersions } from "../compare_versions";
 import { isProof, newNonce, proofOf } from "../ipc/mutual_proof";
 import { call, connect } from "../ipc/rpc";
 import { enginePaths, thisMachine, type Paths } from "../paths";

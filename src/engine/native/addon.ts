@@ -7,9 +7,10 @@
  * Objects are freed by `close()`; using one afterwards fails with `CLOSED`.
  */
 import type { Confidence } from "../../shared/completion";
-import type { KvCacheChoice, KvCacheType, Speculation } from "../../shared/engine_settings";
+import type { KvCacheChoice, Speculation } from "../../shared/engine_settings";
+import type { Activity } from "../../shared/engine_status";
 import type { Guesses, Priority } from "../../shared/generation";
-import type { PlacementShortfall } from "../../shared/placement";
+import type { Placement } from "../../shared/placement";
 
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
@@ -168,76 +169,13 @@ export interface LoadModelOptions extends PlanOptions {
   onProgress?: (fraction: number) => void;
 }
 
-export interface NativePlacement {
-  layers: number;
-  deviceLayers: number;
-  /** In the order of their layers; none when there is nothing on a card. */
-  cards: NativePlacedCard[];
-  hostBytes: number;
-  deviceBytes: number;
-  kvBytes: number;
-  /** What was asked for or chosen; `f16` also where the model cannot have another one. */
-  kvCacheType: KvCacheType;
-  /** They were asked for, and are possible here. */
-  exactPasses: boolean;
-  contextLength: number;
-  shortfall: PlacementShortfall | null;
-  explanation: string[];
-  outputOnDevice: boolean;
-  /** One for each layer, first to last. */
-  layerMap: NativeLayerPlacement[];
-  /** By width, ascending; empty when nothing was predicted. */
-  predictedPasses: { tokens: number; milliseconds: number }[];
-}
+/** Of the plan, with one session: the host adds what others take, and leaves out what was given back (model_memory.ts). */
+export type NativePlacement = Placement;
 
-export interface NativePlacedCard {
-  /** ggml's name. */
-  device: string;
-  /** The first of its consecutive layers, counted from 0; the output head is on the last card. */
-  firstLayer: number;
-  /** Whose attention and KV cache it holds. */
-  layers: number;
-  /** Weights, KV cache, compute buffers and upload slots. */
-  bytes: number;
-  /** Of them. */
-  kvBytes: number;
-  /** Upload slots; 0: nothing is uploaded. */
-  slots: number;
-  /** Of one slot. */
-  slotBytes: number;
-}
-
-export interface NativeLayerPlacement {
-  /** Whether a card holds the attention and the KV cache. */
-  attentionOnDevice: boolean;
-  /** Which one; null: they are in RAM. */
-  card: string | null;
-  /**
-   * Shares of the layer's feed-forward network or experts, which add up to 1 (all 0 when there is none). `device`: stays
-   * in VRAM. `uploaded`: brought through upload slots in every pass. `host`: computed by the processor from RAM; wide
-   * passes upload it, too.
-   */
-  network: { device: number; uploaded: number; host: number };
-}
-
-export interface NativeActivity {
-  /** Computed since the model was loaded. */
-  passes: number;
-  lastPass: { tokens: number; milliseconds: number; predictedMilliseconds: number | null } | null;
-  /** Through the slots, since the process began, of all models of its cards; the further counts, too. */
-  uploadedBytes: number;
-  slotHits: number;
-  slotMisses: number;
-  slotDiscarded: number;
-  /** That passes waited for uploads to be given to the card. */
-  waitedMs: number;
-  /** Weights that belong on the cards and are not there at present. */
-  releasedBytes: number;
-  /** The same for each of the placement's cards. */
+/** What a model has done, without what only the host counts. */
+export interface NativeActivity extends Omit<Activity, keyof Guesses | "aheadTokens" | "usedAheadTokens"> {
+  /** `releasedBytes` of each of the placement's cards. */
   releasedOfCards: number[];
-  /** Experts that tokens chose, of mixtures that are divided between card and processor, and those that were in VRAM. */
-  expertUses: number;
-  expertHits: number;
   /**
    * How many times as long as usual passes suddenly take, though the processor is free: most likely the system has moved
    * memory of the card to RAM. Null: they do not. Stays until weights are released or brought back.

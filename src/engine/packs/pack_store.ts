@@ -10,7 +10,7 @@ import { ensureRoom, freeBytesOf, writeError, type FreeBytes, type RoomNeed } fr
 import { lockForDownload, sizeOf, tryDownloadLock } from "../models/download_lock";
 import { downloadFile, type FileProgress } from "../models/downloader";
 import { fileAt, type FileSource } from "../models/file_source";
-import { copyChecked, makeRoom } from "../models/install_model_file";
+import { copyChecked, makeRoom } from "../models/copy_checked";
 import { PartialFile } from "../models/partial_file";
 import type { DownloadTiming } from "../models/retry";
 import { SharedDownloads, type DownloadOptions, type Work } from "../models/shared_downloads";

@@ -6,7 +6,7 @@ import { Transform, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { text } from "node:stream/consumers";
 import { EngineError } from "../../shared/errors";
-import { ZipArchive } from "../archive/zip_archive";
+import { ZipArchive } from "../zip_archive";
 import { renamePatiently } from "../models/partial_file";
 import { manifestName, parseManifest, type PackFile, type PackManifest } from "./pack_manifest";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { parseArchiveManifest } from "../../../src/engine/archive/archive_manifest";
-import { compareVersions } from "../../../src/engine/archive/plan_archive";
+import { compareVersions } from "../../../src/engine/compare_versions";
 import { EngineError } from "../../../src/shared/errors";
 
 const sha256 = "a".repeat(64);

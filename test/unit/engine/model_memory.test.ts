@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { roomForSessions, sessionBytes, withSessions } from "../../../src/engine/host/model_memory";
-import type { NativeEngine, NativePlacedCard, NativePlacement } from "../../../src/engine/native/addon";
+import type { NativeEngine, NativePlacement } from "../../../src/engine/native/addon";
+import type { PlacedCard } from "../../../src/shared/placement";
 
 const mib = 2 ** 20;
 const margin = 384;
 
-function placed(device: string, kvMiB: number): NativePlacedCard {
+function placed(device: string, kvMiB: number): PlacedCard {
   return { device, firstLayer: 0, layers: 1, bytes: 1000 * mib, kvBytes: kvMiB * mib, slots: 0, slotBytes: 0 };
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { fileAt } from "../../../src/engine/models/file_source";
-import { copyChecked } from "../../../src/engine/models/install_model_file";
+import { copyChecked } from "../../../src/engine/models/copy_checked";
 import type { DownloadProgress } from "../../../src/shared/download_progress";
 import { toEngineError } from "../../../src/shared/errors";
 import { storeOf, testModel } from "./store_fixture";
