@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "runtime/engine_error.h"
 
@@ -11,10 +12,9 @@ namespace nmos {
 namespace {
 
 // None where the machine cannot hold the model so.
-std::optional<Placement> plan_with(const ModelProfile& model, PlacementRequest request, KvType type) {
-    request.kv_type = type;
+std::optional<Placement> place_if_possible(const std::function<Placement(KvType)>& place, KvType type) {
     try {
-        return plan_placement(model, request);
+        return place(type);
     } catch (const EngineError& error) {
         if (error.code() != ErrorCode::OutOfMemory) throw;
         return std::nullopt;
@@ -30,9 +30,9 @@ std::optional<std::string> without_reader(const PlacementRequest& request, const
     return std::nullopt;
 }
 
-Placement explained(Placement placement, const std::string& why) {
-    placement.explanation.push_back(std::string("The KV cache is in ") + (placement.kv_type == KvType::Q8_0 ? "Q8_0" : "F16") + why + ".");
-    return placement;
+KvChoice explained(Placement placement, const std::string& why) {
+    std::string reason = std::string("The KV cache is in ") + (placement.kv_type == KvType::Q8_0 ? "Q8_0" : "F16") + why + ".";
+    return {std::move(placement), std::move(reason)};
 }
 
 std::string percent(double share) {
@@ -51,18 +51,16 @@ std::optional<double> typical_seconds(const ModelProfile& model, const Placement
     return typical([&](uint32_t width) { return predict_pass(model, *card->profile, layers, width); });
 }
 
-Placement plan_with_best_kv(const ModelProfile& model, const PlacementRequest& request) {
+KvChoice choose_kv(const ModelProfile& model, const PlacementRequest& request, const std::function<Placement(KvType)>& place) {
     const bool has_card = request.use_gpu && !request.cards.empty();
-    std::optional<Placement> full = plan_with(model, request, KvType::F16);
+    std::optional<Placement> full = place_if_possible(place, KvType::F16);
     if (full && !has_card) return explained(std::move(*full), ", because no card is used and RAM suffices for it");
     if (full && full->device_layers == full->layers && !full->units) return explained(std::move(*full), ", because all of the model is on cards with it");
     if (full && !model.can_quantise_kv) return explained(std::move(*full), ", because that of this model cannot be quantised");
 
-    PlacementRequest smaller = request;
-    smaller.kv_type = KvType::Q8_0;
     // Its error is the one that says what is needed at least.
-    if (!full) return explained(plan_placement(model, smaller), ", because the memory of this machine does not suffice for one in F16");
-    std::optional<Placement> quantised = plan_with(model, smaller, KvType::Q8_0);
+    if (!full) return explained(place(KvType::Q8_0), ", because the memory of this machine does not suffice for one in F16");
+    std::optional<Placement> quantised = place_if_possible(place, KvType::Q8_0);
     if (const std::optional<std::string> card = quantised ? without_reader(request, *quantised) : std::nullopt) {
         return explained(std::move(*full), ", because " + *card + " computes attention over no other one");
     }

@@ -5,6 +5,10 @@
 // otherwise. What reading the cache takes is not predicted, neither for the one nor for the other.
 #pragma once
 
+#include <functional>
+#include <optional>
+#include <string>
+
 #include "plan/placement.h"
 
 namespace nmos {
@@ -12,8 +16,14 @@ namespace nmos {
 // Of the predicted time of a typical request, what Q8_0 has to save.
 constexpr double least_kv_gain = 0.1;
 
-// `request` asks for no type. Throws OUT_OF_MEMORY when the machine cannot hold the model with either.
-Placement plan_with_best_kv(const ModelProfile& model, const PlacementRequest& request);
+struct KvChoice {
+    Placement placement;
+    std::string reason;  // a sentence
+};
+
+// `place` places the model with such a cache, and throws OUT_OF_MEMORY when the machine cannot hold it so, as this does when it can
+// hold it with neither.
+KvChoice choose_kv(const ModelProfile& model, const PlacementRequest& request, const std::function<Placement(KvType)>& place);
 
 // Predicted seconds of a typical request; none where speeds are not known.
 std::optional<double> typical_seconds(const ModelProfile& model, const PlacementRequest& request, const Placement& placement);

@@ -255,7 +255,8 @@ Placement plan_exact(const ModelProfile& model, PlacementRequest request) {
     return placement.exact_passes ? placement : plan_placement(model, request);
 }
 
-// Without what is said of RAM, which may be too small for it. `model` has the type of cache that it will have.
+// Without what is said of RAM, which may be too small for it, and of what there is no room for. `model` has the type of cache that it
+// will have.
 Placement place(const ModelProfile& model, const PlacementRequest& request) {
     Placement placement;
     placement.kv_type = model.kv_type;
@@ -330,15 +331,21 @@ void find_and_explain_shortfall(const ModelProfile& model, const PlacementReques
 
 Placement plan_placement(const ModelProfile& given, const PlacementRequest& request) {
     if (request.exact_passes) return plan_exact(given, request);
-    if (!request.kv_type) return plan_with_best_kv(given, request);
-    const ModelProfile model = given.with_kv(*request.kv_type);
-    Placement placement = place(model, request);
+    const auto place_in = [&](KvType type) {
+        const ModelProfile model = given.with_kv(type);
+        Placement placement = place(model, request);
+        check_ram(model, request, placement);
+        return placement;
+    };
+    KvChoice chosen = request.kv_type ? KvChoice{place_in(*request.kv_type), ""} : choose_kv(given, request, place_in);
+    Placement& placement = chosen.placement;
+    const ModelProfile model = given.with_kv(placement.kv_type);
     find_and_explain_shortfall(model, request, placement);
     placement.explanation.push_back("Weights in RAM: " + mib(placement.host_bytes) + "; KV cache for " + std::to_string(request.context_length) +
                                     " tokens: " + mib(placement.kv_bytes) + (model.kv_type == KvType::Q8_0 ? " in Q8_0." : "."));
-    if (model.kv_type != *request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
-    check_ram(model, request, placement);
-    return placement;
+    if (request.kv_type && model.kv_type != *request.kv_type) placement.explanation.push_back("The KV cache of this model cannot be quantised.");
+    if (!chosen.reason.empty()) placement.explanation.push_back(std::move(chosen.reason));
+    return std::move(placement);
 }
 
 std::vector<std::string> cards_to_measure(const ModelProfile& given, const PlacementRequest& request, const Placement& placement) {
