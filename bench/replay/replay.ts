@@ -70,7 +70,8 @@ export async function replay(
     if (edit.position !== document.cursor && edit.position + edit.deleted !== document.cursor) {
       const gap = edit.at - (edits[index - 1]?.at ?? edit.at);
       await sleepUntil(begin + edit.at - Math.min(gap / 2, lookAround));
-      document.cursor = edit.position;
+      // What is deleted is deleted backwards, or was selected, with the cursor at its end.
+      document.cursor = edit.position + edit.deleted;
       suggester.moved({ ...document });
     }
     await sleepUntil(begin + edit.at);

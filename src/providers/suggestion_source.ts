@@ -31,14 +31,19 @@ class Flight {
   typed = "";
   readonly controller = new AbortController();
   readonly result: Promise<CompletionResult>;
+  /** It has written something: all of its prompt is computed. */
+  readonly begun: Promise<void>;
 
   constructor(
     readonly query: SuggestionQuery,
     complete: Complete,
     onDisagreement: () => void,
   ) {
+    let begin: () => void = () => undefined;
+    this.begun = new Promise((resolve) => (begin = resolve));
     this.result = complete(query, this.controller.signal, (text) => {
       this.text += text;
+      begin();
       if (!agrees(this.text, this.typed)) onDisagreement();
     });
   }
@@ -70,13 +75,14 @@ export class SuggestionSource {
     if (known !== undefined) return known;
 
     const running = this.runningFor(query);
-    // What it will say to the text typed since nobody knows yet. While the user types it goes on computing the prompt; in a
-    // pause the engine is asked for what is there now, and has that much of the prompt.
+    // What it will say to the text typed since nobody knows yet. It goes on computing the prompt, most of which is that for the
+    // text that is there now, too, and which would have to be begun anew in the middle. When it has begun to write, and in a
+    // pause, the engine is asked for what is there now, unless what it writes agrees.
     const paused = running && isSilent(running) ? pause?.(signal) : undefined;
     if (running) {
       const ended = this.join(running, signal);
       ended.catch(() => undefined);
-      await (paused ? Promise.race([ended, paused]) : ended);
+      await (paused ? Promise.race([ended, Promise.all([paused, running.begun])]) : ended);
       if (!isSilent(running)) await ended;
       if (signal.aborted) return nothing;
       const remembered = this.memory.find(query);

@@ -92,24 +92,44 @@ const nothing: Completion = {
   },
 };
 
+type Ahead = NonNullable<AheadResult>;
+
 /** Tokens that are computed while the user types. */
 const fewTokens = 16;
 
-/** Computes the KV cache for a suggestion at a cursor ahead. */
+const nothingAhead: Ahead = { promptTokens: 0, computedTokens: 0, computeMs: 0 };
+
+/**
+ * Computes the KV cache for a suggestion at a cursor ahead. The whole context takes seconds where there is nothing of it yet: what
+ * a suggestion that is asked for before that would be made from comes first.
+ */
 export async function prefillCompletion(
   model: ModelHandle,
   params: CompletionPrefillParams,
   { signal }: { signal: AbortSignal },
-): Promise<AheadResult> {
+): Promise<Ahead> {
   const typed = params.reach === "typed";
-  const { tokens, brief } = await (typed ? promptInTime : wholePrompt)(model, withPlainLineEnds(params));
-  if (tokens.length === 0 || (typed && model.missingTokens(tokens, { brief }) > fewTokens)) {
-    return { promptTokens: tokens.length, computedTokens: 0, computeMs: 0 };
-  }
-  return aheadResult(await model.prefill({ tokens, brief, priority: "warm", signal }));
+  // Until its turn came the next key would be there.
+  if (typed && model.isAwaited) return nothingAhead;
+  const place = withPlainLineEnds(params);
+  const prefill = async ({ tokens, brief }: TokenizedPrompt) =>
+    aheadResult(await model.prefill({ tokens, brief, priority: "warm", signal }));
+  const atOnce = await promptInTime(model, place);
+  const missing = model.missingTokens(atOnce.tokens, atOnce);
+  if (atOnce.tokens.length === 0) return nothingAhead;
+  if (typed) return missing > fewTokens ? { ...nothingAhead, promptTokens: atOnce.tokens.length } : prefill(atOnce);
+  const first = atOnce.brief && missing > 0 ? await prefill(atOnce) : nothingAhead;
+  if (signal.aborted) return first;
+  const whole = await wholePrompt(model, place);
+  const rest = await prefill(whole);
+  return {
+    promptTokens: rest.promptTokens,
+    computedTokens: first.computedTokens + rest.computedTokens,
+    computeMs: first.computeMs + rest.computeMs,
+  };
 }
 
-export function aheadResult({ promptTokens, computedTokens, computeMs }: PrefillResult): AheadResult {
+export function aheadResult({ promptTokens, computedTokens, computeMs }: PrefillResult): Ahead {
   return { promptTokens, computedTokens, computeMs };
 }
 

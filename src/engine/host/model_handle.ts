@@ -36,6 +36,8 @@ export interface ModelHandle {
   readonly contextLength: number;
   /** Tokens a millisecond that prefills have computed lately; undefined: there was none yet. */
   readonly prefillSpeed: number | undefined;
+  /** Whether it computes something that somebody waits for: what is computed ahead has to wait for that. */
+  readonly isAwaited: boolean;
   /** How many of the tokens a request with this prompt would have to compute. */
   missingTokens(tokens: Int32Array, options?: Pick<PrefillRequest, "brief">): number;
   tokenize(parts: PromptPart[], options?: { addBos?: boolean }): Promise<Int32Array>;

@@ -80,6 +80,10 @@ export class NativeModelHandle implements ModelHandle {
     return this.speed;
   }
 
+  get isAwaited(): boolean {
+    return this.pool.isAwaited;
+  }
+
   missingTokens(tokens: Int32Array, { brief = false }: Pick<PrefillRequest, "brief"> = {}): number {
     return this.pool.missing(tokens, brief);
   }

@@ -121,6 +121,11 @@ export class SessionPool {
     }
   }
 
+  /** Whether a request is under way for which somebody waits. */
+  get isAwaited(): boolean {
+    return this.sessions.some(({ held }) => held !== null && held.priority !== "warm" && !held.isEnding());
+  }
+
   /** How many of the tokens a request for ghost text with this prompt would have to compute. */
   missing(tokens: Int32Array, brief = false): number {
     const isAvailable = ({ held }: PooledSession) => held === null || isSoonFree(held, "suggest");

@@ -179,6 +179,19 @@ describe("what is computed ahead of a suggestion", () => {
     return { result, call: fake.calls[0] };
   };
 
+  test("of a long context, first what a suggestion would be made from until it is computed", async () => {
+    const fake = model("");
+    fake.prefillSpeed = 0.1;
+    const prefix = "let a = 1;\n".repeat(100);
+    const { result } = await ahead(fake, prefix, "whole");
+    const [brief, whole] = fake.calls.map(({ prompt }) => prompt);
+    expect(fake.calls.length).toBe(2);
+    expect(whole?.length).toBeGreaterThan(1000);
+    expect(brief?.length).toBeLessThan(700);
+    expect(brief).toBe((await complete(fake, `${prefix}|\nz`)).call?.prompt);
+    expect(result.computedTokens).toBeGreaterThan(whole?.length ?? 0);
+  });
+
   test("the whole context, at the lowest priority, as the suggestion will ask for it", async () => {
     const { result, call } = await ahead(model(""), "let a = f", "whole");
     expect(call).toMatchObject({ prompt: "<P><S>\nz<M>let a =", priority: "warm" });
@@ -190,6 +203,14 @@ describe("what is computed ahead of a suggestion", () => {
     fake.cached = "<P><S>\nz<M>let";
     const { call } = await ahead(fake, "let a = f", "typed");
     expect(call?.prompt).toBe("<P><S>\nz<M>let a =");
+  });
+
+  test("no typed token while somebody waits for an answer", async () => {
+    const fake = model("");
+    fake.cached = "<P><S>\nz<M>let";
+    fake.isAwaited = true;
+    expect((await ahead(fake, "let a = f", "typed")).call).toBeUndefined();
+    expect((await ahead(fake, "let a = f", "whole")).call).toBeDefined();
   });
 
   test("nothing while the user types where much is missing", async () => {

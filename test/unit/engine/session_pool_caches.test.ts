@@ -92,6 +92,24 @@ it("says how many tokens of a prompt are missing", async () => {
   expect(one.missing(letters("abcd"))).toBe(0);
 });
 
+it.each<[Priority, boolean]>([
+  ["suggest", true],
+  ["chat", true],
+  ["warm", false],
+])("knows whether somebody waits for what it computes: %s", async (priority, expected) => {
+  const one = pool();
+  expect(one.isAwaited).toBe(false);
+  const controller = new AbortController();
+  const held = hold(one, "abcd", priority, controller.signal);
+  await settle();
+  expect(one.isAwaited).toBe(expected);
+  controller.abort();
+  expect(one.isAwaited).toBe(false);
+  held.release();
+  await held.done;
+  expect(one.isAwaited).toBe(false);
+});
+
 describe("a brief prompt", () => {
   const ask = (from: SessionPool, prompt: string, brief: boolean): Promise<number | null> =>
     from.use({ tokens: letters(prompt), priority: "suggest", brief }, (session) => {

@@ -179,11 +179,30 @@ describe("where ghost text comes from", () => {
       expect(await text).toBe("c");
     });
 
-    test("is asked for anew in a pause", async () => {
+    test("goes on in a pause, and is what there is where it agrees", async () => {
       const { bench, text } = await typeOn(pause);
+      expect([bench.asked, bench.aborted]).toEqual([["a"], []]);
+      bench.stream("b");
+      await bench.settle();
+      expect([bench.asked, bench.aborted]).toEqual([["a"], []]);
+      bench.answer("bc");
+      expect(await text).toBe("c");
+    });
+
+    test("is asked for anew in a pause when it has begun with something else", async () => {
+      const { bench, text } = await typeOn(pause);
+      bench.stream("x");
+      await bench.settle();
       expect([bench.asked, bench.aborted]).toEqual([["a", "ab"], ["a"]]);
       bench.answer("c");
       expect(await text).toBe("c");
+    });
+
+    test("is not asked for anew before the pause, whatever it begins with", async () => {
+      const { bench } = await typeOn(endless);
+      bench.stream("x");
+      await bench.settle();
+      expect([bench.asked, bench.aborted]).toEqual([["a"], ["a"]]);
     });
 
     test("is waited for in a pause when it has begun by then, and agrees", async () => {
@@ -210,11 +229,15 @@ describe("where ghost text comes from", () => {
       expect(await text).toBe("c");
     });
 
-    test("fails where it fails before the pause, and not once it was asked for anew", async () => {
-      const failing = await typeOn(endless);
-      failing.bench.fail(new Error("engine died"));
-      await expect(failing.text).rejects.toThrow("engine died");
+    test("fails where it fails, and not once it was asked for anew", async () => {
+      for (const wait of [endless, pause]) {
+        const failing = await typeOn(wait);
+        failing.bench.fail(new Error("engine died"));
+        await expect(failing.text).rejects.toThrow("engine died");
+      }
       const { bench, text } = await typeOn(pause);
+      bench.stream("x");
+      await bench.settle();
       bench.answer("c");
       expect(await text).toBe("c");
     });

@@ -60,6 +60,7 @@ export class FakeModelHandle implements ModelHandle {
   readonly ref = "fake";
   readonly calls: FakeCall[] = [];
   prefillSpeed: number | undefined = undefined;
+  isAwaited = false;
   /** Of a prompt, at its beginning. */
   cached = "";
 
