@@ -129,17 +129,18 @@ ${fields.join("\n")}
 }
 
 /** Reads \`nmos.${group}\` as it holds for \`scope\`. */
-export function read${title}Settings(scope?: vscode.ConfigurationScope): ${title}Settings {
+export const read${title}Settings = remembered((scope): Readonly<${title}Settings> => {
 const configuration = vscode.workspace.getConfiguration("nmos", scope);
 return {
 ${reads.join("\n")}
 };
-}
+});
 `;
   });
   return `// Generated from package.json by scripts/generate_settings.ts; change it there and run \`npm run generate\`.
 import * as vscode from "vscode";
 import { ${helpers.join(", ")} } from "./setting_values";
+import { remembered } from "./settings_memory";
 ${sections.join("")}`;
 }
 

@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import { engineSettings, onEngineSettingsChanged } from "./config/engine_settings";
+import { watchSettings } from "./config/settings_memory";
 import { createEngineClient } from "./engine/client/create_engine_client";
 import { ChatAhead } from "./providers/chat/chat_ahead";
 import { registerChat } from "./providers/chat/register_chat";
@@ -33,6 +34,7 @@ import { DisposableStack } from "./shared/disposable";
 export function activate(context: vscode.ExtensionContext): void {
   const stack = new DisposableStack();
   context.subscriptions.push(stack);
+  stack.add(watchSettings());
   const log = stack.add(vscode.window.createOutputChannel("NMOS", { log: true }));
   const engine = stack.add(
     createEngineClient({

@@ -1,31 +1,35 @@
 import * as vscode from "vscode";
 import { matchesAny } from "./glob";
 import { readPrivacySettings } from "./settings.generated";
+import { remembered } from "./settings_memory";
 import { booleanMap, stringList } from "./setting_values";
 
-/**
- * Whether a file must never go into a prompt. The patterns of the user and of the workspace add up: a workspace that
- * lists its own cannot take the user's away.
- */
-export function isPrivateFile(uri: vscode.Uri): boolean {
-  const setting = vscode.workspace.getConfiguration("nmos", uri).inspect("privacy.exclude");
-  const patterns = [
+/** Those of the user and of the workspace add up: a workspace that lists its own cannot take the user's away. */
+const privatePatterns = remembered((scope) => {
+  const setting = vscode.workspace.getConfiguration("nmos", scope).inspect("privacy.exclude");
+  return [
     ...stringList(setting?.globalValue, stringList(setting?.defaultValue, [])),
-    ...readPrivacySettings(uri).exclude,
+    ...readPrivacySettings(scope).exclude,
     ...stringList(setting?.workspaceValue, []),
     ...stringList(setting?.workspaceFolderValue, []),
   ];
-  return matchesFile(uri, patterns);
+});
+
+const hiddenPatterns = remembered((scope) => {
+  const exclude = booleanMap(vscode.workspace.getConfiguration("files", scope).get("exclude"), {});
+  return Object.keys(exclude)
+    .filter((glob) => exclude[glob])
+    .flatMap((glob) => [glob, `${glob}/**`]);
+});
+
+/** Whether a file must never go into a prompt. */
+export function isPrivateFile(uri: vscode.Uri): boolean {
+  return matchesFile(uri, privatePatterns(uri));
 }
 
 /** Whether VS Code hides the file from the explorer (`files.exclude`), such as the inside of `.git`. */
 export function isHiddenFile(uri: vscode.Uri): boolean {
-  const exclude = booleanMap(vscode.workspace.getConfiguration("files", uri).get("exclude"), {});
-  const folders = Object.keys(exclude).filter((glob) => exclude[glob]);
-  return matchesFile(
-    uri,
-    folders.flatMap((glob) => [glob, `${glob}/**`]),
-  );
+  return matchesFile(uri, hiddenPatterns(uri));
 }
 
 function matchesFile(uri: vscode.Uri, globs: readonly string[]): boolean {

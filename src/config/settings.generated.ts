@@ -1,6 +1,7 @@
 // Generated from package.json by scripts/generate_settings.ts; change it there and run `npm run generate`.
 import * as vscode from "vscode";
 import { booleanMap, booleanValue, choiceValue, numberValue, stringList, stringValue } from "./setting_values";
+import { remembered } from "./settings_memory";
 
 export interface CompletionSettings {
   /** Suggest code as ghost text while you type. */
@@ -24,7 +25,7 @@ export interface CompletionSettings {
 }
 
 /** Reads `nmos.completion` as it holds for `scope`. */
-export function readCompletionSettings(scope?: vscode.ConfigurationScope): CompletionSettings {
+export const readCompletionSettings = remembered((scope): Readonly<CompletionSettings> => {
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     enabled: booleanValue(configuration.get("completion.enabled"), true),
@@ -41,7 +42,7 @@ export function readCompletionSettings(scope?: vscode.ConfigurationScope): Compl
       integer: true,
     }),
   };
-}
+});
 
 export interface PrivacySettings {
   /** Files (glob patterns) that never go into a prompt. A workspace can add patterns to those of your user settings, not take them away. */
@@ -49,7 +50,7 @@ export interface PrivacySettings {
 }
 
 /** Reads `nmos.privacy` as it holds for `scope`. */
-export function readPrivacySettings(scope?: vscode.ConfigurationScope): PrivacySettings {
+export const readPrivacySettings = remembered((scope): Readonly<PrivacySettings> => {
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     exclude: stringList(configuration.get("privacy.exclude"), [
@@ -73,7 +74,7 @@ export function readPrivacySettings(scope?: vscode.ConfigurationScope): PrivacyS
       "**/credentials*",
     ]),
   };
-}
+});
 
 export interface ChatSettings {
   /** Model for chat and commands: a name from the catalogue, the absolute path of a GGUF file, or `auto` for the one recommended for this machine if it is installed, else another installed one, else a GGUF file in the models folder. */
@@ -87,7 +88,7 @@ export interface ChatSettings {
 }
 
 /** Reads `nmos.chat` as it holds for `scope`. */
-export function readChatSettings(scope?: vscode.ConfigurationScope): ChatSettings {
+export const readChatSettings = remembered((scope): Readonly<ChatSettings> => {
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     model: stringValue(configuration.get("chat.model"), "auto"),
@@ -98,7 +99,7 @@ export function readChatSettings(scope?: vscode.ConfigurationScope): ChatSetting
     temperature: numberValue(configuration.get("chat.temperature"), 0.2, { minimum: 0, maximum: 2, integer: false }),
     maxTokens: numberValue(configuration.get("chat.maxTokens"), 1024, { minimum: 16, maximum: 32768, integer: true }),
   };
-}
+});
 
 export interface EngineSettings {
   /** Whether graphics cards are used. CUDA that was left out by `off` comes back with the next start of the engine (_NMOS: Restart Engine_). */
@@ -126,7 +127,7 @@ export interface EngineSettings {
 }
 
 /** Reads `nmos.engine` as it holds for `scope`. */
-export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSettings {
+export const readEngineSettings = remembered((scope): Readonly<EngineSettings> => {
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     gpu: choiceValue(configuration.get("engine.gpu"), ["auto", "off"], "auto"),
@@ -153,7 +154,7 @@ export function readEngineSettings(scope?: vscode.ConfigurationScope): EngineSet
     }),
     modelsDirectory: stringValue(configuration.get("engine.modelsDirectory"), ""),
   };
-}
+});
 
 export interface DownloadSettings {
   /** Base address that replaces `https://huggingface.co` for model downloads, for example a mirror inside your company. Checksums are verified in any case. */
@@ -163,10 +164,10 @@ export interface DownloadSettings {
 }
 
 /** Reads `nmos.download` as it holds for `scope`. */
-export function readDownloadSettings(scope?: vscode.ConfigurationScope): DownloadSettings {
+export const readDownloadSettings = remembered((scope): Readonly<DownloadSettings> => {
   const configuration = vscode.workspace.getConfiguration("nmos", scope);
   return {
     mirror: stringValue(configuration.get("download.mirror"), ""),
     packMirror: stringValue(configuration.get("download.packMirror"), ""),
   };
-}
+});

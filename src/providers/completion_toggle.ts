@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import { readCompletionSettings } from "../config/settings.generated";
+import { remembered, type SettingsScope } from "../config/settings_memory";
 import { DisposableStack, type Disposable } from "../shared/disposable";
 import { scopeOf } from "./document_file";
 import { registerCommand } from "./report_failure";
@@ -17,6 +18,10 @@ export interface CompletionToggle extends Disposable {
 
 /** VS Code's own setting, without which it asks no extension for ghost text while the user types. */
 export const editorSwitch = "editor.inlineSuggest.enabled";
+
+const isOffInEditor = remembered(
+  (scope) => vscode.workspace.getConfiguration(undefined, scope).get(editorSwitch) === false,
+);
 
 const snoozes = [5, 15, 60, 240];
 
@@ -82,7 +87,7 @@ export function registerCompletionToggle(): CompletionToggle {
       const { enabled, languages } = readCompletionSettings(scope);
       if (!enabled) return "off";
       if (document && !languageEnabled(languages, document.languageId)) return "off for language";
-      return vscode.workspace.getConfiguration(undefined, scope).get(editorSwitch) === false ? "off in editor" : "on";
+      return isOffInEditor(scope) ? "off in editor" : "on";
     },
     get snoozedUntil() {
       return snoozedUntil;
@@ -95,7 +100,7 @@ export function registerCompletionToggle(): CompletionToggle {
   };
 }
 
-function scopeOfEditor(): vscode.ConfigurationScope | undefined {
+function scopeOfEditor(): SettingsScope | undefined {
   const document = vscode.window.activeTextEditor?.document;
   return document && scopeOf(document);
 }

@@ -1,4 +1,5 @@
 import * as vscode from "vscode";
+import type { SettingsScope } from "../config/settings_memory";
 
 /** The notebook that a document is a cell of. */
 export function notebookOf(document: vscode.TextDocument): vscode.NotebookDocument | undefined {
@@ -17,7 +18,7 @@ export function fileOf(document: vscode.TextDocument): vscode.Uri {
 }
 
 /** Where the document's settings are read. */
-export function scopeOf(document: vscode.TextDocument): vscode.ConfigurationScope {
+export function scopeOf(document: vscode.TextDocument): SettingsScope {
   return { uri: fileOf(document), languageId: document.languageId };
 }
 

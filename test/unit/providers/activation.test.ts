@@ -35,6 +35,7 @@ vi.mock("vscode", async () => {
     workspace: {
       ...base.workspace,
       onDidChangeConfiguration: event,
+      onDidChangeWorkspaceFolders: event,
       onDidDeleteFiles: event,
       onDidRenameFiles: event,
       onDidGrantWorkspaceTrust: event,
