@@ -4,13 +4,13 @@ import { editKind } from "../../src/engine/editor_loop/edit_kind";
 import { EditorLoop } from "../../src/engine/editor_loop/editor_loop";
 import { GhostText } from "../../src/providers/ghost_text";
 import type { SuggestionQuery } from "../../src/providers/suggestion_source";
+import { settingDefault } from "../harness/setting_default";
 import type { EngineUnderTest } from "../stack/engine_under_test";
 import type { ReplayedDocument, Silence, Suggester } from "./replay";
 import { TimelineRecorder, type Requested } from "./timeline";
 import type { TraceEdit } from "./trace";
 
-/** As the extension's settings have it. */
-const debounce = 40;
+const debounce = Number(settingDefault("nmos.completion.debounce"));
 
 /** As many as the peer asks for. */
 const maxTokens = 128;

@@ -33,7 +33,7 @@ export const readCompletionSettings = remembered((scope): Readonly<CompletionSet
     model: stringValue(configuration.get("completion.model"), "auto"),
     multiline: choiceValue(configuration.get("completion.multiline"), ["auto", "always", "never"], "auto"),
     maxTokens: numberValue(configuration.get("completion.maxTokens"), 96, { minimum: 8, maximum: 512, integer: true }),
-    debounce: numberValue(configuration.get("completion.debounce"), 40, { minimum: 0, maximum: 2000, integer: true }),
+    debounce: numberValue(configuration.get("completion.debounce"), 20, { minimum: 0, maximum: 2000, integer: true }),
     hideUnlikely: choiceValue(configuration.get("completion.hideUnlikely"), ["off", "low", "normal", "high"], "normal"),
     checkWithMainModel: booleanValue(configuration.get("completion.checkWithMainModel"), false),
     recentFiles: numberValue(configuration.get("completion.recentFiles"), 4, {
