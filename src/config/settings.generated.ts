@@ -12,7 +12,7 @@ export interface CompletionSettings {
   model: string;
   /** Whether suggestions span several lines. */
   multiline: "auto" | "always" | "never";
-  /** Longest suggestion, in tokens (a token is about four characters). */
+  /** Longest suggestion, in tokens (a token is about four characters). Where the model writes slowly, no further line is begun after a second. */
   maxTokens: number;
   /** Milliseconds to wait after a keystroke at least before the model is asked. While you type faster than it answers, it waits for a pause by the rhythm of your typing. */
   debounce: number;

@@ -8,6 +8,9 @@ import { withPlainLineEnds } from "./line_ends";
 import { wantsSeveralLines } from "./multiline";
 import { isComplete, postProcess, type SuggestionPlace } from "./post_process";
 
+/** Milliseconds of writing after which no further line of a suggestion is begun: on the screen it is when it is finished. */
+const longestWriting = 1000;
+
 /** Characters around the cursor that a suggestion is compared with, anew with every token. */
 const nearby = 4000;
 
@@ -19,12 +22,14 @@ export interface CompleteOptions {
   onText?: (text: string) => void;
   /** Default: `suggest`, the most urgent one. */
   priority?: Priority;
+  /** Milliseconds; default: the time of this process. */
+  now?: () => number;
 }
 
 /** What is generated at a cursor. */
 export type Completion = Omit<CompletionResult, "model">;
 
-/** The text to insert at a cursor: greedy, ended as soon as no more of it would be shown. */
+/** The text to insert at a cursor: greedy, ended as soon as no more of it would be shown, or with a line when it takes long. */
 export async function completeCode(
   model: ModelHandle,
   params: CompletionParams,
@@ -39,7 +44,7 @@ export async function completePrompt(
   model: ModelHandle,
   params: CompletionParams,
   { tokens, beginWith, brief }: TokenizedPrompt,
-  { signal, onText, draft, priority = "suggest" }: CompleteOptions,
+  { signal, onText, draft, priority = "suggest", now = () => performance.now() }: CompleteOptions,
 ): Promise<Completion> {
   const { languageId, lines, maxTokens, prefix, suffix } = params;
   const severalLines = lines === "multi" || (lines === "auto" && wantsSeveralLines(prefix, suffix, languageId));
@@ -50,7 +55,9 @@ export async function completePrompt(
   const draftTokens = expected && (await model.tokenize(expected, { addBos: false }));
 
   const enough = new AbortController();
+  const late = new AbortController();
   let text = "";
+  let begun: number | undefined;
   const result = await model.generate({
     tokens,
     priority,
@@ -65,11 +72,17 @@ export async function completePrompt(
       if (enough.signal.aborted) return;
       text += more;
       onText?.(more);
-      if (isComplete(text, place)) enough.abort();
+      begun ??= now();
+      const isLate = severalLines && now() - begun > longestWriting;
+      if (isLate && withoutUnfinishedLine(text) !== text) late.abort();
+      if (late.signal.aborted || isComplete(text, place)) enough.abort();
     },
   });
   return {
-    text: postProcess(result.finish === "length" ? withoutUnfinishedLine(result.text) : result.text, place),
+    text: postProcess(
+      late.signal.aborted || result.finish === "length" ? withoutUnfinishedLine(result.text) : result.text,
+      place,
+    ),
     finish: result.finish === "cancelled" && enough.signal.aborted && !signal.aborted ? "stop" : result.finish,
     confidence: result.confidence,
     usage: usageOf(result),

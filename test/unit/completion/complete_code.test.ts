@@ -107,6 +107,30 @@ describe("text shown, text streamed, and why it ended", () => {
   check("nothing", model(" \n"), "let a = |", {}, ["", " ", "stop"]);
 });
 
+test.each<[perLetter: number, lines: "multi" | "single", expected: string]>([
+  [10, "multi", "a();\n  b();\n  c();\n  d();"],
+  [100, "multi", "a();\n  b();"],
+  [300, "multi", "a();"],
+  [300, "single", "a();"],
+])("no further line is begun when it is written slowly, %d ms a letter, %s", async (perLetter, lines, expected) => {
+  const place = {
+    model: "auto",
+    path: "a.ts",
+    languageId: "c",
+    prefix: "{\n  ",
+    suffix: "\n}",
+    extracts: [],
+    maxTokens: 64,
+  };
+  let time = 0;
+  const { text, finish } = await completeCode(
+    model("a();\n  b();\n  c();\n  d();\n}"),
+    { ...place, lines },
+    { signal: new AbortController().signal, now: () => time, onText: () => (time += perLetter) },
+  );
+  expect([text, finish]).toEqual([expected, "stop"]);
+});
+
 test("one that nobody asked for is the least urgent", async () => {
   const fake = model("1;");
   const place = { model: "auto", path: "a.ts", languageId: "c", prefix: "a =", suffix: "", extracts: [], maxTokens: 9 };
