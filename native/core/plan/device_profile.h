@@ -19,7 +19,7 @@ class WidthCurve {
     explicit WidthCurve(std::vector<Point> points);
 
     // Linear between the points; beyond the last one in proportion to the width, before the first one constant.
-    double at(uint32_t width) const;
+    double at(double width) const;
     bool empty() const { return points_.empty(); }
     const std::vector<Point>& points() const { return points_; }
 

@@ -90,7 +90,7 @@ double pass_seconds(std::span<const PassStep> steps, uint32_t width, std::span<c
         for (const PassStep& step : steps) {
             const DeviceProfile& profile = *cards[step.where].profile;
             Uploads& uploads = of_card[step.where];
-            const uint32_t tokens = step.width > 0 ? step.width : width;
+            const double tokens = step.width > 0 ? step.width : width;
             const double per_byte = profile.card.at(tokens) * step.read;
             const bool with_card = step.card > 0 || std::ranges::any_of(step.streamed, [](uint64_t bytes) { return bytes > 0; });
             const double uploading = uploads.free();

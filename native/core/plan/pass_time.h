@@ -15,7 +15,7 @@ struct PassStep {
     uint64_t card = 0;
     std::array<uint64_t, 3> streamed{};
     uint64_t processor = 0;
-    uint32_t width = 0;       // tokens that a weight is multiplied with; 0: all of the pass
+    double width = 0;         // tokens that a weight is multiplied with, on average; 0: all of the pass
     uint32_t operations = 0;  // of the card, other than multiplications with these weights
     uint32_t exchanged = 0;   // bytes of a token, to the processor and as many back
     double read = 1;          // share of the weights that is multiplied with any token; all of what is streamed is uploaded

@@ -362,7 +362,7 @@ double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, 
             if (model.is_mixture[i]) {
                 const double experts = model.experts_read(width);
                 step.read = experts / model.experts;
-                step.width = std::max(1u, static_cast<uint32_t>(std::lround(width * model.experts_used / experts)));
+                step.width = std::max(1.0, width * model.experts_used / experts);
                 if (layer.on_card) {
                     const bool divided = network.pieces > 1 && network.in_ram() > 0;
                     step.operations += router_operations + model.experts_used + (divided ? order_operations : 0);
@@ -376,7 +376,7 @@ double predict_pass(const ModelProfile& model, std::span<const PassCard> cards, 
         }
     }
     // A draft is verified at every token; of a prompt, only the last one is wanted.
-    const uint32_t outputs = width > longest_draft ? 1 : width;
+    const double outputs = width > longest_draft ? 1 : width;
     steps.push_back(plan.output_on_card ? PassStep{model.output_bytes, {}, 0, outputs} : PassStep{0, {}, model.output_bytes, outputs});
     if (!plan.layers.empty()) steps.back().where = plan.layers.back().card;
     return pass_seconds(steps, width, cards);
