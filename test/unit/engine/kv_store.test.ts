@@ -49,6 +49,12 @@ describe("copies of KV caches", () => {
     expect(kept.bytes).toBe(7);
   });
 
+  it("of the place that was just left are kept, however little they have of their own", () => {
+    const { add, closed } = store();
+    for (const text of ["bbbbbb", "aaa", "bbc"]) add(text);
+    expect(closed).toEqual(["bbbbbb"]);
+  });
+
   it("that nobody uses go at last, whatever they cost", () => {
     const { add, closed } = store();
     add("aaaa");
