@@ -8,6 +8,7 @@ import { firstRunBenchmark } from "./first_run/first_run_benchmark";
 import { firstTokenBenchmark } from "./first_token/first_token_benchmark";
 import { healingBenchmark } from "./healing/healing_benchmark";
 import { memoryBenchmark } from "./memory/memory_benchmark";
+import { calibrationBenchmark } from "./replay/calibration_benchmark";
 import { replayBenchmark } from "./replay/replay_benchmark";
 import { cardSpeculationBenchmark } from "./speculation/card_benchmark";
 import { exactBenchmark } from "./speculation/exact_benchmark";
@@ -30,6 +31,7 @@ export const benchmarks: readonly Benchmark[] = [
   healingBenchmark,
   draftingBenchmark,
   confidenceBenchmark,
+  calibrationBenchmark,
   contextBenchmark,
   replayBenchmark,
   typingBenchmark,

@@ -49,6 +49,11 @@ export interface PauseRecord {
 
 const shortestPause = 300;
 
+/** Whether the user looks up behind something typed, before the next edit. */
+export function isPause({ at, inserted }: TraceEdit, next: TraceEdit | undefined): next is TraceEdit {
+  return next !== undefined && next.at - at >= shortestPause && inserted !== "";
+}
+
 /** How long before an edit elsewhere the cursor is put there, at most. */
 const lookAround = 800;
 
@@ -82,7 +87,7 @@ export async function replay(
     suggester.edited({ ...document }, edit);
 
     const next = edits[index + 1];
-    if (!next || next.at - edit.at < shortestPause || edit.inserted === "") continue;
+    if (!isPause(edit, next)) continue;
     await sleepUntil(begin + next.at - 5);
     const typed = typedFrom(edits, index + 1, document.cursor);
     const suggestion = shown as { text: string; at: number } | undefined;

@@ -2,11 +2,10 @@
  * Ghost text while somebody types: a recorded session replayed in real time, through NMOS's editor loop and engine, and
  * through the request policy of llama.vscode with llama-server, one after the other.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
 import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
-import { EngineError } from "../../src/shared/errors";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { processTicks } from "../harness/interference";
 import { physicalCores } from "../harness/machine";
@@ -19,11 +18,19 @@ import { NmosSuggester } from "./nmos_suggester";
 import { replay, silences, type PauseRecord, type Suggester } from "./replay";
 import { busiestPart, suggestionsShown, type Timeline } from "./timeline";
 import { timelinePicture } from "./timeline_picture";
-import { applyEdit, readTrace, timedEdits, type TraceEdit } from "./trace";
+import {
+  applyEdit,
+  longestPause,
+  readTrace,
+  timedEdits,
+  tracedFile,
+  tracePath,
+  traceVariable,
+  type TraceEdit,
+} from "./trace";
 
 const model = "qwen2.5-coder-0.5b";
 const contextLength = 8192;
-const longestPause = 4000;
 
 /** Milliseconds from which on somebody stops to think. */
 const longPause = 1000;
@@ -37,8 +44,6 @@ const begins = [2000, 6000, 10_000, 14_000];
 
 /** Milliseconds that the picture shows, and the rows it shows them in. */
 const pictured = { milliseconds: 24_000, rows: 3 };
-
-const traceVariable = "NMOS_BENCH_TRACE";
 
 export const replayBenchmark: Benchmark = {
   name: "replay",
@@ -63,7 +68,6 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
   const minutes = parts.reduce((sum, { edits }) => sum + lengthOf(edits), 0) / 60_000;
   const conditions = { modelPath: await ensureModel(model), threads: physicalCores(), contextLength };
   const program = await ensureLlamaTool("llama-server");
-  const file = { path: "src/component.svelte", languageId: "svelte" };
 
   const server = await LlamaServer.start(program, conditions, stops);
   const engine = await startEngine(root, conditions, stops);
@@ -73,7 +77,7 @@ async function runReplay({ root, quick, stops, log }: BenchmarkContext): Promise
   const timelines: Timeline[] = [];
   const playOurs = (part: Part): Promise<void> =>
     measure(ours, engine.processIds()[0] ?? 0, async () => {
-      const made = await play(part, (show) => new NmosSuggester(engine, conditions.modelPath, file, show));
+      const made = await play(part, (show) => new NmosSuggester(engine, conditions.modelPath, tracedFile, show));
       add(ours, made.pauses, made.suggester.cost);
       abortMs.push(...made.suggester.cost.abortMs);
       timelines.push(made.suggester.recorder.timeline);
@@ -107,17 +111,6 @@ function pictureOf(timelines: readonly Timeline[]): string {
   if (!best) throw new Error("expected a part that was replayed");
   const title = `${milliseconds / 1000} seconds of a replayed session`;
   return timelinePicture(best.timeline, { title, from: best.from, to: best.from + milliseconds, rows });
-}
-
-function tracePath(): string {
-  const path = process.env[traceVariable];
-  if (path === undefined || !existsSync(path)) {
-    throw new EngineError(
-      "INVALID_ARGUMENT",
-      `Expected ${traceVariable} to name a recorded session in the format of josephg/editing-traces, got ${String(path)}.`,
-    );
-  }
-  return path;
 }
 
 /** So many milliseconds from each beginning on. */

@@ -1,5 +1,15 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
+import { EngineError } from "../../src/shared/errors";
+
+/** The environment variable that names a recorded session. */
+export const traceVariable = "NMOS_BENCH_TRACE";
+
+/** What the recorded session is taken for. */
+export const tracedFile = { path: "src/component.svelte", languageId: "svelte" } as const;
+
+/** Milliseconds; nobody waits longer for a replay. */
+export const longestPause = 4000;
 
 /** One edit of a recorded session: text put in the place of other text, at a moment in milliseconds. */
 export interface TraceEdit {
@@ -13,6 +23,17 @@ export interface TraceEdit {
 export interface Trace {
   startContent: string;
   txns: { time: string; patches: [position: number, deleted: number, inserted: string][] }[];
+}
+
+export function tracePath(): string {
+  const path = process.env[traceVariable];
+  if (path === undefined || !existsSync(path)) {
+    throw new EngineError(
+      "INVALID_ARGUMENT",
+      `Expected ${traceVariable} to name a recorded session in the format of josephg/editing-traces, got ${String(path)}.`,
+    );
+  }
+  return path;
 }
 
 export function readTrace(path: string): Trace {

@@ -60,6 +60,7 @@ void check_compatible(const Vocabulary& vocabulary, std::string_view required, L
     Tokens buffer{-1};
     const auto found = vocabulary.compatible_with(required, buffer);
     Tokens actual(found.begin(), found.end());
+    if (required.size() == 1) expect(std::ranges::is_sorted(actual), "the tokens for " + show(required) + " by number", at);
     std::sort(actual.begin(), actual.end());
     expect(actual == expected, show(expected.size()) + " tokens for " + show(required) + ", got " + show(actual.size()), at);
 }

@@ -38,7 +38,10 @@ export function registerEditorLoop(
     if (!editor || (!isTyping && view.connection.kind !== "running")) return null;
     const { document, selection, selections } = editor;
     if (selections.length > 1 || toggle.availability(document) !== "on" || !isEligible(document)) return null;
-    const { query } = suggestionPlace(document, selection.active, recentFiles);
+    // Selected lines are asked about or moved, and what is computed for that has the processor to itself.
+    if (!selection.isSingleLine) return null;
+    // Who types now replaces what is selected, such as a placeholder of a snippet.
+    const { query } = suggestionPlace(document, selection.active, recentFiles, { range: selection, text: "" });
     const result = await engine.request("completion/prefill", { ...query, reach, load: isTyping }, { signal });
     // Last, so that it costs ghost text itself nothing.
     if (!isTyping && !signal.aborted && readCompletionSettings(scopeOf(document)).checkWithMainModel) {

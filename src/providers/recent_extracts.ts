@@ -16,7 +16,8 @@ const capacity = 32;
  * Neither the windows of other files that share most identifiers with the text around the cursor nor the declarations of what
  * is named there are added: with a 0.5B model they completed no more lines exactly (`npm run bench -- context`: 16 of 32 with
  * and without the former, 6 of 14 with and without the latter), and both change the beginning of the prompt, which is then
- * computed anew.
+ * computed anew. Nor is the clipboard: VS Code tells of no change of it, so that it would have to be read at every pause, with
+ * whatever other programs have put there, such as passwords; and a paste is there as text before the next suggestion.
  */
 export class RecentExtracts {
   /** By the document's key, least recently left first. */
@@ -35,13 +36,13 @@ export class RecentExtracts {
     for (const [key, known] of this.extracts) if (known.file === file) this.extracts.delete(key);
   }
 
-  /** The last `count` extracts that `allowed` lets through, the most recent last: next to the code being written. */
-  recent(count: number, allowed: (key: string, file: string) => boolean): Extract[] {
+  /** The last `count` extracts of files that `allowed` lets through, the most recent last: next to the code being written. */
+  recent(count: number, allowed: (file: string) => boolean): Extract[] {
     if (count === 0) return [];
-    return [...this.extracts]
-      .filter(([key, { file }]) => allowed(key, file))
+    return [...this.extracts.values()]
+      .filter(({ file }) => allowed(file))
       .slice(-count)
-      .map(([, { extract }]) => extract);
+      .map(({ extract }) => extract);
   }
 }
 

@@ -8,7 +8,10 @@ import { extractAround, RecentExtracts } from "./recent_extracts";
 
 /** Extracts of the files the user was in lately. */
 export interface RecentFiles extends Disposable {
-  /** At most `count` extracts of other files than `document`, of the same workspace folder or of none. */
+  /**
+   * At most `count` extracts of other files than that of `document`, of the same workspace folder or of none. The other cells of
+   * a notebook stand around it as they are, and extracts of them would change with every step from cell to cell.
+   */
   extracts(document: vscode.TextDocument, count: number): Extract[];
 }
 
@@ -51,10 +54,10 @@ export function registerRecentFiles(): RecentFiles {
 
   return {
     extracts(document, count) {
-      const own = document.uri.toString();
-      const folder = vscode.workspace.getWorkspaceFolder(fileOf(document));
-      return recent.recent(count, (key, file) => {
-        if (key === own) return false;
+      const own = fileOf(document);
+      const folder = vscode.workspace.getWorkspaceFolder(own);
+      return recent.recent(count, (file) => {
+        if (file === own.toString()) return false;
         const uri = vscode.Uri.parse(file, true);
         return vscode.workspace.getWorkspaceFolder(uri) === folder && !isPrivateFile(uri);
       });

@@ -1,5 +1,6 @@
 import * as vscode from "vscode";
 import { readCompletionSettings } from "../config/settings.generated";
+import { cellsAround } from "./cells_around";
 import { pathOf, projectOf, scopeOf } from "./document_file";
 import { windowAround } from "./document_window";
 import type { RecentFiles } from "./recent_files";
@@ -15,7 +16,10 @@ export interface SuggestionPlace {
   range: vscode.Range;
 }
 
-/** A place and the text around it, as it would be after the selected item of the suggest widget was accepted. */
+/**
+ * A place and the text around it, as it would be after the selected item of the suggest widget was accepted; around a cell of a
+ * notebook the other cells, too.
+ */
 export function suggestionPlace(
   document: vscode.TextDocument,
   position: vscode.Position,
@@ -25,6 +29,7 @@ export function suggestionPlace(
   const range = item?.range ?? new vscode.Range(position, position);
   const selected = item?.text ?? "";
   const { prefix, suffix } = windowAround(document, range.start, range.end);
+  const { before, after } = cellsAround(document);
   const repository = projectOf(document);
   const settings = readCompletionSettings(scopeOf(document));
   return {
@@ -35,8 +40,8 @@ export function suggestionPlace(
       ...(repository !== undefined && { repository }),
       path: pathOf(document),
       languageId: document.languageId,
-      prefix: prefix + selected,
-      suffix,
+      prefix: before + prefix + selected,
+      suffix: suffix + after,
       extracts: recentFiles.extracts(document, settings.recentFiles),
       lines: linesWanted[settings.multiline],
       maxTokens: settings.maxTokens,

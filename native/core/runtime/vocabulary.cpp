@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstddef>
+#include <numeric>
 
 #include "runtime/engine_error.h"
 
@@ -49,6 +51,12 @@ Vocabulary::Vocabulary(const llama_vocab* vocab) : vocab_(vocab) {
         const bool text = !llama_vocab_is_control(vocab, token) && !llama_vocab_is_eog(vocab, token);
         if (text && !pieces_.back().empty()) by_piece_.push_back(token);
     }
+    // They came by number, which those keep that begin with the same byte.
+    by_number_ = by_piece_;
+    const auto first_byte = [this](llama_token token) { return static_cast<unsigned char>(piece(token)[0]); };
+    std::stable_sort(by_number_.begin(), by_number_.end(), [&](llama_token a, llama_token b) { return first_byte(a) < first_byte(b); });
+    for (const llama_token token : by_piece_) ++begins_[size_t{first_byte(token)} + 1];
+    std::partial_sum(begins_.begin(), begins_.end(), begins_.begin());
     std::sort(by_piece_.begin(), by_piece_.end(), [this](llama_token a, llama_token b) { return piece(a) < piece(b); });
 }
 
@@ -89,10 +97,14 @@ std::string Vocabulary::difference_to(const Vocabulary& other) const {
 
 std::span<const llama_token> Vocabulary::compatible_with(std::string_view required, std::vector<llama_token>& buffer) const {
     buffer.clear();
-    // Every byte narrows the range of tokens that begin with what came before it. Those that end there stand at its front.
-    auto first = by_piece_.begin();
-    auto last = by_piece_.end();
-    for (size_t length = 0; length < required.size() && first != last; ++length) {
+    const auto byte = static_cast<unsigned char>(required.front());
+    const size_t begin = begins_[byte];
+    const size_t count = begins_[size_t{byte} + 1] - begin;
+    if (required.size() == 1) return std::span(by_number_).subspan(begin, count);
+    // Every further byte narrows the range of tokens that begin with what came before it. Those that end there stand at its front.
+    auto first = by_piece_.begin() + static_cast<std::ptrdiff_t>(begin);
+    auto last = first + static_cast<std::ptrdiff_t>(count);
+    for (size_t length = 1; length < required.size() && first != last; ++length) {
         for (; first != last && piece(*first).size() == length; ++first) buffer.push_back(*first);
         const auto byte_of = [&](llama_token token) { return static_cast<unsigned char>(piece(token)[length]); };
         const auto wanted = static_cast<unsigned char>(required[length]);

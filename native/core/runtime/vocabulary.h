@@ -5,6 +5,7 @@
 
 #include <llama.h>
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,7 +38,8 @@ class Vocabulary {
 
     // Text tokens that agree with `required` (not empty) as far as both reach: those that begin with it, and those that
     // are a beginning of it. Token healing allows exactly these. `buffer` is overwritten: it has them where they do not lie
-    // together already, as the tens of thousands that begin with a blank do. What is returned holds as long as both are there.
+    // together already, as the tens of thousands that begin with a blank do. What begins with one byte comes by number, so that
+    // choosing among so many reads the logits in their order. What is returned holds as long as both are there.
     std::span<const llama_token> compatible_with(std::string_view required, std::vector<llama_token>& buffer) const;
 
     // In what `other` differs, in words; empty when the same tokens stand for the same text, whatever either has behind
@@ -48,6 +50,8 @@ class Vocabulary {
     const llama_vocab* vocab_;
     std::vector<std::string> pieces_;     // (token)
     std::vector<llama_token> by_piece_;   // text tokens, sorted by their bytes
+    std::vector<llama_token> by_number_;  // the same, those that begin with the same byte in the same places, sorted by number
+    std::array<size_t, 257> begins_{};    // where in both of them those that begin with a byte do, and behind the last ones
 };
 
 }  // namespace nmos

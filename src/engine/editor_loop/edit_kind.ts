@@ -38,9 +38,9 @@ export function editKind(
 ): EditKind {
   if (isHistory) return "history";
   if (cursors.length > 1) return "many";
-  const [change, ...others] = changes;
   const [cursor] = cursors;
-  if (!change || others.length > 0 || cursor === undefined || !touches(change, cursor)) return "elsewhere";
+  const change = cursor === undefined ? undefined : changeAt(cursor, changes);
+  if (!change) return "elsewhere";
   const { removed, text } = change;
   if (text === "") return "deleted";
   const lines = text.split("\n").filter((line) => line.trim() !== "").length;
@@ -48,6 +48,24 @@ export function editKind(
   const isMuch = text.trim().length > longestTyped && (isSelected || Math.abs(text.length - removed) > longestTyped);
   if (lines > 1 || isMuch) return "inserted";
   return removed > 0 ? "replaced" : "typed";
+}
+
+/** The one at the cursor, unless the others are more than what the editor does because of it. */
+function changeAt(cursor: number, changes: readonly Change[]): Change | undefined {
+  const touching = changes.filter((change) => touches(change, cursor));
+  const change = touching.find(({ text }) => text !== "") ?? touching[0];
+  const isPartOfIt = (other: Change) => other === change || isTrimmed(other, change) || isLinked(other, change);
+  return change && changes.every(isPartOfIt) ? change : undefined;
+}
+
+/** The indentation of a line on which nothing was written goes with the next Enter. */
+function isTrimmed({ offset, removed, text }: Change, next: Change | undefined): boolean {
+  return text === "" && offset + removed === next?.offset;
+}
+
+/** In the other tag of a pair the same is typed or deleted (`editor.linkedEditing`); who renames replaces. */
+function isLinked({ removed, text }: Change, typed: Change | undefined): boolean {
+  return removed === typed?.removed && text === typed.text && (removed === 0 || text === "");
 }
 
 /** The editor tells of the text first and of the cursor then, or the other way round. */

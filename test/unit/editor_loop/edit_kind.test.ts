@@ -20,6 +20,12 @@ describe("an edit", () => {
   check("a bracket and the one the editor closes it with", { text: "()" }, "typed");
   check("a line end and the indentation", { text: "\n        " }, "typed");
   check("a line end between braces", { text: "\n    \n" }, "typed");
+  check("Enter on a line of nothing but indentation, which goes", { text: "\n    " }, "typed", {
+    more: [{ offset: 6, removed: 4, text: "" }],
+  });
+  check("a letter of a tag, and of the one that closes it", { text: "a" }, "typed", {
+    more: [{ offset: 40, removed: 0, text: "a" }],
+  });
   check("a letter of a script of many", { text: "字" }, "typed");
   check("backspace", { offset: 9, removed: 1 }, "deleted");
   check("delete", { removed: 1 }, "deleted");
@@ -47,6 +53,12 @@ describe("an edit", () => {
   check("undo", { text: "a" }, "history", { isHistory: true });
   check("a file changed on disk", { offset: 500, text: "a" }, "elsewhere");
   check("formatting", { text: " " }, "elsewhere", { more: [{ offset: 40, removed: 2, text: "" }] });
+  check("formatting at the cursor and elsewhere", { text: " " }, "elsewhere", {
+    more: [{ offset: 4, removed: 2, text: "" }],
+  });
+  check("a name that is changed everywhere", { removed: 3, text: "b" }, "elsewhere", {
+    more: [{ offset: 40, removed: 3, text: "b" }],
+  });
   check("text in front of the cursor, but not at it", { offset: 0, removed: 3, text: "x" }, "elsewhere");
   check("a letter at two cursors", { text: "a" }, "many", {
     cursors: [10, 20],

@@ -39,6 +39,42 @@ describe("copies of KV caches", () => {
     expect(kept.bytes).toBe(8);
   });
 
+  it("that others have most of go before an older one that nothing has any of", () => {
+    const { kept, add, closed } = store();
+    for (const text of ["aaaa", "bbx", "bby", "cc"]) add(text);
+    expect(closed).toEqual(["bbx"]);
+    // What is left of the two would cost all of its tokens now.
+    add("dd");
+    expect(closed).toEqual(["bbx", "aaaa"]);
+    expect(kept.bytes).toBe(7);
+  });
+
+  it("of the place that was just left are kept, however little they have of their own", () => {
+    const { add, closed } = store();
+    for (const text of ["bbbbbb", "aaa", "bbc"]) add(text);
+    expect(closed).toEqual(["bbbbbb"]);
+  });
+
+  it("that nobody uses go at last, whatever they cost", () => {
+    const { add, closed } = store();
+    add("aaaa");
+    let others = 0;
+    while (!closed.includes("aaaa") && others < 100) add(`bb${String.fromCodePoint(200 + others++)}`);
+    // As of two goes of three that each cost a third of their tokens.
+    expect(others).toBeGreaterThan(4);
+    expect(others).toBeLessThan(12);
+  });
+
+  it("that are used are worth as much as they cost again", () => {
+    const { kept, add, closed } = store();
+    const first = add("aaaa");
+    for (let others = 0; others < 30; others++) {
+      kept.touch(first);
+      add(`bb${String.fromCodePoint(200 + others)}`);
+    }
+    expect(closed).not.toContain("aaaa");
+  });
+
   it("go when a longer one has all of them", () => {
     const { add, closed } = store();
     for (const text of ["ab", "abc", "x", "abc"]) add(text);

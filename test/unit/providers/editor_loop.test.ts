@@ -147,6 +147,25 @@ describe("what is computed ahead", () => {
     expect(asked).toEqual([]);
   });
 
+  test("where a word is selected, the place that it leaves when it is typed over", async () => {
+    start();
+    fake.show(fake.open("/ws/a.ts", "let a = b;"), 0);
+    fake.select(4, 5);
+    await wait(1000);
+    expect(asked).toEqual(["whole: let | = b;"]);
+  });
+
+  test("nothing where lines are selected, until they are not any more", async () => {
+    start();
+    fake.show(fake.open("/ws/a.ts", "let a;\nlet b;\n"), 0);
+    fake.select(0, 10);
+    await wait(1000);
+    expect(asked).toEqual([]);
+    fake.moveTo(3);
+    await wait(1000);
+    expect(asked).toEqual(["whole: let| a;\nlet b;\n"]);
+  });
+
   test("the place of the cursor when the window is in front again", async () => {
     start();
     fake.show(fake.open("/ws/a.ts", "let a"), 5);
@@ -212,6 +231,12 @@ describe("what VS Code tells of an edit decides when ghost text may begin", () =
   test.each<[name: string, pause: number, isComputed: boolean, edits: Edit[]]>([
     ["a key", rhythm, true, [[[change(begin + 2, 0, "o")], [begin + 3]]]],
     ["Enter, with the indentation", rhythm, true, [[[change(begin + 2, 0, "\n    ")], [begin + 7]]]],
+    [
+      "Enter that takes the indentation of an empty line with it",
+      rhythm,
+      true,
+      [[[change(begin + 2, 0, "\n    "), change(begin - 2, 4, "")], [begin + 3]]],
+    ],
     ["a bracket that the editor closes", rhythm, true, [[[change(begin + 2, 0, "()")], [begin + 3]]]],
     ["a closing bracket typed over", rhythm, false, [[[change(begin + 2, 1, ";")], [begin + 3]]]],
     ["backspace", 300, false, [[[change(begin + 1, 1, "")], [begin + 1]]]],

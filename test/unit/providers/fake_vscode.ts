@@ -33,6 +33,12 @@ export class Uri {
     return new Uri(scheme, path, query);
   }
 
+  /** What `toString` wrote. */
+  static parse(text: string): Uri {
+    const [, scheme = "", path = "", query = ""] = /^([^:]*):([^?]*)\??(.*)$/.exec(text) ?? [];
+    return new Uri(scheme, path, query);
+  }
+
   static file(path: string): Uri {
     return new Uri("file", path, "");
   }
@@ -58,9 +64,22 @@ export class Range {
     readonly start: Position,
     readonly end: Position,
   ) {}
+
+  get isSingleLine(): boolean {
+    return this.start.line === this.end.line;
+  }
 }
 
-export class Selection extends Range {}
+/** Forwards: the cursor is at its end. */
+export class Selection extends Range {
+  get active(): Position {
+    return this.end;
+  }
+
+  get isEmpty(): boolean {
+    return this.isSingleLine && this.start.character === this.end.character;
+  }
+}
 
 export class InlineCompletionItem {
   constructor(
@@ -143,8 +162,8 @@ export class FakeDocument {
 }
 
 function editorOf(document: FakeDocument, offsets: number[]): FakeEditor {
-  const selections = offsets.map((offset) => ({ active: document.positionAt(offset), isEmpty: true }));
-  return { document, selection: selections[0] ?? { active: new Position(0, 0), isEmpty: true }, selections };
+  const selections = offsets.map((offset) => new Selection(document.positionAt(offset), document.positionAt(offset)));
+  return { document, selection: selections[0] ?? new Selection(new Position(0, 0), new Position(0, 0)), selections };
 }
 
 interface Notebook {
@@ -173,8 +192,8 @@ interface ConfigurationChange {
 /** An editor with its cursors; the first one is where the user types. */
 export interface FakeEditor {
   document: FakeDocument;
-  selection: { active: Position; isEmpty: boolean };
-  selections: { active: Position }[];
+  selection: Selection;
+  selections: Selection[];
 }
 
 interface Tab {
@@ -246,8 +265,8 @@ export const fake = {
   /** Selects text in the editor in front. */
   select(from: number, to: number): void {
     if (!fake.editor) throw new Error("there is no editor in front");
-    const { active } = editorOf(fake.editor.document, [to]).selection;
-    const selection = { active, isEmpty: from === to };
+    const { document } = fake.editor;
+    const selection = new Selection(document.positionAt(from), document.positionAt(to));
     Object.assign(fake.editor, { selection, selections: [selection] });
     selectionChanged.fire({ textEditor: fake.editor });
   },
@@ -275,19 +294,29 @@ export const fake = {
     if (cursors) fake.moveTo(...cursors);
   },
 
+  /** Tells that a file was deleted, or has another name now. */
+  removeFile(path: string, newPath?: string): void {
+    const oldUri = Uri.file(path);
+    if (newPath === undefined) filesDeleted.fire({ files: [oldUri] });
+    else filesRenamed.fire({ files: [{ oldUri, newUri: Uri.file(newPath) }] });
+  },
+
   focusWindow(focused: boolean): void {
     windowChanged.fire({ focused });
   },
 
-  /** A notebook with one cell. */
-  openCell(path: string, text: string, languageId: string): FakeDocument {
-    const document = new FakeDocument(
-      Uri.from({ scheme: "vscode-notebook-cell", path, query: "W0" }),
-      text,
-      languageId,
+  /** A notebook with these cells. */
+  openNotebook(path: string, cells: { text: string; languageId: string }[]): FakeDocument[] {
+    const documents = cells.map(
+      ({ text, languageId }, index) =>
+        new FakeDocument(
+          Uri.from({ scheme: "vscode-notebook-cell", path, query: `W${String(index)}` }),
+          text,
+          languageId,
+        ),
     );
-    fake.notebooks.push({ uri: Uri.file(path), getCells: () => [{ document }] });
-    return document;
+    fake.notebooks.push({ uri: Uri.file(path), getCells: () => documents.map((document) => ({ document })) });
+    return documents;
   },
 
   /** The text of the right side of the open diff. */
@@ -302,6 +331,8 @@ const documentOpened = new EventEmitter<FakeDocument>();
 const configurationChanged = new EventEmitter<ConfigurationChange>();
 const editorChanged = new EventEmitter<FakeEditor | undefined>();
 const selectionChanged = new EventEmitter<{ textEditor: FakeEditor }>();
+const filesDeleted = new EventEmitter<{ files: Uri[] }>();
+const filesRenamed = new EventEmitter<{ files: { oldUri: Uri; newUri: Uri }[] }>();
 const windowChanged = new EventEmitter<{ focused: boolean }>();
 const tabsChanged = new EventEmitter<{ opened: Tab[]; closed: Tab[]; changed: Tab[] }>();
 
@@ -326,6 +357,9 @@ export const languages = {
   },
 };
 
+/** Always the same objects. */
+const workspaceFolders = ["file", "memfs"].map((scheme) => ({ uri: Uri.from({ scheme, path: "/ws" }), name: "ws" }));
+
 export const workspace = {
   get isTrusted(): boolean {
     return fake.trusted;
@@ -343,10 +377,10 @@ export const workspace = {
   onDidChangeTextDocument: documentChanged.event,
   onDidChangeConfiguration: configurationChanged.event,
   onDidOpenTextDocument: documentOpened.event,
+  onDidDeleteFiles: filesDeleted.event,
+  onDidRenameFiles: filesRenamed.event,
   getWorkspaceFolder: ({ scheme, path }: Uri) =>
-    ["file", "memfs"].includes(scheme) && path.startsWith("/ws/")
-      ? { uri: Uri.from({ scheme, path: "/ws" }), name: "ws" }
-      : undefined,
+    path.startsWith("/ws/") ? workspaceFolders.find(({ uri }) => uri.scheme === scheme) : undefined,
   asRelativePath: (uri: Uri) => uri.path.replace(/^\/ws\//, ""),
   registerTextDocumentContentProvider(
     scheme: string,

@@ -106,9 +106,9 @@ class Bench {
   ) {
     const offset = marked.indexOf("|");
     const text = marked.replace("|", "");
-    const document = path.endsWith(".ipynb")
-      ? fake.openCell(path, text, "typescript")
-      : fake.open(path, text, "typescript");
+    const languageId = "typescript";
+    const [cell] = path.endsWith(".ipynb") ? fake.openNotebook(path, [{ text, languageId }]) : [];
+    const document = cell ?? fake.open(path, text, languageId);
     const token = {
       isCancellationRequested: false,
       onCancellationRequested: () => ({ dispose: () => undefined }),
