@@ -310,6 +310,26 @@ TEST(speculative, "asks a draft model for more the cheaper it is and the surer i
     expect(fresh.forecast({}, 15, 0.01, steps) > 1.03, "many tokens to be worth it");
 }
 
+TEST(speculative, "prices a pass by all of its tokens, also where it begins with two") {
+    const DraftControl fresh;
+    Draft sure;
+    for (int i = 0; i < 5; ++i) sure.push_back(1, certainty_of_probability(0.99));
+    // Dear from five tokens on.
+    PassCosts steps;
+    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(4u, 1.0), std::pair(5u, 8.0), std::pair(16u, 8.0)}) observe(steps, width, seconds);
+    expect_equal(fresh.best(sure, steps, 0, 15).length, size_t{3});
+    expect_equal(fresh.best(sure, steps, 0, 14, 2).length, size_t{2});
+    expect(fresh.forecast({}, 3, 0.01, steps) > fresh.forecast({}, 3, 0.01, steps, 2), "less to be expected beside two tokens");
+    // Against a pass over the two alone: what costs nothing beside them gains as much as beside one.
+    const PassCosts even = costs_of(0);
+    expect_equal(fresh.best(sure, even, 0, 14, 2).gain, fresh.best(sure, even, 0, 14).gain);
+    PassCosts dear;
+    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(2u, 4.0), std::pair(16u, 4.0)}) observe(dear, width, seconds);
+    expect_equal(fresh.best({}, dear, 0, 14, 2).gain, 1.0);
+    expect_equal(fresh.best(sure, dear, 0, 14, 2).length, size_t{5});
+    expect_equal(fresh.best(sure, dear, 0, 14).length, size_t{5});
+}
+
 // Tokens of a draft model that is so sure of each and, where that is wrong, of its second choice.
 Draft with_seconds(size_t length, double probability, double of_second) {
     Draft draft;
