@@ -85,12 +85,15 @@ async function compareWithPeers(
   peers: readonly PeerSpeeds[],
   ours: (messages: ChatMessage[]) => Promise<number>,
 ): Promise<Row[]> {
-  const surveyed = peers.map(({ peer, speeds }) => ({ peer, speed: median(speeds.get(workload.name) ?? []) }));
+  const surveyed = peers.flatMap(({ peer, speeds }) => {
+    const answers = speeds.get(workload.name);
+    return answers ? [{ peer, speed: median(answers) }] : [];
+  });
   surveyed.sort((a, b) => b.speed - a.speed);
   const [fastest] = surveyed;
   if (!fastest) return [];
   const id = `${label} ${workload.name}`;
-  const duelled = await duel(fastest.peer, workload, ours);
+  const duelled = await duel(fastest.peer, workload, answerTokens, ours);
   return [
     comparisonRow({
       id,

@@ -1,6 +1,7 @@
 // Answers that do not depend on how many of their tokens were guessed.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -86,6 +87,7 @@ class Answers {
     explicit Answers(const std::string& path, int32_t threads = 1)
         : small_(path, true), draft_(small_.load(path, true)), session_(small_.engine.create_session(small_.model, {1024, 0}, threads)) {
         session_->edit_logits([this](size_t place, std::span<float> logits) {
+            if (at_) at_(place - prompt_.size());
             if (copies_) logits[static_cast<size_t>(prompt_[place % prompt_.size()])] = *std::ranges::max_element(logits) + 4;
             small_.model->speculation().costs = same_costs(1);
             draft_->speculation().costs = same_costs(0.1);
@@ -105,12 +107,7 @@ class Answers {
 
     // The same answer once more; adds what came of the guesses.
     void check(Drafter drafter, SpeculationResult& sum, Location at = Location::here()) {
-        // Only one of them has what was answered before.
-        if (drafter != Drafter::Memory) small_.model->speculation().recent.forget();
-        auto asked = request(Speculate::Exact);
-        if (drafter == Drafter::Model) asked.decode->draft = draft_session_;
-        if (drafter == Drafter::Given) asked.decode->draft_tokens = spoiled(plain_.tokens);
-        const GenerationResult guessed = run(small_, session_, asked);
+        const GenerationResult guessed = run(small_, session_, guessed_by(drafter));
         expect_equal(guessed.tokens, plain_.tokens, at);
         expect_equal(guessed.decode_passes + guessed.speculation.accepted_tokens, plain_.decode_passes, at);
         const SpeculationResult& guesses = guessed.speculation;
@@ -118,7 +115,35 @@ class Answers {
         sum.accepted_tokens += drafter == Drafter::Model ? guesses.model_accepted_tokens : guesses.accepted_tokens;
     }
 
+    // The same answer, cancelled while this token of it is chosen, and then once more. Whether it was not at its end there.
+    bool cancel(Drafter drafter, size_t token, SpeculationResult& sum, Location at = Location::here()) {
+        const auto asked = guessed_by(drafter);
+        at_ = [&](size_t place) {
+            if (place == token) asked.cancellation->cancel();
+        };
+        const GenerationResult cancelled = run(small_, session_, asked);
+        at_ = nullptr;
+        const auto& tokens = cancelled.tokens;
+        expect(std::ranges::mismatch(tokens, plain_.tokens).in1 == tokens.end(), "the beginning of the same answer", at);
+        std::vector<llama_token> text = prompt_;
+        text.insert(text.end(), tokens.begin(), tokens.end());
+        const std::vector<llama_token> cached = session_->cached_tokens();
+        expect(cached.size() >= prompt_.size() && std::ranges::mismatch(cached, text).in1 == cached.end(), "nothing but the answer in the cache", at);
+        sum.accepted_tokens += cancelled.speculation.accepted_tokens;
+        check(drafter, sum, at);
+        return cancelled.finish == Finish::Cancelled;
+    }
+
   private:
+    GenerationRequest guessed_by(Drafter drafter) const {
+        // Only one of them has what was answered before.
+        if (drafter != Drafter::Memory) small_.model->speculation().recent.forget();
+        auto asked = request(Speculate::Exact);
+        if (drafter == Drafter::Model) asked.decode->draft = draft_session_;
+        if (drafter == Drafter::Given) asked.decode->draft_tokens = spoiled(plain_.tokens);
+        return asked;
+    }
+
     GenerationRequest request(Speculate speculate) const {
         auto asked = generate_request(prompt_, 9);
         change_(*asked.decode);
@@ -127,6 +152,7 @@ class Answers {
     }
 
     SmallModel small_;
+    std::function<void(size_t)> at_;  // called with the place in the answer whose token is chosen
     std::vector<llama_token> prompt_;
     Change change_ = greedy;
     bool copies_ = false;
@@ -163,21 +189,54 @@ void check_prompts(size_t first, Change change, uint32_t least_drafted, uint32_t
 
 }  // namespace
 
-// Together for 200 prompts, each for every drafter.
+// Every prompt for every drafter, without a grammar and with one; a third of them in each test, which can run beside each other.
 TEST(exact_passes, "greedy answers are the same to the token, whoever guessed") {
     check_prompts(0, greedy, 300, 150);
 }
 
+TEST(exact_passes, "greedy answers are the same to the token, whoever guessed, to the second third of the prompts") {
+    check_prompts(1, greedy, 300, 150);
+}
+
+TEST(exact_passes, "greedy answers are the same to the token, whoever guessed, to the last third of the prompts") {
+    check_prompts(2, greedy, 300, 150);
+}
+
+TEST(exact_passes, "answers that obey a grammar are the same to the token, whoever guessed") {
+    check_prompts(0, of_grammar, 200, 100);
+}
+
+TEST(exact_passes, "answers that obey a grammar are the same to the token, whoever guessed, to the second third of the prompts") {
+    check_prompts(1, of_grammar, 200, 100);
+}
+
+TEST(exact_passes, "answers that obey a grammar are the same to the token, whoever guessed, to the last third of the prompts") {
+    check_prompts(2, of_grammar, 200, 100);
+}
+
+// Of these a third tells enough: what chooses a token is the same for all prompts.
 TEST(exact_passes, "drawn answers are the same to the token, whoever guessed") {
     check_prompts(1, drawn, 40, 30);
 }
 
-TEST(exact_passes, "answers that obey a grammar are the same to the token, whoever guessed") {
-    check_prompts(2, of_grammar, 200, 100);
-}
-
 TEST(exact_passes, "answers with a bias are the same to the token, whoever guessed") {
     check_prompts(2, biased, 40, 30);
+}
+
+TEST(exact_passes, "an answer can be cancelled at every token, whoever guessed, and goes on from there") {
+    const RandomModel file;
+    Answers answers(file.path());
+    const std::vector<std::string> all = prompts();
+    for (const Drafter drafter : {Drafter::Text, Drafter::Model, Drafter::Given, Drafter::Memory}) {
+        SpeculationResult sum;
+        int cancelled = 0;
+        for (size_t i = 0; i < all.size(); i += all.size() / languages.size()) {
+            answers.plain(all[i], greedy, drafter == Drafter::Text);
+            for (size_t token = 0; answers.cancel(drafter, token, sum); ++token) ++cancelled;
+        }
+        expect(cancelled >= 20, "to be cancelled at nearly every token, got " + show(cancelled));
+        expect(sum.accepted_tokens > 20, "guesses that are right, got " + show(sum.accepted_tokens));
+    }
 }
 
 TEST(exact_passes, "answers that two threads compute are the same") {

@@ -18,15 +18,16 @@ Tokens tokens_of(const std::string& letters) {
     return Tokens(letters.begin(), letters.end());
 }
 
-// What earlier answers have behind the end of the text, a letter a token; `longer_than`: as many are matched in the text itself.
-void check_draft(const std::vector<std::string>& answers, const std::string& text, const std::string& expected, Certainty certainty = certainty_of_recent(3),
-                 size_t longer_than = 0, Location at = Location::here()) {
+// What earlier answers have behind the end of the text, of which so many tokens are matched, a letter a token; `longer_than`: as many
+// are matched in the text itself.
+void check_draft(const std::vector<std::string>& answers, const std::string& text, const std::string& expected, size_t matched = 3, size_t longer_than = 0,
+                 Location at = Location::here()) {
     RecentAnswers recent;
     for (const std::string& answer : answers) recent.add(tokens_of(answer));
     const Draft draft = recent.draft(tokens_of(text), longer_than, 6);
     expect_equal(std::string(draft.tokens.begin(), draft.tokens.end()), expected, at);
     expect_equal(draft.certainties.size(), expected.size(), at);
-    for (const Certainty one : draft.certainties) expect_equal(int{one}, int{certainty}, at);
+    for (size_t i = 0; i < draft.size(); ++i) expect_equal(int{draft.certainties[i]}, int{certainty_of_recent(matched + i)}, at);
 }
 
 // The halves as RecentAnswers has them, without an index: the older one and the newer one.
@@ -121,20 +122,20 @@ TEST(recent_answers, "guess what came behind the same text in an earlier answer"
     check_draft({"abcdefghijk"}, "ab", "");
     check_draft({"abcdefghijk"}, "xabc", "defghi");
     check_draft({"abcdefghijk"}, "cde", "fghijk");
-    check_draft({"abcdefghijk"}, "abcdef", "ghijk", certainty_of_recent(6));
+    check_draft({"abcdefghijk"}, "abcdef", "ghijk", 6);
     check_draft({"abcdefghijk"}, "abX", "");
     // Nothing comes behind its end, and nothing reaches into the next one.
     check_draft({"abcdef", "ghijkl"}, "def", "");
     check_draft({"abcdef", "ghijkl"}, "cde", "f");
     check_draft({"abcdef", "ghijkl"}, "efghi", "jkl");
     // One that was called off hides none that went on.
-    check_draft({"abcdefgh", "abcd"}, "abcd", "efgh", certainty_of_recent(4));
+    check_draft({"abcdefgh", "abcd"}, "abcd", "efgh", 4);
     // The longest match, and of equal ones the latest.
-    check_draft({"1abcX", "2abcY"}, "1abc", "X", certainty_of_recent(4));
+    check_draft({"1abcX", "2abcY"}, "1abc", "X", 4);
     check_draft({"1abcX", "2abcY"}, "3abc", "Y");
     // Only where the text itself has no match that is as long.
-    check_draft({"abcdefghijk"}, "xabcd", "efghij", certainty_of_recent(4), 3);
-    check_draft({"abcdefghijk"}, "xabcd", "", certainty_of_recent(4), 4);
+    check_draft({"abcdefghijk"}, "xabcd", "efghij", 4, 3);
+    check_draft({"abcdefghijk"}, "xabcd", "", 4, 4);
     // Too short to have something behind a match.
     check_draft({"abc", "abc", "abc"}, "abc", "");
     expect(certainty_of_recent(3) > certainty_of_given && !is_of_model(certainty_of_recent(99)), "certainties of their own");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <random>
 
 #include "check.h"
@@ -26,14 +27,14 @@ void check_draft(const std::string& text, const std::string& answer, const std::
     expect_equal(drafter.matched(), matched, at);
 }
 
-// What is left of a draft behind an answer, and how sure that is.
-void check_given(const std::string& given, const std::string& answer, const std::string& expected, Certainty certainty, Location at = Location::here()) {
+// What is left of a draft behind an answer, and whether the answer was like it so far.
+void check_given(const std::string& given, const std::string& answer, const std::string& expected, bool agreed, Location at = Location::here()) {
     GivenDraft drafter(tokens_of(given));
     for (const char letter : answer) drafter.append(letter);
     const Draft draft = drafter.draft(6);
     expect_equal(std::string(draft.tokens.begin(), draft.tokens.end()), expected, at);
     expect_equal(draft.certainties.size(), expected.size(), at);
-    for (const Certainty one : draft.certainties) expect_equal(int{one}, int{certainty}, at);
+    for (size_t i = 0; i < draft.size(); ++i) expect_equal(int{draft.certainties[i]}, int{agreed ? certainty_of_given : certainty_of_match(i)}, at);
 }
 
 // Often enough to go by.
@@ -76,8 +77,8 @@ TEST(speculative, "goes on in the text that is being rewritten behind a differen
 }
 
 TEST(speculative, "goes through a draft that came with the request, and on behind a difference") {
-    const Certainty agreed = certainty_of_given;
-    const Certainty resumed = certainty_of_match(0);
+    constexpr bool agreed = true;
+    constexpr bool resumed = false;
     check_given("", "", "", agreed);
     check_given("", "abc", "", agreed);
     check_given("abcdefgh", "", "abcdef", agreed);
@@ -93,8 +94,36 @@ TEST(speculative, "goes through a draft that came with the request, and on behin
     check_given("abcdefgh", "a" + std::string(12, 'X') + "b", "cdefgh", resumed);
     // It is about something else.
     check_given("abcdefgh", "a" + std::string(13, 'X') + "b", "", resumed);
-    expect(is_of_model(certainty_of_probability(0)) && !is_of_model(agreed), "one that came with the request to be of no draft model");
+    expect(is_of_model(certainty_of_probability(0)) && !is_of_model(certainty_of_given), "one that came with the request to be of no draft model");
     expect(int{certainty_of_probability(1)} < int{certainties}, "every certainty to have a place");
+}
+
+TEST(speculative, "is the surer of a token, the more of the draft stands before it") {
+    const std::string letters = "abcdefghijklmnopqrstuvwxyz";
+    const auto check = [&](const std::string& answer, size_t matched) {
+        SuffixDrafter drafter(tokens_of(letters));
+        for (const char letter : answer) drafter.append(letter);
+        const Draft draft = drafter.draft(15);
+        expect_equal(drafter.matched(), matched);
+        expect_equal(draft.size(), size_t{15});
+        for (size_t i = 0; i < draft.size(); ++i) expect_equal(int{draft.certainties[i]}, int{certainty_of_match(matched + i)});
+    };
+    check("abc", 3);
+    check(letters.substr(0, 12), 12);
+    // Behind a difference.
+    check(letters.substr(0, 12) + "Xn", 0);
+    // What is right at the beginning of a draft is not told by what is right at its end.
+    DraftControl control;
+    Draft draft;
+    for (size_t i = 0; i < 15; ++i) draft.push_back(1, certainty_of_match(3 + i));
+    for (int i = 0; i < 40; ++i) control.learn(draft, i % 2 == 0 ? 15 : 0);
+    const auto gain = [&](size_t matched) {
+        Draft one;
+        one.push_back(1, certainty_of_match(matched));
+        return control.best(one, costs_of(0)).gain;
+    };
+    expect(gain(3) < 1.7 && gain(12) > 1.9, "half of the first tokens to be right, and all behind them, got " + show(gain(3)) + " and " + show(gain(12)));
+    expect_equal(control.best(draft, costs_of(0.1)).length, size_t{15});
 }
 
 TEST(speculative, "never guesses a continuation that was not there, and misses none that was") {
@@ -163,6 +192,37 @@ TEST(speculative, "knows the cost of passes it has not seen from those it has") 
     expect_equal(costs.relative(9), 3.0);
     for (int i = 0; i < 100; ++i) costs.observe(5, 2.0);
     expect(std::abs(costs.relative(5) - 1) < 1e-6, "old passes to be forgotten");
+    // However steep it is up to the widest one that was seen, half a pass for every further token.
+    PassCosts steep;
+    observe(steep, 1, 1.0);
+    observe(steep, 5, 5.0);
+    expect_equal(steep.relative(4), 4.0);
+    expect_equal(steep.relative(5), 5.0);
+    expect_equal(steep.relative(9), 7.0);
+    // Unless prompts tell that wide passes are no cheaper.
+    steep.observe_prefill(100, 75);
+    expect_equal(steep.relative(9), 8.0);
+    steep.observe_prefill(100, 100'000);
+    expect_equal(steep.relative(9), 9.0);
+}
+
+TEST(speculative, "finds out that wide passes are cheap where narrow ones are dear") {
+    // As of a model of 1.5 billion parameters on two cores, in terms of the first one.
+    constexpr std::array<double, widest_verification> seconds{1, 1.94, 2.8, 3.33, 3.95, 4.58, 4.87, 5.15, 5.32, 5.49, 5.66, 5.83, 6, 6.16, 6.33, 6.5};
+    PassCosts costs;
+    observe(costs, 1, 1);
+    DraftControl control;
+    size_t length = 0;
+    // The text is written once more, so that every token of its drafts is right.
+    for (int pass = 0; pass < 40; ++pass) {
+        Draft draft = some_draft(15, 12);
+        length = control.best(draft, costs).length;
+        expect(length > 0, "a draft in every pass");
+        draft.cut(length);
+        costs.observe(static_cast<uint32_t>(1 + length), seconds[length]);
+        control.learn(draft, length);
+    }
+    expect_equal(length, size_t{15});
 }
 
 TEST(speculative, "corrects what was predicted of passes by what they take") {
@@ -308,6 +368,26 @@ TEST(speculative, "asks a draft model for more the cheaper it is and the surer i
     expect_equal(fresh.best(sure, steps).length, size_t{3});
     expect(fresh.forecast({}, 1, 0.01, steps) < 1, "one token not to be worth it");
     expect(fresh.forecast({}, 15, 0.01, steps) > 1.03, "many tokens to be worth it");
+}
+
+TEST(speculative, "prices a pass by all of its tokens, also where it begins with two") {
+    const DraftControl fresh;
+    Draft sure;
+    for (int i = 0; i < 5; ++i) sure.push_back(1, certainty_of_probability(0.99));
+    // Dear from five tokens on.
+    PassCosts steps;
+    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(4u, 1.0), std::pair(5u, 8.0), std::pair(16u, 8.0)}) observe(steps, width, seconds);
+    expect_equal(fresh.best(sure, steps, 0, 15).length, size_t{3});
+    expect_equal(fresh.best(sure, steps, 0, 14, 2).length, size_t{2});
+    expect(fresh.forecast({}, 3, 0.01, steps) > fresh.forecast({}, 3, 0.01, steps, 2), "less to be expected beside two tokens");
+    // Against a pass over the two alone: what costs nothing beside them gains as much as beside one.
+    const PassCosts even = costs_of(0);
+    expect_equal(fresh.best(sure, even, 0, 14, 2).gain, fresh.best(sure, even, 0, 14).gain);
+    PassCosts dear;
+    for (const auto& [width, seconds] : {std::pair(1u, 1.0), std::pair(2u, 4.0), std::pair(16u, 4.0)}) observe(dear, width, seconds);
+    expect_equal(fresh.best({}, dear, 0, 14, 2).gain, 1.0);
+    expect_equal(fresh.best(sure, dear, 0, 14, 2).length, size_t{5});
+    expect_equal(fresh.best(sure, dear, 0, 14).length, size_t{5});
 }
 
 // Tokens of a draft model that is so sure of each and, where that is wrong, of its second choice.

@@ -17,7 +17,8 @@ namespace {
 
 constexpr size_t length = 5;
 constexpr llama_token first = 300;
-const std::array<double, 5> wanted{0.4, 0.3, 0.15, 0.1, 0.05};
+using Distribution = std::array<double, 5>;
+const Distribution wanted{0.4, 0.3, 0.15, 0.1, 0.05};
 
 // Five tokens in any order, so that whatever comes was there before; they are likely there where the model seldom draws them.
 std::vector<llama_token> prompt_of(std::mt19937& random) {
@@ -30,23 +31,47 @@ std::vector<llama_token> prompt_of(std::mt19937& random) {
 // What is added to the model's logits; it says so much less of each. One token more would be the likeliest, and is ruled out.
 const std::array<float, 5> bias{0.7f, -1.2f, 0.0f, 2.0f, -0.4f};
 
-// Drawn tokens by place, and what came of the guesses.
-void check_distribution(bool given, bool biased = false, Location at = Location::here()) {
+// What comes as a draft of the whole answer, where one does: the place decides which of the model's tokens it is, not the seed.
+const std::array<llama_token, length> guessed{0, 1, 0, 4, 1};
+
+// What would come out of rejection sampling if a guess that was refused stayed among the tokens that are drawn from then.
+Distribution with_refused(const Distribution& probabilities, size_t guess) {
+    Distribution drawn = probabilities;
+    for (double& probability : drawn) probability *= 1 - probabilities[guess];
+    drawn[guess] += probabilities[guess];
+    return drawn;
+}
+
+struct Drawn {
+    std::array<Distribution, length> counts{};  // tokens by place
+    uint32_t drafted = 0;
+    uint32_t accepted = 0;
+
+    // Of the place that is the furthest from what is wanted.
+    double off_by() const {
+        double most = 0;
+        for (const Distribution& of_place : counts) most = std::max(most, chi_square(of_place, wanted));
+        return most;
+    }
+};
+
+// `given`: the draft comes with the request, and else from the text. `wrong_rule`: guesses that came with it are favoured.
+Drawn draw(bool given, bool biased, bool wrong_rule = false) {
     const RandomModel file;
     SmallModel small(file.path());
     const auto session = small.session();
-    session->edit_logits([&](size_t, std::span<float> logits) {
-        std::ranges::fill(logits, -100.0f);
-        for (size_t i = 0; i < wanted.size(); ++i) logits[first + i] = static_cast<float>(std::log(wanted[i])) - (biased ? bias[i] : 0.0f);
-        if (biased) logits[first + bias.size()] = 3.0f;
-        small.model->speculation().costs = same_costs(1);
-    });
     std::mt19937 random(1);
     // With a draft that is given, nothing else tells what comes.
     const std::vector<llama_token> prompt = given ? small.tokens("Any text will do.") : prompt_of(random);
-    std::array<std::array<double, 5>, length> counts{};
-    uint32_t drafted = 0;
-    uint32_t accepted = 0;
+    session->edit_logits([&](size_t place, std::span<float> logits) {
+        const auto guess = static_cast<size_t>(guessed[std::min(place - prompt.size(), length - 1)]);
+        const Distribution says = wrong_rule ? with_refused(wanted, guess) : wanted;
+        std::ranges::fill(logits, -100.0f);
+        for (size_t i = 0; i < says.size(); ++i) logits[first + i] = static_cast<float>(std::log(says[i])) - (biased ? bias[i] : 0.0f);
+        if (biased) logits[first + bias.size()] = 3.0f;
+        small.model->speculation().costs = same_costs(1);
+    });
+    Drawn drawn;
     for (uint32_t seed = 1; seed <= 600; ++seed) {
         auto request = generate_request(prompt, length);
         request.decode->sampler.temperature = 1;
@@ -55,19 +80,23 @@ void check_distribution(bool given, bool biased = false, Location at = Location:
             for (size_t i = 0; i < bias.size(); ++i) request.decode->sampler.logit_bias.push_back({first + static_cast<llama_token>(i), bias[i]});
             request.decode->sampler.logit_bias.push_back({first + static_cast<llama_token>(bias.size()), ruled_out});
         }
-        // The place decides which of the model's tokens it is, not the seed.
-        if (given) request.decode->draft_tokens = {first, first + 1, first, first + 4, first + 1};
+        if (given) {
+            for (const llama_token guess : guessed) request.decode->draft_tokens.push_back(first + guess);
+        }
         small.model->speculation().recent.forget();
         const GenerationResult result = run(small, session, request);
-        for (size_t place = 0; place < length; ++place) ++counts[place].at(static_cast<size_t>(result.tokens[place] - first));
-        drafted += result.speculation.drafted_tokens;
-        accepted += result.speculation.accepted_tokens;
+        for (size_t place = 0; place < length; ++place) ++drawn.counts[place].at(static_cast<size_t>(result.tokens[place] - first));
+        drawn.drafted += result.speculation.drafted_tokens;
+        drawn.accepted += result.speculation.accepted_tokens;
     }
-    for (const auto& of_place : counts) {
-        expect(chi_square(of_place, wanted) < 23.5, "a distribution as wanted, got one off by " + show(chi_square(of_place, wanted)), at);
-    }
-    expect(drafted > 300 && accepted > 60, "guesses to be verified, got " + show(drafted) + " and " + show(accepted) + " right ones", at);
-    expect(accepted < drafted * 3 / 4, "wrong ones among them, got " + show(drafted - accepted), at);
+    return drawn;
+}
+
+void check_distribution(bool given, bool biased = false, Location at = Location::here()) {
+    const Drawn drawn = draw(given, biased);
+    expect(drawn.off_by() < 23.5, "a distribution as wanted, got one off by " + show(drawn.off_by()), at);
+    expect(drawn.drafted > 300 && drawn.accepted > 60, "guesses to be verified, got " + show(drawn.drafted) + " and " + show(drawn.accepted) + " right ones", at);
+    expect(drawn.accepted < drawn.drafted * 3 / 4, "wrong ones among them, got " + show(drawn.drafted - drawn.accepted), at);
 }
 
 // A recurrent model of one layer, whose weights are zeros.
@@ -104,6 +133,11 @@ TEST(text_draft, "drawn tokens are distributed as the model says, whatever came 
 TEST(text_draft, "drawn tokens are distributed as the model says together with a bias, whatever is guessed") {
     check_distribution(false, true);
     check_distribution(true, true);
+}
+
+TEST(text_draft, "a rule that favours what is guessed is found by that") {
+    const Drawn drawn = draw(true, false, true);
+    expect(drawn.off_by() > 60, "another distribution, got one off by " + show(drawn.off_by()));
 }
 
 TEST(text_draft, "nothing is guessed for a model whose memory takes no tokens back, and its placement says so") {

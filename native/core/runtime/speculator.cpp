@@ -55,6 +55,7 @@ void Speculator::append(llama_token token) {
 }
 
 void Speculator::begin(size_t left, size_t before, const Sampler& sampler) {
+    before_ = before;
     most_ = std::min(left, std::min(widest_verification, main_.batch_size()) - before);
     ready_ = true;
     const double gain = draft_from_texts();
@@ -71,7 +72,7 @@ double Speculator::draft_from_texts() {
     DraftControl::Choice best;
     const auto offer = [&](Draft draft) {
         if (draft.empty()) return;
-        const DraftControl::Choice choice = learned_.control.best(draft, learned_.costs);
+        const DraftControl::Choice choice = learned_.control.best(draft, learned_.costs, 0, most_, before_);
         if (choice.length == 0) learned_.control.decline(draft.certainties.front());
         if (choice.gain <= best.gain) return;
         best = choice;
@@ -91,7 +92,7 @@ double Speculator::price() const {
 }
 
 bool Speculator::is_model_worth(double gain, size_t left) const {
-    const double promised = learned_.control.forecast({}, most_, price(), learned_.costs);
+    const double promised = learned_.control.forecast({}, most_, price(), learned_.costs, before_);
     if (promised <= std::max(gain, least_gain)) {
         learned_.control.decline_model();
         return false;
@@ -133,8 +134,8 @@ void Speculator::draft_from_model() {
         const bool ends = !drafted || llama_vocab_is_eog(vocabulary_.handle(), drafted->token);
         if (!ends) draft_.push_back(drafted->token, drafted->certainty, is_leaf(drafted->second.token) ? drafted->second : SecondChoice{});
         const double spent = static_cast<double>(draft_.size()) * price();
-        const double as_it_is = learned_.control.best(draft_, learned_.costs, spent, most_).gain;
-        const bool goes_on = !ends && learned_.control.forecast(draft_, most_, price(), learned_.costs) > as_it_is;
+        const double as_it_is = learned_.control.best(draft_, learned_.costs, spent, most_, before_).gain;
+        const bool goes_on = !ends && learned_.control.forecast(draft_, most_, price(), learned_.costs, before_) > as_it_is;
         if (!goes_on) finish_model_draft();
     }
 }
@@ -146,7 +147,7 @@ bool Speculator::is_leaf(llama_token token) const {
 
 void Speculator::finish_model_draft() {
     learned_.control.learn_made(draft_);
-    DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs, static_cast<double>(draft_.size()) * price(), most_);
+    DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs, static_cast<double>(draft_.size()) * price(), most_, before_);
     draft_.cut(choice.length);
     draft_.leaves = std::move(choice.leaves);
     from_model_->forget_draft();

@@ -92,6 +92,7 @@ class Speculator {
     std::unique_ptr<ModelDrafter> from_model_;  // null: none, or none any more
     std::optional<Sampler> rehearsal_;          // there while the model drafts
     Draft draft_;
+    size_t before_ = 1;   // tokens that the pass begins with
     size_t most_ = 0;
     size_t answered_ = 0;  // tokens of the answer so far
     bool ready_ = true;

@@ -14,7 +14,8 @@ namespace nmos {
 
 // Drafted tokens of one certainty are right equally often, which is what is learned of them. A number below `certainties`:
 // first those of texts, by the length of the match, of drafts that came with the request, and of recent answers, by the length of
-// the match, then those of draft models, by the probability that they gave the token.
+// the match, then those of draft models, by the probability that they gave the token. Whether a token is right is only asked where
+// those of the draft before it were, so that they count as matched, too.
 using Certainty = uint8_t;
 
 // The text that is being rewritten goes on without a match; matches of up to so many tokens; longer ones.
@@ -46,6 +47,13 @@ inline bool is_of_model(Certainty certainty) {
 
 // Tokens within which a text that the answer follows is looked for again behind a difference.
 constexpr size_t realignment = 12;
+
+// Of so many tokens behind a match, by the length of that: `certainty_of_match` or `certainty_of_recent`.
+inline std::vector<Certainty> certainties_behind(size_t matched, size_t tokens, Certainty (*certainty)(size_t)) {
+    std::vector<Certainty> behind(tokens);
+    for (size_t i = 0; i < tokens; ++i) behind[i] = certainty(matched + i);
+    return behind;
+}
 
 // What a draft model takes for the likeliest where the token that it drafted is wrong.
 struct SecondChoice {

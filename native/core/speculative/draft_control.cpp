@@ -67,9 +67,10 @@ void DraftControl::add(const Draft& draft, size_t place, double& all_right, doub
     expected += all_right;
 }
 
-DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& costs, double spent, size_t most) const {
-    most = std::min<size_t>(most, widest_verification - 1);
-    Choice best{0, 1 / (1 + spent)};
+DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& costs, double spent, size_t most, size_t before) const {
+    most = std::min<size_t>(most, widest_verification - before);
+    const double without = costs.relative(static_cast<uint32_t>(before));
+    Choice best{0, without / (without + spent)};
     double to_beat = least_gain * best.gain;
     double expected = 1;
     double all_right = 1;
@@ -77,7 +78,7 @@ DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& cos
     for (size_t length = 1; length <= std::min(draft.size(), most); ++length) {
         add(draft, length - 1, all_right, expected, leaves);
         with_leaves(leaves, most - length, expected, [&](size_t count, double tokens) {
-            const double gain = tokens / (costs.relative(static_cast<uint32_t>(1 + length + count)) + spent);
+            const double gain = without * tokens / (costs.relative(static_cast<uint32_t>(before + length + count)) + spent);
             if (gain <= to_beat) return;
             best = {length, gain};
             for (size_t i = 0; i < count; ++i) best.leaves.push_back(leaves[i].second);
@@ -88,8 +89,9 @@ DraftControl::Choice DraftControl::best(const Draft& draft, const PassCosts& cos
     return best;
 }
 
-double DraftControl::forecast(const Draft& draft, size_t most, double price, const PassCosts& costs) const {
-    most = std::min<size_t>(most, widest_verification - 1);
+double DraftControl::forecast(const Draft& draft, size_t most, double price, const PassCosts& costs, size_t before) const {
+    most = std::min<size_t>(most, widest_verification - before);
+    const double without = costs.relative(static_cast<uint32_t>(before));
     double expected = 1;
     double all_right = 1;
     Leaves leaves;
@@ -100,7 +102,7 @@ double DraftControl::forecast(const Draft& draft, size_t most, double price, con
         all_right *= of_model_.value();
         expected += all_right;
         with_leaves(leaves, most - length, expected, [&](size_t count, double tokens) {
-            best = std::max(best, tokens / (costs.relative(static_cast<uint32_t>(1 + length + count)) + static_cast<double>(length) * price));
+            best = std::max(best, without * tokens / (costs.relative(static_cast<uint32_t>(before + length + count)) + static_cast<double>(length) * price));
         });
     }
     return best;

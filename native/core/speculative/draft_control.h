@@ -31,17 +31,18 @@ class DraftControl {
   public:
     struct Choice {
         size_t length = 0;  // tokens to verify
-        double gain = 1;
+        double gain = 1;    // against a pass without a draft
         std::vector<size_t> leaves{};  // places of those beside which the second choice is worth it, ascending
     };
 
     DraftControl();
 
-    // The best part of a draft whose making took `spent`, up to `most` tokens with leaves.
-    Choice best(const Draft& draft, const PassCosts& costs, double spent = 0, size_t most = widest_verification - 1) const;
+    // The best part of a draft whose making took `spent`, in passes of one token, up to `most` tokens with leaves, for a pass that
+    // begins with `before` tokens.
+    Choice best(const Draft& draft, const PassCosts& costs, double spent = 0, size_t most = widest_verification - 1, size_t before = 1) const;
     // The most that is to be expected of a draft model that goes on behind `draft`, all of whose tokens it made, up to `most`
-    // tokens in all; one token costs `price`.
-    double forecast(const Draft& draft, size_t most, double price, const PassCosts& costs) const;
+    // tokens in all, for such a pass; one token costs `price`.
+    double forecast(const Draft& draft, size_t most, double price, const PassCosts& costs, size_t before = 1) const;
     // A draft model made this draft; none when it was asked in vain.
     void learn_made(const Draft& draft);
     // Of a draft that was verified, the first so many tokens were right, and in the place of the next one is `instead`; null:

@@ -19,7 +19,7 @@ Draft GivenDraft::draft(size_t most) const {
     if (strayed_ > 0) return {};
     const auto begin = tokens_.begin() + static_cast<std::ptrdiff_t>(next_);
     const size_t length = std::min(most, tokens_.size() - next_);
-    return {{begin, begin + static_cast<std::ptrdiff_t>(length)}, std::vector(length, agreed_ ? certainty_of_given : certainty_of_match(0))};
+    return {{begin, begin + static_cast<std::ptrdiff_t>(length)}, agreed_ ? std::vector(length, certainty_of_given) : certainties_behind(0, length, certainty_of_match)};
 }
 
 }  // namespace nmos

@@ -85,6 +85,7 @@ void PassCosts::observe_choice(double seconds) {
 }
 
 void PassCosts::observe_prefill(size_t tokens, double seconds) {
+    relative_.reset();
     const double each = seconds / static_cast<double>(tokens);
     prefill_ = prefill_ == 0 ? each : prefill_ + weight_of_latest * (each - prefill_);
 }
@@ -128,12 +129,16 @@ PassCosts::Relative PassCosts::from_observed() const {
     const double single = seconds();
     const std::map<uint32_t, double> told = this->told([&](uint32_t of) { return guess(of) * single; });
     const auto cost = [&](auto entry) { return entry->second / single; };
+    const double steepest = std::max(assumed_slope, prefill_ / single);
     return at_every_width<Relative>([&](uint32_t width) {
         const auto above = told.lower_bound(width);
         if (above == told.end()) {
             const auto widest = std::prev(above);
-            // As between the first and the widest one.
-            return widest->first == 1 ? guess(width) : 1 + (cost(widest) - 1) * (width - 1) / (widest->first - 1);
+            // As between the first and the widest one, but no steeper than was thought before, nor than prompts tell: on a few cores
+            // passes of two to four tokens take almost as many times as long and those of sixteen hardly longer than those of eight,
+            // and what is thought to be too dear is not tried.
+            const double slope = widest->first == 1 ? assumed_slope : std::min(steepest, (cost(widest) - 1) / (widest->first - 1));
+            return cost(widest) + slope * (width - widest->first);
         }
         const auto below = std::prev(above);
         const double share = static_cast<double>(width - below->first) / static_cast<double>(above->first - below->first);

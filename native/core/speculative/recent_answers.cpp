@@ -37,7 +37,7 @@ Draft RecentAnswers::draft(std::span<const llama_token> text, size_t longer_than
     behind = behind.first(std::min(most, behind.size()));
     const auto end = std::ranges::find(behind, LLAMA_TOKEN_NULL);
     const auto length = static_cast<size_t>(end - behind.begin());
-    return {{behind.begin(), end}, std::vector(length, certainty_of_recent(matched))};
+    return {{behind.begin(), end}, certainties_behind(matched, length, certainty_of_recent)};
 }
 
 }  // namespace nmos

@@ -45,7 +45,7 @@ Draft SuffixDrafter::draft(size_t most) const {
     const size_t place = match_.place == TextIndex::none && strayed_ == 0 ? source_ : match_.place;
     if (place == TextIndex::none) return {};
     const std::span<const llama_token> behind = text().subspan(place, std::min(most, text().size() - place));
-    return {{behind.begin(), behind.end()}, std::vector(behind.size(), certainty_of_match(matched()))};
+    return {{behind.begin(), behind.end()}, certainties_behind(matched(), behind.size(), certainty_of_match)};
 }
 
 }  // namespace nmos

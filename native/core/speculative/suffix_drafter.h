@@ -4,6 +4,12 @@
 // behind them there: the place with the longest such match, as "prompt lookup" decoding does it (Saxena, 2023). While an
 // answer rewrites a text, the guess goes on in that text behind a difference without a new match.
 //
+// Of an open document it knows what stands in the prompt, and not the rest. Computed for code that is to be filled in at 208 places of 40
+// long files (7,615 tokens), with the records of all guesses known beforehand, the rest gains 1.2% in C++ and 0.2% in TypeScript
+// with the costs of two cores; where a further token takes 6% of a pass it gains 1.8% and 0.6%, because so fast a model gets four
+// times as much of the document in its prompt. It would have to be tokenised and indexed with every version of the document for that.
+// A chat that has not read a document hardly repeats it.
+//
 // Memory is linear in the text, adding a token takes constant time, and a guess looks at a bounded number of places. Used by
 // one thread at a time.
 #pragma once
