@@ -15,6 +15,11 @@ import type { Placement } from "../../shared/placement";
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
   Cancellation: new () => NativeCancellation;
+  /**
+   * Windows: lets nobody but this user connect to a named pipe on which this process listens. Returns the access list that
+   * the system has of it then, in SDDL. Throws `INTERNAL` with the system's reason.
+   */
+  keepPipeToUser: (options: { name: string }) => string;
 }
 
 /** One flag for one operation. May be cancelled from the main thread at any time, also before the call. */
