@@ -164,7 +164,7 @@ export interface PlanOptions {
 export interface PlanModelOptions extends PlanOptions {
   /**
    * Predicts passes wherever the layers lie. Measures card and processor where that was not done, which takes some seconds
-   * and waits for a load under way. Default: false.
+   * and waits for a load under way. `path` may then be that of an outline (models/model_outline.ts). Default: false.
    */
   forecast?: boolean;
 }
