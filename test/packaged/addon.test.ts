@@ -1,5 +1,5 @@
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
-import { basename, join, resolve, win32 } from "node:path";
+import { basename, dirname, join, resolve, win32 } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { windowsPlatform } from "../../scripts/setup/cross_build";
 import { relativeLinks } from "../../scripts/setup/packaged_readme";
@@ -109,16 +109,24 @@ describe("libraries", () => {
     expect(installed.runtime).toEqual(runtime);
   });
 
-  it("are found in a folder whose path is longer than Windows usually takes", async () => {
-    const { machine } = installed;
+  it("are found in a folder whose path is longer than Windows usually takes, as are the programs", async () => {
+    const { machine, model } = installed;
     const extensionRoot = machine.pathOf(installed.distantExtension());
     expect(extensionRoot.length).toBeGreaterThan(260);
-    const input: LoadProbeInput = { extensionRoot };
+    const [home, file, models] = [installed.folder("distant home"), model, dirname(model)].map((path) =>
+      machine.pathOf(path),
+    );
+    const input: LoadProbeInput = {
+      extensionRoot,
+      processes: { home: home ?? "", model: file ?? "", models: models ?? "" },
+    };
     const probe = { name: "load_probe", folder: installed.folder("distant probe"), input };
     const seen = await probeOnWindows(machine, probe, installed.damaged);
     expect(seen).toMatchObject({
       "the addon": { value: ["Cancellation", "Engine", "keepPipeToUser"] },
       "the engine": { value: ["cpu"] },
+      "an engine host": { value: expect.arrayContaining(["cpu"]) as string[] },
+      "a quantising process": { value: "q4_1" },
     });
   });
 
