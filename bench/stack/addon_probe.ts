@@ -68,7 +68,7 @@ function watchSession(session: NativeSession): NativeSession {
   return session;
 }
 
-export const Cancellation = addon.Cancellation;
+export const { Cancellation, keepPipeToUser } = addon;
 
 export const Engine = new Proxy(addon.Engine, {
   construct: (target, [options]: ConstructorParameters<NativeAddon["Engine"]>) => watchEngine(new target(options)),

@@ -9,7 +9,6 @@
 // LAYERS is llama.cpp's n_gpu_layers, the parts are its tensor_split (without them it is by free memory); the weights in RAM are the mapped file or copies in pinned memory; tensors whose name the regular expression OVERRIDE finds stay with the processor.
 // Both sides compute with llama_decode over the same device, threads, context and widest pass.
 #include <llama.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -28,6 +27,7 @@
 
 #include "card.h"
 #include "machine.h"
+#include "peak_memory.h"
 #include "runtime/log.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
@@ -164,18 +164,6 @@ sim::Traffic traffic_of(const std::vector<Card>& cards) {
         all.uploading_seconds += traffic.uploading_seconds;
     }
     return all;
-}
-
-// Bytes of RAM that the process has had at most. What a simulated card holds lies there, too.
-uint64_t peak_bytes() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-#ifdef __APPLE__
-    constexpr uint64_t unit = 1;
-#else
-    constexpr uint64_t unit = 1024;
-#endif
-    return static_cast<uint64_t>(usage.ru_maxrss) * unit;
 }
 
 void skew_orders(const std::vector<Card>& cards, double exponent) {

@@ -2,10 +2,14 @@
 #include <napi.h>
 
 #include "addon_data.h"
+#include "async.h"
 #include "cancellation_object.h"
 #include "engine_object.h"
 #include "model_object.h"
+#include "options.h"
 #include "platform/os.h"
+#include "platform/pipe_access.h"
+#include "runtime/engine_error.h"
 #include "session_object.h"
 #include "snapshot_object.h"
 
@@ -21,6 +25,17 @@ void close_engines_at_exit(Napi::Env env) {
     on.As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), Napi::Function::New(env, close_all)});
 }
 
+Napi::Value keep_pipe_to_user(const Napi::CallbackInfo& info) {
+    using namespace nmos;
+    return binding::guarded(info.Env(), [&]() -> Napi::Value {
+        const std::string name = binding::Options(info[0], "keepPipeToUser").text("name");
+        std::string error;
+        const std::string list = os::keep_pipe_to_user(name, error);
+        if (list.empty()) throw EngineError(ErrorCode::Internal, "The access list of the pipe " + name + " cannot be changed: " + error + ".");
+        return Napi::String::New(info.Env(), list);
+    });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
     using namespace nmos::binding;
     nmos::os::search_own_folders_only();
@@ -30,6 +45,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     data->snapshot = Napi::Persistent(SnapshotObject::define(env));
     exports.Set("Engine", EngineObject::define(env));
     exports.Set("Cancellation", CancellationObject::define(env));
+    exports.Set("keepPipeToUser", Napi::Function::New<keep_pipe_to_user>(env, "keepPipeToUser"));
     env.SetInstanceData(data.release());
     close_engines_at_exit(env);
     return exports;

@@ -1,5 +1,6 @@
 #include "plan/measured_device.h"
 
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <iterator>

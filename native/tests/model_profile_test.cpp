@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "gguf_file.h"
+#include "plan/model_outline.h"
 #include "runtime/log.h"
 #include "small_model.h"
 
@@ -15,16 +16,33 @@ using namespace nmos::testing;
 
 namespace {
 
-// A model of two layers, 8 wide, without a tensor for its output head.
-GgufFile two_layers() {
-    GgufFile file;
+void describe_two_layers(GgufFile& file) {
     file.text("general.architecture", "llama").text("general.name", "Tiny");
     file.u32("llama.block_count", 2).u32("llama.context_length", 512).u32("llama.embedding_length", 8);
     file.u32("llama.feed_forward_length", 16).u32("llama.attention.head_count", 4).u32("llama.attention.head_count_kv", 2);
-    file.texts("tokenizer.ggml.tokens", {"a", "b", "c"});
+}
+
+void add_two_layers(GgufFile& file) {
     file.tensor("token_embd.weight", 8, 3).tensor("blk.0.ffn_up.weight", 8, 16).tensor("blk.1.ffn_up.weight", 8, 8);
     file.tensor("output_norm.weight", 8);
+}
+
+// A model of two layers, 8 wide, without a tensor for its output head.
+GgufFile two_layers() {
+    GgufFile file;
+    describe_two_layers(file);
+    file.texts("tokenizer.ggml.tokens", {"a", "b", "c"});
+    add_two_layers(file);
     return file;
+}
+
+// The same model without vocabulary and data.
+std::string outline_of_two_layers(uint64_t file_bytes) {
+    GgufFile file;
+    describe_two_layers(file);
+    file.u64("nmos.outline.file_bytes", file_bytes);
+    add_two_layers(file);
+    return file.header();
 }
 
 // The header of a model whose metadata are those of `more` after an architecture with one layer of 64 × 4.
@@ -200,6 +218,28 @@ TEST(model_profile, "survives damaged headers") {
         }
         check_survives(damaged, file);
     }
+}
+
+TEST(model_profile, "an outline tells what the model would, and is none itself") {
+    take_over_library_log();
+    const TemporaryFile whole(two_layers().bytes());
+    const ModelProfile model = read_model_profile(whole.path());
+    const TemporaryFile outline(outline_of_two_layers(model.file_bytes));
+    for (const std::string& path : {outline.path(), whole.path()}) {
+        const ModelProfile told = read_model_or_outline(path);
+        expect_equal(told.name, model.name);
+        expect_equal(told.file_bytes, model.file_bytes);
+        expect_equal(told.vocabulary, model.vocabulary);
+        expect_equal(told.layer_bytes, model.layer_bytes);
+        expect_equal(told.network_bytes, model.network_bytes);
+        expect_equal(told.network_pieces, model.network_pieces);
+        expect_equal(told.kv_bytes_per_token, model.kv_bytes_per_token);
+        expect_equal(told.output_bytes, model.output_bytes);
+        expect(told.type_bytes == model.type_bytes, "the same types of weights");
+    }
+    expect_error(ErrorCode::ModelTruncated, "should hold", [&] { read_model_profile(outline.path()); });
+    const TemporaryFile too_small(outline_of_two_layers(100));
+    expect_error(ErrorCode::ModelTruncated, "holds only 100", [&] { read_model_or_outline(too_small.path()); });
 }
 
 TEST(model_profile, "reads the real model and tells where it was cut") {

@@ -1,5 +1,6 @@
 #include "runtime/profile_cache.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 

@@ -9,13 +9,16 @@
 
 #include "sim_device.h"
 
-#if defined(_WIN32)
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#include <execinfo.h>
+#endif
+
+#if defined(_MSC_VER)
 #include <intrin.h>
 #define NMOS_CALLER _ReturnAddress()
 #define NMOS_NOT_INLINE __declspec(noinline)
 #else
-#include <dlfcn.h>
-#include <execinfo.h>
 #define NMOS_CALLER __builtin_return_address(0)
 #define NMOS_NOT_INLINE [[gnu::noinline]]
 #endif

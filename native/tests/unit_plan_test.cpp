@@ -1,5 +1,7 @@
 #include "plan/unit_plan.h"
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "check.h"

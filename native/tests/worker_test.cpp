@@ -1,6 +1,7 @@
 #include "runtime/worker.h"
 
 #include <future>
+#include <memory>
 #include <numeric>
 #include <vector>
 

@@ -19,7 +19,8 @@ export async function runCtest(directory: string, model: string, options: CtestO
   const { only, without, parallel = 1, launcher = [] } = options;
   const env = { ...process.env, ...options.env, NMOS_TEST_MODEL: model };
   const command = [...launcher, "ctest", "--test-dir", directory, "--output-on-failure", "--no-tests=error"];
-  command.push("--parallel", String(parallel));
+  // Visual Studio builds for several configurations, and ctest has to be told which.
+  command.push("--build-config", "Release", "--parallel", String(parallel));
   if (only !== undefined) command.push("--tests-regex", only);
   if (without !== undefined) command.push("--exclude-regex", without);
   const { output, status } = await run(command, env);

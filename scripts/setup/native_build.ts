@@ -36,7 +36,7 @@ export async function buildBenchPrograms(): Promise<{
 }> {
   await compile();
   const program = (name: string): string =>
-    resolve(buildDirectory, process.platform === "win32" ? `${name}.exe` : name);
+    process.platform === "win32" ? resolve(buildDirectory, "Release", `${name}.exe`) : resolve(buildDirectory, name);
   return {
     draftingSteps: program("drafting_steps"),
     healingSteps: program("healing_steps"),

@@ -10,10 +10,9 @@ const onlyOwner = 0o700;
  * anything in them is believed: a socket or a lock of somebody else's would get the token and what the user writes.
  *
  * A named pipe of Windows lies in no folder, and Node does not tell whose process answers on one. While a host lives
- * nobody else can make a pipe of its name, because it was made as the first instance under the default access list, by which
- * other users may connect to read, and have nothing to read: the host speaks only to who has proved to know the token. A
- * process that takes the name while there is no host keeps the engine from starting, and clients tell it nothing
- * (ipc/mutual_proof.ts).
+ * nobody else can make a pipe of its name, because it was made as the first instance, and only this user may connect to it
+ * (host/endpoint.ts). A process that takes the name while there is no host keeps the engine from starting, and clients tell it
+ * nothing (ipc/mutual_proof.ts).
  */
 export function ensurePrivatePlace({ runtime, socketDirectory }: Pick<Paths, "runtime" | "socketDirectory">): void {
   ensurePrivateDirectory(runtime);

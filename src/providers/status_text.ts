@@ -2,6 +2,8 @@ import type { EngineState } from "../engine/client/engine_client";
 import type { EngineStatus } from "../shared/engine_status";
 import type { EngineError } from "../shared/errors";
 import type { ModelState } from "../shared/models";
+import type { Placement } from "../shared/placement";
+import { cardNames } from "./card_names";
 import type { Availability } from "./completion_toggle";
 import { loadingText } from "./model_text";
 import { spillTexts } from "./spill_text";
@@ -78,10 +80,17 @@ export function statusText(facts: StatusFacts): StatusText {
     const tooltip = ["Computing a suggestion.", ...graphicsNotes(facts.status)].join(" ");
     return { text: "$(loading~spin) NMOS", tooltip, severity: "none" };
   }
-  const loaded = facts.status?.models.map((model) => model.name) ?? [];
+  const loaded = facts.status?.models.map(({ name, placement }) => `${name} (${computersOf(placement)})`) ?? [];
   const ready =
     loaded.length > 0 ? `Ready. Loaded: ${loaded.join(", ")}.` : "Ready. The model loads when it is needed.";
   return { text: "$(sparkle) NMOS", tooltip: [ready, ...graphicsNotes(facts.status)].join(" "), severity: "none" };
+}
+
+/** What computes a model: its cards, and the processor where it has a part. */
+function computersOf(placement: Placement): string {
+  if (placement.cards.length === 0) return "processor";
+  const isWhole = placement.layerMap.every(({ attentionOnDevice, network }) => attentionOnDevice && network.host <= 0);
+  return isWhole ? cardNames(placement) : `${cardNames(placement)} with the processor`;
 }
 
 /** What the card does not do, or not yet, although CUDA is installed or it is there, and what became of its memory. */

@@ -18,7 +18,7 @@ export interface ModelForecast {
   installed: boolean;
   fits: boolean;
   recommendedFor: ModelRole[];
-  /** Where it lies or would lie, with the predicted time of its passes; null: it is not installed, or `problem`. */
+  /** Where it lies or would lie, with the predicted time of its passes; null: it does not fit, or `problem`. */
   placement: Placement | null;
   /** Of a model in memory, the last pass that it computed. */
   lastPass: Activity["lastPass"];

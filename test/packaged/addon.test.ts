@@ -1,5 +1,5 @@
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
-import { basename, join, resolve, win32 } from "node:path";
+import { basename, dirname, join, resolve, win32 } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { windowsPlatform } from "../../scripts/setup/cross_build";
 import { relativeLinks } from "../../scripts/setup/packaged_readme";
@@ -52,7 +52,7 @@ const valueOf = (observation: Observation | undefined): unknown => {
 
 describe("on Windows as on this system", () => {
   it.each<[name: string, expected?: unknown]>([
-    ["the addon", ["Cancellation", "Engine"]],
+    ["the addon", ["Cancellation", "Engine", "keepPipeToUser"]],
     ["the engine"],
     ["memory", { available: true, process: true }],
     ["the battery", "boolean"],
@@ -109,16 +109,24 @@ describe("libraries", () => {
     expect(installed.runtime).toEqual(runtime);
   });
 
-  it("are found in a folder whose path is longer than Windows usually takes", async () => {
-    const { machine } = installed;
+  it("are found in a folder whose path is longer than Windows usually takes, as are the programs", async () => {
+    const { machine, model } = installed;
     const extensionRoot = machine.pathOf(installed.distantExtension());
     expect(extensionRoot.length).toBeGreaterThan(260);
-    const input: LoadProbeInput = { extensionRoot };
+    const [home, file, models] = [installed.folder("distant home"), model, dirname(model)].map((path) =>
+      machine.pathOf(path),
+    );
+    const input: LoadProbeInput = {
+      extensionRoot,
+      processes: { home: home ?? "", model: file ?? "", models: models ?? "" },
+    };
     const probe = { name: "load_probe", folder: installed.folder("distant probe"), input };
     const seen = await probeOnWindows(machine, probe, installed.damaged);
     expect(seen).toMatchObject({
-      "the addon": { value: ["Cancellation", "Engine"] },
+      "the addon": { value: ["Cancellation", "Engine", "keepPipeToUser"] },
       "the engine": { value: ["cpu"] },
+      "an engine host": { value: expect.arrayContaining(["cpu"]) as string[] },
+      "a quantising process": { value: "q4_1" },
     });
   });
 
@@ -156,6 +164,20 @@ describe("libraries", () => {
     );
     const message = expect.stringContaining("llama.v*.dll, ggml.v*.dll, ggml-base.dll is missing there") as string;
     expect(seen["the addon"]).toEqual({ code: "BACKEND_UNAVAILABLE", message });
+  });
+});
+
+describe("a named pipe", () => {
+  it("is this user's alone when it is kept to them, and goes on to serve", () => {
+    const { list, heard } = valueOf(windows["a kept pipe"]) as { list: string; heard: string };
+    // One entry: all rights, for one user.
+    expect(list).toMatch(/^D:P?\(A;;(?:FA|0x0*1f01ff);;;(?:S-1-5-[\d-]+|LA)\)$/);
+    expect(heard).toBe("served".repeat(9));
+  });
+
+  it("that is none cannot be", () => {
+    expect(windows["a pipe that nobody has"]).toMatchObject({ code: "INTERNAL" });
+    expect(here["a pipe that nobody has"]).toMatchObject({ code: "INTERNAL" });
   });
 });
 

@@ -1,7 +1,8 @@
 /** Uses the addon of a package and tells what it did. Runs in Node on the package's own system. */
 import { readdirSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
-import type { NativeEngine, NativeModel } from "../../src/engine/native/addon";
+import type { NativeAddon, NativeEngine, NativeModel } from "../../src/engine/native/addon";
 import { loadAddon, type LoadedAddon } from "../../src/engine/native/load_addon";
 import { Quantiser } from "../../src/engine/quantise/quantiser";
 import { workerRunner } from "../../src/engine/quantise/run_worker";
@@ -86,6 +87,30 @@ async function quantise(modelsDirectory: string, isCancelled: boolean): Promise<
     (thrown: unknown) => toEngineError(thrown).code,
   );
   return { outcome, files: readdirSync(modelsDirectory) };
+}
+
+const pipeOf = (name: string) => `\\\\.\\pipe\\nmos-${name}-${String(process.pid)}`;
+
+/** A pipe of this process that is kept to its user, and what the user hears there then; null where there are no pipes. */
+async function keptPipe(addon: NativeAddon): Promise<{ list: string; heard: string } | null> {
+  if (process.platform !== "win32") return null;
+  const name = pipeOf("kept");
+  const server = createServer((socket) => {
+    // Who changes the list has connected and gone.
+    socket.on("error", () => undefined).end("served");
+  });
+  await new Promise<void>((listening) => server.listen(name, listening));
+  try {
+    const list = addon.keepPipeToUser({ name });
+    let heard = "";
+    // More of them than the system holds ready: new ones are made under the list.
+    for (let connection = 1; connection <= 9; ++connection) {
+      for await (const bytes of createConnection(name)) heard += String(bytes);
+    }
+    return { list, heard };
+  } finally {
+    server.close();
+  }
 }
 
 const {
@@ -182,5 +207,7 @@ void observe({
     await packed.close();
     return { usable: state?.usable, reason: state?.reason };
   },
+  "a kept pipe": () => keptPipe(loaded.addon),
+  "a pipe that nobody has": () => loaded.addon.keepPipeToUser({ name: pipeOf("missing") }),
   "the end": () => engine.close(),
 });

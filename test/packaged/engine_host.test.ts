@@ -75,8 +75,9 @@ describe("a window and the engine host of the package", () => {
   it.each<[name: string, expected: RegExp]>([
     ["the endpoint", /^"\\\\\\\\\.\\\\pipe\\\\nmos-[0-9a-f]+-\d+"$/],
     ["the engine", /^{"library":"llama\.cpp .*"devices":\[.*"cpu"/],
+    ["the log", /listening on .*only this user may connect: D:P?\(A;;[^()]*\)\\n/],
     ["the log", /listening on .*ending: a client asked for it.*ending: no client for 1000 ms\\n"$/],
-    ["the log", /^(?!.*(uncaught|unhandled|cannot|no watchdog))/],
+    ["the log", /^(?!.*(uncaught|unhandled|cannot|no watchdog|others may still))/],
   ])("%s is as %s", (name, expected) => {
     expect(JSON.stringify((seen[name] as { value: unknown }).value)).toMatch(expected);
   });

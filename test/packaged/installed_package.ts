@@ -69,12 +69,17 @@ export class InstalledPackage {
     return path;
   }
 
-  /** Addon and libraries of the package below a folder whose path has more than 260 characters, as this process sees it. */
+  /** The package's programs and libraries below a folder whose path has more than 260 characters, as this process sees it. */
   distantExtension(): string {
     const extension = join(this.folder("Programme"), ...Array<string>(8).fill("Erweiterungen ".repeat(3).trim()));
-    const prebuilds = join(extension, "prebuilds", windowsPlatform);
-    mkdirSync(prebuilds, { recursive: true });
-    for (const name of readdirSync(this.libraries)) linkSync(join(this.libraries, name), join(prebuilds, name));
+    for (const folder of ["dist", join("prebuilds", windowsPlatform)]) {
+      const target = join(extension, folder);
+      mkdirSync(target, { recursive: true });
+      const files = readdirSync(join(this.extension, folder), { withFileTypes: true }).filter((entry) =>
+        entry.isFile(),
+      );
+      for (const { name } of files) linkSync(join(this.extension, folder, name), join(target, name));
+    }
     return extension;
   }
 

@@ -1,5 +1,7 @@
 #include "plan/model_profile.h"
 
+#include "plan/model_outline.h"
+
 #include <ggml-cpp.h>
 #include <ggml.h>
 #include <gguf.h>
@@ -153,6 +155,17 @@ void measure_tensors(const gguf_context* gguf, ModelProfile& profile) {
     }
 }
 
+// What an outline has in place of vocabulary and data.
+void complete_outline(const gguf_context* gguf, ggml_context* shapes, ModelProfile& profile) {
+    const std::optional<uint64_t> bytes = number(gguf, "nmos.outline.file_bytes");
+    const ggml_tensor* const embedding = ggml_get_tensor(shapes, "token_embd.weight");
+    if (!bytes || !embedding) return;
+    profile.file_bytes = *bytes;
+    profile.vocabulary = static_cast<uint32_t>(embedding->ne[1]);
+}
+
+ModelProfile read(const std::string& path, bool may_be_outline);
+
 }  // namespace
 
 uint64_t ModelProfile::weight_bytes() const {
@@ -182,6 +195,16 @@ uint64_t ModelProfile::kv_bytes(uint64_t context_length) const {
 }
 
 ModelProfile read_model_profile(const std::string& path) {
+    return read(path, false);
+}
+
+ModelProfile read_model_or_outline(const std::string& path) {
+    return read(path, true);
+}
+
+namespace {
+
+ModelProfile read(const std::string& path, bool may_be_outline) {
     ModelProfile profile;
     profile.path = path;
     profile.file_bytes = checked_file_size(path);
@@ -223,6 +246,7 @@ ModelProfile read_model_profile(const std::string& path) {
     // Compressed caches are read by kernels of their own.
     const bool is_compressed = own("attention.kv_lora_rank").has_value();
     profile.can_quantise_kv = key_width % block == 0 && value_width % block == 0 && !is_compressed;
+    if (may_be_outline) complete_outline(gguf, shapes.get(), profile);
     measure_tensors(gguf, profile);
     for (uint32_t layer = 0; layer < profile.layers; ++layer) {
         const auto pieces = profile.is_mixture[layer] ? &experts_of : &pieces_of;
@@ -230,5 +254,7 @@ ModelProfile read_model_profile(const std::string& path) {
     }
     return profile;
 }
+
+}  // namespace
 
 }  // namespace nmos

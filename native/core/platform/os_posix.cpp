@@ -1,4 +1,5 @@
 #include "platform/os.h"
+#include "platform/pipe_access.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -102,6 +103,11 @@ bool is_system_battery(const std::filesystem::path& supply) {
 #endif
 
 }  // namespace
+
+std::string keep_pipe_to_user(const std::string&, std::string& error) {
+    error = "named pipes are of Windows only";
+    return "";
+}
 
 std::optional<VideoMemory> video_memory(const std::string&) {
     return std::nullopt;

@@ -11,14 +11,24 @@
 
 namespace nmos::os {
 
-namespace {
-
 std::wstring widen(const std::string& text) {
     const int length = MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), nullptr, 0);
     std::wstring wide(static_cast<size_t>(length), L'\0');
     MultiByteToWideChar(CP_UTF8, 0, text.data(), static_cast<int>(text.size()), wide.data(), length);
     return wide;
 }
+
+std::string last_error_text() {
+    wchar_t text[512];
+    const DWORD code = GetLastError();
+    const DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
+    DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
+    // The system ends its messages with a line break.
+    while (length > 0 && text[length - 1] <= L' ') --length;
+    return length > 0 ? narrow({text, length}) : "error " + std::to_string(code);
+}
+
+namespace {
 
 // Absolute, with backslashes only; empty when Windows does not understand it.
 std::wstring absolute(const std::wstring& path) {
@@ -35,16 +45,6 @@ std::wstring extended(const std::wstring& path) {
     const std::wstring full = absolute(path);
     if (full.empty()) return path;
     return full.starts_with(L"\\\\") ? L"\\\\?\\UNC" + full.substr(1) : L"\\\\?\\" + full;
-}
-
-std::string last_error_text() {
-    wchar_t text[512];
-    const DWORD code = GetLastError();
-    const DWORD flags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
-    DWORD length = FormatMessageW(flags, nullptr, code, 0, text, static_cast<DWORD>(std::size(text)), nullptr);
-    // The system ends its messages with a line break.
-    while (length > 0 && text[length - 1] <= L' ') --length;
-    return length > 0 ? narrow({text, length}) : "error " + std::to_string(code);
 }
 
 // The system does not say which of the DLLs that a library needs it has not found.

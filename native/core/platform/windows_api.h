@@ -12,7 +12,13 @@
 
 namespace nmos::os {
 
-// UTF-8.
+// From UTF-8.
+std::wstring widen(const std::string& text);
+
+// What the system says of the last error of this thread.
+std::string last_error_text();
+
+// To UTF-8.
 inline std::string narrow(std::wstring_view text) {
     const int length = static_cast<int>(text.size());
     const int bytes = WideCharToMultiByte(CP_UTF8, 0, text.data(), length, nullptr, 0, nullptr, nullptr);

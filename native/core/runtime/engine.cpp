@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "device/offload_width.h"
+#include "plan/model_outline.h"
 #include "platform/os.h"
 #include "runtime/card_answers.h"
 #include "runtime/engine_error.h"
@@ -106,7 +107,7 @@ Placement Engine::plan_measured(const PlanOptions& options, const ModelProfile& 
 }
 
 Placement Engine::forecast(const PlanOptions& options) {
-    const ModelProfile profile = read_model_profile(options.path);
+    const ModelProfile profile = read_model_or_outline(options.path);
     Placement placement = plan_measured(options, profile);
     if (!placement.predictions.empty()) return placement;
     const int32_t threads = checked_threads(options.threads);

@@ -1,5 +1,6 @@
 #include "runtime/profile_cache.h"
 
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <filesystem>

@@ -5,8 +5,10 @@ import { toEngineError } from "../../shared/errors";
 import type { MachineReport, ModelForecast } from "../../shared/machine_report";
 import type { ModelState } from "../../shared/models";
 import type { PackReport } from "../../shared/packs";
+import type { CatalogueEntry } from "../models/catalogue";
 import { freeBytesOf } from "../models/disk_space";
-import type { ModelStore } from "../models/model_store";
+import { writeOutline } from "../models/model_outline";
+import type { InstalledModel, ModelStore } from "../models/model_store";
 import { throwIfAborted, unlessAborted } from "../unless_aborted";
 import type { ModelManager } from "./model_manager";
 
@@ -18,19 +20,23 @@ export interface CheckMachineOptions {
   store: ModelStore;
   models: Pick<ModelManager, "forecast">;
   modelsDirectory: string;
+  /** Of the models that the store lists. */
+  catalogue: readonly CatalogueEntry[];
+  /** For what may be deleted at any time. */
+  cacheDirectory: string;
   signal: AbortSignal;
   /** Called with the name of the model that is planned. */
   onModel: (name: string) => void;
 }
 
-/** Looks at the machine, and plans every installed model without loading it. */
+/** Looks at the machine, and plans every model that is installed or would fit without loading it. */
 export async function checkMachine(options: CheckMachineOptions): Promise<MachineReport> {
   const { store, settings, modelsDirectory, signal, onModel } = options;
   const packs = await unlessAborted(signal, options.packs);
   const models: ModelForecast[] = [];
   for (const model of await store.list()) {
     throwIfAborted(signal);
-    if (model.installed) onModel(model.name);
+    onModel(model.name);
     models.push(await forecastOf(model, options));
   }
   const { hostVersion, library, memory, devices, backends, models: loaded } = options.status();
@@ -57,15 +63,22 @@ async function forecastOf(model: ModelState, options: CheckMachineOptions): Prom
   let plan: Pick<ModelForecast, "placement" | "lastPass"> = { placement: null, lastPass: null };
   let problem = "";
   try {
-    if (installed) {
-      const chosen = await options.store.choose(ref, "main");
-      // What is measured goes on, for the next time.
-      plan = await unlessAborted(options.signal, () => options.models.forecast(chosen));
-    }
+    const chosen = installed ? await options.store.choose(ref, "main") : outlined(model, options);
+    // What is measured goes on, for the next time.
+    if (chosen) plan = await unlessAborted(options.signal, () => options.models.forecast(chosen));
   } catch (thrown) {
     throwIfAborted(options.signal);
     problem = toEngineError(thrown).message;
   }
   const isOwnFile = ref === path;
   return { name, sizeBytes, requiredBytes, isOwnFile, installed, fits, recommendedFor, ...plan, problem };
+}
+
+/** A model of the catalogue as if its file were there; null where it would not fit, or nobody knows its shape. */
+function outlined(model: ModelState, { catalogue, cacheDirectory }: CheckMachineOptions): InstalledModel | null {
+  const entry = catalogue.find(({ id }) => id === model.ref);
+  const path = entry && model.fits ? writeOutline(entry, cacheDirectory) : null;
+  if (path === null) return null;
+  const { ref, name, roles, sizeBytes } = model;
+  return { ref, name, path, roles, sizeBytes };
 }

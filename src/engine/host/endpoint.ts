@@ -2,6 +2,15 @@ import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import type { Paths } from "../paths";
 
+export interface EndpointOptions {
+  paths: Paths;
+  token: string;
+  log: (line: string) => void;
+  onClient: (socket: Socket) => void;
+  /** Lets nobody but this user connect to the named pipe of this name; returns its access list then. May throw. */
+  keepPipeToUser: (name: string) => string;
+}
+
 /**
  * The place where clients find the host: a unix socket or named pipe, and the file with the token. Only the holder of
  * the process lock may own one.
@@ -9,21 +18,20 @@ import type { Paths } from "../paths";
 export class Endpoint {
   private server: Server | null = null;
   private closed = false;
+  private isKept = false;
+  /** Why it is not; told once. */
+  private objection = "";
 
-  constructor(
-    private readonly paths: Paths,
-    private readonly token: string,
-    private readonly log: (line: string) => void,
-    private readonly onClient: (socket: Socket) => void,
-  ) {}
+  constructor(private readonly options: EndpointOptions) {}
 
   /** Rejects when the endpoint cannot be created; on Windows also when another process has it. */
   async open(): Promise<void> {
     this.writeToken();
-    const { endpoint, socketDirectory } = this.paths;
+    const { paths, log, onClient } = this.options;
+    const { endpoint, socketDirectory } = paths;
     // The lock is held and nobody answered, so a socket that is still there belongs to a dead host.
     if (socketDirectory !== null) rmSync(endpoint, { force: true });
-    const server = createServer(this.onClient);
+    const server = createServer(onClient);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(endpoint, () => {
@@ -32,19 +40,22 @@ export class Endpoint {
       });
     });
     server.on("error", (error) => {
-      this.log(`the endpoint reports: ${error.message}`);
+      log(`the endpoint reports: ${error.message}`);
     });
     this.server = server;
     if (socketDirectory !== null) chmodSync(endpoint, 0o600);
-    this.log(`listening on ${endpoint}`);
+    log(`listening on ${endpoint}`);
+    // Before the first client is served.
+    this.keep();
   }
 
-  /** Creates again what was deleted. A named pipe cannot be. */
+  /** Creates again what was deleted, which a named pipe cannot be; closes one to others that is still open to them. */
   async restore(): Promise<void> {
-    const { endpoint, socketDirectory, tokenFile } = this.paths;
+    const { endpoint, socketDirectory, tokenFile } = this.options.paths;
     if (!existsSync(tokenFile)) this.writeToken();
+    this.keep();
     if (socketDirectory === null || existsSync(endpoint)) return;
-    this.log("the socket was deleted");
+    this.options.log("the socket was deleted");
     this.server?.close();
     await this.open();
     if (this.closed) this.close();
@@ -57,10 +68,25 @@ export class Endpoint {
     this.server = null;
   }
 
+  /** A pipe that others may connect to tells them nothing, so one that cannot be closed to them now is no obstacle. */
+  private keep(): void {
+    const { paths, log, keepPipeToUser } = this.options;
+    if (paths.socketDirectory !== null || this.isKept) return;
+    try {
+      log(`only this user may connect: ${keepPipeToUser(paths.endpoint)}`);
+      this.isKept = true;
+    } catch (thrown) {
+      const objection = String(thrown);
+      if (objection !== this.objection) log(`others may still connect: ${objection}`);
+      this.objection = objection;
+    }
+  }
+
   private writeToken(): void {
+    const { paths, token } = this.options;
     // A new file, so that neither the mode nor an open handle of an old one counts.
-    rmSync(this.paths.tokenFile, { force: true });
-    writeFileSync(this.paths.tokenFile, this.token, { mode: 0o600, flag: "wx" });
+    rmSync(paths.tokenFile, { force: true });
+    writeFileSync(paths.tokenFile, token, { mode: 0o600, flag: "wx" });
   }
 }
 

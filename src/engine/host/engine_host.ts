@@ -7,6 +7,7 @@ import type { HelloParams, HelloResult, InitializeParams, InitializeResult } fro
 import { PROTOCOL_VERSION, type EngineNotifications, type Introduction, type Method } from "../../shared/protocol";
 import { isNonce, isProof, newNonce, proofOf, type Nonces } from "../ipc/mutual_proof";
 import { connect, notify, serve, type Handler, type Handlers } from "../ipc/rpc";
+import { loadAddon } from "../native/load_addon";
 import type { Paths } from "../paths";
 import { ensurePrivatePlace } from "../private_directory";
 import { tryProcessLock, type ProcessLock } from "../process_lock";
@@ -98,8 +99,14 @@ export class EngineHost {
         void this.end(message, { isFailure: true });
       },
     });
-    this.endpoint = new Endpoint(paths, this.token, log, (socket) => {
-      this.accept(socket);
+    this.endpoint = new Endpoint({
+      paths,
+      token: this.token,
+      log,
+      onClient: (socket) => {
+        this.accept(socket);
+      },
+      keepPipeToUser: (name) => loadAddon(extensionRoot).addon.keepPipeToUser({ name }),
     });
     this.placeCheck = setInterval(() => {
       this.keepPlace().catch((thrown: unknown) => {

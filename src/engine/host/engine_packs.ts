@@ -140,7 +140,8 @@ export class EnginePacks {
     this.refusal = pack && this.objection(pack);
     if (!pack || this.refusal !== null) return [];
     const { env = process.env } = this.options;
-    env["CUDA_CACHE_PATH"] ??= this.compiledDirectory();
+    const compiled = this.compiledDirectory();
+    if (this.mayCompileInto(compiled)) env["CUDA_CACHE_PATH"] ??= compiled;
     env["CUDA_CACHE_MAXSIZE"] ??= compiledBytes;
     this.hideOtherCards(pack, env);
     this.store.use(pack);
@@ -271,6 +272,14 @@ export class EnginePacks {
       this.options.log(`${directory} cannot be made: ${toEngineError(thrown).message}`);
     }
     return directory;
+  }
+
+  /**
+   * Nobody says how the driver of Windows reads letters of other languages in a variable. Where it misread them it would compile
+   * at every start, so it keeps its own place then, in the profile as well.
+   */
+  private mayCompileInto(directory: string): boolean {
+    return !this.options.platform.startsWith("win32-") || /^[\x20-\x7e]*$/.test(directory);
   }
 
   /** A pack that this machine cannot use would only take room, or worse, be used. */

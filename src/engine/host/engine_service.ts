@@ -169,6 +169,8 @@ export class EngineService {
           store,
           models,
           modelsDirectory: modelsDirectory(this.settings.modelsDirectory),
+          catalogue,
+          cacheDirectory: join(enginePaths().cache, "outlines"),
           signal,
           onModel: progress,
         });

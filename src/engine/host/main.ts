@@ -85,6 +85,6 @@ process.on("unhandledRejection", (thrown) => {
 
 main().catch((thrown: unknown) => {
   logFailure("cannot start", thrown);
-  // Nothing native is loaded before the first request.
+  // Nothing native computes before the first request.
   process.exit(1);
 });

@@ -15,6 +15,11 @@ import type { Placement } from "../../shared/placement";
 export interface NativeAddon {
   Engine: new (options: NativeEngineOptions) => NativeEngine;
   Cancellation: new () => NativeCancellation;
+  /**
+   * Windows: lets nobody but this user connect to a named pipe on which this process listens. Returns the access list that
+   * the system has of it then, in SDDL. Throws `INTERNAL` with the system's reason.
+   */
+  keepPipeToUser: (options: { name: string }) => string;
 }
 
 /** One flag for one operation. May be cancelled from the main thread at any time, also before the call. */
@@ -159,7 +164,7 @@ export interface PlanOptions {
 export interface PlanModelOptions extends PlanOptions {
   /**
    * Predicts passes wherever the layers lie. Measures card and processor where that was not done, which takes some seconds
-   * and waits for a load under way. Default: false.
+   * and waits for a load under way. `path` may then be that of an outline (models/model_outline.ts). Default: false.
    */
   forecast?: boolean;
 }

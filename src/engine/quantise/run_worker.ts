@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { EngineError, toEngineError } from "../../shared/errors";
 import { throwIfAborted } from "../unless_aborted";
 import type { WorkerAnswer, WorkerResults, WorkerTask } from "./worker_task";
@@ -26,7 +28,7 @@ const mostErrorCharacters = 2_000;
 export function workerRunner({ script, extensionRoot, log }: WorkerOptions): RunWorker {
   return async (task, { signal, directory }) => {
     throwIfAborted(signal);
-    const child = start([script, extensionRoot, directory], extensionRoot);
+    const child = start([script, extensionRoot, directory]);
     const stop = () => child.kill("SIGKILL");
     signal.addEventListener("abort", stop, { once: true });
     try {
@@ -40,10 +42,14 @@ export function workerRunner({ script, extensionRoot, log }: WorkerOptions): Run
   };
 }
 
-function start(args: string[], cwd: string): ChildProcess {
+function start(args: [script: string, ...others: string[]]): ChildProcess {
+  // Else it would seem to die of what it was given.
+  if (!existsSync(args[0])) throw cannotStart(`${args[0]} is not there. Install NMOS again.`);
   try {
     return spawn(process.execPath, args, {
-      cwd,
+      // Windows looks for libraries in the working folder and wants a path of at most 260 characters for it, which the
+      // extension's need not have; the program's folder it searches in any case.
+      cwd: dirname(process.execPath),
       windowsHide: true,
       // Figures that are not finite have no JSON.
       serialization: "advanced",

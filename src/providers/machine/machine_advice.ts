@@ -24,11 +24,13 @@ function modelAdvice({ models, diskFreeBytes }: MachineReport): Advice[] {
   const recommended = models.find(({ recommendedFor }) => recommendedFor.length > 0);
   if (!recommended || models.some(({ installed }) => installed)) return [];
   const { name, sizeBytes } = recommended;
+  const speed = decodeSpeed(recommended);
+  const promise = speed ? ` and would answer with about ${formatSpeed(speed)}` : "";
   const isTight = diskFreeBytes !== null && diskFreeBytes < sizeBytes;
   const room = isTight ? ` Free some space first: ${formatBytes(diskFreeBytes)} of disk are free.` : "";
   return [
     {
-      text: `Download a model: ${name} (${formatBytes(sizeBytes)}) suits this machine.${room}`,
+      text: `Download a model: ${name} (${formatBytes(sizeBytes)}) suits this machine${promise}.${room}`,
       action: { title: "Download Model", command: "nmos.downloadModel" },
     },
   ];
@@ -85,8 +87,9 @@ function cardAdvice({ devices, packs, settings, hasLoadedModels, backends }: Mac
   return advice;
 }
 
-function memoryAdvice({ models, settings }: MachineReport): Advice[] {
+function memoryAdvice({ models: all, settings }: MachineReport): Advice[] {
   const advice: Advice[] = [];
+  const models = all.filter(({ installed }) => installed);
   const cut = models.filter(isCut);
   const cache = Math.max(0, ...cut.map(({ placement }) => placement?.kvBytes ?? 0));
   if (cut.length > 0 && settings.kvCacheType !== "q8_0") {
@@ -120,6 +123,10 @@ export interface Speed {
   tokensPerSecond: number;
   /** The model is in memory and has computed such a pass; else it is predicted. */
   isMeasured: boolean;
+}
+
+export function formatSpeed({ tokensPerSecond }: Speed): string {
+  return `${tokensPerSecond < 9.95 ? tokensPerSecond.toFixed(1) : String(Math.round(tokensPerSecond))} tokens/s`;
 }
 
 /** Of an answer, one token a pass; undefined when nothing is known. */

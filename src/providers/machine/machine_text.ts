@@ -3,7 +3,7 @@ import type { NvidiaCard } from "../../shared/packs";
 import type { Placement } from "../../shared/placement";
 import { cardNames } from "../card_names";
 import { formatBytes } from "../model_text";
-import { adviceFor, decodeSpeed, prefillSpeed, type Speed } from "./machine_advice";
+import { adviceFor, decodeSpeed, formatSpeed, prefillSpeed, type Speed } from "./machine_advice";
 
 type Row = readonly string[];
 
@@ -86,19 +86,16 @@ function placeText(placement: Placement): string {
 }
 
 function speedText(speed: Speed | undefined): string {
-  if (!speed) return "";
-  const { tokensPerSecond, isMeasured } = speed;
-  const amount = tokensPerSecond < 9.95 ? tokensPerSecond.toFixed(1) : String(Math.round(tokensPerSecond));
-  return `${amount} tokens/s${isMeasured ? ", measured" : ""}`;
+  return speed ? `${formatSpeed(speed)}${speed.isMeasured ? ", measured" : ""}` : "";
 }
 
 function modelNotes({ models, hasLoadedModels }: MachineReport): string {
   const notes = [
     "Speeds are predicted from what was measured of this machine, for one token a pass and without guessing ahead, which makes many answers faster.",
   ];
-  if (models.some(({ installed }) => !installed)) {
+  if (models.some(({ installed, fits, placement, problem }) => !installed && fits && !placement && problem === "")) {
     notes.push(
-      "Where a model goes and how fast it is can be told once it is downloaded, because its file says how large its parts are.",
+      "Where some of the models go and how fast they are can be told once they are downloaded, because their files say how large their parts are.",
     );
   }
   if (hasLoadedModels)

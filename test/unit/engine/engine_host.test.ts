@@ -1,18 +1,20 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { packCatalogue } from "../../../src/engine/packs/pack_catalogue";
 import { DEFAULT_ENGINE_SETTINGS } from "../../../src/shared/engine_settings";
 import type { ParamsOf } from "../../../src/shared/protocol";
+import { behavioursOf, startFileServer, type Behaviour, type FileServer } from "../models/file_server";
 import { codeOf, hostScene, patience } from "./host_scene";
 
 const { start, fixture } = hostScene();
 
-it("checks the machine: plans what is installed, loads nothing", async () => {
+it("checks the machine: plans what is installed and what could be, loads nothing", async () => {
   const host = await start();
   const client = host.client({ ...DEFAULT_ENGINE_SETTINGS, modelsDirectory: host.directory, contextLength: 2048 });
   const planned: string[] = [];
   const report = await client.request("engine/checkMachine", {}, { onProgress: (name) => planned.push(name) });
-  expect(planned.toSorted()).toEqual(["gated", "model"]);
+  expect(planned.toSorted()).toEqual(report.models.map(({ name }) => name).toSorted());
   const own = report.models.filter(({ isOwnFile }) => isOwnFile);
   expect(own.map(({ placement, problem }) => [placement?.contextLength, problem])).toEqual([
     [2048, ""],
@@ -20,7 +22,10 @@ it("checks the machine: plans what is installed, loads nothing", async () => {
   ]);
   const others = report.models.filter(({ isOwnFile }) => !isOwnFile);
   expect(others.length).toBeGreaterThan(3);
-  expect(others.every(({ installed, placement }) => !installed && placement === null)).toBe(true);
+  expect(others.every(({ installed, problem }) => !installed && problem === "")).toBe(true);
+  expect(others.map(({ placement }) => placement?.contextLength)).toEqual(
+    others.map(({ fits }) => (fits ? 2048 : undefined)),
+  );
   expect(report).toMatchObject({ hasLoadedModels: false, settings: { contextLength: 2048 } });
   expect((await client.request("engine/status", { startEngine: false })).models).toEqual([]);
 });
@@ -36,6 +41,36 @@ it("tells of engine packs and takes none that it does not know", async () => {
   const { backends, preparing } = await client.request("engine/status", { startEngine: true });
   expect(backends).toEqual([{ name: "vulkan", usable: false, reason: "it finds no card it can use" }]);
   expect(preparing).toBe("");
+});
+
+describe("an engine pack that cannot be had", () => {
+  const platform = `${process.platform}-${process.arch}`;
+  const pack = packCatalogue.find((entry) => entry.platform === platform)?.id;
+  const { other, status } = behavioursOf(Buffer.alloc(0));
+  let server: FileServer | null = null;
+  afterEach(() => server?.close());
+
+  it.each<[what: string, behave: Behaviour]>([
+    ["is a page", other(Buffer.from("<html>"))],
+    ["is not there", status(404)],
+    ["is not for everybody", status(403)],
+  ])("because what the server has %s leaves an engine that computes without it", async (_, behave) => {
+    server = await startFileServer([behave]);
+    const host = await start();
+    const client = host.client({ ...DEFAULT_ENGINE_SETTINGS, packMirror: server.url });
+    // There is none for some systems, and then nobody is asked.
+    const refused = pack === undefined ? "INVALID_ARGUMENT" : "DOWNLOAD_FAILED";
+    expect(await codeOf(client.request("packs/install", { pack: pack ?? "cuda13" }))).toBe(refused);
+    expect(server.seen).toHaveLength(pack === undefined ? 0 : 1);
+    const { text } = await client.request("chat/generate", host.chat("/count 3"));
+    expect(text).toBe("1 2 3 ");
+    const { packs } = await client.request("packs/list", null);
+    expect(
+      packs.filter(({ installed, downloading, partialBytes }) => installed || downloading || partialBytes > 0),
+    ).toEqual([]);
+    const { backends } = await client.request("engine/status", { startEngine: true });
+    expect(backends.map(({ name }) => name)).toEqual(["vulkan"]);
+  });
 });
 
 it("merely looking loads nothing native", async () => {

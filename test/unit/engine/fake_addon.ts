@@ -283,5 +283,10 @@ function nativeError(code: ErrorCode, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-({ Cancellation, Engine }) satisfies NativeAddon;
-export { Cancellation, Engine };
+/** Of a user who is no one. */
+function keepPipeToUser(): string {
+  return "D:P(A;;FA;;;S-1-0-0)";
+}
+
+({ Cancellation, Engine, keepPipeToUser }) satisfies NativeAddon;
+export { Cancellation, Engine, keepPipeToUser };

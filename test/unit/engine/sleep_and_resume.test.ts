@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { reachHost } from "../../../src/engine/client/reach_host";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { toEngineError } from "../../../src/shared/errors";
+import { itOnPosix } from "../support/on_systems";
 import { HostFixture } from "./host_fixture";
 import { codeOf } from "./host_scene";
 
@@ -12,15 +13,18 @@ const patience = { timeout: 60_000, interval: 20 };
 /** Milliseconds that processes are stopped for, longer than every period of the host that the tests make short. */
 const sleepMs = 1_500;
 
+/** Milliseconds; a limit for hangs. */
+const sleepTimeout = 120_000;
+
 let fixture: HostFixture;
 
 afterEach(() => {
   fixture.dispose();
 });
 
-// There are no such signals on Windows.
-describe.skipIf(process.platform === "win32")("processes that sleep with the machine", () => {
-  it("go on where they were", { timeout: 120_000 }, async () => {
+itOnPosix(
+  "processes that sleep with the machine go on where they were",
+  async () => {
     fixture = await HostFixture.create({ NMOS_HOST_GRACE_MS: "200" });
     const script = resolve("test/unit/engine/sleeping_window.ts");
     const child = spawn(process.execPath, ["--import", "tsx", script, resolve("."), fixture.model, "/count 300"], {
@@ -41,9 +45,13 @@ describe.skipIf(process.platform === "win32")("processes that sleep with the mac
     expect(text).toMatch(/^1 2 .* 300 $/);
     expect(states).toEqual(["starting", "running"]);
     expect(fixture.log()).not.toMatch(/ending|uncaught|unhandled/);
-  });
+  },
+  sleepTimeout,
+);
 
-  it("are no reason for a window to start a second host", { timeout: 120_000 }, async () => {
+itOnPosix(
+  "processes that sleep with the machine are no reason for a window to start a second host",
+  async () => {
     fixture = await HostFixture.create();
     const [one, other] = [fixture.client(), fixture.client()];
     const { hostPid } = await one.request("engine/status", { startEngine: true });
@@ -53,8 +61,9 @@ describe.skipIf(process.platform === "win32")("processes that sleep with the mac
     process.kill(hostPid, "SIGCONT");
     expect((await asked).hostPid).toBe(hostPid);
     expect((await one.request("engine/status", { startEngine: true })).hostPid).toBe(hostPid);
-  });
-});
+  },
+  sleepTimeout,
+);
 
 it("a machine that sleeps while its host starts still reaches it", async () => {
   fixture = await HostFixture.create();

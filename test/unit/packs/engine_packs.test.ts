@@ -40,10 +40,11 @@ function machine(changes: Partial<Machine> = {}): Machine {
 async function begin(
   { home, cards, settings, env }: Machine,
   findCards = () => Promise.resolve(cards),
+  system = platform,
 ): Promise<EnginePacks> {
   const packs = new EnginePacks({
     store: packStoreOf([pack], join(home, "packs"), ""),
-    platform,
+    platform: system,
     settings: () => settings,
     cacheDirectory: join(home, "cache"),
     vulkanTrialFile: join(home, "vulkan.trial"),
@@ -87,6 +88,21 @@ describe("the native engine", () => {
     expect(packs.isNews).toBe(true);
     await packs.remove("cuda13");
     expect(packs.isNews).toBe(false);
+  });
+
+  test.each<[system: string, name: string, isOurs: boolean]>([
+    ["win32-x64", "Jane Doe", true],
+    ["win32-x64", "Jörg", false],
+    ["win32-x64", "张伟", false],
+    ["linux-x64", "Jörg 张伟", true],
+  ])("on %s for %s has a cache whose place the driver understands", async (system, name, isOurs) => {
+    const home = join(directory(), name);
+    const on = machine({ home, cards: [] });
+    const packs = await begin(on, () => Promise.resolve([]), system);
+    await packs.installFile(pack.path, {});
+    expect(packs.forEngine()).toHaveLength(1);
+    expect(on.env["CUDA_CACHE_PATH"]).toBe(isOurs ? join(home, "cache", "cuda") : undefined);
+    expect(Number(on.env["CUDA_CACHE_MAXSIZE"])).toBeGreaterThan(2 ** 30);
   });
 
   test("leaves the user's own cache alone", async () => {

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { statusText, type StatusFacts } from "../../../src/providers/status_text";
 import { EngineError } from "../../../src/shared/errors";
 import type { ModelState } from "../../../src/shared/models";
-import { engineStatus, loadedModel } from "../support/engine_status";
+import type { Placement } from "../../../src/shared/placement";
+import { engineStatus, inRam, loadedModel, onCard, overTwoCards } from "../support/engine_status";
 
 const status = engineStatus({ models: [loadedModel()] });
 
@@ -44,7 +45,16 @@ describe("the status bar", () => {
   const failure = new EngineError("OUT_OF_MEMORY", "too little memory");
   const none = new EngineError("MODEL_NOT_INSTALLED", "none");
 
-  check("ready", {}, "$(sparkle) NMOS", "Loaded: Model M.");
+  check("ready", {}, "$(sparkle) NMOS", "Loaded: Model M (Vulkan0 with the processor).");
+  const placed = (placement: Partial<Placement>) => ({ status: { ...status, models: [loadedModel({ placement })] } });
+  check(
+    "a model that a card holds",
+    placed({ layerMap: [onCard, onCard] }),
+    "$(sparkle) NMOS",
+    "Loaded: Model M (Vulkan0).",
+  );
+  check("one in RAM", placed({ cards: [], layerMap: [inRam] }), "$(sparkle) NMOS", "Loaded: Model M (processor).");
+  check("one over two cards", placed(overTwoCards), "$(sparkle) NMOS", "M (CUDA0 and Vulkan0 with the processor).");
   check("engine not started", { connection: { kind: "stopped" }, status: undefined }, "$(sparkle) NMOS", "when it is");
   check("starting", { connection: { kind: "starting" } }, "$(loading~spin) NMOS", "starting");
   check("suggesting", { suggesting: true }, "$(loading~spin) NMOS", "suggestion");
@@ -59,7 +69,7 @@ describe("the status bar", () => {
     "CUDA that fell back to Vulkan",
     { status: withoutCuda },
     "$(sparkle) NMOS",
-    "Ready. Loaded: Model M. CUDA is not used, Vulkan0 computes instead: the driver is too old.",
+    "Ready. Loaded: Model M (Vulkan0 with the processor). CUDA is not used, Vulkan0 computes instead: the driver is too old.",
   );
   check(
     "CUDA that fell back to the processor",
@@ -72,7 +82,7 @@ describe("the status bar", () => {
     "Vulkan that crashed",
     { status: { ...status, devices: status.devices.slice(0, 1), backends: [withoutVulkan] } },
     "$(sparkle) NMOS",
-    "Ready. Loaded: Model M. Vulkan is not used, the processor computes: the engine ended.",
+    "Ready. Loaded: Model M (Vulkan0 with the processor). Vulkan is not used, the processor computes: the engine ended.",
   );
   check(
     "CUDA and Vulkan that crashed",
@@ -83,7 +93,7 @@ describe("the status bar", () => {
   test("a machine without a card that lacks Vulkan is told nothing", () => {
     const backends = [{ name: "vulkan", usable: false, reason: "no driver" }];
     const shown = statusText({ ...ready, status: { ...status, devices: status.devices.slice(0, 1), backends } });
-    expect(shown.tooltip).toBe("Ready. Loaded: Model M.");
+    expect(shown.tooltip).toBe("Ready. Loaded: Model M (Vulkan0 with the processor).");
   });
   check(
     "a card that is prepared",

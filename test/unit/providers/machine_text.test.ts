@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { adviceFor } from "../../../src/providers/machine/machine_advice";
 import { machineText } from "../../../src/providers/machine/machine_text";
 import { withoutPersonalData } from "../../../src/providers/machine/without_personal_data";
-import type { MachineReport } from "../../../src/shared/machine_report";
+import type { MachineReport, ModelForecast } from "../../../src/shared/machine_report";
 import { engineStatus, overTwoCards } from "../support/engine_status";
 import { cut, forecast, inMemory, machineReport, whole } from "../support/machine_report";
 import { packReport } from "../support/pack_report";
@@ -25,6 +25,15 @@ describe("what would make it faster", () => {
     { models: [forecast({ installed: false, placement: null, name: "Model A" })] },
     "Download a model: Model A (4.7 GB) suits this machine.",
   );
+  check(
+    "a model, with the speed that is predicted of it",
+    { models: [forecast({ installed: false, placement: whole, name: "Model A" })] },
+    "Model A (4.7 GB) suits this machine and would answer with about 32 tokens/s.",
+  );
+  check("no smaller cache for a model that is not there", {
+    models: [forecast({ placement: whole }), forecast({ installed: false, placement: cut })],
+    settings: { ...settings, kvCacheType: "f16" },
+  });
   check(
     "room for it first",
     { models: [forecast({ installed: false, placement: null })], diskFreeBytes: 1e9 },
@@ -133,6 +142,7 @@ describe("the report", () => {
         forecast({ name: "Over two", placement: { ...cut, ...overTwoCards }, recommendedFor: [] }),
         forecast({ name: "In RAM", placement: { ...inMemory, predictedPasses: [{ tokens: 1, milliseconds: 400 }] } }),
         forecast({ name: "Absent", installed: false, placement: null, recommendedFor: ["fast", "main"] }),
+        forecast({ name: "Foreseen", installed: false, placement: whole, recommendedFor: [] }),
         forecast({ name: "Huge", installed: false, placement: null, fits: false, recommendedFor: [] }),
         forecast({ name: "Broken", placement: null, problem: "It is cut | short.", recommendedFor: [] }),
         forecast({
@@ -148,15 +158,18 @@ describe("the report", () => {
     "| Over two | installed | 3 of 4 layers, some of them in part, on CUDA0 and Vulkan0: 1.0 GB on CUDA0, 2.1 GB on Vulkan0 and 2.7 GB in RAM; context of 8,192 | 32 tokens/s | 415 tokens/s |",
     "| In RAM | installed, recommended for chat | RAM, 2.7 GB; context of 8,192 | 2.5 tokens/s |  |",
     "| Absent | download of 4.7 GB, recommended for ghost text and chat |  |  |  |",
+    "| Foreseen | download of 4.7 GB | all on Vulkan0: 2.1 GB there; context of 8,192 | 32 tokens/s | 415 tokens/s |",
     "| Huge | download of 4.7 GB | needs 6.2 GB of memory |  |  |",
     "| Broken | installed | It is cut \\| short. |  |  |",
     "| Loaded | installed | all on Vulkan0: 2.1 GB there; context of 8,192 | 50 tokens/s, measured |  |",
   );
 
   test("says what it cannot predict", () => {
-    const absent = forecast({ installed: false, placement: null });
-    expect(machineText(machineReport({ models: [absent] }))).toContain("can be told once it is downloaded");
-    expect(machineText(machineReport())).not.toContain("once it is downloaded");
+    const told = (given: Partial<ModelForecast>) =>
+      machineText(machineReport({ models: [forecast({ installed: false, placement: null, ...given })] }));
+    expect(told({})).toContain("can be told once they are downloaded");
+    for (const known of [{ installed: true }, { placement: whole }, { fits: false }, { problem: "No memory." }])
+      expect(told(known)).not.toContain("once they are downloaded");
   });
 });
 

@@ -34,6 +34,18 @@ it("gives the marketplace's token to one step, which installs nothing", () => {
   expect(steps.join()).not.toMatch(/npm (ci|install)/);
 });
 
+it("tries the product in VS Code itself wherever there is a display, before it is packaged", () => {
+  const steps = workflow.split(/\n {6}- /);
+  const [inCode, plain, packaged] = [
+    "--only electron --no-skips",
+    "npm test -- --no-skips",
+    "artifacts/nmos-${{ matrix.target }}.vsix",
+  ].map((part) => steps.findIndex((step) => step.includes(part)));
+  expect([plain, inCode, packaged].toSorted((a = 0, b = 0) => a - b)).toEqual([plain, inCode, packaged]);
+  expect(steps[inCode ?? -1]).toMatch(/^if: \$\{\{ !matrix\.container \}\}\n/);
+  expect(workflow.match(/machine: (windows|macos)-\w+\n(?! {12}container)/g)).toHaveLength(2);
+});
+
 it("publishes in the marketplace what a published release holds that is no pre-release, and only then", () => {
   const jobs = workflow.split(/\n {2}(?=\w+:\n)/);
   const job = (name: string): string => jobs.find((one) => one.startsWith(`${name}:\n`)) ?? "";
