@@ -100,23 +100,19 @@ export class ModelLoader {
   }
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
-    const { gpu, threads, kvCacheType, speculation } = this.options.settings();
-    const exactPasses = speculation === "exact";
-    return { path, contextLength, gpu, threads, kvCacheType, ...this.vramLimits(path), exactPasses };
-  }
-
-  /** What the setting allows of each card and what of that is not for this model: others have it, or it was too much. */
-  private vramLimits(path: string): Pick<PlanOptions, "vramLimitBytes" | "vramUsedBytes"> {
-    const limit = this.options.settings().vramLimitMiB * 2 ** 20;
-    const spillLimits = Object.entries(this.options.spillLimits(path));
-    const vramUsedBytes = this.options.vramUsedBytes();
-    if (spillLimits.length === 0) return { vramLimitBytes: limit, vramUsedBytes };
-    // 0 stands for no limit: without one, no card has so much.
-    const vramLimitBytes = limit || 2 ** 50;
-    for (const [device, bytes] of spillLimits) {
-      vramUsedBytes[device] = Math.max(vramUsedBytes[device] ?? 0, vramLimitBytes - bytes);
-    }
-    return { vramLimitBytes, vramUsedBytes };
+    const { settings, vramUsedBytes, spillLimits } = this.options;
+    const { gpu, threads, kvCacheType, speculation, vramLimitMiB } = settings();
+    return {
+      path,
+      contextLength,
+      gpu,
+      threads,
+      kvCacheType,
+      vramLimitBytes: vramLimitMiB * 2 ** 20,
+      vramUsedBytes: vramUsedBytes(),
+      vramGrantedBytes: spillLimits(path),
+      exactPasses: speculation === "exact",
+    };
   }
 
   /**
