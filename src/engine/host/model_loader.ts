@@ -79,6 +79,19 @@ export class ModelLoader {
     return this.plan(task.installed, task.contextLength, { vramReservedBytes, forecast: true });
   }
 
+  /** Has the cards measured that a model would be divided by, unless they are known; false where that has nothing to do. */
+  async measureFor(task: Pick<LoadTask, "installed" | "roles" | "contextLength" | "isThere">): Promise<boolean> {
+    const vramReservedBytes = await this.forGhostText(task);
+    const placement = await this.plan(task.installed, task.contextLength, { vramReservedBytes });
+    const { cards, deviceLayers, layers, predictedPasses } = placement;
+    const devices = this.options.runtime().engine.devices();
+    // A part of it on integrated graphics is a whole number of layers, however fast those are.
+    const isOnCard = cards.some(({ device }) => devices.some(({ name, kind }) => name === device && kind === "gpu"));
+    if (!isOnCard || deviceLayers === layers || predictedPasses.length > 0) return false;
+    await this.plan(task.installed, task.contextLength, { vramReservedBytes, forecast: true });
+    return true;
+  }
+
   private async loadNative(task: LoadTask): Promise<NativeModel> {
     const { installed, contextLength, cancellation, onProgress } = task;
     const vramReservedBytes = await this.forGhostText(task);
