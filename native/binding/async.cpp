@@ -25,11 +25,25 @@ Napi::Error to_js_error(Napi::Env env, std::exception_ptr thrown) {
     }
 }
 
+namespace {
+
+// Made together with the reference, as whoever lets go of that last cannot fail.
+class FreeReference final : public MainThread::Task {
+  public:
+    explicit FreeReference(Napi::FunctionReference* reference) : reference_(reference) {}
+
+  private:
+    void run(Napi::Env) override { delete reference_; }
+
+    Napi::FunctionReference* reference_;
+};
+
+}  // namespace
+
 Callback hold_callback(std::shared_ptr<MainThread> main, const Napi::Function& function) {
-    const auto free = [main = std::move(main)](Napi::FunctionReference* reference) {
-        main->post([reference](Napi::Env) { delete reference; });
-    };
-    return Callback(new Napi::FunctionReference(Napi::Persistent(function)), free);
+    auto reference = std::make_unique<Napi::FunctionReference>(Napi::Persistent(function));
+    const auto free = [main = std::move(main), task = std::make_shared<FreeReference>(reference.get())](Napi::FunctionReference*) { main->post_task(task); };
+    return Callback(reference.release(), free);
 }
 
 }  // namespace nmos::binding

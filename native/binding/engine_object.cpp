@@ -67,6 +67,7 @@ PlanOptions plan_options(const Options& options) {
     plan.context_length = static_cast<uint32_t>(options.whole("contextLength", 1, longest_context));
     plan.vram_limit = options.whole_or("vramLimitBytes", 0, most_bytes, 0);
     plan.vram_used = bytes_of_cards(options, "vramUsedBytes");
+    plan.vram_granted = bytes_of_cards(options, "vramGrantedBytes");
     plan.vram_reserved = options.whole_or("vramReservedBytes", 0, most_bytes, 0);
     plan.kv_type = kv_type(options);
     plan.exact_passes = options.flag("exactPasses", false);

@@ -19,19 +19,23 @@ MainThread::~MainThread() {
     if (queue_->function) napi_release_threadsafe_function(queue_->function, napi_tsfn_release);
 }
 
-void MainThread::post(Task task) {
-    auto boxed = std::make_unique<Task>(std::move(task));
+void MainThread::post_task(std::shared_ptr<Task> task) noexcept {
+    // Freed last and without the lock.
+    std::shared_ptr<Task> dropped;
     std::lock_guard lock(queue_->mutex);
     if (!queue_->function) return;
-    const napi_status status = napi_call_threadsafe_function(queue_->function, boxed.get(), napi_tsfn_nonblocking);
-    if (status == napi_ok) boxed.release();
+    Task* const queued = task.get();
+    queued->queued_ = std::move(task);
+    const napi_status status = napi_call_threadsafe_function(queue_->function, queued, napi_tsfn_nonblocking);
+    if (status != napi_ok) dropped = std::move(queued->queued_);
     if (status == napi_closing) queue_->function = nullptr;
 }
 
 MainThread::Operation MainThread::begin_operation(std::shared_ptr<void> owner) {
     std::lock_guard lock(queue_->mutex);
-    if (queue_->owners.empty() && queue_->function) napi_ref_threadsafe_function(env_, queue_->function);
-    return queue_->owners.insert(queue_->owners.end(), std::move(owner));
+    const Operation begun = queue_->owners.insert(queue_->owners.end(), std::move(owner));
+    if (queue_->owners.size() == 1 && queue_->function) napi_ref_threadsafe_function(env_, queue_->function);
+    return begun;
 }
 
 void MainThread::end_operation(Operation operation) {
@@ -43,11 +47,11 @@ void MainThread::end_operation(Operation operation) {
 }
 
 void MainThread::run(napi_env env, napi_value, void*, void* task) {
-    const std::unique_ptr<Task> boxed(static_cast<Task*>(task));
+    const std::shared_ptr<Task> taken = std::move(static_cast<Task*>(task)->queued_);
     if (!env) return;
     const Napi::HandleScope scope(env);
     try {
-        (*boxed)(env);
+        taken->run(env);
     } catch (const Napi::Error& error) {
         // A callback of the caller threw: that is an uncaught exception, as with any event handler.
         napi_fatal_exception(env, error.Value());

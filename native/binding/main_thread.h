@@ -6,16 +6,29 @@
 
 #include <napi.h>
 
-#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace nmos::binding {
 
 class MainThread {
   public:
-    using Task = std::function<void(Napi::Env)>;
+    // What is done on the main thread, and freed there unless Node is shutting down.
+    class Task {
+      public:
+        Task() = default;
+        virtual ~Task() = default;
+        Task(const Task&) = delete;
+        Task& operator=(const Task&) = delete;
+
+      private:
+        friend MainThread;
+        virtual void run(Napi::Env env) = 0;
+
+        std::shared_ptr<Task> queued_;  // itself, from `post` to `run`
+    };
     using Operation = std::list<std::shared_ptr<void>>::iterator;
 
     // Main thread.
@@ -24,8 +37,11 @@ class MainThread {
     MainThread(const MainThread&) = delete;
     MainThread& operator=(const MainThread&) = delete;
 
-    // Any thread. While Node is shutting down the task is dropped.
-    void post(Task task);
+    // Any thread. While Node is shutting down the task is dropped. Needs no memory but what Node takes for its queue. A task is posted
+    // once.
+    void post_task(std::shared_ptr<Task> task) noexcept;
+    // The same, with memory for a task that does `work`.
+    template <typename Work> void post(Work work) { post_task(std::make_shared<WorkTask<Work>>(std::move(work))); }
 
     // Main thread: from `begin_operation` to `end_operation` Node stays alive, and so does `owner`, which is let go of on
     // the main thread in every case.
@@ -33,6 +49,16 @@ class MainThread {
     void end_operation(Operation operation);
 
   private:
+    template <typename Work> class WorkTask final : public Task {
+      public:
+        explicit WorkTask(Work work) : work_(std::move(work)) {}
+
+      private:
+        void run(Napi::Env env) override { work_(env); }
+
+        Work work_;
+    };
+
     // Outlives the MainThread, because Node says only later that it has taken the function back.
     struct Queue {
         std::mutex mutex;

@@ -162,8 +162,13 @@ TEST(shortfall, "says what one more layer would take, what is left for it, and w
     check(with(request_for(margin + room(5)), [](auto& request) { request.cards[0].used = mib; }), {Unit::Layer, Limit::Card, layer_and_kv, 0, "the card has no more"});
     check(with(request_for(80 * gib), [](auto& request) { request.vram_limit = room(7) - mib; request.cards[0].used = mib; }), {Unit::Layer, Limit::Setting, layer_and_kv, layer_and_kv - 2 * mib, "limit"});
     check(with(request_for(80 * gib), [](auto& request) { request.cards[0].most = room(3) + left; }), {Unit::Layer, Limit::Card, layer_and_kv, left, "the card has no more"});
-    // What the system has left of the card is no setting.
-    check(with(request_for(80 * gib), [](auto& request) { request.vram_limit = 1ull << 50; request.cards[0].used = request.vram_limit - room(3); }), {Unit::Layer, Limit::Card, layer_and_kv, 0, "the card has no more"});
+    // What the system has left of the card is no setting, and no other model's.
+    const auto granted = [](auto& request) {
+        request.vram_limit = room(7);
+        request.cards[0].used = layer_and_kv;
+        request.cards[0].most = room(3) + left;
+    };
+    check(with(request_for(80 * gib), granted), {Unit::Layer, Limit::Card, layer_and_kv, left, "the card has no more"});
 }
 
 TEST(shortfall, "is none where cards hold all of the model, and where none is used") {

@@ -2,7 +2,16 @@
 
 #include <ggml-cpp.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 
 #include "check.h"
 #include "runtime/backends.h"
@@ -105,6 +114,19 @@ class Work {
     ggml_cgraph* graph_ = nullptr;
 };
 
+// Seconds that waits of 0.2 ms end too late, the usual one of many. `wait` ends at a moment.
+double usual_delay(const std::function<void(double)>& wait) {
+    std::vector<double> delays(201);
+    for (double& delay : delays) {
+        const double moment = sim::now() + 200e-6;
+        wait(moment);
+        delay = sim::now() - moment;
+        expect(delay >= 0, "no wait to end before its moment, got one " + show(-delay * 1e6) + " µs too early");
+    }
+    std::ranges::nth_element(delays, delays.begin() + 100);
+    return delays[100];
+}
+
 }  // namespace
 
 TEST(sim, "shows a missing wait between two queues, and no other difference") {
@@ -118,6 +140,25 @@ TEST(sim, "shows a missing wait between two queues, and no other difference") {
         expect_equal(race.run(seed, false), raced);
     }
     expect(wrong > 0 && wrong < 20, "some of 20 orders to show the race, got " + show(wrong));
+}
+
+TEST(sim, "waits end nearer to their moment than those of ordinary threads") {
+    const auto sleep = [](double moment) { std::this_thread::sleep_for(std::chrono::duration<double>(moment - sim::now())); };
+    double ordinary = 0;
+    std::thread([&] {
+#if defined(__linux__)
+        // As the system has it: a thread begins with what the one has that makes it.
+        prctl(PR_SET_TIMERSLACK, 50'000UL);
+#endif
+        ordinary = usual_delay(sleep);
+    }).join();
+    const double simulated = usual_delay(sim::sleep_until);
+#if defined(__linux__)
+    expect(simulated < ordinary / 2, "half of the usual " + show(ordinary * 1e6) + " µs at most, got " + show(simulated * 1e6));
+#else
+    // Elsewhere there is nothing to compare: a sleep of Windows ends with a tick of its clock, whoever asks.
+    (void)simulated;
+#endif
 }
 
 TEST(sim, "takes the time of its card, and lets nobody see a result before") {

@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { buildWithCmake } from "./cmake";
 import { type CtestOptions, runCtest } from "./ctest";
@@ -49,7 +48,7 @@ export async function runCoreTestsWith(sanitizer: Sanitizer, model: string): Pro
   const defines = { NMOS_SANITIZER: sanitizer, NMOS_LLAMA_SOURCES: sources, NMOS_LIBRARIES: libraries };
   await buildWithCmake(directory, defines, "--target", "nmos_core_tests");
   const launcher = fixedAddresses();
-  return runCtest(directory, model, { ...runs[sanitizer], parallel: availableParallelism(), launcher });
+  return runCtest(directory, model, { ...runs[sanitizer], launcher });
 }
 
 /** The runtime of a sanitizer is a package of its own for some compilers. */

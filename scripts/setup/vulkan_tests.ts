@@ -37,7 +37,7 @@ export async function runVulkanTests(directory: string, model: string): Promise<
       VK_INSTANCE_LAYERS: "VK_LAYER_KHRONOS_validation",
       VK_LAYER_SETTINGS_PATH: settings,
     };
-    const result = await runCtest(directory, model, { only: "over Vulkan", env });
+    const result = await runCtest(directory, model, { only: "over Vulkan", parallel: 1, env });
     checkLog(existsSync(log) ? readFileSync(log, "utf8") : "");
     return result;
   } finally {

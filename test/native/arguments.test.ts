@@ -81,6 +81,7 @@ const planCases: [option: string, wrong: unknown[]][] = [
   ["contextLength", [undefined, ...noWhole(1, 2 ** 24)]],
   ["vramLimitBytes", noWhole(0, 2 ** 50)],
   ["vramUsedBytes", [null, 1, "GPU", [1], { GPU: -1 }, { GPU: 0.5 }, { GPU: "1" }]],
+  ["vramGrantedBytes", [null, 1, "GPU", [1], { GPU: -1 }, { GPU: 0.5 }, { GPU: "1" }]],
   ["gpu", [null, 1, "", "on", "AUTO", {}]],
 ];
 const requestCases: [option: string, wrong: unknown[]][] = [

@@ -84,7 +84,7 @@ void explain_card(const PlacementRequest& request, const CardMemory& card, Place
              ? "this model may use " + mib(allowed)
              : mib(allowed) + " are used at most, the rest stays free for other programs") +
         ".");
-    if (card.most < less(allowed, reserved)) placement.explanation.push_back("It refused more than " + mib(card.most) + ".");
+    if (card.most < less(allowed, reserved)) placement.explanation.push_back("It grants this model no more than " + mib(card.most) + ".");
     if (reserved > 0) placement.explanation.push_back(mib(reserved) + " of that are kept for the model of ghost text.");
 }
 

@@ -31,7 +31,7 @@ struct CardMemory {
     bool integrated = false;   // its memory is RAM
     std::optional<DeviceProfile> profile{};  // where it was measured
     uint64_t used = 0;         // bytes that other models of this process have there, for the limit
-    uint64_t most = UINT64_MAX;  // bytes that the card has not refused yet
+    uint64_t most = UINT64_MAX;  // bytes that the model may have there: more was refused, or moved to RAM
     bool reads_quantised_kv = true;  // computes attention over a KV cache in Q8_0 by itself
 };
 

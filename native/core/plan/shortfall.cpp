@@ -12,9 +12,6 @@ namespace {
 
 constexpr uint64_t mib = 1 << 20;
 
-// A limit that no card reaches stands for what the system has left of single cards, and what is used of it is no model's.
-constexpr uint64_t beyond_all_cards = uint64_t{1} << 50;
-
 // Tokens; nobody is advised to a shorter context.
 constexpr uint64_t shortest_context = 1024;
 
@@ -82,12 +79,11 @@ Shortfall::Unit gained(const ModelProfile& model, const Placement& placement, co
 // What keeps a model from having `bytes` on a card that may have fewer there.
 Shortfall::Limit limit_of(const PlacementRequest& request, const CardRoom& room, uint64_t bytes) {
     const CardMemory& card = *room.card;
-    const uint64_t setting = request.vram_limit > 0 && request.vram_limit < beyond_all_cards ? request.vram_limit : std::numeric_limits<uint64_t>::max();
-    const uint64_t used = request.vram_limit < beyond_all_cards ? card.used : 0;
-    const uint64_t alone = std::min({setting, less(card.free + used, vram_margin), card.most});
-    if (used + room.reserved > 0 && bytes <= alone) return Shortfall::Limit::OtherModel;
+    const uint64_t setting = request.vram_limit > 0 ? request.vram_limit : std::numeric_limits<uint64_t>::max();
+    const uint64_t alone = std::min({setting, less(card.free + card.used, vram_margin), card.most});
+    if (card.used + room.reserved > 0 && bytes <= alone) return Shortfall::Limit::OtherModel;
     const uint64_t free = std::min(less(card.free, vram_margin), card.most);
-    return less(setting, used) < free ? Shortfall::Limit::Setting : Shortfall::Limit::Card;
+    return less(setting, card.used) < free ? Shortfall::Limit::Setting : Shortfall::Limit::Card;
 }
 
 Shortfall of_one_card(const ModelProfile& model, const PlacementRequest& request, const Placement& placement, const CardRoom& room,

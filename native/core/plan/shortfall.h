@@ -29,7 +29,7 @@ struct Shortfall {
         Expert,     // one of a mixture, or some
     };
     enum class Limit : uint8_t {
-        Card,        // its free memory, or what it has not refused
+        Card,        // its free memory, or what it grants
         Setting,     // the limit that all models have
         OtherModel,  // what others have there, or what is kept for one
         Speed,       // more memory would not be used

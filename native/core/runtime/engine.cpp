@@ -82,6 +82,7 @@ PlacementRequest Engine::placement_request(const PlanOptions& options, const Mod
             if (const auto used = options.vram_used.find(device.name); used != options.vram_used.end()) card.used = used->second;
             if (const auto refused = refusals.find(device.name); refused != refusals.end()) card.most = refused->second;
             if (card.most < least_of_use) continue;
+            if (const auto granted = options.vram_granted.find(device.name); granted != options.vram_granted.end()) card.most = std::min(card.most, granted->second);
             card.reads_quantised_kv = reads_quantised_kv(ggml_backend_dev_by_name(device.name.c_str()), profile);
             card.profile = profile_of(device.name, checked_threads(options.threads), types);
             request.cards.push_back(std::move(card));

@@ -51,6 +51,7 @@ struct PlanOptions {
     uint32_t context_length = 0;  // tokens
     uint64_t vram_limit = 0;      // bytes that all models may use of each card; 0: free memory less a margin
     std::map<std::string, uint64_t> vram_used{};  // of that, by other models; by ggml's name of the card
+    std::map<std::string, uint64_t> vram_granted{};  // bytes that this model may have of a card at most: the system moved more to RAM
     uint64_t vram_reserved = 0;   // bytes that are kept for another model, on the card with the most memory that models may use
     std::optional<KvType> kv_type = KvType::F16;  // none: what serves best (kv_choice.h)
     // A pass over several tokens computes bit for bit what passes over one each do, where that can be had: on the processor, with

@@ -131,6 +131,7 @@ export class EngineService {
       looking.catch((thrown: unknown) => {
         options.log(`giving memory back failed: ${String(thrown)}`);
       });
+      void this.models.measureAhead(now, () => this.mayComputeAhead());
     }, spillCheckMs);
   }
 

@@ -62,3 +62,13 @@ export function describe(entry: ModelEntry, spill: Spill | null): LoadedModel {
     spill,
   };
 }
+
+/** Whether there is more of the model for a card to hold. */
+export function isPartly({ deviceLayers, layers, layerMap }: NativePlacement): boolean {
+  return deviceLayers < layers || layerMap.some(({ network: { uploaded, host } }) => uploaded + host > 0);
+}
+
+/** Whether it is to go, and has memory of a card until then. */
+export function holdsCard(entry: ModelEntry): boolean {
+  return entry.stale && placementOf(entry).deviceBytes > 0;
+}

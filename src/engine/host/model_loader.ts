@@ -79,6 +79,19 @@ export class ModelLoader {
     return this.plan(task.installed, task.contextLength, { vramReservedBytes, forecast: true });
   }
 
+  /** Has the cards measured that a model would be divided by, unless they are known; false where that has nothing to do. */
+  async measureFor(task: Pick<LoadTask, "installed" | "roles" | "contextLength" | "isThere">): Promise<boolean> {
+    const vramReservedBytes = await this.forGhostText(task);
+    const placement = await this.plan(task.installed, task.contextLength, { vramReservedBytes });
+    const { cards, deviceLayers, layers, predictedPasses } = placement;
+    const devices = this.options.runtime().engine.devices();
+    // A part of it on integrated graphics is a whole number of layers, however fast those are.
+    const isOnCard = cards.some(({ device }) => devices.some(({ name, kind }) => name === device && kind === "gpu"));
+    if (!isOnCard || deviceLayers === layers || predictedPasses.length > 0) return false;
+    await this.plan(task.installed, task.contextLength, { vramReservedBytes, forecast: true });
+    return true;
+  }
+
   private async loadNative(task: LoadTask): Promise<NativeModel> {
     const { installed, contextLength, cancellation, onProgress } = task;
     const vramReservedBytes = await this.forGhostText(task);
@@ -100,23 +113,19 @@ export class ModelLoader {
   }
 
   private planOptions({ path }: InstalledModel, contextLength: number): PlanOptions {
-    const { gpu, threads, kvCacheType, speculation } = this.options.settings();
-    const exactPasses = speculation === "exact";
-    return { path, contextLength, gpu, threads, kvCacheType, ...this.vramLimits(path), exactPasses };
-  }
-
-  /** What the setting allows of each card and what of that is not for this model: others have it, or it was too much. */
-  private vramLimits(path: string): Pick<PlanOptions, "vramLimitBytes" | "vramUsedBytes"> {
-    const limit = this.options.settings().vramLimitMiB * 2 ** 20;
-    const spillLimits = Object.entries(this.options.spillLimits(path));
-    const vramUsedBytes = this.options.vramUsedBytes();
-    if (spillLimits.length === 0) return { vramLimitBytes: limit, vramUsedBytes };
-    // 0 stands for no limit: without one, no card has so much.
-    const vramLimitBytes = limit || 2 ** 50;
-    for (const [device, bytes] of spillLimits) {
-      vramUsedBytes[device] = Math.max(vramUsedBytes[device] ?? 0, vramLimitBytes - bytes);
-    }
-    return { vramLimitBytes, vramUsedBytes };
+    const { settings, vramUsedBytes, spillLimits } = this.options;
+    const { gpu, threads, kvCacheType, speculation, vramLimitMiB } = settings();
+    return {
+      path,
+      contextLength,
+      gpu,
+      threads,
+      kvCacheType,
+      vramLimitBytes: vramLimitMiB * 2 ** 20,
+      vramUsedBytes: vramUsedBytes(),
+      vramGrantedBytes: spillLimits(path),
+      exactPasses: speculation === "exact",
+    };
   }
 
   /**

@@ -9,8 +9,9 @@ import { DraftModels } from "./draft_models";
 import { DraftSession } from "./draft_session";
 import { fileKey } from "./file_key";
 import { GraphicsMemory } from "./graphics_memory";
+import { MeasureAhead } from "./measure_ahead";
 import { MemoryRelief } from "./memory_relief";
-import { describe, placementOf, plannedFor, type ModelEntry } from "./model_entry";
+import { describe, holdsCard, isPartly, placementOf, plannedFor, type ModelEntry } from "./model_entry";
 import { ModelLoader } from "./model_loader";
 import { ModelLoads, type LoadedAs, type WaitOptions } from "./model_loads";
 import { roomForSessions, sessionBytes, storeBytes } from "./model_memory";
@@ -57,8 +58,10 @@ export class ModelManager {
   private readonly drafts: DraftModels;
   private readonly spills: SpillRelief;
   private readonly relief: MemoryRelief;
-  /** What ghost text has asked for last. */
+  private readonly measuring: MeasureAhead;
+  /** What was asked for last: by ghost text, and by everything else. */
   private fastChoice: ModelChoice = "auto";
+  private mainChoice: ModelChoice = "auto";
 
   constructor(private readonly options: ModelManagerOptions) {
     this.loader = new ModelLoader({
@@ -98,6 +101,12 @@ export class ModelManager {
       devices: () => this.devices(),
       close: (entry) => this.close(entry),
     });
+    this.measuring = new MeasureAhead({
+      ...options,
+      entries: this.entries,
+      choose: () => options.store.choose(this.mainChoice, "main"),
+      measure: (installed, key) => this.loader.measureFor(this.asMain(installed, key)),
+    });
     this.drafts = new DraftModels({
       ...options,
       now: () => this.now(),
@@ -129,10 +138,14 @@ export class ModelManager {
     const key = fileKey(installed.path);
     const present = this.present(key);
     if (present) return { placement: placementOf(present), lastPass: present.handle.activity.lastPass };
+    return { placement: await this.loader.forecast(this.asMain(installed, key)), lastPass: null };
+  }
+
+  /** As if it were loaded for the chat now. */
+  private asMain(installed: InstalledModel, key: string) {
     const roles = new Set<ModelRole>(["main"]);
     const isThere = (path: string) => this.isThere(key, path);
-    const contextLength = this.contextFor(roles);
-    return { placement: await this.loader.forecast({ installed, roles, contextLength, isThere }), lastPass: null };
+    return { installed, roles, contextLength: this.contextFor(roles), isThere };
   }
 
   private async useEntry<T>(
@@ -142,6 +155,7 @@ export class ModelManager {
     options: UseOptions,
   ): Promise<T> {
     if (role === "fast") this.fastChoice = choice;
+    else this.mainChoice = choice;
     const installed = await unlessAborted(options.signal, () => this.options.store.choose(choice, role));
     const entry = await this.entryFor(installed, role, options);
     if (entry.stale) return this.useEntry(choice, role, action, options);
@@ -225,6 +239,7 @@ export class ModelManager {
   async reload(): Promise<void> {
     this.loads.restart();
     this.spills.forget();
+    this.measuring.forget();
     await this.retire([...this.entries]);
   }
 
@@ -252,6 +267,11 @@ export class ModelManager {
   /** To be called every few seconds: sees to graphics memory of models in use that the system has moved to RAM. */
   lookForSpills(now: number): Promise<void> {
     return this.relief.lookForSpills(now);
+  }
+
+  /** To be called every few seconds: finds out in pauses what the first load of the model for the chat would have to wait for. */
+  async measureAhead(now: number, isAllowed: () => boolean): Promise<void> {
+    if (this.loads.size === 0) await this.measuring.look(now, isAllowed);
   }
 
   private devices(): NativeDevice[] {
@@ -389,13 +409,4 @@ export class ModelManager {
     }
     this.options.onChanged();
   }
-}
-
-/** Whether there is more of the model for a card to hold. */
-function isPartly({ deviceLayers, layers, layerMap }: NativePlacement): boolean {
-  return deviceLayers < layers || layerMap.some(({ network: { uploaded, host } }) => uploaded + host > 0);
-}
-
-function holdsCard(entry: ModelEntry): boolean {
-  return entry.stale && placementOf(entry).deviceBytes > 0;
 }

@@ -147,6 +147,8 @@ export interface PlanOptions {
   vramLimitBytes?: number;
   /** Of that, what other models have, by the card's name. Default: nothing. */
   vramUsedBytes?: Readonly<Record<string, number>>;
+  /** What this model may have of a card at most, by its name: the system moved more to RAM. Default: no such limit. */
+  vramGrantedBytes?: Readonly<Record<string, number>>;
   /** Bytes of that, or of what is free, that stay free for another model, on the card with the most of it. Default: 0. */
   vramReservedBytes?: number;
   /** Default: `f16`. */

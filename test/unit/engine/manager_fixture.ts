@@ -199,8 +199,10 @@ export function manager({
   /** What the limit still allowed on the card when a model was loaded. */
   const limits = () =>
     asked.map(({ vramLimitBytes = 0, vramUsedBytes = {} }) => vramLimitBytes - (vramUsedBytes["GPU"] ?? 0));
+  /** What the model might have of the card then, because more was moved to RAM. */
+  const granted = () => asked.map(({ vramGrantedBytes = {} }) => vramGrantedBytes["GPU"] ?? null);
   const reserved = () => asked.map(({ vramReservedBytes }) => vramReservedBytes);
-  return { one, events, lines, stoppedFillings, asked, planned, limits, reserved, card, slowness };
+  return { one, events, lines, stoppedFillings, asked, planned, limits, granted, reserved, card, slowness };
 }
 
 /** Resolves when a load is under way and has reported. */

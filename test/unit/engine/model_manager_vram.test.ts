@@ -79,7 +79,7 @@ describe("graphics memory for ghost text", () => {
     const settings = { vramLimitMiB: 300, contextLength: 3000, kvCacheType: "q8_0", threads: 3 } as const;
     const { one, planned, asked } = manager({ fast, settings });
     await one.use("m", "main", nothing);
-    const limit = { vramLimitBytes: 300 * mib, vramUsedBytes: {} };
+    const limit = { vramLimitBytes: 300 * mib, vramUsedBytes: {}, vramGrantedBytes: {} };
     const asSet = { gpu: "auto", kvCacheType: "q8_0", threads: 3, ...limit, exactPasses: false };
     expect(planned).toEqual([{ path: "f", contextLength: 8192, ...asSet }]);
     expect(asked).toMatchObject([{ path: "m", contextLength: 3000, ...asSet }]);
