@@ -22,6 +22,7 @@ import { only, runSteps, single, type Step, type StepResult } from "./setup/step
 import { runVitest } from "./setup/vitest_project";
 import { runVulkanTests } from "./setup/vulkan_tests";
 import { ensureWine } from "./setup/wine";
+import { runCoreTestsUnderWine } from "./setup/wine_core_tests";
 import { crossBuild, windowsPlatform } from "./setup/cross_build";
 
 const testModel = "smollm2-135m";
@@ -107,16 +108,25 @@ const parts: Record<string, Step[]> = {
       single("package for Linux on arm64", () => packageFor("linux-arm64")),
     ),
   ],
-  wine: only(["linux-x64", windowsPlatform], {
-    name: "tests of the package for Windows",
-    run: async () => {
-      if (process.platform !== "win32") await ensureWine();
-      await buildNative();
-      await ensureModel(testModel);
-      await packageExtension(windowsPlatform);
-      return runVitest("packaged");
-    },
-  }),
+  wine: [
+    ...only(["linux-x64"], {
+      name: "core tests as a program of Windows, under Wine",
+      run: async () => {
+        await ensureWine();
+        return runCoreTestsUnderWine(await ensureModel(testModel));
+      },
+    }),
+    ...only(["linux-x64", windowsPlatform], {
+      name: "tests of the package for Windows",
+      run: async () => {
+        if (process.platform !== "win32") await ensureWine();
+        await buildNative();
+        await ensureModel(testModel);
+        await packageExtension(windowsPlatform);
+        return runVitest("packaged");
+      },
+    }),
+  ],
   e2e: only(["linux-x64"], {
     name: "end-to-end tests",
     run: async () => {

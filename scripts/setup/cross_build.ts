@@ -59,6 +59,23 @@ export async function crossBuild(platform: string): Promise<void> {
 export async function crossBuildAddon(platform: string): Promise<string> {
   const buildDirectory = join("build", platform);
   const addon = join(buildDirectory, "nmos.node");
+  const { defines, libraries } = await prepare(platform, buildDirectory);
+  await buildWithCmake(buildDirectory, { ...defines, NMOS_NAPI_INCLUDE: include_dir });
+  if (platform === windowsPlatform) checkWindowsAddon(addon, readdirSync(libraries));
+  return addon;
+}
+
+/** Builds the core's own tests for Windows, to run under Wine. Throws as `crossBuild`. */
+export async function crossBuildCoreTests(): Promise<{ program: string; libraries: string }> {
+  await ensureCompiler(targetOf(windowsPlatform));
+  const buildDirectory = join("build", `${windowsPlatform}-tests`);
+  const { defines, libraries } = await prepare(windowsPlatform, buildDirectory);
+  await buildWithCmake(buildDirectory, { ...defines, NMOS_CROSS_TESTS: "ON" }, "--target", "nmos_core_tests");
+  return { program: resolve(buildDirectory, "native", "tests", "nmos_core_tests.exe"), libraries };
+}
+
+/** What CMake has to be told, and the folder of the engine libraries for the platform. */
+async function prepare(platform: string, buildDirectory: string) {
   const { sources, libraries } = await ensureEngineLibraries(platform);
   const importLibraries = join(buildDirectory, "import");
   if (platform === windowsPlatform) await makeImportLibraries(libraries, importLibraries);
@@ -68,11 +85,8 @@ export async function crossBuildAddon(platform: string): Promise<string> {
     NMOS_LLAMA_SOURCES: sources,
     NMOS_LIBRARIES: libraries,
     NMOS_IMPORT_LIBS: resolve(importLibraries),
-    NMOS_NAPI_INCLUDE: include_dir,
   };
-  await buildWithCmake(buildDirectory, defines);
-  if (platform === windowsPlatform) checkWindowsAddon(addon, readdirSync(libraries));
-  return addon;
+  return { defines, libraries };
 }
 
 function targetOf(platform: string): CrossTarget {

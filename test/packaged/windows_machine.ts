@@ -79,15 +79,24 @@ export class WindowsMachine {
   }
 
   /** Runs Node, in a folder that is the first one on the PATH as well. */
-  async run(args: readonly string[], folder: string): Promise<Ending> {
+  run(args: readonly string[], folder: string): Promise<Ending> {
+    return this.runProgram([this.node, ...args], folder);
+  }
+
+  /** The same for any program of Windows. `environment` is added to that of the machine. */
+  async runProgram(
+    command: readonly string[],
+    folder: string,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Ending> {
     const outputFile = join(this.scratch, "output.txt");
     // Into a file: with a pipe, Node stops under Wine.
     const output = openSync(outputFile, "w");
     try {
-      const [program, given] = this.wine ? [this.wine.program, [this.node, ...args]] : [this.node, args];
-      const child = spawn(program, given, {
+      const [program = "", ...args] = this.wine ? [this.wine.program, ...command] : command;
+      const child = spawn(program, args, {
         cwd: folder,
-        env: this.environment(this.pathOf(folder)),
+        env: { ...this.environment(this.pathOf(folder)), ...environment },
         stdio: ["ignore", output, output],
         windowsHide: true,
       });

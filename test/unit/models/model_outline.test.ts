@@ -36,6 +36,15 @@ describe("the weights that the shape of a model of the catalogue says", () => {
   });
 });
 
+it("layers get more bits as in the models' files", () => {
+  const shape = shapeOf(entryOf("qwen2.5-coder-1.5b"));
+  const types = (shape ? tensorsOf(shape) : []).flatMap(({ name, type }) =>
+    name.endsWith("ffn_down.weight") ? type.slice(1, 2) : [],
+  );
+  // As read from the file of this model.
+  expect(types.join("")).toBe("6664464464464464464464466666");
+});
+
 describe("an outline", () => {
   const entry = entryOf("qwen2.5-coder-7b");
 
