@@ -166,7 +166,8 @@ sim::Traffic traffic_of(const std::vector<Card>& cards) {
     return all;
 }
 
-// Bytes of RAM that the process has had at most. What a simulated card holds lies there, too.
+// Bytes of RAM that the process has had at most, with what it mapped of files and read. What a timed card holds is not among them,
+// as nobody writes there.
 uint64_t peak_bytes() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -223,9 +224,7 @@ void run_nmos(const Arguments& arguments) {
         print_pass(first, width, seconds, before, traffic_of(cards), placement.predictions.empty() ? 0 : predicted_seconds(placement.predictions, width));
         first = false;
     }
-    uint64_t simulated = 0;
-    for (const Card& card : cards) simulated += card.simulated ? used_bytes(card) : 0;
-    std::printf("],\"peakBytes\":%llu", static_cast<unsigned long long>(peak_bytes() - simulated));
+    std::printf("],\"peakBytes\":%llu", static_cast<unsigned long long>(peak_bytes()));
     if (placement.units) {
         const ModelActivity activity = model->activity();
         const UploadCounters& counters = activity.uploads;
