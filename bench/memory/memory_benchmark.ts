@@ -31,6 +31,9 @@ const scenarios: readonly Scenario[] = [
     decodeTarget: 1,
   },
   { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "rtx4060-laptop-8gb", decodeTarget: 1.3 },
+  // As much memory and as slow a bus as the first one has, and three times its arithmetic: prompts wait for the bus.
+  { shape: "qwen2.5-coder-7b", label: "7B", layers: 28, card: "rtx3050-laptop-4gb", decodeTarget: 1 },
+  { shape: "qwen2.5-coder-14b", label: "14B", layers: 48, card: "rtx3050-laptop-4gb", decodeTarget: 1 },
   { shape: "olmoe-1b-7b", label: "7B of 64 experts", layers: 16, card: "gtx1650-4gb", decodeTarget: 1 },
 ];
 

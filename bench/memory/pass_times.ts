@@ -18,7 +18,7 @@ export interface PassTimesReport {
   loadSeconds: number;
   vramBytes: number;
   passes: PassTimes[];
-  /** Of NMOS only: RAM of the process at most, without what simulated cards hold. */
+  /** Of NMOS only: RAM of the process at most, with what it had read of mapped files. */
   peakBytes?: number;
   measureSeconds?: number;
   explanation?: string;

@@ -211,9 +211,7 @@ void run_nmos(const Arguments& arguments) {
         print_pass(first, width, seconds, before, traffic_of(cards), placement.predictions.empty() ? 0 : predicted_seconds(placement.predictions, width));
         first = false;
     }
-    uint64_t simulated = 0;
-    for (const Card& card : cards) simulated += card.simulated ? used_bytes(card) : 0;
-    std::printf("],\"peakBytes\":%llu", static_cast<unsigned long long>(peak_bytes() - simulated));
+    std::printf("],\"peakBytes\":%llu", static_cast<unsigned long long>(peak_bytes()));
     if (placement.units) {
         const ModelActivity activity = model->activity();
         const UploadCounters& counters = activity.uploads;

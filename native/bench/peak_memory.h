@@ -5,7 +5,7 @@
 
 namespace nmos::bench {
 
-// Bytes, at most so far. What a simulated card holds lies there, too.
+// Bytes, at most so far, with what it mapped of files and read. What a timed simulated card holds is not among them, as nobody writes there.
 uint64_t peak_bytes();
 
 }  // namespace nmos::bench

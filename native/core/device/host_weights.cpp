@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "device/copy_rows.h"
 #include "device/pinned_memory.h"
 #include "device/restorer.h"
 #include "platform/os.h"
@@ -242,7 +243,7 @@ void HostWeights::cut(uint32_t layer, const NetworkCut& cut) {
     largest_result_ = std::max(largest_result_, static_cast<size_t>(whole.down->ne[1]) * options_.widest_pass * sizeof(float));
 }
 
-void HostWeights::divide_mixture(uint32_t layer, const NetworkCut& cut) {
+bool HostWeights::divide_mixture(uint32_t layer, const NetworkCut& cut, std::optional<Restorer>& restorer, const std::function<bool()>& go_on) {
     const NetworkTensors& whole = mixture_tensors_[layer];
     const bool complete = whole.gate && whole.up && whole.down;
     const int64_t experts = complete ? whole.gate->ne[2] : 0;
@@ -259,9 +260,14 @@ void HostWeights::divide_mixture(uint32_t layer, const NetworkCut& cut) {
             throw EngineError(ErrorCode::OutOfMemory, "The card has no room for the experts of layer " + std::to_string(layer) +
                                                           ". Lower the VRAM limit or close other programs.");
         }
+        const auto* const base = static_cast<const char*>(ggml_backend_buffer_get_base(vram->buffer.get()));
+        std::vector<Upload::Part> parts;
         for (size_t i = 0; i < vram->weights.size(); ++i) {
-            ggml_backend_tensor_set(vram->weights[i], whole.all()[i]->data, 0, static_cast<size_t>(cut.resident) * whole.all()[i]->nb[2]);
+            const auto begin = static_cast<size_t>(static_cast<const char*>(vram->weights[i]->data) - base);
+            parts.push_back({whole.all()[i]->data, begin, static_cast<size_t>(cut.resident) * whole.all()[i]->nb[2], 1, 0});
         }
+        if (!restorer) restorer.emplace(card_);
+        if (!restorer->copy(vram->buffer.get(), parts, go_on)) return false;
         mixture->move_to(vram);
     }
     HostUnit& unit = units_[{layer, UnitGroup::Experts}];
@@ -283,6 +289,7 @@ void HostWeights::divide_mixture(uint32_t layer, const NetworkCut& cut) {
     mixture->stream_with(unit, offsets, paddings);
     for (const ggml_tensor* tensor : whole.all()) mixture_of_[tensor] = mixture.get();
     mixtures_[layer] = std::move(mixture);
+    return true;
 }
 
 // Copies a unit that is no share of a network into pinned memory, when the system grants it.
@@ -291,7 +298,7 @@ void HostWeights::pin(HostUnit& unit) {
     if (!memory) return;
     for (const HostUnit::Weight& weight : unit.weights) {
         char* const copy = static_cast<char*>(ggml_backend_buffer_get_base(memory.get())) + weight.slot_offset;
-        std::memcpy(copy, weight.tensor->data, ggml_nbytes(weight.tensor));
+        copy_bytes(copy, static_cast<const char*>(weight.tensor->data), ggml_nbytes(weight.tensor));
         weight.tensor->data = copy;
     }
     unit.pinned = true;
@@ -320,11 +327,13 @@ bool HostWeights::settle(const std::function<bool(float)>& go_on) {
             else resident.push_back(share.network.get());
         }
     }
+    std::optional<Restorer> restorer;
     for (const auto& [layer, mixture] : options_.mixtures) {
-        if (!go_on(fraction(in_ram))) return false;
-        divide_mixture(layer, mixture);
+        const auto going_on = [&] { return go_on(fraction(in_ram)); };
+        if (!going_on() || !divide_mixture(layer, mixture, restorer, going_on)) return false;
         in_ram += bytes_of(mixture_tensors_[layer]);
     }
+    restorer.reset();
     return resident.empty() || fill_vram(resident, [&](uint64_t bytes) { return go_on(fraction(in_ram + bytes)); });
 }
 

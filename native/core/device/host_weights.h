@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -56,6 +57,8 @@ struct HostNetwork {
     // Where an undivided one's weight is on the card, that for computing; else null. The device's lock only.
     ggml_tensor* on_card(const ggml_tensor* weight) const;
 };
+
+class Restorer;
 
 class HostWeights {
   public:
@@ -116,7 +119,8 @@ class HostWeights {
     void add(ggml_tensor* tensor);
     void add_weight(HostUnit& unit, ggml_tensor* tensor);
     void cut(uint32_t layer, const NetworkCut& cut);
-    void divide_mixture(uint32_t layer, const NetworkCut& cut);
+    // False when told to stop. Makes the restorer if there is none and it is needed.
+    bool divide_mixture(uint32_t layer, const NetworkCut& cut, std::optional<Restorer>& restorer, const std::function<bool()>& go_on);
     void pin(HostUnit& unit);
     // Asks with the bytes that are done.
     bool fill_vram(const std::vector<NetworkShare*>& resident, const std::function<bool(uint64_t)>& go_on);

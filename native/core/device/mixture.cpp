@@ -8,6 +8,8 @@
 #include <numeric>
 #include <utility>
 
+#include "device/copy_rows.h"
+
 namespace nmos {
 
 std::optional<MixtureNodes> MixtureNodes::find(const ggml_cgraph* graph, int begin, const NetworkTensors& weights) {
@@ -58,15 +60,20 @@ bool HostMixture::pin(ggml_backend_buffer_type_t type) {
     const int64_t places = slot_places() + 1;
     RoomPtr pinned = make_room(type, places);
     if (!pinned) return false;
-    int32_t place = 0;
+    std::vector<size_t> in_ram;
     for (size_t expert = 0; expert < experts(); ++expert) {
-        if (vram_place_[expert] != no_place) continue;
-        for (size_t i = 0; i < homes_.size(); ++i) {
-            std::memcpy(static_cast<char*>(pinned->weights[i]->data) + pinned->offset(i, place), homes_[i][expert].data, ggml_nbytes(&homes_[i][expert]));
-        }
-        pinned_place_[expert] = place++;
+        if (vram_place_[expert] == no_place) in_ram.push_back(expert);
     }
-    free_pinned_.push_back(place);
+    copy_in_parts(in_ram.size(), in_ram.size() * expert_bytes(), [&](size_t begin, size_t end) {
+        for (size_t place = begin; place < end; ++place) {
+            for (size_t i = 0; i < homes_.size(); ++i) {
+                const ggml_tensor& home = homes_[i][in_ram[place]];
+                std::memcpy(static_cast<char*>(pinned->weights[i]->data) + pinned->offset(i, static_cast<int32_t>(place)), home.data, ggml_nbytes(&home));
+            }
+        }
+    });
+    for (size_t place = 0; place < in_ram.size(); ++place) pinned_place_[in_ram[place]] = static_cast<int32_t>(place);
+    free_pinned_.push_back(static_cast<int32_t>(in_ram.size()));
     pinned_ = std::move(pinned);
     for (size_t expert = 0; expert < experts(); ++expert) set_home(expert);
     return true;

@@ -4,7 +4,8 @@
 #include <ggml-impl.h>
 
 #include <algorithm>
-#include <cstring>
+
+#include "device/copy_rows.h"
 
 namespace nmos {
 
@@ -88,9 +89,7 @@ bool NetworkShare::move_into(ggml_backend_buffer_type_t type) {
     for (size_t i = 0; i < room->weights.size(); ++i) {
         const ggml_tensor* const weight = weights().all()[i];
         const size_t row = ggml_row_size(weight->type, weight->ne[0]);
-        const auto* const from = static_cast<const char*>(weight->data);
-        auto* const to = static_cast<char*>(room->weights[i]->data);
-        for (size_t r = 0; r < static_cast<size_t>(weight->ne[1]); ++r) std::memcpy(to + r * row, from + r * weight->nb[1], row);
+        copy_rows(static_cast<char*>(room->weights[i]->data), row, static_cast<const char*>(weight->data), weight->nb[1], row, static_cast<size_t>(weight->ne[1]));
     }
     move_to(std::move(*room));
     return true;
