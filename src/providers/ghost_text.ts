@@ -171,6 +171,11 @@ export class GhostText {
     this.source.cancel();
   }
 
+  /** Whether text of it may be on the screen. */
+  get isShown(): boolean {
+    return this.shown !== undefined;
+  }
+
   /** Another model or length would suggest something else. */
   forget(): void {
     this.source.cancel();

@@ -127,10 +127,13 @@ export function registerInlineCompletion(
   );
   stack.add(
     toggle.onChanged(() => {
+      const { isShown } = ghost;
       ghost.forget();
       last = undefined;
-      const document = vscode.window.activeTextEditor?.document;
-      if (toggle.availability(document) !== "on") ghost.cancel();
+      if (toggle.availability(vscode.window.activeTextEditor?.document) === "on") return;
+      ghost.cancel();
+      // VS Code would keep it until the next key.
+      if (isShown) void vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
     }),
   );
   return {

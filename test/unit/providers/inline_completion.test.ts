@@ -383,6 +383,18 @@ describe("the ghost text provider", () => {
     expect(bench.asked[0]).toMatchObject({ repository: "ws", path: "nb/a.ipynb" });
   });
 
+  test.each<[availability: string, isShown: boolean, hidden: number]>([
+    ["off", true, 1],
+    ["snoozed", true, 1],
+    ["on", true, 0],
+    ["off", false, 0],
+  ])("%s, with ghost text on the screen: %s, hides so many: %d", async (availability, isShown, hidden) => {
+    if (isShown) await bench.at("a|");
+    bench.availability = availability;
+    bench.switched.fire(undefined);
+    expect(fake.executed.filter((id) => id === "editor.action.inlineSuggest.hide").length).toBe(hidden);
+  });
+
   test("asked for by hand it works while snoozed, but not while off", async () => {
     bench.availability = "snoozed";
     expect(await bench.at("a|")).toBeDefined();
