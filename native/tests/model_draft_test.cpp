@@ -209,6 +209,16 @@ TEST(model_draft, "a draft model that is as slow as the main one is not asked") 
     expect_equal(passes, 2u);  // to find out how slow it is
 }
 
+TEST(model_draft, "finding out what a pass over the draft model takes tells nothing of its guesses") {
+    Pair pair(small_model_path());
+    const auto session = pair.draft_session();
+    const auto promised = [&] { return pair.small.model->speculation().control.forecast({}, 15, 0.1, same_costs(1)); };
+    const double before = promised();
+    auto request = pair.request(prompts[0], [&](DecodeOptions& decode) { decode.draft = session; });
+    expect(run(pair.small, pair.small.session(), request).speculation.draft_passes > 0, "a pass over the draft model");
+    expect(std::abs(promised() - before) < 1e-9, show(before) + " as before, got " + show(promised()));
+}
+
 TEST(model_draft, "choosing a token is a part of what a guess costs") {
     Pair pair(small_model_path());
     const auto draft_session = pair.draft_session();

@@ -69,6 +69,16 @@ TEST(speculative, "guesses what came behind the same text before") {
     check_draft("1abcX2abcY3", "abc", "Y3abc", 3);
 }
 
+TEST(speculative, "a draft model is tried where two tokens take almost as long as four, and sixteen hardly longer") {
+    // A model larger than the card that a smaller one lies on.
+    constexpr std::array<double, widest_verification> seconds{1, 1.74, 1.93, 2.12, 2.18, 2.23, 2.29, 2.35, 2.48, 2.62, 2.75, 2.89, 3.03, 3.16, 3.3, 3.43};
+    PassCosts costs;
+    for (uint32_t width = 1; width <= widest_verification; ++width) observe(costs, width, seconds[width - 1]);
+    const double promised = DraftControl().forecast({}, widest_verification - 1, 0.12, costs);
+    expect(promised > 1.1, "a gain that is worth trying, got " + show(promised));
+    expect(DraftControl().forecast({}, widest_verification - 1, 0.6, costs) < least_gain, "none where its passes are dear");
+}
+
 TEST(speculative, "goes on in the text that is being rewritten behind a difference") {
     const std::string source = "let first = second + third; return first;";
     check_draft(source, "let first = secand", " + thi", 0);

@@ -124,8 +124,8 @@ void Speculator::draft_from_model() {
         // With the whole request, or because the session is wanted back.
         drop_model();
     } else if (!known) {
-        // That was to find out what a pass costs.
-        finish_model_draft();
+        // That was to find out what a pass costs, and says nothing of what it would have brought.
+        end_model_draft();
     } else if (from_model_->ready()) {
         const auto begin = Clock::now();
         const auto drafted = from_model_->draft(*rehearsal_);
@@ -150,6 +150,10 @@ void Speculator::finish_model_draft() {
     DraftControl::Choice choice = learned_.control.best(draft_, learned_.costs, static_cast<double>(draft_.size()) * price(), most_, before_);
     draft_.cut(choice.length);
     draft_.leaves = std::move(choice.leaves);
+    end_model_draft();
+}
+
+void Speculator::end_model_draft() {
     from_model_->forget_draft();
     rehearsal_.reset();
     ready_ = true;

@@ -80,6 +80,7 @@ class Speculator {
     bool is_leaf(llama_token token) const;
     void draft_from_model();
     void finish_model_draft();
+    void end_model_draft();
     void drop_model();
     double price() const;
 

@@ -15,7 +15,7 @@ constexpr double half_life = 200;
 constexpr double decay_by_declining = 0.005;
 
 // Of tokens of draft models, until verifications tell: that they are right, as if seen so often.
-constexpr double assumed_of_model = 0.7;
+constexpr double assumed_of_model = 0.8;
 constexpr double assumed_tries = 4;
 
 // Calls `consider` with the number of leaves and the tokens that are expected with them, for none, one, and so on.
