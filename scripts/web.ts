@@ -29,7 +29,7 @@ async function serve(): Promise<void> {
   const server = await WorkbenchServer.start({
     codeServer,
     directory,
-    vsix: path,
+    vsixFiles: [path],
     settings: {},
     // The user's own home, for the models and the engine host that other windows use; but no file of code-server in it.
     env: { HOME: homedir(), CODE_SERVER_CONFIG: join(directory, "config.yaml") },

@@ -12,7 +12,8 @@ export interface WorkbenchServerOptions {
   codeServer: CodeServer;
   /** Existing folder for everything the server writes: profile, extensions, home directory, log. */
   directory: string;
-  vsix: string;
+  /** Of what is installed into the profile. */
+  vsixFiles: readonly string[];
   /** Settings of a new profile beside those for a quiet start; a profile that is there keeps its own. */
   settings: Readonly<Record<string, unknown>>;
   /** Added to the environment of the server and so of the extension host. */
@@ -63,7 +64,7 @@ export class WorkbenchServer {
     });
   }
 
-  /** Installs the extension into the profile and starts a server on a free port of this machine only. */
+  /** Installs the extensions into the profile and starts a server on a free port of this machine only. */
   static async start(options: WorkbenchServerOptions): Promise<WorkbenchServer> {
     const { codeServer, directory } = options;
     const userData = join(directory, "user-data");
@@ -83,9 +84,9 @@ export class WorkbenchServer {
     }
     mkdirSync(home, { recursive: true });
 
-    const install = [codeServer.entry, ...profile, "--install-extension", options.vsix];
-    const status = await tryCommand(codeServer.node, install, { env });
-    if (status !== 0) throw new Error(`${options.vsix} could not be installed (status ${status})`);
+    const wanted = options.vsixFiles.flatMap((file) => ["--install-extension", file]);
+    const status = await tryCommand(codeServer.node, [codeServer.entry, ...profile, ...wanted], { env });
+    if (status !== 0) throw new Error(`${options.vsixFiles.join(" or ")} could not be installed (status ${status})`);
 
     const logFile = join(directory, "code-server.log");
     const child = spawn(

@@ -25,6 +25,8 @@ export interface ProductOptions {
   /** Added to the environment of the extension hosts. */
   env?: Record<string, string>;
   inHostTests?: boolean;
+  /** VSIX files of extensions beside the product. */
+  otherExtensions?: readonly string[];
 }
 
 /** The packaged extension in a fresh profile of a real VS Code, with a real model, and a browser to use it with. */
@@ -37,13 +39,14 @@ export class Product {
     private readonly browser: Browser,
   ) {}
 
-  static async start({ files, settings, env, inHostTests = false }: ProductOptions): Promise<Product> {
+  static async start(options: ProductOptions): Promise<Product> {
+    const { files, settings, env, inHostTests = false, otherExtensions = [] } = options;
     const scratch = mkdtempSync(join(tmpdir(), "nmos-e2e-"));
     writeFiles(join(scratch, "workspace"), files);
     const server = await WorkbenchServer.start({
       codeServer: await ensureCodeServer(),
       directory: scratch,
-      vsix: resolve(`artifacts/nmos-${hostPlatform}.vsix`),
+      vsixFiles: [resolve(`artifacts/nmos-${hostPlatform}.vsix`), ...otherExtensions],
       settings: { ...suiteSettings(), "editor.fontSize": 15, "files.autoSave": "off", ...settings },
       env: { NMOS_HOME: join(scratch, "nmos"), ...env },
       inHostTests,
