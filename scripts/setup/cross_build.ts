@@ -60,7 +60,7 @@ export async function crossBuildAddon(platform: string): Promise<string> {
   const buildDirectory = join("build", platform);
   const addon = join(buildDirectory, "nmos.node");
   const { defines, libraries } = await prepare(platform, buildDirectory);
-  await buildWithCmake(buildDirectory, { ...defines, NMOS_NAPI_INCLUDE: include_dir });
+  await buildWithCmake(buildDirectory, defines, "--target", "nmos_addon");
   if (platform === windowsPlatform) checkWindowsAddon(addon, readdirSync(libraries));
   return addon;
 }
@@ -68,9 +68,10 @@ export async function crossBuildAddon(platform: string): Promise<string> {
 /** Builds the core's own tests for Windows, to run under Wine. Throws as `crossBuild`. */
 export async function crossBuildCoreTests(): Promise<{ program: string; libraries: string }> {
   await ensureCompiler(targetOf(windowsPlatform));
-  const buildDirectory = join("build", `${windowsPlatform}-tests`);
+  // That of the addon: they share the core.
+  const buildDirectory = join("build", windowsPlatform);
   const { defines, libraries } = await prepare(windowsPlatform, buildDirectory);
-  await buildWithCmake(buildDirectory, { ...defines, NMOS_CROSS_TESTS: "ON" }, "--target", "nmos_core_tests");
+  await buildWithCmake(buildDirectory, defines, "--target", "nmos_core_tests");
   return { program: resolve(buildDirectory, "native", "tests", "nmos_core_tests.exe"), libraries };
 }
 
@@ -85,6 +86,7 @@ async function prepare(platform: string, buildDirectory: string) {
     NMOS_LLAMA_SOURCES: sources,
     NMOS_LIBRARIES: libraries,
     NMOS_IMPORT_LIBS: resolve(importLibraries),
+    NMOS_NAPI_INCLUDE: include_dir,
   };
   return { defines, libraries };
 }
