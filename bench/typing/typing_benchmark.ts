@@ -91,7 +91,8 @@ async function runTyping({ quick, stops, log }: BenchmarkContext): Promise<Bench
       ...keyRows(withControl, "the extension that computes nothing"),
       ...paintRows(on, off, "ghost text off"),
       ...paintRows(on, withControl, "ghost text that nothing computes"),
-      ...stallRows(on, off), ...ownRows(on, log),
+      ...stallRows(on, off),
+      ...ownRows(on, log),
     ],
     versions: { "llama.cpp": pins.llamaCpp.version, "code-server": e2e.dependencies["code-server"] },
   };
@@ -146,7 +147,10 @@ class Session {
   private async switchTo(mode: Mode): Promise<void> {
     const folder = join(this.window.folder, ".vscode");
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "settings.json"), JSON.stringify({ "nmos.completion.enabled": mode === "on", "nmosControl.enabled": mode === "control" }));
+    writeFileSync(
+      join(folder, "settings.json"),
+      JSON.stringify({ "nmos.completion.enabled": mode === "on", "nmosControl.enabled": mode === "control" }),
+    );
     await this.window.statusBarItem("NMOS: off").waitFor({ state: mode === "on" ? "detached" : "visible" });
     await delay(1000);
     // What another extension than NMOS shows stays until something happens in the editor.
