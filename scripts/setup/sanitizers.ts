@@ -9,9 +9,12 @@ import type { StepResult } from "./steps";
 /** As NMOS_SANITIZER of CMakeLists.txt names them. */
 export type Sanitizer = "address" | "thread";
 
+/** The same code over more prompts. */
+const morePrompts = "exact_passes: .*(second|last) third of the prompts";
+
 /** One thread computes: there is no race to find. */
 const singleThreaded =
-  "(agreement|expert_placement|kv_choice|kv_type|model_profile|placement|sampler|several_cards|shortfall|slow_passes|speculative|text_stream|unit_plan|vocabulary): ";
+  "(agreement|draft_control|expert_placement|kv_choice|kv_type|model_profile|pass_costs|placement|sampler|several_cards|shortfall|slow_passes|text_drafters|text_stream|unit_plan|vocabulary): ";
 
 const suppressions = resolve("native/tests/tsan_suppressions.txt");
 
@@ -19,8 +22,7 @@ const runs: Record<Sanitizer, CtestOptions> = {
   address: {
     // Half a minute and more of arithmetic, on thousands of random plans or of a model of half a billion parameters; the other
     // tests of the areas remain.
-    without:
-      "^(unit_plan: (never exceeds the budget|is not slower with more memory)|kv_choice: is (never|not)|shortfall: is true|agreement: the model of ghost text)",
+    without: `^((several_cards|unit_plan): (never exceeds the budget|is not slower with more memory)|kv_choice: is (never|not)|shortfall: is true|agreement: the model of ghost text|${morePrompts})`,
     env: {
       ASAN_OPTIONS: "halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
       UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
@@ -30,7 +32,7 @@ const runs: Record<Sanitizer, CtestOptions> = {
     // Beside what has one thread, two tests that take a minute each: of the first, the variants with smaller models remain;
     // of the second, what happens when memory is refused, which the other sanitizers look at. And one in which two of ggml's
     // threads compute, of whose order nothing is seen.
-    without: `^(${singleThreaded}|placed_model: (goes on with the processor's text, whatever the plan$|survives a refusal)|exact_passes: answers that two threads)`,
+    without: `^(${singleThreaded}|placed_model: (goes on with the processor's text, whatever the plan$|survives a refusal)|exact_passes: answers that two threads|${morePrompts})`,
     env: {
       // Comparing strings is most of what llama.cpp does while it loads a vocabulary, and of no interest here.
       TSAN_OPTIONS: `halt_on_error=1:second_deadlock_stack=1:intercept_strlen=0:intercept_memcmp=0:suppressions='${suppressions}'`,
