@@ -29,10 +29,10 @@ const runs: Record<Sanitizer, CtestOptions> = {
     },
   },
   thread: {
-    // Beside what has one thread, two tests that take a minute each: of the first, the variants with smaller models remain;
-    // of the second, what happens when memory is refused, which the other sanitizers look at. And one in which two of ggml's
-    // threads compute, of whose order nothing is seen.
-    without: `^(${singleThreaded}|placed_model: (goes on with the processor's text, whatever the plan$|survives a refusal)|exact_passes: answers that two threads|${morePrompts})`,
+    // Beside what has one thread, three tests that take minutes: of the first, the variants with smaller models remain; of the
+    // second, what happens when memory is refused, which the other sanitizers look at; the third measures a card beside an answer,
+    // as the other sanitizers have it do. And one in which two of ggml's threads compute, of whose order nothing is seen.
+    without: `^(${singleThreaded}|placed_model: (goes on with the processor's text, whatever the plan$|survives a refusal)|measured_device: is measured again with the next load|exact_passes: answers that two threads|${morePrompts})`,
     env: {
       // Comparing strings is most of what llama.cpp does while it loads a vocabulary, and of no interest here.
       TSAN_OPTIONS: `halt_on_error=1:second_deadlock_stack=1:intercept_strlen=0:intercept_memcmp=0:suppressions='${suppressions}'`,
