@@ -1,8 +1,6 @@
-import { writeFileSync } from "node:fs";
-import { buffer } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { ZipFile } from "yazl";
+import { writeVsix } from "../../test/electron/write_vsix";
 
 const manifest = {
   publisher: "nmos-bench",
@@ -15,7 +13,9 @@ const manifest = {
 
 /** Writes a VSIX of `control_extension.ts`. It suggests while the setting `nmosControl.enabled` is true. */
 export async function writeControlExtension(path: string): Promise<void> {
-  const { outputFiles } = await build({
+  const {
+    outputFiles: [bundle],
+  } = await build({
     entryPoints: [fileURLToPath(new URL("control_extension.ts", import.meta.url))],
     write: false,
     bundle: true,
@@ -25,9 +25,6 @@ export async function writeControlExtension(path: string): Promise<void> {
     external: ["vscode"],
     logLevel: "warning",
   });
-  const zip = new ZipFile();
-  zip.addBuffer(Buffer.from(JSON.stringify(manifest)), "extension/package.json");
-  for (const { contents } of outputFiles) zip.addBuffer(Buffer.from(contents), `extension/${manifest.main}`);
-  zip.end();
-  writeFileSync(path, await buffer(zip.outputStream));
+  if (!bundle) throw new Error("expected esbuild to bundle the control extension");
+  await writeVsix(path, manifest, { [manifest.main]: bundle.contents });
 }
