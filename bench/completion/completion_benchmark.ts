@@ -3,9 +3,12 @@
  * context was computed ahead) and at once, by llama-server with the request of llama.vscode, and with the usual prompt
  * (prefix, suffix, middle) alone.
  */
+import { setTimeout } from "node:timers/promises";
 import pins from "../../native/engine_libraries.json";
 import { ensureModel } from "../../scripts/fetch_model";
 import { ensureLlamaTool } from "../../scripts/setup/llama_tools";
+import type { ConfigurableEngineClient } from "../../src/engine/client/create_engine_client";
+import type { CompletionPrefillParams } from "../../src/shared/completion";
 import type { Benchmark, BenchmarkContext, BenchmarkResult } from "../benchmark";
 import { physicalCores } from "../harness/machine";
 import { plainRow, singleRow, type Row } from "../harness/report";
@@ -16,6 +19,10 @@ import { startEngine, type EngineUnderTest } from "../stack/engine_under_test";
 import { matchedShare, readCases, type CompletionCase } from "./cases";
 
 const contextLength = 8192;
+
+/** Milliseconds. */
+const longestPause = 120_000;
+const pauseSteps = 500;
 
 interface Subject {
   model: string;
@@ -100,13 +107,30 @@ async function runCompletion(
 function nmos({ client }: EngineUnderTest, ref: string, afterPause: boolean): System {
   return async ({ file, prefix, suffix }) => {
     const place = { model: ref, path: file, languageId: "typescript", prefix, suffix, extracts: [], maxTokens: 96 };
-    if (afterPause) await client.request("completion/prefill", { ...place, reach: "whole", load: true });
+    if (afterPause) await pause(client, place);
     const { value, milliseconds } = await timed(() =>
       client.request("completion/complete", { ...place, lines: "single" }),
     );
     const { text, usage } = value;
     return { text, milliseconds, computedTokens: usage.promptTokens - usage.reusedTokens };
   };
+}
+
+/**
+ * So long that the whole context was computed in it: what the host spends on computing ahead is limited, and lines follow
+ * each other faster here than anybody comes to a new place.
+ */
+async function pause(
+  client: ConfigurableEngineClient,
+  place: Omit<CompletionPrefillParams, "reach" | "load">,
+): Promise<void> {
+  const until = performance.now() + longestPause;
+  while (performance.now() < until) {
+    const ahead = await client.request("completion/prefill", { ...place, reach: "whole", load: true });
+    if (ahead?.computedTokens === 0) return;
+    if (!ahead) await setTimeout(pauseSteps);
+  }
+  throw new Error(`expected the context of ${place.path} to be computed in ${String(longestPause)} ms`);
 }
 
 function infill(server: LlamaServer): System {
