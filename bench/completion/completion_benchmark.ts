@@ -127,8 +127,8 @@ async function pause(
   const until = performance.now() + longestPause;
   while (performance.now() < until) {
     const ahead = await client.request("completion/prefill", { ...place, reach: "whole", load: true });
-    if (ahead?.computedTokens === 0) return;
-    if (!ahead) await setTimeout(pauseSteps);
+    if (ahead && !ahead.cancelled) return;
+    await setTimeout(pauseSteps);
   }
   throw new Error(`expected the context of ${place.path} to be computed in ${String(longestPause)} ms`);
 }

@@ -30,5 +30,13 @@ export interface Usage extends Guesses {
   decodePasses: number;
 }
 
-/** What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. */
-export type AheadResult = { promptTokens: number; computedTokens: number; computeMs: number } | null;
+/**
+ * What computing ahead came to; null: the model is not in memory, or energy or the processor is to be spared. Cancelled is what
+ * was called off, and what the time for computing ahead was used up by, before all was there.
+ */
+export type AheadResult = {
+  promptTokens: number;
+  computedTokens: number;
+  computeMs: number;
+  cancelled: boolean;
+} | null;

@@ -50,7 +50,7 @@ export async function prefillChat(
   const { budget } = lengths(model, maxTokens);
   const kept = await asAnswered(model, checked(messages), budget);
   const last = kept.at(-1);
-  if (!last) return { promptTokens: 0, computedTokens: 0, computeMs: 0 };
+  if (!last) return { promptTokens: 0, computedTokens: 0, computeMs: 0, cancelled: false };
   const now = await tokensOf(model, kept, false);
   const goingOn = await tokensOf(model, [...kept.slice(0, -1), { ...last, content: `${last.content}…` }], false);
   const differs = now.findIndex((token, index) => token !== goingOn[index]);

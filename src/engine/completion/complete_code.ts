@@ -110,7 +110,7 @@ type Ahead = NonNullable<AheadResult>;
 /** Tokens that are computed while the user types. */
 const fewTokens = 16;
 
-const nothingAhead: Ahead = { promptTokens: 0, computedTokens: 0, computeMs: 0 };
+const nothingAhead: Ahead = { promptTokens: 0, computedTokens: 0, computeMs: 0, cancelled: false };
 
 /**
  * Computes the KV cache for a suggestion at a cursor ahead. The whole context takes seconds where there is nothing of it yet: what
@@ -132,18 +132,19 @@ export async function prefillCompletion(
   if (atOnce.tokens.length === 0) return nothingAhead;
   if (typed) return missing > fewTokens ? { ...nothingAhead, promptTokens: atOnce.tokens.length } : prefill(atOnce);
   const first = atOnce.brief && missing > 0 ? await prefill(atOnce) : nothingAhead;
-  if (signal.aborted) return first;
+  if (signal.aborted) return { ...first, cancelled: true };
   const whole = await wholePrompt(model, place);
   const rest = await prefill(whole);
   return {
     promptTokens: rest.promptTokens,
     computedTokens: first.computedTokens + rest.computedTokens,
     computeMs: first.computeMs + rest.computeMs,
+    cancelled: rest.cancelled,
   };
 }
 
-export function aheadResult({ promptTokens, computedTokens, computeMs }: PrefillResult): Ahead {
-  return { promptTokens, computedTokens, computeMs };
+export function aheadResult({ promptTokens, computedTokens, computeMs, cancelled }: PrefillResult): Ahead {
+  return { promptTokens, computedTokens, computeMs, cancelled };
 }
 
 /** Of several lines the last one goes: accepting half a statement makes work. */

@@ -127,7 +127,7 @@ test("a prefill has the lowest priority and begins as the answer's prompt does",
   const fake = model(4096);
   const cost = await prefillChat(fake, { messages: [question] }, { signal: new AbortController().signal });
   expect(fake.calls).toMatchObject([{ prompt: "uhi", priority: "warm" }]);
-  expect(cost).toEqual({ promptTokens: 3, computedTokens: 1, computeMs: 2 });
+  expect(cost).toEqual({ promptTokens: 3, computedTokens: 1, computeMs: 2, cancelled: false });
 });
 
 describe("what of a conversation is computed ahead", () => {

@@ -216,10 +216,17 @@ describe("what is computed ahead of a suggestion", () => {
     expect(result.computedTokens).toBeGreaterThan(whole?.length ?? 0);
   });
 
+  test.each(["let a = f", "let a = 1;\n".repeat(100)])("says that it was called off: %#", async (prefix) => {
+    const fake = model("");
+    fake.prefillSpeed = 0.1;
+    const params = { ...place, prefix, reach: "whole", load: true } as const;
+    expect(await prefillCompletion(fake, params, { signal: AbortSignal.abort() })).toMatchObject({ cancelled: true });
+  });
+
   test("the whole context, at the lowest priority, as the suggestion will ask for it", async () => {
     const { result, call } = await ahead(model(""), "let a = f", "whole");
     expect(call).toMatchObject({ prompt: "<P><S>\nz<M>let a =", priority: "warm" });
-    expect(result).toEqual({ promptTokens: 18, computedTokens: 16, computeMs: 2 });
+    expect(result).toEqual({ promptTokens: 18, computedTokens: 16, computeMs: 2, cancelled: false });
   });
 
   test("a typed token, when the rest is there", async () => {
@@ -240,6 +247,6 @@ describe("what is computed ahead of a suggestion", () => {
   test("nothing while the user types where much is missing", async () => {
     const { result, call } = await ahead(model(""), "let a = f", "typed");
     expect(call).toBeUndefined();
-    expect(result).toEqual({ promptTokens: 18, computedTokens: 0, computeMs: 0 });
+    expect(result).toEqual({ promptTokens: 18, computedTokens: 0, computeMs: 0, cancelled: false });
   });
 });

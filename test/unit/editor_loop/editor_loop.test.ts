@@ -76,7 +76,7 @@ class Bench {
   }
 
   async finished(): Promise<void> {
-    for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, computeMs: 5 });
+    for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, computeMs: 5, cancelled: false });
     this.finish = [];
     await settle();
   }

@@ -22,7 +22,7 @@ function start(): void {
       const { reach, load, prefix, suffix, model, mainModel } = params;
       if (method === "completion/prefillCheck") asked.push(`for ${mainModel} to check ${model}: ${prefix}|${suffix}`);
       else asked.push(`${reach}${load ? ", loading" : ""}: ${prefix}|${suffix}`);
-      return Promise.resolve({ promptTokens: 9, computedTokens: 1, computeMs: 1 });
+      return Promise.resolve({ promptTokens: 9, computedTokens: 1, computeMs: 1, cancelled: false });
     },
   };
   const view: unknown = {
