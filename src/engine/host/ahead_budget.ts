@@ -5,6 +5,12 @@ const share = 0.25;
 const most = 30_000;
 
 /**
+ * Milliseconds; with less nothing is begun. The step that the time is up in is lost, and steps take up to a quarter of that: a
+ * model that takes longer for one than there is would spend all the time on steps that are lost.
+ */
+const least = 1_000;
+
+/**
  * How much may be computed ahead: what nobody asked for must not keep the processor, or the fan, running all the time.
  * Times are in milliseconds.
  */
@@ -13,11 +19,11 @@ export class AheadBudget {
 
   constructor(private filledAt: number) {}
 
-  /** 0 or less: nothing. */
+  /** What may be spent now; 0: nothing. */
   left(now: number): number {
     this.available = Math.min(most, this.available + (now - this.filledAt) * share);
     this.filledAt = now;
-    return this.available;
+    return this.available < least ? 0 : this.available;
   }
 
   spend(milliseconds: number): void {

@@ -296,7 +296,7 @@ export class EngineService {
     timeOf: (result: T) => number,
   ): Promise<T | null> {
     const left = budget.left(performance.now());
-    if (left <= 0 || !this.mayComputeAhead()) return null;
+    if (left === 0 || !this.mayComputeAhead()) return null;
     if (!mayLoad) {
       const model = await this.loadedModel(choice, role);
       // One that gave memory back is left in peace unless somebody is at it.
