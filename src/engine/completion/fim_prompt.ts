@@ -40,8 +40,8 @@ const longestKept = 1.5;
 /**
  * The prompt for the text at a cursor. The text before the cursor stands at the very end: a typed character then appends to
  * the prompt instead of moving the suffix, and the KV cache of all the rest stays valid. Measured on Qwen2.5-Coder 0.5B
- * together with token healing this also doubles the exact matches of the usual layout; the 1.5B has no more of them than
- * with that one (28 and 31 lines of 50, `npm run bench -- completion-1.5b`). A model that was not trained to fill in goes on
+ * together with token healing this also doubles the exact matches of the usual layout; the 1.5B has as many with either
+ * (31 lines of 50, `npm run bench -- completion-1.5b`). A model that was not trained to fill in goes on
  * from the text before the cursor and knows nothing of what is behind it.
  */
 export function fimPrompt(
