@@ -76,7 +76,8 @@ class Bench {
   }
 
   async finished(): Promise<void> {
-    for (const resolve of this.finish) resolve({ promptTokens: 10, computedTokens: 10, computeMs: 5, cancelled: false });
+    for (const resolve of this.finish)
+      resolve({ promptTokens: 10, computedTokens: 10, computeMs: 5, cancelled: false });
     this.finish = [];
     await settle();
   }
