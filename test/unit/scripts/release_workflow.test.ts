@@ -38,12 +38,19 @@ it("tries the product in VS Code itself wherever there is a display, before it i
   const steps = workflow.split(/\n {6}- /);
   const [inCode, plain, packaged] = [
     "--only electron --no-skips",
-    "npm test -- --no-skips",
+    "run.mjs test --no-skips",
     "artifacts/nmos-${{ matrix.target }}.vsix",
   ].map((part) => steps.findIndex((step) => step.includes(part)));
   expect([plain, inCode, packaged].toSorted((a = 0, b = 0) => a - b)).toEqual([plain, inCode, packaged]);
   expect(steps[inCode ?? -1]).toMatch(/^if: \$\{\{ !matrix\.container \}\}\n/);
   expect(workflow.match(/machine: (windows|macos)-\w+\n(?! {12}container)/g)).toHaveLength(2);
+});
+
+it("gives options to no command through npm where PowerShell may run it", () => {
+  const [job = ""] = workflow.split(/\n {2}(?=\w+:\n)/).filter((one) => one.startsWith("package:\n"));
+  expect(job).toContain("- target: win32-x64\n");
+  expect(job.match(/node scripts\/run\.mjs (test|package) --/g)).toHaveLength(3);
+  expect(job).not.toMatch(/run: npm .* -- /);
 });
 
 it("publishes in the marketplace what a published release holds that is no pre-release, and only then", () => {
@@ -73,7 +80,7 @@ it("takes actions by their full hash, with the version beside it", () => {
 });
 
 it("runs commands that package.json has", () => {
-  const scripts = [...new Set(all(/npm (?:run )?(test|package|[a-z]+) -- /g))];
+  const scripts = [...new Set(all(/run: (?:npm (?:run )?|node scripts\/run\.mjs )(?!ci )([a-z]+) (?:-- )?--/g))];
   expect(scripts).toEqual(["package", "test"]);
   expect(Object.keys(manifest.scripts)).toEqual(expect.arrayContaining(scripts));
 });
