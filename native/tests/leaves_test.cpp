@@ -86,17 +86,22 @@ void check_cache(const std::shared_ptr<Session>& session, const Tokens& prompt, 
     expect_equal(cached, first(text, cached.size()), at);
 }
 
-// The row must be that of a session that never held anything but the text. Passes of other widths add in another order behind some
-// hundred tokens, so equal means nearly equal: logits differ by 0.1 then, in the mean, and by several among each other.
+// The row must be that of a session that never held anything but the text. Wide passes round in another way than narrow ones, and
+// behind some hundred tokens logits differ by 0.3 then, in the mean: so that session reads narrowly, too. On most processors nothing
+// is left of the difference; logits of other tokens differ by several.
 void check_row(const Held& fresh, const Held& session, size_t row, const Tokens& text, Location at = Location::here()) {
-    expect(fresh->compute(text, 1), "a pass that nobody cancels to end", at);
+    constexpr size_t narrow = 16;
+    for (size_t done = 0; done < text.size(); done += narrow) {
+        const auto next = std::span(text).subspan(done, std::min(narrow, text.size() - done));
+        expect(fresh->compute(next, 1), "a pass that nobody cancels to end", at);
+    }
     const size_t count = fresh->model().vocabulary().size();
     const float* const expected = fresh->logits();
     const float* const actual = session->logits(row);
     double squares = 0;
     for (size_t i = 0; i < count; ++i) squares += (actual[i] - expected[i]) * (actual[i] - expected[i]);
     const double difference = std::sqrt(squares / static_cast<double>(count));
-    expect(difference < 0.3, "the logits behind these tokens, got some that differ by " + show(difference), at);
+    expect(difference < 0.2, "the logits behind these tokens, got some that differ by " + show(difference), at);
 }
 
 void check_row(SmallModel& small, const Held& session, size_t row, const Tokens& text, Location at = Location::here()) {
