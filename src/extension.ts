@@ -68,7 +68,7 @@ export function activate(context: vscode.ExtensionContext): void {
   stack.add(registerModelCommands(engine));
   stack.add(registerQuantiseModel(engine));
   stack.add(registerPackCommands(engine, view));
-  stack.add(registerEngineCommands(engine));
+  stack.add(registerEngineCommands(engine, view));
   stack.add(registerCheckMachine(engine));
   stack.add(registerMemoryView(context, engine));
   stack.add(registerEditorCommands(chat));

@@ -5,11 +5,12 @@ import { DisposableStack, type Disposable } from "../shared/disposable";
 import type { SelfTestStep } from "../shared/machine_report";
 import type { ModelChoice, ModelRole } from "../shared/models";
 import { withAbortSignal } from "./abort_signal";
+import type { EngineView } from "./engine_view";
 import { formatBytes } from "./model_text";
 import { registerCommand } from "./report_failure";
 
 /** Unload, restart, open the log, run the self-test. */
-export function registerEngineCommands(engine: EngineClient): Disposable {
+export function registerEngineCommands(engine: EngineClient, view: EngineView): Disposable {
   const stack = new DisposableStack();
   const output = stack.add(vscode.window.createOutputChannel("NMOS Self-Test"));
 
@@ -23,6 +24,7 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   );
   stack.add(
     registerCommand("nmos.restartEngine", "The engine did not restart", async () => {
+      if (view.status?.quantising && !(await isQuantisationGivenUp())) return;
       const ended = await engine.endHost();
       const { library } = await engine.request("engine/status", { startEngine: true });
       void vscode.window.showInformationMessage(`The engine ${ended ? "restarted" : "started"} (${library}).`);
@@ -35,6 +37,13 @@ export function registerEngineCommands(engine: EngineClient): Disposable {
   );
   stack.add(registerCommand("nmos.selfTest", "The self-test did not run", () => runSelfTest(engine, output)));
   return stack;
+}
+
+async function isQuantisationGivenUp(): Promise<boolean> {
+  const restart = "Restart Engine";
+  const detail = "What is done of it would be lost.";
+  const text = "A model is being quantised. Restart the engine all the same?";
+  return (await vscode.window.showWarningMessage(text, { modal: true, detail }, restart)) === restart;
 }
 
 async function runSelfTest(engine: EngineClient, output: vscode.OutputChannel): Promise<void> {

@@ -140,7 +140,7 @@ function showProgress(title: string, install: Install): Thenable<boolean> {
   );
 }
 
-/** An engine without models and downloads is started anew at once, because nobody notices. */
+/** An engine without models, downloads and a quantisation is started anew at once, because nobody notices. */
 async function takeEffect(engine: EngineClient, done: string, result: PackInstalled | undefined): Promise<void> {
   if (!result?.needsRestart) {
     void vscode.window.showInformationMessage(done);
@@ -157,8 +157,8 @@ async function takeEffect(engine: EngineClient, done: string, result: PackInstal
 }
 
 async function isIdle(engine: EngineClient): Promise<boolean> {
-  const { models, loading } = await engine.request("engine/status", { startEngine: false });
-  if (models.length > 0 || loading.length > 0) return false;
+  const { models, loading, quantising } = await engine.request("engine/status", { startEngine: false });
+  if (models.length > 0 || loading.length > 0 || quantising) return false;
   const { packs } = await engine.request("packs/list", null);
   return ![...packs, ...(await engine.request("models/list", null))].some(({ downloading }) => downloading);
 }

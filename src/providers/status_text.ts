@@ -96,7 +96,7 @@ function computersOf(placement: Placement): string {
 /** What the card does not do, or not yet, although CUDA is installed or it is there, and what became of its memory. */
 function graphicsNotes(status: EngineStatus | undefined): string[] {
   if (!status) return [];
-  const unused = status.backends.filter(({ name, usable, isMissed }) => !usable && (name === "cuda" || isMissed));
+  const unused = status.backends.filter(({ name, usable, isMissed = name === "cuda" }) => !usable && isMissed);
   const card = status.devices.find(({ kind }) => kind !== "cpu");
   const instead = card ? `${card.name} computes instead` : "the processor computes";
   const fallbacks = unused.map(({ name, reason }) => {

@@ -19,7 +19,7 @@ export interface BackendStatus {
   usable: boolean;
   /** Why it is not usable, else empty. */
   reason: string;
-  /** A card would be used if it were: worth telling who did not ask. */
+  /** Worth telling who did not ask, because a card would use it. Where this is left out, it is of CUDA alone. */
   isMissed?: boolean;
 }
 
@@ -82,6 +82,8 @@ export interface EngineStatus {
   backends: BackendStatus[];
   /** What makes the first answer on a new card or driver take minutes, in a sentence; else empty. */
   preparing: string;
+  /** A model file is being quantised, which takes long and is lost when the host ends. */
+  quantising: boolean;
   memory: { totalBytes: number; availableBytes: number; hostProcessBytes: number };
   models: LoadedModel[];
   loading: { ref: ModelRef; fraction: number }[];

@@ -25,7 +25,7 @@ export interface PackState {
   installed: boolean;
   /** There is one of another version of NMOS, which this engine cannot use. */
   outdated: boolean;
-  /** Bytes of an unfinished download on disk; 0 when there is none. */
+  /** Bytes of a download that was not finished, or not unpacked; 0 when there is none. */
   partialBytes: number;
   downloading: boolean;
   /** False when neither this build nor the settings name an address. */

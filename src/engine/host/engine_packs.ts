@@ -174,10 +174,12 @@ export class EnginePacks {
   /** What the native engine says of its backends, and why one was kept from it. */
   status(backends: readonly NativeBackend[]): BackendStatus[] {
     const left: BackendStatus[] = [];
-    if (this.refusal !== null) left.push({ name: backend, usable: false, reason: this.refusal });
-    const reason = this.vulkan.refusal;
-    const isMissed = this.options.settings().gpu !== "off";
-    if (reason !== null) left.push({ name: vulkanBackend, usable: false, reason, isMissed });
+    const { gpu, cuda } = this.options.settings();
+    const { refusal, vulkan } = this;
+    if (refusal !== null)
+      left.push({ name: backend, usable: false, reason: refusal, isMissed: ![gpu, cuda].includes("off") });
+    if (vulkan.refusal !== null)
+      left.push({ name: vulkanBackend, usable: false, reason: vulkan.refusal, isMissed: gpu !== "off" });
     return [...left, ...backends.map((one) => this.missed(one))];
   }
 
@@ -226,6 +228,8 @@ export class EnginePacks {
 
   /** The user has the engine started anew: what was left out because of crashes is tried again then. */
   restart(): void {
+    const pack = this.store.installed();
+    if (pack && pack.folder !== this.used?.folder) this.trialOf(pack).passed();
     this.vulkan.tryAgain();
   }
 
@@ -294,13 +298,13 @@ export class EnginePacks {
     const { settings, platform } = this.options;
     // Loaded all the same, it would wake the card and take memory of it.
     if (settings().gpu === "off") return "graphics cards were switched off (nmos.engine.gpu) when the engine started";
-    if (settings().cuda === "off") return "it is switched off (nmos.engine.cuda)";
+    if (settings().cuda === "off") return "it was switched off (nmos.engine.cuda) when the engine started";
     if (this.cards && this.cards.length > 0) {
       const { pack: suitable, reason } = choosePack(platform, this.cards, [pack.entry]);
       if (!suitable) return reason;
     }
     if (this.trialOf(pack).begin()) return null;
-    return "the engine ended unexpectedly when it used it. Update the driver, then remove CUDA support and install it again";
+    return "the engine ended unexpectedly when it used it. Update the driver, then run NMOS: Restart Engine to have it tried again";
   }
 
   private tryAgain(): void {

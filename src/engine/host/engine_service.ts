@@ -210,7 +210,11 @@ export class EngineService {
       }),
       "models/planQuantise": ({ path }, { signal }) => this.quantiser.plan(path, signal),
       "models/quantise": async (params, { signal, progress }) => {
-        const result = await this.quantiser.quantise(params, { signal, onProgress: progress });
+        const running = this.quantiser.quantise(params, { signal, onProgress: progress });
+        this.announceStatus();
+        const result = await running.finally(() => {
+          this.announceStatus();
+        });
         this.announceModels();
         return result;
       },
@@ -341,6 +345,7 @@ export class EngineService {
       devices: engine?.devices() ?? [],
       backends: this.packs.status(backends),
       preparing: this.packs.preparing(backends),
+      quantising: this.quantiser.isRunning,
       memory: { totalBytes, availableBytes, hostProcessBytes: processBytes },
       models: this.models.loaded(),
       loading: this.models.loading(),

@@ -11,7 +11,8 @@ import { ensureRoom, writeError, type FreeBytes } from "./disk_space";
 import { sizeOf } from "./download_lock";
 import type { FileProgress } from "./downloader";
 import { readError, type FileSource } from "./file_source";
-import { PartialFile, renamePatiently } from "./partial_file";
+import { renamePatiently } from "./held_file";
+import { PartialFile } from "./partial_file";
 
 /** Where a copy lies until it is complete. */
 function arrivingOf(target: string): string {

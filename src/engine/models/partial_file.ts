@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { open, rename, type FileHandle } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
+import { open, type FileHandle } from "node:fs/promises";
+import { renamePatiently, syncPatiently } from "./held_file";
 
 /** Which file the bytes on disk belong to. */
 export interface PartialState {
@@ -58,38 +58,10 @@ export class PartialFile {
     rmSync(this.statePath, { force: true });
   }
 
-  /** Gives the finished file its name, at once, after its bytes have reached the disk: a power cut must not spoil it. */
+  /** Gives the finished file its name, at once, after its bytes have reached the disk. */
   async complete(): Promise<void> {
-    const file = await open(this.path, "r+");
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await syncPatiently(this.path);
     await renamePatiently(this.path, this.target);
     rmSync(this.statePath, { force: true });
-  }
-}
-
-const usualRenames = 20;
-const heldCodes = new Set(["EPERM", "EACCES", "EBUSY"]);
-
-/**
- * Renames a file that somebody may hold for a moment: on Windows a virus scanner opens every new file, and a file that
- * is open cannot be renamed. Tries for two seconds, unless told to try more often.
- */
-export async function renamePatiently(
-  from: string,
-  to: string,
-  { attempts = usualRenames, pauseMs = 100, renameOnce = rename } = {},
-): Promise<void> {
-  for (let attempt = 1; ; ++attempt) {
-    try {
-      await renameOnce(from, to);
-      return;
-    } catch (thrown) {
-      if (attempt === attempts || !heldCodes.has((thrown as NodeJS.ErrnoException).code ?? "")) throw thrown;
-      await delay(pauseMs);
-    }
   }
 }

@@ -67,7 +67,7 @@ export class PackStore {
       unpackedBytes: entry.archive.unpackedBytes,
       installed: this.folders.find(entry) !== null,
       outdated: this.folders.isOutdated(entry),
-      partialBytes: new PartialFile(this.folders.archiveOf(entry)).size,
+      partialBytes: this.arrivedBytes(entry),
       downloading: this.downloads.has(entry.id),
       downloadable: this.urlOf(entry) !== null,
     }));
@@ -165,7 +165,7 @@ export class PackStore {
           "This build of NMOS names no address to download packs from. Set nmos.download.packMirror, or get the pack and install it from the file.",
         );
       }
-      const missing = sizeBytes - (sizeOf(target) ?? new PartialFile(target).size);
+      const missing = sizeBytes - this.arrivedBytes(entry);
       await ensureRoom(target, missing + unpackedBytes, freeBytes, elsewhere);
       if (sizeOf(target) !== sizeBytes || (await sha256Of(target, { signal })) !== sha256) {
         log(`downloading ${entry.id}`);
@@ -262,6 +262,12 @@ export class PackStore {
       "CHECKSUM_MISMATCH",
       `${path} has the SHA-256 ${sha256} and is no pack of NMOS ${version} for ${platform}; expected ${expected.join(" or ") || "none, there are none for it"}.`,
     );
+  }
+
+  /** Of an archive that was not unpacked, or not even downloaded in full. */
+  private arrivedBytes(entry: PackEntry): number {
+    const target = this.folders.archiveOf(entry);
+    return sizeOf(target) ?? new PartialFile(target).size;
   }
 
   private urlOf(entry: PackEntry): string | null {

@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { text } from "node:stream/consumers";
 import { EngineError } from "../../shared/errors";
 import { ZipArchive } from "../zip_archive";
-import { renamePatiently } from "../models/partial_file";
+import { renamePatiently } from "../models/held_file";
 import { manifestName, parseManifest, type PackFile, type PackManifest } from "./pack_manifest";
 
 export interface UnpackOptions {

@@ -1,7 +1,7 @@
 import { link, open, rm } from "node:fs/promises";
 import { basename, join, dirname, parse } from "node:path";
 import { EngineError } from "../../shared/errors";
-import { renamePatiently } from "../models/partial_file";
+import { patiently, renamePatiently } from "../models/held_file";
 import { removePartial } from "./result_file";
 
 /** A virus scanner that holds a new file lets go soon, and a file system without links never knows any. */
@@ -33,7 +33,7 @@ export async function placeBeside(partial: string, wanted: string, linkOnce = li
 /** False when there is such a file. A link is made only where nothing is; renaming would replace what is there. */
 async function takeName(partial: string, path: string, linkOnce: typeof link): Promise<boolean> {
   try {
-    await renamePatiently(partial, path, { attempts: linkAttempts, renameOnce: linkOnce });
+    await patiently(() => linkOnce(partial, path), { attempts: linkAttempts });
   } catch (thrown) {
     return codeOf(thrown) === "EEXIST" ? false : reserveAndRename(partial, path);
   }

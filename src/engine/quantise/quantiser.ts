@@ -11,12 +11,12 @@ import {
   type QuantiseResult,
 } from "../../shared/quantise";
 import { ensureRoom, freeBytesOf, writeError, type FreeBytes } from "../models/disk_space";
-import { renamePatiently } from "../models/partial_file";
+import { renamePatiently, syncPatiently } from "../models/held_file";
 import { throwIfAborted } from "../unless_aborted";
 import { checkText, judgeResult, judgeSource } from "./check_result";
 import { agreedOffer, planOf } from "./plan_quantise";
 import { ensureNameable, keptName, placeBeside } from "./place_result";
-import { partialName, removeLeftovers, removePartial, syncFile, writtenBytes } from "./result_file";
+import { partialName, removeLeftovers, removePartial, writtenBytes } from "./result_file";
 import type { RunWorker } from "./run_worker";
 
 export interface QuantiserOptions {
@@ -96,6 +96,10 @@ export class Quantiser {
     removeLeftovers(this.options.modelsDirectory());
   }
 
+  get isRunning(): boolean {
+    return this.running !== null;
+  }
+
   /** Ends the process at work; resolves when nothing unfinished of its result is left. */
   async close(): Promise<void> {
     this.closing.abort();
@@ -158,7 +162,6 @@ export class Quantiser {
       const target = basename(partial);
       const task = { kind: "quantise", path, target, type, lossAccepted, threads: this.threads() } as const;
       await this.options.runWorker(task, { signal, directory });
-      await syncFile(partial);
       report();
     } catch (thrown) {
       throw await this.writeFailure(thrown, offer, partial);
@@ -185,6 +188,7 @@ export class Quantiser {
     const { params, partial, signal } = run;
     let isChecked = false;
     try {
+      await syncPatiently(partial);
       const { meanKl, sameTop } = await this.check(run);
       isChecked = true;
       throwIfAborted(signal);

@@ -99,8 +99,11 @@ describe("quantising", () => {
     const pid = await workerPid();
     expect((await client.request("chat/generate", fixture.chat("/count 3"))).text).toBe("1 2 3 ");
     expect(hasEnded(pid)).toBe(false);
+    const isQuantising = async () => (await client.request("engine/status", { startEngine: false })).quantising;
+    expect(await isQuantising()).toBe(true);
     abort();
     expect(await running).toBe("CANCELLED");
+    expect(await isQuantising()).toBe(false);
     expect(hasEnded(pid)).toBe(true);
     expect(partials()).toEqual([]);
   });

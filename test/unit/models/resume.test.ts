@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { PartialFile, renamePatiently, type PartialState } from "../../../src/engine/models/partial_file";
+import { patiently } from "../../../src/engine/models/held_file";
+import { PartialFile, type PartialState } from "../../../src/engine/models/partial_file";
 import { behavioursOf, startFileServer } from "./file_server";
 import { bytes, download, sha256 } from "./run_download";
 import { temporaryDirectories } from "./temporary_directory";
@@ -174,22 +175,22 @@ describe("progress", () => {
   });
 });
 
-describe("a rename that somebody holds up", () => {
-  const cases: [code: string, failures: number, renamed: boolean][] = [
+describe("work with a file that somebody holds", () => {
+  const cases: [code: string, failures: number, done: boolean][] = [
     ["EPERM", 3, true],
     ["EBUSY", 19, true],
     ["EBUSY", 20, false],
     ["ENOENT", 1, false],
   ];
 
-  it.each(cases)("%s, %i times: %s", async (code, failures, renamed) => {
+  it.each(cases)("%s, %i times: %s", async (code, failures, done) => {
     let left = failures;
-    const rename = () => (left-- > 0 ? Promise.reject(Object.assign(new Error("held"), { code })) : Promise.resolve());
-    const outcome = await renamePatiently("a", "b", { renameOnce: rename, pauseMs: 0 }).then(
+    const work = () => (left-- > 0 ? Promise.reject(Object.assign(new Error("held"), { code })) : Promise.resolve());
+    const outcome = await patiently(work, { pauseMs: 0 }).then(
       () => true,
       () => false,
     );
-    expect(outcome).toBe(renamed);
+    expect(outcome).toBe(done);
   });
 });
 

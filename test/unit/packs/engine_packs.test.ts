@@ -119,10 +119,16 @@ describe("the native engine", () => {
     await packs.installFile(pack.path, {});
     expect(packs.forEngine()).toEqual([]);
     expect(packs.status([vulkan])).toEqual([
-      { name: "cuda", usable: false, reason: "it is switched off (nmos.engine.cuda)" },
+      {
+        name: "cuda",
+        usable: false,
+        reason: "it was switched off (nmos.engine.cuda) when the engine started",
+        isMissed: false,
+      },
       vulkan,
     ]);
     on.settings.cuda = "auto";
+    expect(packs.status([])[0]?.isMissed).toBe(true);
     expect(packs.forEngine()).toHaveLength(1);
     expect(packs.status([vulkan])).toEqual([vulkan]);
   });
@@ -133,6 +139,9 @@ describe("the native engine", () => {
     await packs.installFile(pack.path, {});
     expect(packs.forEngine()).toEqual([]);
     expect(packs.status([])[0]?.reason).toContain("(nmos.engine.gpu)");
+    expect(packs.status([])[0]?.isMissed).toBe(false);
+    on.settings.gpu = "auto";
+    expect(packs.status([])[0]?.isMissed).toBe(true);
   });
 
   const rtx: NvidiaCard = { ...gtx1650, name: "RTX 3060 Ti", capability: "8.6", uuid: "GPU-3060" };
@@ -179,14 +188,22 @@ describe("the native engine", () => {
     expect(later.status([])[0]?.reason).toContain("driver 590 or later");
   });
 
-  test("gets none with which it ended unexpectedly twice, until it is installed again", async () => {
+  test.each<[what: string, again: (packs: EnginePacks) => unknown]>([
+    ["it is installed again", (packs) => packs.installFile(pack.path, {})],
+    [
+      "the user has the engine started anew",
+      (packs) => {
+        packs.restart();
+      },
+    ],
+  ])("gets none with which it ended unexpectedly twice, until %s", async (_, again) => {
     const on = machine();
     await (await begin(on)).installFile(pack.path, {});
     for (let start = 0; start < 2; ++start) expect((await begin(on)).forEngine()).toHaveLength(1);
     const third = await begin(on);
     expect(third.forEngine()).toEqual([]);
     expect(third.status([])[0]?.reason).toContain("ended unexpectedly");
-    await third.installFile(pack.path, {});
+    await again(third);
     expect((await begin(on)).forEngine()).toHaveLength(1);
   });
 

@@ -141,9 +141,20 @@ describe("an installation", () => {
       code: "CANCELLED",
     });
     expect(readdirSync(folder)).toEqual([pack.entry.archive.file]);
+    expect(stateOf(store)).toEqual({ ...nothing, partial: true });
     await store.install("cuda13");
     expect(server.seen).toHaveLength(1);
     expectInstalled(store, folder);
+  });
+
+  test("that was only downloaded is removed with what is left of it", async () => {
+    const { store, folder } = await storeWith([]);
+    mkdirSync(folder);
+    writeFileSync(join(folder, pack.entry.archive.file), pack.bytes);
+    expect(store.list()[0]?.partialBytes).toBe(pack.bytes.length);
+    await store.remove("cuda13");
+    expect(readdirSync(folder)).toEqual([]);
+    expect(stateOf(store)).toEqual(nothing);
   });
 
   test("by two windows at once is one", async () => {

@@ -77,6 +77,11 @@ describe("the status bar", () => {
     "$(sparkle) NMOS",
     "CUDA is not used, the processor computes: the driver is too old.",
   );
+  test("a user who has switched CUDA off is told nothing", () => {
+    const backends = [{ name: "cuda", usable: false, reason: "it was switched off.", isMissed: false }];
+    const shown = statusText({ ...ready, status: { ...status, backends } });
+    expect(shown.tooltip).toBe("Ready. Loaded: Model M (Vulkan0 with the processor).");
+  });
   const withoutVulkan = { name: "vulkan", usable: false, reason: "the engine ended.", isMissed: true };
   check(
     "Vulkan that crashed",

@@ -106,9 +106,10 @@ describe("installing CUDA support", () => {
   });
 
   test.each<[what: string, busy: Partial<Machine>]>([
-    ["a model", { models: [{ downloading: false }, { downloading: true }] }],
-    ["a pack", { report: packReport({ downloading: true }) }],
-  ])("leaves one alone that downloads %s for somebody else", async (_, busy) => {
+    ["downloads a model", { models: [{ downloading: false }, { downloading: true }] }],
+    ["downloads a pack", { report: packReport({ downloading: true }) }],
+    ["quantises a model", { status: engineStatus({ quantising: true }) }],
+  ])("leaves one alone that %s for somebody else", async (_, busy) => {
     const { asked, told } = await run("nmos.installCuda", { needsRestart: true, ...busy }, "Install", undefined);
     expect(asked).not.toContain("end");
     expect(told.at(-1)).toBe("CUDA support is installed. It holds when the engine starts anew.");
@@ -137,6 +138,11 @@ describe("removing CUDA support", () => {
   test("asks first", async () => {
     const report = packReport({ installed: true });
     expect((await run("nmos.removeCuda", { report }, undefined)).asked).toEqual([]);
+    expect((await run("nmos.removeCuda", { report }, "Remove")).asked).toEqual(["packs/remove cuda13"]);
+  });
+
+  test("removes also what was downloaded and not installed", async () => {
+    const report = packReport({ partialBytes: 5e8 });
     expect((await run("nmos.removeCuda", { report }, "Remove")).asked).toEqual(["packs/remove cuda13"]);
   });
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -220,6 +220,20 @@ describe("a result", () => {
       expect(files()).toEqual(["Model-F16.gguf", "Model-Q4_K_M.gguf.kept"]);
     },
   );
+
+  test("is kept when the disk does not take its bytes", async () => {
+    let directory = "";
+    const write = () => {
+      const [partial = ""] = readdirSync(directory).filter((name) => name.endsWith(".part"));
+      rmSync(join(directory, partial));
+      mkdirSync(join(directory, partial));
+      return Promise.resolve();
+    };
+    const { quantise, ...rest } = machine({ write });
+    directory = rest.directory;
+    expect(await failure(quantise())).toContain("The result is complete, but could not be checked. It was kept as");
+    expect(rest.files()).toHaveLength(2);
+  });
 
   test("is kept when it was checked but no name is left", async () => {
     let directory = "";

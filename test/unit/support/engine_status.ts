@@ -121,6 +121,7 @@ export function engineStatus(given: Partial<EngineStatus> = {}): EngineStatus {
     ],
     backends: [{ name: "vulkan", usable: true, reason: "" }],
     preparing: "",
+    quantising: false,
     memory: { totalBytes: 8192 * mib, availableBytes: 4096 * mib, hostProcessBytes: 1024 * mib },
     models: [],
     loading: [],
