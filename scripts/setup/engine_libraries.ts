@@ -8,6 +8,7 @@ import { MissingTool } from "./missing_tool";
 import { ensureNpmPackage, type PinnedPackage } from "./npm_package";
 import { ensureWheel, type PinnedWheel } from "./python_wheel";
 import { runCommand } from "./run_command";
+import { checkOptimised } from "./unoptimised_code";
 
 /** A package and the files of it that the product ships. */
 type LibraryPackage = (PinnedPackage | PinnedWheel) & {
@@ -69,7 +70,10 @@ async function ensureLibraries(platform: string, packages: LibraryPackage[]): Pr
         throw new Error(
           `${isWheel ? library.wheel : library.package} holds no file named ${empty.join(", ")} in ${library.directory}`,
         );
-      for (const file of wanted) cpSync(join(source, file), join(target, file));
+      for (const file of wanted) {
+        if (platform === "win32-x64") checkOptimised(join(source, file));
+        cpSync(join(source, file), join(target, file));
+      }
     }
   });
 }

@@ -9,7 +9,7 @@ import { runCommand } from "./run_command";
 import { readWindowsBinary } from "./windows_binary";
 
 /** The engine libraries that the core links; the backends are loaded at run time. */
-const linked = /^(llama\.v.*|ggml\.v.*|ggml-base)\.dll$/;
+const linked = /^((?:llama|ggml)(?:\.\w+)?\.v.*|ggml-base)\.dll$/;
 
 /**
  * Functions of the C interface. C++ names differ between the compilers, and what else the DLLs export would be taken

@@ -9,10 +9,15 @@ export interface WindowsBinary {
   functions: { library: string; names: string[] }[];
   /** The oldest one that loads it, such as `10.0`. */
   windowsVersion: string;
+  /** Machine code. */
+  code: Buffer;
 }
 
 /** Magic number of the optional header of 64-bit images. */
 const pe32Plus = 0x20b;
+
+/** Flag of a section with machine code. */
+const codeSection = 0x20;
 
 /** Reads the tables of a PE file, on any system. Names of fields are those of Microsoft's PE format. */
 export function readWindowsBinary(path: string): WindowsBinary {
@@ -30,6 +35,7 @@ export function readWindowsBinary(path: string): WindowsBinary {
       address: bytes.readUInt32LE(entry + 12),
       size: bytes.readUInt32LE(entry + 16),
       offset: bytes.readUInt32LE(entry + 20),
+      isCode: (bytes.readUInt32LE(entry + 36) & codeSection) !== 0,
     };
   });
 
@@ -85,5 +91,8 @@ export function readWindowsBinary(path: string): WindowsBinary {
     imports: functions.map(({ library }) => library),
     functions,
     windowsVersion: [48, 50].map((field) => bytes.readUInt16LE(optionalHeader + field)).join("."),
+    code: Buffer.concat(
+      sections.filter(({ isCode }) => isCode).map(({ offset, size }) => bytes.subarray(offset, offset + size)),
+    ),
   };
 }

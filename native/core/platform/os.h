@@ -73,10 +73,6 @@ void page_in(const void* memory, size_t bytes);
 // Shown by debuggers and profilers; at most 15 bytes.
 void name_this_thread(const char* name);
 
-// Lets this process use the tile registers of processors that have them (Intel's AMX). False where the system does not grant
-// them: an instruction on them would end the process. May be called more than once.
-bool enable_tiles();
-
 // A library loaded at run time; stays loaded as long as the object lives.
 class DynamicLibrary {
   public:

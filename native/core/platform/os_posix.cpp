@@ -291,11 +291,6 @@ void name_this_thread(const char* name) {
 #endif
 }
 
-// Linux is asked by ggml itself, which does without tiles where it refuses.
-bool enable_tiles() {
-    return true;
-}
-
 std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error) {
     if (void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return std::make_unique<PosixLibrary>(handle);
     const char* reason = dlerror();

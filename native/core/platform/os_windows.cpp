@@ -259,15 +259,6 @@ void name_this_thread(const char* name) {
     if (set_description) set_description(GetCurrentThread(), widen(name).c_str());
 }
 
-bool enable_tiles() {
-    // Looked up by name: Windows 10 does not have it, and grants no tiles.
-    using EnableFeatures = BOOL(WINAPI*)(DWORD64);
-    constexpr DWORD64 tile_data = DWORD64{1} << 18;  // of the processor's XSAVE area
-    const FARPROC found = GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "EnableProcessOptionalXStateFeatures");
-    const auto enable = reinterpret_cast<EnableFeatures>(reinterpret_cast<void*>(found));
-    return enable && enable(tile_data);
-}
-
 std::unique_ptr<DynamicLibrary> open_library(const std::string& path, std::string& error) {
     // Without this a missing dependency (a driver's DLL) would show a dialog box.
     DWORD previous = 0;

@@ -43,12 +43,6 @@ bool is_cpu(const std::string& name) {
     return name == "cpu" || name.starts_with("cpu-");
 }
 
-// The CPU variant whose code uses tile registers. Its score looks at the processor alone, and on Windows nothing in ggml asks the
-// system for them.
-bool uses_tiles(const std::string& name) {
-    return name == "cpu-sapphirerapids";
-}
-
 // How well a CPU variant suits this processor; 0 when the processor lacks what it needs.
 int score_of(const std::string& path) {
     std::string error;
@@ -103,7 +97,7 @@ BackendFiles find_backends(const std::string& directory) {
         const std::string path = utf8(folder / std::u8string(file.begin(), file.end()));
         if (!is_cpu(name)) {
             files.others[name] = path;
-        } else if (const int score = score_of(path); score > best && (!uses_tiles(name) || os::enable_tiles())) {
+        } else if (const int score = score_of(path); score > best) {
             best = score;
             files.best_cpu = path;
         }

@@ -16,8 +16,8 @@ export interface LoadedAddon {
  * beside the addon in the working folder and on the PATH, before the addon could forbid that.
  */
 const windowsLibraries: readonly [name: string, file: RegExp][] = [
-  ["llama.v*.dll", /^llama\.v.*\.dll$/i],
-  ["ggml.v*.dll", /^ggml\.v.*\.dll$/i],
+  ["llama*.v*.dll", /^llama(\.\w+)?\.v.*\.dll$/i],
+  ["ggml*.v*.dll", /^ggml(\.\w+)?\.v.*\.dll$/i],
   ["ggml-base.dll", /^ggml-base\.dll$/i],
   ["msvcp140.dll", /^msvcp140\.dll$/i],
   ["vcruntime140.dll", /^vcruntime140\.dll$/i],

@@ -29,7 +29,7 @@ describe("an addon that cannot be loaded", () => {
 });
 
 describe("an addon on Windows", () => {
-  const whole = ["nmos.node", "llama.v0.4.0.dll", "ggml.v0.4.0.dll", "ggml-base.dll", "ggml-cpu-x64.dll"].concat([
+  const whole = ["nmos.node", "llama.cuda.v0.4.0.dll", "ggml.v0.4.0.dll", "ggml-base.dll", "ggml-cpu-x64.dll"].concat([
     "msvcp140.dll",
     "VCRUNTIME140.dll",
     "vcruntime140_1.dll",
@@ -43,7 +43,7 @@ describe("an addon on Windows", () => {
       whole.filter((file) => !/base|140_1/.test(file)),
       ["ggml-base.dll", "vcruntime140_1.dll"],
     ],
-    ["those of a version", "win32", whole.filter((file) => !file.includes(".v")), ["llama.v*.dll", "ggml.v*.dll"]],
+    ["those of a version", "win32", whole.filter((file) => !file.includes(".v")), ["llama*.v*.dll", "ggml*.v*.dll"]],
     ["none where systems look nowhere else", "linux", ["nmos.node"], []],
   ])("lacks %s", (_, platform, files, missing) => {
     expect(missingLibraries(platform, files)).toEqual(missing);

@@ -28,6 +28,7 @@ function smallDll(): Buffer {
     [12, address],
     [16, 0x200],
     [20, offset],
+    [36, 0x20],
   ] as const) {
     bytes.writeUInt32LE(value, section + at);
   }
@@ -61,5 +62,6 @@ it("names of libraries and of functions are read, and functions that have only a
       { library: "ntdll.dll", names: ["#12"] },
     ],
     windowsVersion: "10.0",
+    code: smallDll().subarray(offset),
   });
 });
